@@ -1,0 +1,83 @@
+# From a bare clone with only Python 3.11 or newer:  make tour, then make test.
+# Works with GNU make 3.81 and later.
+
+VENV        ?= .venv
+EXTRAS      ?= notebooks,test,video,text
+# empty for the newest versions that pyproject.toml allows: make test CONSTRAINTS=
+CONSTRAINTS ?= constraints.txt
+# more arguments for pip, for instance another build of torch (see README.md)
+PIP_ARGS    ?=
+PYTEST_ARGS ?=
+# the size at which notebooks run: ci, demo or paper
+SIZE        ?= ci
+# which claims to measure: make claims NAME=cnm
+NAME        ?= cnm
+
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# the first Python that is new enough and can make a virtual environment
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+  if $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+  then command -v $$p; break; fi; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install tour test lab notebooks figures site pair lint format bench claims clean distclean
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+tour: $(STAMP) ## run notebooks/00_tour and say where its page, figures and numbers are
+	@$(BIN)/vmlkit tour
+
+test: $(STAMP) ## run the whole test suite
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	@$(BIN)/python -m jupyter lab --notebook-dir=. notebooks
+
+notebooks: $(STAMP) ## run every notebook (SIZE=ci, demo or paper); copies with outputs in site/executed
+	@$(BIN)/python -m vmlkit.experiments notebooks --size $(SIZE)
+
+figures: notebooks ## make the pictures of figures/ again; every one is drawn by a notebook
+	@ls -l figures
+
+site: $(STAMP) ## render all notebooks into site/, running those whose last run is out of date
+	@$(BIN)/python -m vmlkit.experiments site
+
+# the second direction only puts the headers and tags of the .py into jupytext's own order
+pair: $(STAMP) ## bring notebooks/*.ipynb in step with the notebooks/*.py beside them
+	@$(BIN)/ruff format --quiet notebooks/*.py
+	@$(BIN)/python -m jupytext --quiet --to ipynb --update notebooks/*.py
+	@$(BIN)/python -m jupytext --quiet --to py:percent notebooks/*.ipynb
+
+lint: $(STAMP) ## check format, style and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## put format and style right, as far as a program can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## run the benchmarks; times are printed, nothing is asserted
+	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python $$file; done
+
+claims: $(STAMP) ## measure the claims of NAME over several seeds and write results/ (long; not part of CI)
+	@$(BIN)/vmlkit claims $(NAME)
+
+install: $(STAMP) ## make .venv and install into it, without running anything
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "vmlkit needs Python 3.11 or newer with its venv module (on Debian and Ubuntu:" \
+	  "apt install python3-venv); name another one with: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@"$(PYTHON)" tools/bootstrap.py --venv $(VENV) --extras $(EXTRAS) --constraints "$(CONSTRAINTS)" \
+	  --pip-args "$(PIP_ARGS)"
+	@touch $@
+
+clean: ## remove what can be made again (not .venv, and not runs/, which is your work)
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find vmlkit tests tools benchmarks notebooks -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+
+distclean: clean ## clean, and remove .venv too
+	rm -rf $(VENV)
