@@ -1,0 +1,117 @@
+"""Settings as frozen dataclasses: overriding them by dotted key, and writing them to JSON and back.
+
+There is no registry and no YAML: a preset is a function that returns a dataclass, and
+:func:`with_overrides` is the only way in for values that come from outside (a notebook's parameters
+cell, the command line, a sweep).  It refuses unknown keys and wrong types, because papermill and
+argparse both let a typo or the string ``"false"`` pass silently.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vmlkit.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def with_overrides(config: T, overrides: Mapping[str, Any]) -> T:
+    """Return ``config`` with the values under dotted keys replaced.
+
+    Args:
+        config: any (nested) frozen dataclass.
+        overrides: e.g. ``{"train.epochs": 3, "model.hidden": 32}``.
+
+    Raises:
+        ConfigError: for a key that does not exist (with the nearest one that does) or a value whose
+            type the field does not accept.  ``int`` is accepted where ``float`` is asked, ``bool`` never
+            stands for a number.
+
+    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+    ... class Train:
+    ...     epochs: int = 10
+    >>> with_overrides(Train(), {"epochs": 3})
+    Train(epochs=3)
+    """
+    for key, value in overrides.items():
+        config = _replace(config, key.split("."), value, key)
+    return config
+
+
+def _replace(config: Any, path: list[str], value: Any, key: str) -> Any:
+    names = [f.name for f in dataclasses.fields(config)] if dataclasses.is_dataclass(config) else []
+    if path[0] not in names:
+        near = difflib.get_close_matches(path[0], names, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"the fields are: {', '.join(names) or 'none'}"
+        raise ConfigError(f"unknown setting '{key}' for {type(config).__name__}: {hint}")
+    if len(path) > 1:
+        return dataclasses.replace(config, **{path[0]: _replace(getattr(config, path[0]), path[1:], value, key)})
+    hint = typing.get_type_hints(type(config))[path[0]]
+    return dataclasses.replace(config, **{path[0]: _coerce(value, hint, key)})
+
+
+def _coerce(value: Any, hint: Any, key: str) -> Any:
+    """Accept ``value`` for the annotation ``hint``, turning int into float and list into tuple, or raise."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        for option in args:
+            try:
+                return _coerce(value, option, key)
+            except ConfigError:
+                continue
+    elif origin is typing.Literal:
+        if value in args and not (isinstance(value, bool) and True not in args and False not in args):
+            return value
+        raise ConfigError(f"setting '{key}' must be one of {', '.join(map(repr, args))}, not {value!r}")
+    elif origin is tuple and isinstance(value, (list, tuple)):
+        kinds = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else list(args)
+        if len(kinds) == len(value):
+            return tuple(_coerce(v, k, key) for v, k in zip(value, kinds, strict=True))
+    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    elif hint in (None, type(None)) and value is None:
+        return None
+    elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_dict(typing.cast(type, hint), value)
+    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    name = getattr(hint, "__name__", str(hint))
+    raise ConfigError(f"setting '{key}' takes {name}, not {value!r} ({type(value).__name__})")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The settings as plain JSON types (tuples become lists)."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{value!r} cannot be written as JSON")
+
+
+def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
+    """The inverse of :func:`to_dict`; missing fields take their defaults.
+
+    Raises:
+        ConfigError: as :func:`with_overrides`, and for a missing field that has no default.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = set(data) - set(hints)
+    if unknown:
+        raise ConfigError(f"unknown settings for {cls.__name__}: {', '.join(sorted(unknown))}")
+    try:
+        return cls(**{k: _coerce(v, hints[k], k) for k, v in data.items()})
+    except TypeError as error:
+        raise ConfigError(f"incomplete settings for {cls.__name__}: {error}") from error
+
+
+def config_hash(config: Any) -> str:
+    """Twelve hexadecimal digits that change when any setting does."""
+    return hashlib.sha256(json.dumps(to_dict(config), sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,237 @@
+"""Sentences with spans: the JSON list of CNM, CPL and PPS, and the original Charades-STA text.
+
+The JSON layout ``[video id, duration, [start, end], sentence]`` is also that of the ActivityNet Captions files of
+these projects.  The text layout, one ``id start end##sentence`` a line, carries no durations; they come from the
+``length`` column of the Charades CSV files or from a JSON mapping.  Times are seconds throughout.
+"""
+
+import csv
+import gzip
+import json
+import math
+import warnings
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vmlkit.errors import DataError
+
+#: seconds by which an end may exceed the duration unremarked: durations are rounded to hundredths, and several
+#: hundred ActivityNet rows exceed theirs by up to 0.01 s; the span is then kept as it is written
+DURATION_TOLERANCE = 0.02
+
+Beyond = Literal["error", "clip", "skip"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MomentAnnotation:
+    """One sentence and its span in one video."""
+
+    video_id: str
+    duration: float  #: seconds
+    start: float  #: seconds
+    end: float  #: seconds, after ``start``
+    sentence: str
+    row: int  #: position in the file, from 0; skipped records leave gaps
+
+
+def read_annotations(
+    path: str | Path,
+    *,
+    durations: Mapping[str, float] | str | Path | None = None,
+    beyond_duration: Beyond = "error",
+) -> list[MomentAnnotation]:
+    """Read a file of either layout, told apart by the suffix (``.json``, ``.json.gz``; ``.txt``, ``.txt.gz``).
+
+    Args:
+        path: the file.
+        durations: for the text layout, see :func:`read_charades_text`.
+        beyond_duration: what to do with a span that ends more than ``DURATION_TOLERANCE`` after its video:
+            raise, cut it there, or leave the record out.  Cut and skipped records are counted in a warning.
+
+    Raises:
+        DataError: for a record with a missing column, an end not after its start, a span beyond the duration, an
+            empty sentence, or a value of the wrong kind.
+    """
+    name = Path(path).name.removesuffix(".gz")
+    if name.endswith(".json"):
+        return read_moments(path, beyond_duration=beyond_duration)
+    if name.endswith(".txt"):
+        return read_charades_text(path, durations, beyond_duration=beyond_duration)
+    raise DataError(path, "the suffix is neither .json nor .txt (nor these with .gz)", "rename the file by its layout")
+
+
+def read_moments(path: str | Path, *, beyond_duration: Beyond = "error") -> list[MomentAnnotation]:
+    """Read a JSON list of ``[video id, duration, [start, end], sentence]``; errors as :func:`read_annotations`."""
+    records = _read_json(path)
+    if not isinstance(records, list):
+        raise DataError(path, f"holds a JSON {type(records).__name__}", "give a list of records")
+    return _checked(path, ((row, _columns(path, row, record)) for row, record in enumerate(records)), beyond_duration)
+
+
+def read_charades_text(
+    path: str | Path,
+    durations: Mapping[str, float] | str | Path | None,
+    *,
+    beyond_duration: Beyond = "error",
+) -> list[MomentAnnotation]:
+    """Read lines ``id start end##sentence``; blank lines are passed over.
+
+    Args:
+        path: the text file.
+        durations: seconds by video id, or a file of them (see :func:`read_durations`).
+
+    Raises:
+        DataError: as :func:`read_annotations`, and for a video without a duration.
+    """
+    if durations is None:
+        raise DataError(
+            path, "this layout holds no durations", "give a CSV or JSON file of them (Charades_v1_train.csv has them)"
+        )
+    table = durations if isinstance(durations, Mapping) else read_durations(durations)
+    lines = [(i, line.strip()) for i, line in enumerate(_read_text(path).splitlines()) if line.strip()]
+    return _checked(path, ((i, _split_line(path, i, line, table)) for i, line in lines), beyond_duration)
+
+
+def read_durations(path: str | Path) -> dict[str, float]:
+    """Seconds by video id: a CSV with columns ``id`` and ``length`` (or ``duration``), or a JSON mapping.
+
+    Raises:
+        DataError: for missing columns or a value that is not a positive number.
+    """
+    pairs: list[tuple[Any, Any]]
+    if Path(path).name.removesuffix(".gz").endswith(".json"):
+        mapping = _read_json(path)
+        if not isinstance(mapping, dict):
+            raise DataError(path, f"holds a JSON {type(mapping).__name__}", "give a mapping from video id to seconds")
+        pairs = [(k, v.get("duration") if isinstance(v, dict) else v) for k, v in mapping.items()]
+    else:
+        rows = list(csv.DictReader(_read_text(path).splitlines()))
+        names = list(rows[0]) if rows else []
+        column = next((c for c in ("length", "duration") if c in names), None)
+        if "id" not in names or column is None:
+            raise DataError(path, f"has the columns {names}", "name the columns 'id' and 'length' (seconds)")
+        pairs = [(row["id"], row[column]) for row in rows]
+    table: dict[str, float] = {}
+    for video_id, value in pairs:
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise DataError(path, f"video '{video_id}' has the duration {value!r}", "give a positive number of seconds")
+        table[str(video_id)] = seconds
+    return table
+
+
+def _columns(path: str | Path, row: int, record: Any) -> tuple[Any, Any, Any, Any, Any]:
+    wanted = "[video id, duration, [start, end], sentence]"
+    if not isinstance(record, list) or len(record) != 4:
+        size = f"{len(record)} columns" if isinstance(record, list) else f"a JSON {type(record).__name__}"
+        raise DataError(path, f"record {row} has {size} instead of four", f"write it as {wanted}")
+    video_id, duration, span, sentence = record
+    if not isinstance(span, list) or len(span) != 2:
+        raise DataError(path, f"record {row} has the span {span!r}", f"write it as {wanted}")
+    return video_id, duration, span[0], span[1], sentence
+
+
+def _split_line(
+    path: str | Path, row: int, line: str, durations: Mapping[str, float]
+) -> tuple[Any, Any, Any, Any, Any]:
+    head, mark, sentence = line.partition("##")
+    fields = head.split()
+    if not mark or len(fields) != 3:
+        raise DataError(path, f"line {row + 1} is {line[:60]!r}", "write it as 'id start end##sentence'")
+    video_id, *times = fields
+    if video_id not in durations:
+        raise DataError(
+            path, f"line {row + 1}: video '{video_id}' has no duration", "add it to the durations or delete the line"
+        )
+    try:
+        start, end = map(float, times)
+    except ValueError as error:
+        raise DataError(path, f"line {row + 1} has the times {times}", "write seconds as numbers") from error
+    return video_id, durations[video_id], start, end, sentence
+
+
+def _checked(
+    path: str | Path, records: Iterable[tuple[int, tuple[Any, Any, Any, Any, Any]]], beyond: Beyond
+) -> list[MomentAnnotation]:
+    kept: list[MomentAnnotation] = []
+    counts = {"clip": 0, "skip": 0}
+    for row, (video_id, duration, start, end, sentence) in records:
+        _check_kinds(path, row, video_id, duration, start, end, sentence)
+        if end > duration + DURATION_TOLERANCE:
+            if beyond == "error" or (beyond == "clip" and start >= duration):
+                raise _beyond_error(path, f"record {row} ({video_id})", start, end, duration)
+            counts[beyond] += 1
+            if beyond == "skip":
+                continue
+            end = duration
+        kept.append(
+            MomentAnnotation(
+                video_id=video_id,
+                duration=float(duration),
+                start=float(start),
+                end=float(end),
+                sentence=sentence.strip(),
+                row=row,
+            )
+        )
+    for action, number in counts.items():
+        if number:
+            done = "cut at the end of the video" if action == "clip" else "left out"
+            warnings.warn(f"{path}: spans beyond the duration that were {done}: {number}", UserWarning, stacklevel=4)
+    if not kept:
+        raise DataError(path, "holds no usable record", "check that the file is complete")
+    return kept
+
+
+def _beyond_error(path: str | Path, record: str, start: float, end: float, duration: float) -> DataError:
+    options = "'clip' or 'skip'" if start < duration else "'skip' (nothing of it lies in the video)"
+    what = f"{record}: the span {start:g} to {end:g} s goes beyond the duration {duration:g} s"
+    return DataError(path, what, f"correct it, or set beyond_duration to {options}")
+
+
+def _check_kinds(path: str | Path, row: int, video_id: Any, duration: Any, start: Any, end: Any, sentence: Any) -> None:
+    if not isinstance(video_id, str) or not video_id:
+        raise DataError(path, f"record {row} has the video id {video_id!r}", "write it as a text in quotation marks")
+    record = f"record {row} ({video_id})"
+    for name, value in (("duration", duration), ("start", start), ("end", end)):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < 0:
+            raise DataError(path, f"{record} has the {name} {value!r}", "write a number of seconds, zero or more")
+    if duration == 0:
+        raise DataError(path, f"{record} has a duration of zero", "write the length of the video in seconds")
+    if not isinstance(sentence, str):
+        raise DataError(path, f"{record} has the sentence {sentence!r}", "write it as a text in quotation marks")
+    if not sentence.strip():
+        raise DataError(path, f"{record} has an empty sentence", "write the sentence or delete the record")
+    if end <= start:
+        raise DataError(
+            path, f"{record}: the end {end:g} s is not after the start {start:g} s", "correct the span or delete it"
+        )
+
+
+def _read_json(path: str | Path) -> Any:
+    try:
+        return json.loads(_read_text(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            path, f"not valid JSON ({' '.join(str(error).split())[:120]})", "download or write the file again"
+        ) from error
+
+
+def _read_text(path: str | Path) -> str:
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(path, "there is no such file", "check the path of the annotations") from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(path, f"cannot be read ({str(error)[:120]})", "download the file again") from error

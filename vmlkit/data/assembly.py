@@ -1,0 +1,179 @@
+"""From annotations, tagged sentences and features to a resident data set."""
+
+import dataclasses
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vmlkit.data.annotations.charades import MomentAnnotation
+from vmlkit.data.batches import MomentDataset
+from vmlkit.data.feature_files import FeatureStore
+from vmlkit.data.features import load_clips
+from vmlkit.data.vocabulary import Vocabulary
+from vmlkit.errors import DataError
+from vmlkit.text.tagging import TaggedSentence, masking_probabilities, masking_weight
+
+Unknown = Literal["keep", "skip", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedSentences:
+    """N sentences as padded word ids, and what was lost on the way."""
+
+    word_ids: Int[Tensor, "N L"]
+    word_mask: Bool[Tensor, "N L"]
+    word_weights: Float[Tensor, "N L"]  #: masking probabilities
+    tokens: int  #: tokens before anything was dropped
+    dropped: int  #: tokens outside the vocabulary
+    truncated: int  #: sentences cut to the longest allowed length
+    unknown: tuple[int, ...]  #: sentences without any known word; they hold one padding word
+
+    def summary(self, name: str, vocabulary: Vocabulary) -> str:
+        """One line about the losses.
+
+        >>> words = encode_sentences([TaggedSentence(("a", "zebu"), ("DT", "NN"))], Vocabulary(("a",)), 20)
+        >>> words.summary("test", Vocabulary(("a",)))
+        'test: 1 of 2 tokens (50.0 %) are not among the 1 words of the vocabulary and were dropped'
+        """
+        share = 100 * self.dropped / max(self.tokens, 1)
+        line = f"{name}: {self.dropped} of {self.tokens} tokens ({share:.1f} %) are not among the "
+        line += f"{len(vocabulary) - 1} words of the vocabulary and were dropped"
+        return line + (f"; {self.truncated} sentences were cut" if self.truncated else "")
+
+
+def encode_sentences(
+    sentences: Sequence[TaggedSentence], vocabulary: Vocabulary, max_words: int = 20
+) -> EncodedSentences:
+    """Word ids, masks and masking probabilities of N sentences.
+
+    Words outside the vocabulary are dropped (the references have no unknown word), the rest is cut to ``max_words``,
+    and the probabilities are a softmax over what remains.  L is the longest remaining sentence.  A sentence of which
+    nothing remains gets one word with id 0.
+    """
+    kept = [
+        [
+            (vocabulary.ids((token,))[0], masking_weight(tag))
+            for token, tag in zip(sentence.tokens, sentence.tags, strict=True)
+            if token in vocabulary
+        ]
+        for sentence in sentences
+    ]
+    unknown = tuple(i for i, words in enumerate(kept) if not words)
+    for i in unknown:
+        kept[i].append((0, 1.0))
+    lengths = np.minimum([len(words) for words in kept], max_words).astype(np.int64)
+    ids = np.zeros((len(kept), int(lengths.max(initial=1))), dtype=np.int64)
+    weights = np.zeros(ids.shape, dtype=np.float32)
+    for i, words in enumerate(kept):
+        part = words[:max_words]
+        ids[i, : len(part)] = [word for word, _ in part]
+        weights[i, : len(part)] = [weight for _, weight in part]
+    mask = torch.from_numpy(np.arange(ids.shape[1]) < lengths[:, None])
+    total = sum(len(s.tokens) for s in sentences)
+    return EncodedSentences(
+        word_ids=torch.from_numpy(ids),
+        word_mask=mask,
+        word_weights=masking_probabilities(torch.from_numpy(weights), mask),
+        tokens=total,
+        dropped=total - sum(map(len, kept)) + len(unknown),
+        truncated=sum(len(words) > max_words for words in kept),
+        unknown=unknown,
+    )
+
+
+def build_dataset(
+    name: str,
+    annotations: Sequence[MomentAnnotation],
+    words: EncodedSentences,
+    features: FeatureStore,
+    vocabulary: Vocabulary,
+    vectors: Float[Tensor, "V Dw"],
+    *,
+    clips: int,
+    query_ids: Sequence[str] | None = None,
+    source: object = "annotations",
+    unknown_sentence: Unknown = "keep",
+    feature_dtype: str = "float32",
+    cache_dir: str | Path | None = None,
+    progress: bool = False,
+) -> MomentDataset:
+    """Assemble a split whose features are resampled and resident.
+
+    Args:
+        name: of the split, e.g. ``"charades/train"``.
+        annotations: N rows.
+        words: the N encoded sentences.
+        features: read once per video, only for videos that occur.
+        vectors: word vector of each id.
+        clips: T.
+        query_ids: of the N rows; by default ``name/row``.
+        source: the annotation file, for messages.
+        unknown_sentence: keep a sentence without a known word as one padding word, leave it out (both with a
+            warning), or raise.
+        feature_dtype: ``"float32"`` or ``"float16"``.
+        cache_dir: where resampled features may be kept.
+
+    Raises:
+        DataError: for unusable features, or if no sentence remains.
+    """
+    keep = list(range(len(annotations)))
+    if words.unknown:
+        _report_unknown(source, annotations, words, unknown_sentence)
+        if unknown_sentence == "skip":
+            keep = sorted(set(keep) - set(words.unknown))
+    if not keep:
+        raise DataError(source, f"no sentence of '{name}' has a word of the vocabulary", "check the language")
+    rows = [annotations[i] for i in keep]
+    videos = list(dict.fromkeys(row.video_id for row in rows))
+    position = {video: i for i, video in enumerate(videos)}
+    frames = load_clips(features, videos, clips, dtype=feature_dtype, cache_dir=cache_dir, progress=progress)
+    names = query_ids if query_ids is not None else [f"{name}/{row.row}" for row in annotations]
+    dataset = MomentDataset(
+        name=name,
+        frames=torch.from_numpy(frames),
+        video_index=torch.tensor([position[row.video_id] for row in rows]),
+        word_ids=words.word_ids[keep],
+        word_mask=words.word_mask[keep],
+        word_weights=words.word_weights[keep],
+        vectors=vectors,
+        spans_s=np.array([(row.start, row.end) for row in rows], dtype=np.float64),
+        durations=np.array([row.duration for row in rows], dtype=np.float64),
+        query_ids=tuple(names[i] for i in keep),
+        video_ids=tuple(row.video_id for row in rows),
+        sentences=tuple(row.sentence for row in rows),
+        vocabulary=vocabulary,
+        fingerprint="",
+    )
+    return dataclasses.replace(dataset, fingerprint=_fingerprint(dataset))
+
+
+def _report_unknown(
+    source: object, annotations: Sequence[MomentAnnotation], words: EncodedSentences, action: Unknown
+) -> None:
+    first = annotations[words.unknown[0]]
+    more = f" (nor do {len(words.unknown) - 1} more)" if len(words.unknown) > 1 else ""
+    what = f"record {first.row} ({first.video_id}) has no word of the vocabulary: {first.sentence!r}{more}"
+    if action == "error":
+        raise DataError(source, what, "enlarge vocab_size, or set unknown_sentence to 'keep' or 'skip'")
+    done = "it is left out" if action == "skip" else "it is kept as one padding word, unknown_sentence='skip' drops it"
+    warnings.warn(f"{source}: {what}; {done}.", UserWarning, stacklevel=3)
+
+
+def _fingerprint(dataset: MomentDataset) -> str:
+    digest = hashlib.sha256(repr(dataset.vocabulary.words).encode())
+    for name, value in vars(dataset).items():
+        array = value.numpy() if isinstance(value, Tensor) else value
+        if isinstance(array, np.ndarray):
+            digest.update(f"{name}{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        elif isinstance(array, (str, tuple)):
+            digest.update(f"{name}{array!r}".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,155 @@
+"""What flows between rooms: a batch of moments, a resident data set, and the predictions of a method.
+
+Axes: B queries, P positive proposals, M negatives, T clips, L words, V vocabulary, N queries of a split.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vmlkit import spans as sp
+from vmlkit.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentBatch:
+    """Padded tensors of B (video, sentence) pairs; masks are ``True`` where there is data."""
+
+    frames: Float[Tensor, "B T Dv"]
+    frame_mask: Bool[Tensor, "B T"]
+    words: Float[Tensor, "B L Dw"]  #: word vectors, zero on padding
+    word_ids: Int[Tensor, "B L"]  #: 0 on padding
+    word_mask: Bool[Tensor, "B L"]
+    word_weights: Float[Tensor, "B L"]  #: probability with which a word is drawn for masking; sums to 1
+    spans: Float[Tensor, "B 2"] | None  #: (center, width) in fractions of the video; None in weakly supervised training
+    durations: Float[Tensor, " B"]  #: seconds
+    query_ids: tuple[str, ...]
+    video_ids: tuple[str, ...]
+
+    def to(self, device: torch.device | str) -> "MomentBatch":
+        """The same batch with every tensor on ``device``."""
+        return self._map(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "MomentBatch":
+        """The same batch in page-locked memory (for overlapped copies to a GPU)."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, move: Callable[[Tensor], Tensor]) -> "MomentBatch":
+        tensors: dict[str, Any] = {k: move(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return dataclasses.replace(self, **tensors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentDataset:
+    """A whole split, resident: a batch is one index operation.
+
+    Tagging, tokenising and resampling happened once, when it was built.
+    """
+
+    name: str  #: e.g. "toy/train"
+    frames: Float[Tensor, "videos T Dv"]  #: resampled clip features (float16 or float32)
+    video_index: Int[Tensor, " N"]  #: row of ``frames`` for each query
+    word_ids: Int[Tensor, "N L"]
+    word_mask: Bool[Tensor, "N L"]
+    word_weights: Float[Tensor, "N L"]
+    vectors: Float[Tensor, "V Dw"]  #: word vector of each id; row 0 (padding) is zero
+    spans_s: np.ndarray  #: (N, 2) float64, start and end in seconds
+    durations: np.ndarray  #: (N,) float64, seconds
+    query_ids: tuple[str, ...]
+    video_ids: tuple[str, ...]  #: per query
+    sentences: tuple[str, ...]
+    vocabulary: Vocabulary
+    fingerprint: str  #: changes when anything above does
+    #: draws ``(count, size, size, 3)`` uint8 thumbnails of a video at evenly spaced times, where the source can
+    film_strip: Callable[[str, int, int], np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.query_ids)
+
+    @property
+    def spans(self) -> np.ndarray:
+        """``(N, 2)`` start/end in fractions of the video."""
+        return self.spans_s / self.durations[:, None]
+
+    def batch(self, indices: Tensor | Sequence[int], *, with_spans: bool = False, static: bool = False) -> MomentBatch:
+        """The queries at ``indices`` as a batch.
+
+        Args:
+            with_spans: hand the ground truth over.  Weakly supervised training leaves it out, so a method that
+                looked at the time labels would fail rather than cheat.
+            static: keep the padded word axis of the whole split (fixed shapes) instead of cutting it to the
+                longest sentence of the batch.
+        """
+        i = torch.as_tensor(indices, dtype=torch.long)
+        chosen = i.tolist()
+        mask = self.word_mask[i]
+        cut = mask.shape[1] if static else max(int(mask.sum(1).max()), 1)
+        ids = self.word_ids[i, :cut]
+        frames = self.frames[self.video_index[i]].float()
+        center_width = sp.to_center_width(torch.as_tensor(self.spans[chosen], dtype=torch.float32))
+        return MomentBatch(
+            frames=frames,
+            frame_mask=torch.ones(frames.shape[:2], dtype=torch.bool),
+            words=self.vectors[ids],
+            word_ids=ids,
+            word_mask=mask[:, :cut],
+            word_weights=self.word_weights[i, :cut],
+            spans=center_width if with_spans else None,
+            durations=torch.as_tensor(self.durations[chosen], dtype=torch.float32),
+            query_ids=tuple(self.query_ids[j] for j in chosen),
+            video_ids=tuple(self.video_ids[j] for j in chosen),
+        )
+
+    def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> "MomentDataset":
+        """The queries at ``indices``, sharing the resident features."""
+        i = torch.as_tensor(np.asarray(indices), dtype=torch.long)
+        pick = i.tolist()
+        return dataclasses.replace(
+            self,
+            name=name or self.name,
+            video_index=self.video_index[i],
+            word_ids=self.word_ids[i],
+            word_mask=self.word_mask[i],
+            word_weights=self.word_weights[i],
+            spans_s=self.spans_s[pick],
+            durations=self.durations[pick],
+            query_ids=tuple(self.query_ids[j] for j in pick),
+            video_ids=tuple(self.video_ids[j] for j in pick),
+            sentences=tuple(self.sentences[j] for j in pick),
+            fingerprint=f"{self.fingerprint}[{len(pick)}:{zlib.crc32(i.numpy().tobytes()):08x}]",
+        )
+
+    def split_by_video(self, share: float, seed: int) -> tuple["MomentDataset", "MomentDataset"]:
+        """Set aside ``share`` of the *videos* (never single queries) for choosing an epoch: (rest, set aside)."""
+        videos = sorted(set(self.video_ids))
+        order = np.random.default_rng(seed).permutation(len(videos))
+        held = {videos[j] for j in order[: max(1, round(share * len(videos)))]}
+        inside = np.array([v in held for v in self.video_ids])
+        return (
+            self.subset(np.flatnonzero(~inside), f"{self.name}-fit"),
+            self.subset(np.flatnonzero(inside), f"{self.name}-validation"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a method says about B queries; everything in fractions of the video."""
+
+    centers: Float[Tensor, "B P"]
+    widths: Float[Tensor, "B P"]
+    starts: Float[Tensor, "B P"]  #: clipped to [0, 1]; for a mixture this is not center - width / 2
+    ends: Float[Tensor, "B P"]
+    nll: Float[Tensor, "B P"]  #: reconstruction loss of each proposal; the lower, the better it explains the query
+    order: Int[Tensor, "B P"]  #: proposals from best to worst (ascending ``nll``)
+    top1: Int[Tensor, " B"]  #: the answer (``order[:, 0]``, or the winner of a vote)
+    negative_centers: Float[Tensor, "B M"] | None = None
+    negative_widths: Float[Tensor, "B M"] | None = None
+    negative_weights: Float[Tensor, "B M"] | None = None
+    negative_nll: Float[Tensor, "B M"] | None = None

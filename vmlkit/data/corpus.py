@@ -1,0 +1,164 @@
+"""A folder of annotations as sentences with spans and tags, and the choice of queries for each split."""
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vmlkit.data.annotations.charades import Beyond, MomentAnnotation, read_annotations
+from vmlkit.errors import DataError
+from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences, tagger_name
+
+#: file names, without ``.gz``, of each layout in the order of preference
+FILES = {
+    "charades": {
+        "train": ("train.json", "charades_sta_train.txt"),
+        "test": ("test.json", "charades_sta_test.txt"),
+    },
+    "activitynet": {
+        "train": ("train_data.json", "train.json"),
+        "test": ("test_data.json", "test.json"),
+    },
+}
+TAGGED = ("tokens_pos.jsonl.gz", "tokens_pos.jsonl")
+VECTORS = {"charades": "glove_charades.npz", "activitynet": "glove_activitynet.npz"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """One annotation file: its records, and the tagged words of each."""
+
+    path: Path
+    annotations: list[MomentAnnotation]
+    sentences: list[TaggedSentence]
+
+
+def find_folder(annotations: str | Path | None, corpus: str) -> Path:
+    """The folder of ``corpus``: as given (a file stands for its folder), or below the directory ``$VMLKIT_DATA``.
+
+    Raises:
+        DataError: if there is none.
+    """
+    default = {"charades": "charades_sta", "activitynet": "activitynet_captions"}[corpus]
+    root = os.environ.get("VMLKIT_DATA")
+    path = Path(annotations) if annotations else Path(root) / default if root else None
+    remedy = "give the folder with its annotations (--annotations PATH, or the parent in $VMLKIT_DATA)"
+    if path is None:
+        raise DataError(corpus, "no annotations were named", remedy)
+    folder = path.parent if path.is_file() else path
+    if not folder.is_dir():
+        raise DataError(path, "there is no such file or folder", remedy)
+    return folder
+
+
+def read_corpus(
+    folder: Path,
+    corpus: str,
+    *,
+    durations: str | None = None,
+    beyond_duration: Beyond = "error",
+    cache_dir: str | Path | None = None,
+    progress: bool = False,
+) -> dict[str, Rows]:
+    """Read the training and the test file of a folder, with tags from ``tokens_pos.jsonl.gz`` where it is there.
+
+    Args:
+        folder: see :func:`find_folder`.
+        corpus: ``"charades"`` or ``"activitynet"``.
+        durations: a file of them, for the text layout; by default ``Charades_v1_SPLIT.csv`` in the folder.
+        cache_dir: where freshly made tags are kept.
+
+    Raises:
+        DataError: for a missing file, a bad record, a video in both files, or tags that belong to other sentences.
+    """
+    stored = next((folder / name for name in TAGGED if (folder / name).is_file()), None)
+    tagged = read_tagged(stored) if stored else None
+    result = {}
+    for split, names in FILES[corpus].items():
+        path = _find(folder, names)
+        table = durations or _csv(folder, split) if ".txt" in path.name else None
+        rows = read_annotations(path, durations=table, beyond_duration=beyond_duration)
+        if stored and tagged is not None:
+            sentences = [_stored(stored, tagged, split, row) for row in rows]
+        else:
+            sentences = _fresh([row.sentence for row in rows], cache_dir, progress)
+        result[split] = Rows(path=path, annotations=rows, sentences=sentences)
+    _check_disjoint(result["train"], result["test"])
+    return result
+
+
+def _find(folder: Path, names: Sequence[str]) -> Path:
+    candidates = [folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
+    path = next((p for p in candidates if p.is_file()), None)
+    if path is None:
+        raise DataError(folder, f"holds none of {', '.join(names)}", "give the folder with the annotation files")
+    return path
+
+
+def _csv(folder: Path, split: str) -> str | None:
+    path = folder / f"Charades_v1_{split}.csv"
+    return str(path) if path.is_file() else None
+
+
+def _stored(
+    path: Path, tagged: dict[tuple[str, int], TaggedSentence], split: str, row: MomentAnnotation
+) -> TaggedSentence:
+    sentence = tagged.get((split, row.row))
+    if sentence is None or not matches_sentence(sentence, row.sentence):
+        problem = "has no entry for" if sentence is None else "has the words of another sentence for"
+        raise DataError(
+            path, f"{problem} {split} record {row.row} ({row.sentence!r})", "remove the file to have sentences tagged"
+        )
+    return sentence
+
+
+def _fresh(sentences: list[str], cache_dir: str | Path | None, progress: bool) -> list[TaggedSentence]:
+    """Tag sentences, or read the tags of an earlier call with the same sentences and tagger."""
+    if cache_dir is None:
+        return tag_sentences(sentences, progress=progress)
+    key = hashlib.sha256(repr((tagger_name(), sentences)).encode()).hexdigest()[:16]
+    path = Path(cache_dir) / f"tags-{key}.jsonl.gz"
+    if path.is_file():
+        stored = read_tagged(path)
+        return [stored["cache", i] for i in range(len(sentences))]
+    result = tag_sentences(sentences, progress=progress)
+    lines = [json.dumps({"split": "cache", "row": i, "tokens": s.tokens, "tags": s.tags}) for i, s in enumerate(result)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
+    temporary.replace(path)
+    return result
+
+
+def _check_disjoint(train: Rows, test: Rows) -> None:
+    both = {row.video_id for row in train.annotations} & {row.video_id for row in test.annotations}
+    if both:
+        raise DataError(
+            test.path,
+            f"video '{min(both)}' is also in {train.path.name} ({len(both)} such videos)",
+            "give two files without a video in common",
+        )
+
+
+def set_aside(video_ids: Sequence[str], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the queries to fit on and of those to choose an epoch by; no video is in both.
+
+    The same videos as :meth:`vmlkit.data.batches.MomentDataset.split_by_video`, chosen before features are made.
+    """
+    videos = sorted(set(video_ids))
+    order = np.random.default_rng(seed).permutation(len(videos))
+    held = {videos[j] for j in order[: max(1, round(share * len(videos)))]}
+    inside = np.array([video in held for video in video_ids])
+    return np.flatnonzero(~inside), np.flatnonzero(inside)
+
+
+def sample(positions: np.ndarray, most: int | None, *key: int) -> np.ndarray:
+    """At most ``most`` of the positions, the first ones of a permutation seeded by ``key``, in ascending order."""
+    if most is None or most >= len(positions):
+        return positions
+    return np.sort(np.random.default_rng(list(key)).permutation(positions)[:most])

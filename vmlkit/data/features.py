@@ -1,0 +1,152 @@
+"""Visual features: reading them from HDF5 files or folders, and resampling every video to the same number of clips.
+
+Reading and resampling happen once, when a data set is built; a training batch is then one index operation.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm import tqdm
+
+from vmlkit.data.feature_files import FeatureStore, FolderFeatures, HDF5Features
+from vmlkit.errors import DataError
+
+
+def clip_boundaries(rows: int, clips: int) -> Int[np.ndarray, " T+1"]:
+    """First feature row of each of ``clips`` clips, and the end of the last one, for a video of ``rows`` rows.
+
+    ``k_j = min(round_half_even(j / clips * rows), rows - 1)`` in float64, as CNM, CPL and PPS compute it.  Since
+    the last boundary is ``rows - 1`` and ends are exclusive, the last row is lost unless it is a clip of its own.
+
+    >>> clip_boundaries(7, 4).tolist()
+    [0, 2, 4, 5, 6]
+    """
+    return np.minimum(np.round(np.arange(clips + 1) / clips * rows).astype(np.int64), rows - 1)
+
+
+def resample_clips(features: Float[np.ndarray, "rows Dv"], clips: int) -> Float[np.ndarray, "T Dv"]:
+    """Resample a video to exactly ``clips`` clips: mean over the rows of a clip, or repetition where it has none.
+
+    CNM, CPL and PPS resample every video like this, so their batches never hold padded frames.  Means are taken
+    in float64; the result is float32, or float64 for float64 input.
+
+    Raises:
+        DataError: for a video without rows or with a number of axes other than two.
+
+    >>> resample_clips(np.array([[0.0], [2.0], [4.0]]), 2).ravel().tolist()
+    [1.0, 4.0]
+    """
+    if features.ndim != 2 or not len(features) or clips < 1:
+        raise DataError(
+            "resample_clips", f"shape {features.shape} for {clips} clips", "give at least one row of (rows, dimensions)"
+        )
+    edges = clip_boundaries(len(features), clips)
+    first, count = edges[:-1], np.maximum(np.diff(edges), 1)
+    kind = np.float64 if features.dtype == np.float64 else np.float32
+    deepest = int(count.max())
+    if deepest == 1:
+        return features[first].astype(kind, copy=False)
+    # the j-th row of all clips at once: a few passes over whole arrays, several times faster than add.reduceat
+    means = features[first].astype(np.float64)
+    for j in range(1, deepest):
+        longer = np.flatnonzero(count > j)
+        means[longer] += features[first[longer] + j]
+    means /= count[:, None]
+    return means.astype(kind, copy=False)
+
+
+def proposal_grid(clips: int, cells: int, device: torch.device | None = None) -> Int[Tensor, " S"]:
+    """Clips that stand for the ``cells`` cells of the proposal grid: ``trunc(linspace(0, clips - 1, cells))``.
+
+    The line is spaced in float32 because truncation makes rounding visible, and the references use float32.
+
+    >>> proposal_grid(16, 4).tolist()
+    [0, 5, 10, 15]
+    """
+    return torch.linspace(0, clips - 1, cells, dtype=torch.float32, device=device).long()
+
+
+@contextmanager
+def open_features(path: str | Path, dataset: str | None = None) -> Iterator[FeatureStore]:
+    """The features at ``path``: a folder of arrays or an HDF5 file (closed at the end of the block)."""
+    with FolderFeatures(path) if Path(path).is_dir() else HDF5Features(path, dataset) as store:
+        yield store
+
+
+def load_clips(
+    store: FeatureStore,
+    video_ids: Sequence[str],
+    clips: int,
+    *,
+    dtype: str = "float32",
+    cache_dir: str | Path | None = None,
+    progress: bool = False,
+) -> Float[np.ndarray, "videos T Dv"]:
+    """The clips of every video in one array.
+
+    Args:
+        store: where the features are.
+        video_ids: one row of the result each.
+        clips: T.
+        dtype: ``"float32"``, or ``"float16"`` to halve the memory (Charades-STA with I3D: 2.7 GB at 200 clips).
+        cache_dir: keep the result there as a memory-mapped ``.npy``, named after all that it depends on.
+
+    Raises:
+        DataError: if a video is missing or unusable, or exceeds the range of ``dtype``.
+    """
+    missing = [v for v in video_ids if v not in store]
+    if missing:
+        more = f" (nor have {len(missing) - 1} more of {len(video_ids)} videos)" if len(missing) > 1 else ""
+        raise DataError(
+            store, f"video '{missing[0]}' has no features{more}", "extract what is missing or leave its queries out"
+        )
+    stamp = store.stamp(video_ids) if cache_dir is not None else None
+    if cache_dir is None or stamp is None:
+        return _resample_all(store, video_ids, clips, dtype, progress)
+    key = hashlib.sha256(repr((stamp, list(video_ids), clips, dtype)).encode()).hexdigest()[:16]
+    path = Path(cache_dir) / f"clips-{key}.npy"
+    if not path.is_file():
+        _write_array(path, _resample_all(store, video_ids, clips, dtype, progress))
+    # copy-on-write: pages are read when they are used, and torch accepts the buffer as writable
+    return np.load(path, mmap_mode="c", allow_pickle=False)
+
+
+def _resample_all(
+    store: FeatureStore, video_ids: Sequence[str], clips: int, dtype: str, progress: bool
+) -> Float[np.ndarray, "videos T Dv"]:
+    out: np.ndarray | None = None
+    for i, video_id in enumerate(tqdm(video_ids, desc="resampling videos", disable=not progress, leave=False)):
+        rows = store.read(video_id)
+        if out is None:
+            out = np.empty((len(video_ids), clips, rows.shape[1]), dtype=dtype)
+        if rows.shape[1] != out.shape[2]:
+            raise DataError(
+                store,
+                f"video '{video_id}' has {rows.shape[1]} dimensions where the videos before it have {out.shape[2]}",
+                "extract all videos with the same network",
+            )
+        with np.errstate(over="ignore"):
+            out[i] = resample_clips(rows, clips)
+        if dtype == "float16" and not np.isfinite(out[i]).all():
+            raise DataError(store, f"video '{video_id}' exceeds the range of float16", "use feature_dtype='float32'")
+    if out is None:
+        raise DataError(store, "no video was asked for", "check the annotations")
+    return out
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""The features of a built world in one file, written whole or not at all and checked when read."""
+
+import hashlib
+import os
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from vmlkit.config import config_hash
+from vmlkit.data.toyworld.config import Split, ToyConfig
+from vmlkit.runs import atomic_path
+
+#: the modules that decide pixels, words or features
+_SOURCES = (
+    "build",
+    "cards",
+    "config",
+    "features",
+    "grammar",
+    "lexicon",
+    "motion",
+    "render",
+    "script",
+    "world",
+)
+
+Frames = dict[Split, Float[np.ndarray, "videos T Dv"]]
+
+
+def default_cache_dir() -> Path:
+    """``$VMLKIT_CACHE``, or ``~/.cache/vmlkit``."""
+    return Path(os.environ.get("VMLKIT_CACHE") or "~/.cache/vmlkit").expanduser()
+
+
+def cache_path(config: ToyConfig, cache_dir: Path | None = None) -> Path:
+    """The file of a world; its name changes with the settings, the code that builds it, and numpy's version."""
+    code = hashlib.sha256(np.__version__.encode())
+    for name in _SOURCES:
+        code.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return (cache_dir or default_cache_dir()) / f"toyworld-{config_hash(config)}-{code.hexdigest()[:12]}.npz"
+
+
+def load(path: Path, config: ToyConfig) -> Frames | None:
+    """The features in a cache file, or ``None`` if there is none or it is damaged (said on standard error)."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            frames: Frames = {split: file[split] for split in ("train", "validation", "test")}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        _report(path, str(error) or type(error).__name__)
+        return None
+    for split, rows in frames.items():
+        expected = (config.videos(split), config.clips, config.feature_dim)
+        if rows.dtype != np.float16 or rows.shape != expected:
+            _report(path, f"{split} is {rows.dtype} {rows.shape} instead of float16 {expected}")
+            return None
+        if not np.isfinite(rows).all():
+            _report(path, f"{split} holds numbers that are not finite")
+            return None
+    return frames
+
+
+def save(path: Path, frames: Frames) -> None:
+    """Write the cache file under a temporary name and rename it; a folder that cannot be written is only reported."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **{str(split): rows for split, rows in frames.items()})
+    except OSError as error:
+        print(f"vmlkit: the toy world was not cached ({error}); it will be built again next time.", file=sys.stderr)
+
+
+def _report(path: Path, why: str) -> None:
+    reason = " ".join(why.split())
+    print(f"vmlkit: cached toy world {path} is damaged ({reason}); building it again.", file=sys.stderr)

@@ -1,0 +1,36 @@
+"""The errors a user can meet: each says in one sentence what is wrong, where, and what to do about it."""
+
+
+class DataError(ValueError):
+    """Input that cannot be used.
+
+    Args:
+        where: the file (or the object) at fault.
+        what: the record or field, and what is wrong with it.
+        remedy: what the reader can do about it.
+    """
+
+    def __init__(self, where: object, what: str, remedy: str) -> None:
+        self.where, self.what, self.remedy = str(where), what, remedy
+        super().__init__(f"{where}: {what}; {remedy}.")
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist, or whose value has the wrong type or range."""
+
+
+class MissingDependency(ImportError):
+    """An optional package is absent.
+
+    Args:
+        package: the import name.
+        extra: the extra of vmlkit that installs it.
+        purpose: what needs it.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package '{package}': run `pip install 'vmlkit[{extra}]'`.")
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss term stopped being a finite number; says which term, which epoch and which batch."""

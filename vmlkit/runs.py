@@ -1,0 +1,254 @@
+"""Run directories: what a training run leaves on disk, written atomically and read without torch.
+
+A run directory holds everything that figures, widgets and tables need, so that last week's run opens with no model
+and no GPU.  Writers put a file under a temporary name, flush it to the disk and rename it: a reader sees the old file
+or the new one, never a half-written one.
+
+===================== =========================================================================================
+``config.json``       settings, seed, versions, revision, hardware, data (see :func:`vmlkit.training.loop.train`)
+``epochs.parquet``    one row per epoch; epoch 0 is the untrained method
+``proposals.parquet`` every proposal of every probe query at every evaluated epoch
+``probe.json``        the probe queries: sentence, words, duration and true span in seconds
+``strips.npz``        thumbnails (``strips``) or a feature trace (``heat``) per probe video
+``metrics.json``      the final numbers beside the baselines
+``checkpoint.safetensors``, ``last.safetensors``  weights of the chosen and of the last epoch
+``state.json``, ``state.pt``                      how far the run is; all that resuming needs
+===================== =========================================================================================
+"""
+
+import contextlib
+import json
+import math
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from vmlkit.errors import DataError
+
+#: version of the layout above; raised when a reader of the old one would be wrong
+SCHEMA = 1
+
+_REMEDY_AGAIN = "delete the run directory and train again, or restore the file"
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; on success flush that file to the disk and rename it to ``path``.
+
+    On an exception the temporary file is removed and ``path`` is left as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames inside ``path`` survive a power cut, on systems that can."""
+    with contextlib.suppress(OSError, AttributeError):
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` atomically as readable JSON; numbers that JSON has no word for (NaN, infinity) become null."""
+    text = json.dumps(plain(data), indent=1, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def plain(value: Any) -> Any:
+    """``value`` in JSON's own types: arrays and tuples become lists, paths strings, NaN and infinity None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write ``frame`` atomically, without its index."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, engine="pyarrow", index=False)
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write plain (never pickled) arrays atomically, compressed."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **dict(arrays))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: if it is missing or is not JSON.
+    """
+    _require(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(path, f"is not valid JSON ({error})", _REMEDY_AGAIN) from error
+
+
+def read_parquet(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a parquet file that must have ``columns``.
+
+    Raises:
+        DataError: if it is missing, unreadable, or lacks a column.
+    """
+    _require(path)
+    try:
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(path, f"is not a readable parquet file ({_first_line(error)})", _REMEDY_AGAIN) from error
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise DataError(path, f"lacks the column '{missing[0]}'", _REMEDY_AGAIN)
+    return frame
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read plain arrays; pickled ones are refused.
+
+    Raises:
+        DataError: if the file is missing or unreadable.
+    """
+    _require(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+        raise DataError(path, f"is not a readable npz file ({_first_line(error)})", _REMEDY_AGAIN) from error
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(path, "is missing", "check that the run directory is right and that the run got that far")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+#: columns of ``proposals.parquet`` and their types; times are fractions of the video
+PROPOSAL_COLUMNS: dict[str, str] = {
+    "epoch": "int16",
+    "query_id": "category",
+    "role": "category",  # "positive" or "negative"
+    "index": "int8",
+    "center": "float32",
+    "width": "float32",
+    "start": "float32",  # clipped to [0, 1]
+    "end": "float32",
+    "weight": "float32",  # selection weight of a negative; NaN for positives
+    "nll": "float32",
+    "chosen": "bool",  # the answer of the method
+    "iou": "float32",  # with the truth
+    "ion": "float32",  # of a negative, against the chosen positive; NaN for positives
+}
+
+
+class RunDirectory:
+    """Reads a run directory; every property reads its file anew, so a run in progress can be followed.
+
+    Args:
+        path: the directory.
+
+    Raises:
+        DataError: here if there is no readable ``config.json`` of this schema version; in a property if its file is
+            missing, corrupt or lacks a column.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise DataError(self.path, "is not a directory", "name the directory that `vmlkit train` printed")
+        self._config = self._read_config()
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self.path)!r})"
+
+    def _read_config(self) -> dict[str, Any]:
+        path = self.path / "config.json"
+        config = read_json(path)
+        version = config.get("schema") if isinstance(config, dict) else None
+        if version != SCHEMA:
+            what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
+            raise DataError(path, what, "read it with the version of vmlkit named under 'versions', or train again")
+        return config
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Settings and provenance: name, method, settings, seed, versions, revision, hardware, data."""
+        return self._config
+
+    @property
+    def epochs(self) -> pd.DataFrame:
+        """One row per epoch.
+
+        Columns: ``epoch, loss/*, metric/*`` (fractions)``, curriculum/*, lr/*, grad_norm/*, gradient/*, seconds``.
+        """
+        return read_parquet(self.path / "epochs.parquet", ("epoch", "seconds"))
+
+    @property
+    def proposals(self) -> pd.DataFrame:
+        """One row per proposal of a probe query at an epoch, with the columns of :data:`PROPOSAL_COLUMNS`."""
+        return read_parquet(self.path / "proposals.parquet", tuple(PROPOSAL_COLUMNS))
+
+    @property
+    def probe(self) -> list[dict[str, Any]]:
+        """The probe queries: ``query_id, video_id, sentence, words, duration_s, span_s``."""
+        return read_json(self.path / "probe.json")
+
+    @property
+    def strips(self) -> dict[str, np.ndarray]:
+        """``video_ids``, and ``strips (videos, frames, px, px, 3)`` uint8 or ``heat (videos, T)`` float16 in [0, 1]."""
+        return read_npz(self.path / "strips.npz")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The final numbers: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test``."""
+        return read_json(self.path / "metrics.json")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """How far the run is: ``epoch`` (finished), ``epochs``, ``step``, ``best_epoch``."""
+        return read_json(self.path / "state.json")
+
+    @property
+    def finished(self) -> bool:
+        """Whether every epoch was trained (the final evaluation is a separate step: see :attr:`metrics`)."""
+        path = self.path / "state.json"
+        return path.is_file() and (state := read_json(path))["epoch"] == state["epochs"]
+
+    @property
+    def checkpoint(self) -> Path:
+        """Path of the weights of the chosen epoch."""
+        return self.path / "checkpoint.safetensors"

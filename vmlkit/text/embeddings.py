@@ -1,0 +1,184 @@
+"""Word vectors: reading GloVe from a compact ``.npz`` or its plain text, and vectors by hash where there are none."""
+
+import gzip
+import hashlib
+import itertools
+import zipfile
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vmlkit.data.vocabulary import Vocabulary
+from vmlkit.errors import DataError
+
+PAD = "<PAD>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordVectors:
+    """Vectors by word, and what the file says about their frequency."""
+
+    words: tuple[str, ...]
+    vectors: Float[np.ndarray, "W Dw"]
+    counts: dict[str, int] | None = None
+    #: the words of the released models in the order of their ids (id = 1 + position)
+    model_words: tuple[str, ...] | None = None
+    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {word: i for i, word in enumerate(self.words)})
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._index
+
+    @property
+    def dim(self) -> int:
+        """Numbers per word."""
+        return self.vectors.shape[1]
+
+    def rows(self, words: Sequence[str]) -> list[int]:
+        """Row of each word; raises ``KeyError`` for a word without a vector."""
+        return [self._index[word] for word in words]
+
+
+def read_word_vectors(path: str | Path, wanted: Collection[str] | None = None) -> WordVectors:
+    """Read ``.npz`` (see :func:`read_npz_vectors`) or GloVe text, told apart by the suffix."""
+    if Path(path).suffix == ".npz":
+        return read_npz_vectors(path)
+    return read_glove_text(path, wanted)
+
+
+def read_npz_vectors(path: str | Path) -> WordVectors:
+    """Read the arrays ``words (W,)``, ``vectors (W, Dw)`` and, if present, ``counts (W,)`` and ``model_vocab``.
+
+    ``model_vocab`` holds positions in ``words``, in the order of the word ids.
+
+    Raises:
+        DataError: for a missing or misshapen array, a repeated word, NaN or infinity.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as error:
+        raise DataError(path, f"cannot be read ({str(error)[:120]})", "check the path or download it again") from error
+    missing = [name for name in ("words", "vectors") if name not in arrays]
+    if missing:
+        raise DataError(path, f"lacks the array '{missing[0]}'", "save the arrays 'words' and 'vectors'")
+    words, vectors = tuple(str(w) for w in arrays["words"]), arrays["vectors"]
+    if vectors.ndim != 2 or len(vectors) != len(words) or vectors.dtype.kind != "f":
+        raise DataError(
+            path, f"has {len(words)} words and vectors of shape {vectors.shape}", "save one row of numbers per word"
+        )
+    counts, order = arrays.get("counts"), arrays.get("model_vocab")
+    if counts is not None and len(counts) != len(words):
+        raise DataError(path, f"has {len(words)} words and {len(counts)} counts", "save one count per word")
+    if order is not None and (order.dtype.kind not in "iu" or not ((order >= 0) & (order < len(words))).all()):
+        raise DataError(path, "'model_vocab' points outside 'words'", "save positions in 'words'")
+    return _checked(
+        path,
+        WordVectors(
+            words=words,
+            vectors=vectors.astype(np.float32),
+            counts=None if counts is None else {w: int(c) for w, c in zip(words, counts, strict=True)},
+            model_words=None if order is None else tuple(words[i] for i in order),
+        ),
+    )
+
+
+def read_glove_text(path: str | Path, wanted: Collection[str] | None = None) -> WordVectors:
+    """Read lines ``word v1 v2 ...``; keep the ``wanted`` words only (all of GloVe takes gigabytes).
+
+    The first line fixes the dimension, counted from the right where fields stop being numbers; a header line of two
+    integers, as word2vec writes it, is passed over.  Some words of GloVe 840B contain blanks, so a word is all that
+    stands before the last ``dim`` fields.  The first of repeated words counts.
+
+    Raises:
+        DataError: for a line with too few numbers, NaN or infinity, or if no wanted word occurs.
+    """
+    path, dim = Path(path), 0
+    found: dict[str, np.ndarray] = {}
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if dim and wanted is not None and line.partition(" ")[0] not in wanted:
+                    continue
+                fields = line.rstrip().split(" ")
+                if number == 1 and len(fields) == 2 and all(f.isdecimal() for f in fields):
+                    continue
+                dim = dim or len(list(itertools.takewhile(_is_number, reversed(fields[1:]))))
+                word = " ".join(fields[:-dim]) if dim else ""
+                if word and (word in found or (wanted is not None and word not in wanted)):
+                    continue
+                found[word] = _numbers(path, number, word, fields[-dim:])
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(path, f"cannot be read ({str(error)[:120]})", "check the path or download it again") from error
+    if not found:
+        raise DataError(path, "holds none of the words of the data set", "check that it is a file of English vectors")
+    return _checked(path, WordVectors(words=tuple(found), vectors=np.stack(list(found.values()))))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(path: Path, number: int, word: str, fields: list[str]) -> np.ndarray:
+    if not word or not all(map(_is_number, fields)):
+        raise DataError(
+            path, f"line {number} is not a word and its numbers", "download the file again, it may be cut off"
+        )
+    return np.array(fields, dtype=np.float32)
+
+
+def _checked(path: str | Path, vectors: WordVectors) -> WordVectors:
+    bad = ~np.isfinite(vectors.vectors).all(axis=1)
+    if bad.any():
+        raise DataError(path, f"'{vectors.words[int(bad.argmax())]}' has NaN or infinity", "download the file again")
+    if len(set(vectors.words)) != len(vectors.words):
+        raise DataError(path, "holds a word twice", "keep one row per word")
+    return vectors
+
+
+def hashed_vectors(words: Sequence[str], dim: int, seed: int = 0) -> Float[np.ndarray, "W Dw"]:
+    """Independent N(0, I / dim) vectors that depend on the word and the seed alone.
+
+    A last resort: words get distinct codes without any notion of similarity.
+    """
+    rows = []
+    for word in words:
+        key = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "little")
+        rows.append(np.random.default_rng([seed, key]).standard_normal(dim) / np.sqrt(dim))
+    return np.array(rows, dtype=np.float32).reshape(len(rows), dim)
+
+
+def embedding_table(
+    vocabulary: Vocabulary, source: WordVectors | None, *, dim: int = 300, seed: int = 0
+) -> tuple[Float[Tensor, "V Dw"], tuple[str, ...]]:
+    """The vector of each word id, and the words that had to be given a hashed vector.
+
+    Row 0, padding, is zero.  Hashed vectors are scaled to the mean norm of the known ones.
+
+    Args:
+        source: known vectors; ``None`` hashes every word to ``dim`` dimensions.
+    """
+    known = [w for w in vocabulary.words if source is not None and w in source]
+    missing = tuple(w for w in vocabulary.words if source is None or w not in source)
+    size = source.dim if source is not None else dim
+    table = np.zeros((len(vocabulary), size), dtype=np.float32)
+    scale = 1.0
+    if source is not None and known:
+        rows = source.vectors[source.rows(known)]
+        table[vocabulary.ids(known)] = rows
+        scale = float(np.linalg.norm(rows, axis=1).mean())
+    table[vocabulary.ids(missing)] = scale * hashed_vectors(missing, size, seed)
+    return torch.from_numpy(table), missing
