@@ -1,0 +1,76 @@
+"""The dual transformer: rows, causality, dropout that can be played back, positions."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from vmlkit.nn.dropout import DropoutTape
+from vmlkit.nn.positions import word_positions
+from vmlkit.nn.transformer import Conditioning, DualTransformer, TransformerConfig
+
+CONFIG = TransformerConfig(hidden=16, heads=2, video_layers=2, text_layers=2, dropout=0.0)
+
+
+def inputs(batch: int = 3) -> tuple[torch.Tensor, ...]:
+    g = torch.Generator().manual_seed(0)
+    video, text = torch.randn(batch, 7, 16, generator=g), torch.randn(batch, 5, 16, generator=g)
+    return video, torch.ones(batch, 7, dtype=torch.bool), text, torch.ones(batch, 5, dtype=torch.bool)
+
+
+def test_rows_are_independent() -> None:
+    model, data = DualTransformer(CONFIG), inputs()
+    weight = torch.rand(3, 4, 7)
+    together = model.reconstruct(*data, Conditioning(weight)).hidden
+    for row in range(4):
+        alone = model.reconstruct(*data, Conditioning(weight[:, row : row + 1])).hidden
+        torch.testing.assert_close(together[:, row : row + 1], alone)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_video_causality_is_a_switch(causal: bool) -> None:
+    model = DualTransformer(dataclasses.replace(CONFIG, causal_video=causal))
+    video, mask, text, text_mask = inputs()
+    changed = video.clone()
+    changed[:, -1] += 1
+    weight = Conditioning(torch.ones(3, 1, 7))
+    before = model.reconstruct(video, mask, text, text_mask, weight).memory
+    after = model.reconstruct(changed, mask, text, text_mask, weight).memory
+    assert torch.equal(before[:, :, :-1], after[:, :, :-1]) is causal
+
+
+def test_padding_does_not_leak() -> None:
+    model = DualTransformer(CONFIG)
+    video, mask, text, text_mask = inputs()
+    mask[:, 5:], text_mask[:, 4:] = False, False
+    out = model.reconstruct(video, mask, text, text_mask, Conditioning(torch.ones(3, 1, 7))).hidden
+    video[:, 5:], text[:, 4:] = 9.0, 9.0
+    again = model.reconstruct(video, mask, text, text_mask, Conditioning(torch.ones(3, 1, 7))).hidden
+    torch.testing.assert_close(out[:, :, :4], again[:, :, :4])
+
+
+def test_tape_plays_the_winner_back_exactly() -> None:
+    model = DualTransformer(dataclasses.replace(CONFIG, dropout=0.3)).train()
+    data, weight, tape = inputs(), torch.rand(3, 4, 7), DropoutTape()
+    with torch.no_grad():
+        recorded = model.reconstruct(*data, Conditioning(weight, tape=tape)).hidden
+    best = torch.tensor([2, 0, 3])
+    chosen = weight[torch.arange(3), best][:, None]
+    rows = torch.cat((chosen, torch.ones_like(chosen)), dim=1)
+    played = model.reconstruct(*data, Conditioning(rows, tape=tape.rewind(best))).hidden
+    torch.testing.assert_close(played[:, 0], recorded[torch.arange(3), best])
+    fresh = model.reconstruct(*data, Conditioning(rows)).hidden
+    assert not torch.allclose(fresh[:, 0], recorded[torch.arange(3), best])
+
+
+def test_tape_keeps_the_dropout_rate() -> None:
+    kept = DropoutTape()(torch.ones(1, 1, 20000), 0.25)
+    assert (kept == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert kept.mean().item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_positions_start_at_zero_and_are_not_interleaved() -> None:
+    table = word_positions(4, 6)
+    assert torch.equal(table[0], torch.zeros(6))
+    torch.testing.assert_close(table[2, 0], torch.tensor(2.0).sin())
+    torch.testing.assert_close(table[2, 3], torch.tensor(2.0).cos())
