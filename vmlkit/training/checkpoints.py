@@ -1,0 +1,128 @@
+"""Weights as safetensors, and the one file from which a run resumes to the same bits.
+
+``state.pt`` is a single bundle, renamed into place, so no two files can disagree about where a run is: parameters,
+gradients, optimisers, generators, and the loss terms of the running epoch.  The gradients are in it because CNM's clip
+sees those that the other stage left behind at the previous step.  Whatever else the run directory holds may be *ahead*
+of the state after a kill, and is cut back or written again on resuming.
+"""
+
+import json
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from vmlkit.errors import DataError
+from vmlkit.models.method import Method
+from vmlkit.runs import SCHEMA, atomic_path, write_bytes
+
+_REMEDY = "delete the run directory and train again"
+
+
+def save_weights(method: Method, path: Path, *, epoch: int, step: int) -> None:
+    """Write the parameters and buffers of ``method`` under their names, with the epoch and step in the header."""
+    # safetensors refuses tensors that share memory: a module registered under two names is stored twice
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()}
+    # one entry only: safetensors writes several in no fixed order, and equal weights should be equal files
+    write_bytes(path, safetensors.torch.save(tensors, {"vmlkit": json.dumps({"epoch": epoch, "step": step})}))
+
+
+def weights_info(path: Path) -> dict[str, int]:
+    """The header of a weights file: ``epoch`` and ``step``.
+
+    Raises:
+        DataError: if it is missing, unreadable, or written by something else.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})["vmlkit"])
+    except KeyError as error:
+        raise DataError(path, "was not written by vmlkit's training loop", _REMEDY) from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DataError(path, f"holds no readable weights ({_first_line(error)})", _REMEDY) from error
+
+
+def load_weights(method: Method, path: Path) -> dict[str, int]:
+    """Load weights into ``method`` in place and return the header.
+
+    Raises:
+        DataError: if the file is missing, unreadable, or of another model.
+    """
+    info = weights_info(path)
+    _load_state_dict(method, safetensors.torch.load_file(path), path)
+    return info
+
+
+def _load_state_dict(method: Method, tensors: Mapping[str, Any], path: Path) -> None:
+    try:
+        method.load_state_dict(tensors)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        detail = " ".join(lines[1:2] or lines).rstrip(". ")
+        raise DataError(path, f"holds the weights of another model ({detail})", _REMEDY) from error
+
+
+def save_state(path: Path, method: Method, state: Mapping[str, Any]) -> None:
+    """Write the bundle: ``state`` (plain values and tensors), weights, gradients and the global generators."""
+    bundle = {
+        "schema": SCHEMA,
+        **state,
+        "model": method.state_dict(),
+        "gradients": {n: p.grad for n, p in method.named_parameters() if p.grad is not None},
+        "generators": global_generators(next(method.parameters()).device),
+    }
+    with atomic_path(path) as temporary:
+        torch.save(bundle, temporary)
+
+
+def load_state(path: Path, method: Method) -> dict[str, Any]:
+    """Put a bundle back into ``method`` and the global generators, and return the rest of it.
+
+    Raises:
+        DataError: if the file is missing, unreadable, of another schema version or of another model.
+    """
+    device = next(method.parameters()).device
+    if not path.is_file():
+        raise DataError(path, "is missing, so this run cannot be resumed", _REMEDY)
+    try:
+        bundle = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises six unrelated types for a damaged file
+        raise DataError(path, f"is not a readable training state ({_first_line(error)})", _REMEDY) from error
+    if not isinstance(bundle, dict) or bundle.get("schema") != SCHEMA:
+        raise DataError(path, f"is not a training state of schema version {SCHEMA}", _REMEDY)
+    _load_state_dict(method, bundle.pop("model"), path)
+    gradients = bundle.pop("gradients")
+    for name, parameter in method.named_parameters():
+        parameter.grad = gradients[name].to(parameter) if name in gradients else None
+    set_global_generators(bundle.pop("generators"), device)
+    return bundle
+
+
+def global_generators(device: torch.device) -> dict[str, Any]:
+    """State of the global generators (torch, accelerator, Python, numpy) as tensors and plain values."""
+    kind, keys, *rest = cast(tuple[Any, ...], np.random.get_state(legacy=True))  # noqa: NPY002 - theirs
+    return {
+        "torch": torch.get_rng_state(),
+        "accelerator": None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(),
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), *rest),
+    }
+
+
+def set_global_generators(state: Mapping[str, Any], device: torch.device) -> None:
+    """The inverse of :func:`global_generators`."""
+    torch.set_rng_state(state["torch"])
+    if device.type != "cpu" and state["accelerator"] is not None:
+        torch.get_device_module(device).set_rng_state(state["accelerator"])
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

@@ -1,0 +1,225 @@
+"""Predictions of a whole split and their scores, and the final numbers of a run.
+
+Everything random in an evaluation comes from the seed that is handed in, so evaluating never disturbs training, and
+the same weights always score the same.  Axes: N queries of the split, P proposals, M negatives.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from vmlkit import spans as sp
+from vmlkit.data.batches import MomentDataset
+from vmlkit.errors import DataError, TrainingDiverged
+from vmlkit.metrics.baselines import baseline_metrics
+from vmlkit.metrics.moments import VoteRule, moment_metrics
+from vmlkit.metrics.moments import vote as voted
+from vmlkit.metrics.negatives import ion_metrics
+from vmlkit.models.method import Method, Progress
+from vmlkit.runs import SCHEMA, RunDirectory, write_json
+from vmlkit.training.checkpoints import load_weights
+
+#: what a seed is for; joins the user's seed so that the streams never coincide
+BATCH_ORDER, STEP_DRAWS, EVALUATION, PROBE, DIAGNOSIS = 1, 2, 3, 4, 5
+
+
+def derive_seed(seed: int, *keys: int) -> int:
+    """A seed for one purpose, far from every other purpose's.
+
+    >>> derive_seed(1, EVALUATION, 5) == derive_seed(1, EVALUATION, 5) != derive_seed(1, EVALUATION, 6)
+    True
+    """
+    low, high = np.random.SeedSequence([seed, *keys]).generate_state(2, np.uint32)
+    return int(low) | (int(high) & 0x7FFFFFFF) << 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationArrays:
+    """What the method said about every query of a split; times in fractions of the video."""
+
+    query_ids: tuple[str, ...]
+    centers: Float[np.ndarray, "N P"]
+    widths: Float[np.ndarray, "N P"]
+    proposals: Float[np.ndarray, "N P 2"]  #: start/end, clipped to [0, 1] by the method
+    nll: Float[np.ndarray, "N P"]
+    order: Int[np.ndarray, "N P"]
+    top1: Int[np.ndarray, " N"]
+    truth: Float[np.ndarray, "N 2"]
+    negative_centers: Float[np.ndarray, "N M"] | None = None
+    negative_widths: Float[np.ndarray, "N M"] | None = None
+    negative_weights: Float[np.ndarray, "N M"] | None = None
+    negative_nll: Float[np.ndarray, "N M"] | None = None
+    #: standard deviation of each metric over the draws of masked words (n - 1 in the denominator); empty for one draw
+    spread: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def negatives(self) -> Float[np.ndarray, "N M 2"] | None:
+        """Start/end of the negatives, clipped to [0, 1]; None where the method has none."""
+        if self.negative_centers is None or self.negative_widths is None:
+            return None
+        half = self.negative_widths / 2
+        return np.clip(np.stack((self.negative_centers - half, self.negative_centers + half), axis=-1), 0, 1)
+
+    def negative_ion(self) -> Float[np.ndarray, "N M"] | None:
+        """Share of each negative inside the chosen positive and outside the truth (:func:`vmlkit.spans.ion`)."""
+        if self.negatives is None:
+            return None
+        answer = self.proposals[np.arange(len(self.top1)), self.top1].astype(np.float64)
+        return sp.ion(np.clip(answer, 0, 1)[:, None], self.negatives.astype(np.float64), self.truth[:, None])
+
+
+@contextlib.contextmanager
+def undisturbed(method: Method) -> Iterator[torch.device]:
+    """Evaluation mode without gradients; afterwards the mode and torch's global generators are as before."""
+    device = next(method.parameters()).device
+    was_training = method.training
+    accelerators = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"), torch.no_grad():
+        method.eval()
+        try:
+            yield device
+        finally:
+            method.train(was_training)
+
+
+def evaluate(
+    method: Method,
+    dataset: MomentDataset,
+    generator_seed: int,
+    batch_size: int = 128,
+    vote: VoteRule | None = None,
+    truth: Float[np.ndarray, "N 2"] | None = None,
+    *,
+    draws: int = 1,
+    progress: Progress | None = None,
+) -> tuple[dict[str, float], EvaluationArrays]:
+    """Score ``method`` on every query of ``dataset``.
+
+    Args:
+        generator_seed: fixes the masked words, and with them the ranking.
+        vote: how the answer is chosen among the proposals; None keeps the method's own ``top1``.
+        truth: start/end in fractions of the video; the data set's own by default.
+        draws: how many times the masked words are drawn.  Metrics are means over the draws, their spread is in the
+            arrays; the arrays are those of the first draw.
+        progress: the clock, for methods whose negatives follow a schedule.
+
+    Returns:
+        ``R@n,IoU=m`` and ``R@n,mIoU`` as fractions (and the IoN of negatives, where there are any), and the arrays.
+
+    Raises:
+        DataError: for an empty split or fewer than one draw.
+        TrainingDiverged: where a proposal or its NLL is not a finite number; names the query.
+    """
+    if len(dataset) == 0:
+        raise DataError(dataset.name, "has no queries", "evaluate a split that has some")
+    if draws < 1:
+        raise DataError("evaluate", f"draws is {draws}", "draw the masked words at least once")
+    target = np.asarray(dataset.spans if truth is None else truth, dtype=np.float64)
+    results: list[dict[str, float]] = []
+    all_arrays: list[EvaluationArrays] = []
+    for draw in range(draws):
+        said = _predict_all(method, dataset, derive_seed(generator_seed, draw), batch_size, progress)
+        all_arrays.append(_as_arrays(dataset, said, vote, target))
+        results.append(_score(all_arrays[-1]))
+    means = {name: float(np.mean([r[name] for r in results])) for name in results[0]}
+    if draws > 1:
+        all_arrays[0].spread.update({name: float(np.std([r[name] for r in results], ddof=1)) for name in means})
+    return means, all_arrays[0]
+
+
+def _predict_all(
+    method: Method, dataset: MomentDataset, seed: int, batch_size: int, progress: Progress | None
+) -> dict[str, np.ndarray]:
+    """Concatenated predictions; they stay on the device until the last batch is done."""
+    parts: dict[str, list[torch.Tensor]] = {}
+    with undisturbed(method) as device:
+        generator = torch.Generator(device=device).manual_seed(seed)
+        for first in range(0, len(dataset), batch_size):
+            batch = dataset.batch(range(first, min(first + batch_size, len(dataset)))).to(device)
+            for name, value in vars(method.predict(batch, generator, progress)).items():
+                if value is not None:
+                    parts.setdefault(name, []).append(value)
+        return {name: torch.cat(values).cpu().numpy() for name, values in parts.items()}
+
+
+def _as_arrays(
+    dataset: MomentDataset, said: dict[str, Any], vote: VoteRule | None, truth: np.ndarray
+) -> EvaluationArrays:
+    proposals = np.stack((said.pop("starts"), said.pop("ends")), axis=-1)
+    # with one proposal nothing is ranked, and a method may leave its NLL out as NaN
+    ranked = said["nll"].shape[1] > 1
+    finite = np.isfinite(proposals).all(axis=(1, 2)) & (np.isfinite(said["nll"]).all(axis=1) | (not ranked))
+    if not finite.all():
+        first = dataset.query_ids[int(np.flatnonzero(~finite)[0])]
+        raise TrainingDiverged(
+            f"{dataset.name}: the prediction for query '{first}' (one of {int((~finite).sum())} such) is not a finite "
+            "number: look for NaN in its features, or lower train.lr if training had begun."
+        )
+    if vote is not None:
+        said["top1"] = voted(proposals, said["nll"], vote) if ranked else said["order"][:, 0]
+    return EvaluationArrays(query_ids=dataset.query_ids, proposals=proposals, truth=truth, **said)
+
+
+def _score(arrays: EvaluationArrays) -> dict[str, float]:
+    metrics = dict(moment_metrics(arrays.proposals, arrays.order, arrays.top1, arrays.truth))
+    if arrays.negatives is not None:
+        metrics |= ion_metrics(arrays.proposals, arrays.order, arrays.negatives, arrays.truth)
+    return metrics
+
+
+def final_evaluation(
+    method: Method,
+    run_dir: str | Path,
+    train: MomentDataset,
+    validation: MomentDataset,
+    test: MomentDataset,
+    *,
+    vote: VoteRule | None = None,
+    draws: int = 1,
+    batch_size: int = 128,
+) -> dict[str, Any]:
+    """Score the chosen epoch on validation and test, and write ``metrics.json`` with the baselines beside it.
+
+    The test split is read here and nowhere else; the epoch was chosen on validation.  The baselines see only the
+    spans of ``train``.
+
+    Args:
+        method: of the run's settings; the weights of the chosen epoch are loaded into it.
+
+    Returns:
+        What was written: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test, vote, draws``.
+
+    Raises:
+        DataError: if the run has no checkpoint or it is of another model.
+    """
+    run = RunDirectory(run_dir)
+    info = load_weights(method, run.checkpoint)
+    seed, settings = int(run.config["seed"]), run.config["settings"]["train"]
+    epoch = info["epoch"]
+    clock = Progress(epoch, settings["epochs"], info["step"])
+    scores, arrays = {}, {}
+    for number, (name, split) in enumerate((("validation", validation), ("test", test))):
+        generator_seed = derive_seed(seed, EVALUATION, epoch, number)
+        scores[name], arrays[name] = evaluate(
+            method, split, generator_seed, batch_size, vote, draws=draws, progress=clock
+        )
+    rule = settings["choose_epoch_by"]
+    written = {
+        "schema": SCHEMA,
+        "chosen_epoch": epoch,
+        "chosen_by": "the last epoch" if rule == "last" else f"validation {rule}",
+        **scores,
+        "spread": {name: a.spread for name, a in arrays.items()},
+        "baselines": baseline_metrics(train.spans, test.spans),
+        "n_test": len(test),
+        "vote": vote,
+        "draws": draws,
+    }
+    write_json(run.path / "metrics.json", written)
+    return written

@@ -1,0 +1,200 @@
+"""What a run records while it learns: numbers per epoch, and every proposal of some probe queries.
+
+History is data, not logging: two tables that are rewritten as a whole (atomically) after each epoch.  On resuming,
+rows beyond the epoch of the training state are dropped; they will be computed again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from vmlkit import spans as sp
+from vmlkit.data.batches import MomentDataset
+from vmlkit.errors import DataError
+from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory, write_parquet
+from vmlkit.training.evaluate import PROBE, EvaluationArrays, derive_seed
+
+#: groups of columns in ``epochs.parquet``, in order
+_GROUPS = ("epoch", "loss", "metric", "curriculum", "lr", "grad_norm", "gradient", "seconds")
+
+
+def probe_indices(dataset: MomentDataset, count: int, seed: int) -> Int[np.ndarray, " probes"]:
+    """Which queries to record: ``count`` of them (fewer if the split is smaller), spread over the videos.
+
+    Videos come in a seeded order of their sorted ids, and each gives its queries in a seeded order, one per round: the
+    first sentence of a video is often about its beginning, and a record of those alone would be one-sided.
+    """
+    by_video: dict[str, list[int]] = {}
+    for index in sorted(range(len(dataset)), key=lambda i: dataset.query_ids[i]):
+        by_video.setdefault(dataset.video_ids[index], []).append(index)
+    videos, draw = sorted(by_video), np.random.default_rng(derive_seed(seed, PROBE))
+    queues = [draw.permutation(by_video[videos[i]]).tolist() for i in draw.permutation(len(videos))]
+    rounds = max((len(queue) for queue in queues), default=0)
+    chosen = [queue[turn] for turn in range(rounds) for queue in queues if turn < len(queue)]
+    return np.asarray(chosen[:count], dtype=np.int64)
+
+
+def probe_records(dataset: MomentDataset, indices: Int[np.ndarray, " probes"]) -> list[dict[str, Any]]:
+    """The probe queries for people: sentence, the words that the method sees, and the true span in seconds."""
+    return [
+        {
+            "query_id": dataset.query_ids[i],
+            "video_id": dataset.video_ids[i],
+            "sentence": dataset.sentences[i],
+            "words": [dataset.vocabulary.word(int(w)) for w in dataset.word_ids[i][dataset.word_mask[i]]],
+            "duration_s": float(dataset.durations[i]),
+            "span_s": [float(t) for t in dataset.spans_s[i]],
+        }
+        for i in indices
+    ]
+
+
+def probe_strips(
+    dataset: MomentDataset, indices: Int[np.ndarray, " probes"], frames: int, pixels: int
+) -> dict[str, np.ndarray]:
+    """Something to look at for each probe video: thumbnails, or a trace of its features where there are no pictures.
+
+    Returns:
+        ``video_ids`` and either ``strips (videos, frames, pixels, pixels, 3)`` uint8 or ``heat (videos, T)`` float16,
+        the first principal component of the clip features over these videos, scaled to [0, 1].
+
+    Raises:
+        DataError: where the film strip of the data set has another shape or type.
+    """
+    first_query = {dataset.video_ids[i]: int(i) for i in reversed(indices)}
+    videos = sorted(first_query)
+    named = {"video_ids": np.asarray(videos, dtype=np.str_)}
+    if dataset.film_strip is None:
+        rows = dataset.video_index[[first_query[v] for v in videos]]
+        return named | {"heat": _principal_trace(dataset.frames[rows].float().cpu().numpy())}
+    strips = [np.asarray(dataset.film_strip(video, frames, pixels)) for video in videos]
+    for video, strip in zip(videos, strips, strict=True):
+        if strip.shape != (frames, pixels, pixels, 3) or strip.dtype != np.uint8:
+            what = f"the film strip of video '{video}' is {strip.dtype} {strip.shape}"
+            raise DataError(dataset.name, what, f"return uint8 ({frames}, {pixels}, {pixels}, 3)")
+    return named | {"strips": np.stack(strips)}
+
+
+def _principal_trace(frames: Float[np.ndarray, "videos T Dv"]) -> Float[np.ndarray, "videos T"]:
+    flat = frames.reshape(-1, frames.shape[-1]).astype(np.float64)
+    flat = flat - flat.mean(axis=0)
+    axis = np.linalg.eigh(flat.T @ flat)[1][:, -1]
+    axis *= np.sign(axis[np.argmax(np.abs(axis))])  # an eigenvector's sign is arbitrary: fix it
+    trace = flat @ axis
+    spread = trace.max() - trace.min()
+    trace = (trace - trace.min()) / (spread if spread > 0 else 1.0)
+    return trace.reshape(frames.shape[:2]).astype(np.float16)
+
+
+def proposal_rows(epoch: int, arrays: EvaluationArrays, indices: Int[np.ndarray, " probes"]) -> pd.DataFrame:
+    """The rows of ``proposals.parquet`` for one epoch: positives of all probe queries, then their negatives."""
+    everyone = pd.Index([arrays.query_ids[i] for i in indices])
+    positives = {
+        "role": "positive",
+        "center": arrays.centers,
+        "width": arrays.widths,
+        "spans": arrays.proposals,
+        "nll": arrays.nll,
+        "chosen": np.arange(arrays.nll.shape[1]) == arrays.top1[:, None],
+    }
+    tables = [_role_rows(positives, arrays.truth, indices, everyone)]
+    if arrays.negatives is not None:
+        negatives = {
+            "role": "negative",
+            "center": arrays.negative_centers,
+            "width": arrays.negative_widths,
+            "spans": arrays.negatives,
+            "weight": arrays.negative_weights,
+            "nll": arrays.negative_nll,
+            "ion": arrays.negative_ion(),
+        }
+        tables.append(_role_rows(negatives, arrays.truth, indices, everyone))
+    return _typed(pd.concat(tables, ignore_index=True).assign(epoch=epoch), everyone)
+
+
+def _role_rows(
+    values: Mapping[str, Any], truth: np.ndarray, indices: Int[np.ndarray, " probes"], everyone: pd.Index
+) -> pd.DataFrame:
+    """One row per probe query and proposal; what a method does not give is NaN."""
+    spans = values["spans"][indices].astype(np.float64)  # (probes, P, 2)
+    shape = spans.shape[:2]
+
+    def column(name: str, missing: float | bool) -> np.ndarray:
+        given = values.get(name)
+        return np.full(shape, missing).ravel() if given is None else given[indices].ravel()
+
+    return pd.DataFrame(
+        {
+            "query_id": np.repeat(everyone.to_numpy(), shape[1]),
+            "role": values["role"],
+            "index": np.tile(np.arange(shape[1]), shape[0]),
+            "center": column("center", np.nan),
+            "width": column("width", np.nan),
+            "start": spans[..., 0].ravel(),
+            "end": spans[..., 1].ravel(),
+            "weight": column("weight", np.nan),
+            "nll": column("nll", np.nan),
+            "chosen": column("chosen", False),
+            "iou": sp.iou(spans, truth[indices][:, None]).ravel(),
+            "ion": column("ion", np.nan),
+        }
+    )
+
+
+def _typed(frame: pd.DataFrame, query_ids: pd.Index) -> pd.DataFrame:
+    categories = {
+        "query_id": pd.CategoricalDtype(query_ids),
+        "role": pd.CategoricalDtype(pd.Index(["positive", "negative"])),
+    }
+    return frame[list(PROPOSAL_COLUMNS)].astype({**PROPOSAL_COLUMNS, **categories})
+
+
+@dataclass
+class History:
+    """The two tables of a run, in memory."""
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    proposals: list[pd.DataFrame] = field(default_factory=list)
+
+    def append(self, row: Mapping[str, float], proposals: pd.DataFrame | None) -> None:
+        """Add an epoch; ``proposals`` is None where it was not evaluated."""
+        self.epochs.append(dict(row))
+        if proposals is not None:
+            self.proposals.append(proposals)
+
+    def write(self, folder: Path) -> None:
+        """Rewrite both files."""
+        frame = pd.DataFrame(self.epochs)
+        columns = sorted(frame.columns, key=lambda name: _GROUPS.index(name.split("/")[0]))
+        write_parquet(folder / "epochs.parquet", frame[columns].astype({"epoch": "int64"}))
+        write_parquet(folder / "proposals.parquet", pd.concat(self.proposals, ignore_index=True))
+
+    @classmethod
+    def read(cls, run: RunDirectory, last_epoch: int) -> "History":
+        """What was recorded up to and including ``last_epoch``.
+
+        Raises:
+            DataError: if a table is missing, unreadable, or ends before ``last_epoch``.
+        """
+        epochs, proposals = run.epochs, run.proposals
+        if epochs["epoch"].tolist()[: last_epoch + 1] != list(range(last_epoch + 1)):
+            what = f"does not hold the epochs 0 to {last_epoch} that the training state continues"
+            raise DataError(run.path / "epochs.parquet", what, "delete the run directory and train again")
+        kept = epochs[epochs["epoch"] <= last_epoch]
+        seen = proposals[proposals["epoch"] <= last_epoch]
+        return cls([dict(row) for row in kept.to_dict("records")], [seen])
+
+
+def epoch_row(epoch: int, seconds: float, **groups: Mapping[str, float]) -> dict[str, float]:
+    """A row of ``epochs.parquet``: ``group/name`` for every entry of every group.
+
+    >>> epoch_row(1, 0.5, loss={"total": 2.0}, lr={"all": 0.1})
+    {'epoch': 1, 'loss/total': 2.0, 'lr/all': 0.1, 'seconds': 0.5}
+    """
+    named = {f"{group}/{name}": float(value) for group, values in groups.items() for name, value in values.items()}
+    return {"epoch": epoch, **named, "seconds": seconds}

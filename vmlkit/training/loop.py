@@ -1,0 +1,293 @@
+"""The training loop: one for all papers.
+
+``for epoch: for batch: method.step`` -> evaluate on validation -> append to the history -> save.  A run killed at any
+instant goes on from the last saved state and, on a CPU with the same number of threads, ends with the same bits.
+"""
+
+import functools
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vmlkit.config import to_dict
+from vmlkit.data.batches import MomentDataset
+from vmlkit.errors import ConfigError, DataError, TrainingDiverged
+from vmlkit.metrics.moments import VoteRule
+from vmlkit.models.method import Method, Progress, StepOptimizer
+from vmlkit.runs import RunDirectory, write_json, write_npz
+from vmlkit.training.checkpoints import save_weights
+from vmlkit.training.evaluate import (
+    BATCH_ORDER,
+    DIAGNOSIS,
+    EVALUATION,
+    STEP_DRAWS,
+    derive_seed,
+    evaluate,
+    undisturbed,
+)
+from vmlkit.training.history import History, epoch_row, probe_indices, probe_records, probe_strips, proposal_rows
+from vmlkit.training.optim import EpsRule, Schedule, ScheduledAdam
+from vmlkit.training.start import choose_device, create_run, matching_run, reproducible, run_record
+from vmlkit.training.steps import TrainingState
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How to train.  Defaults are those common to the released CNM, CPL and PPS, except for the seed.
+
+    Raises:
+        ConfigError: for a value out of range.
+    """
+
+    epochs: int = 30  #: passes over the training queries; CPL, PPS: 30, CNM: 50 on Charades-STA
+    batch_size: int = 32  #: queries per step, the last batch may be smaller; CPL, PPS: 32, CNM: 128
+    lr: float = 4e-4  #: peak learning rate
+    warmup_updates: int = 400  #: updates until the peak; 0 means a constant rate
+    warmup_init_lr: float = 1e-7  #: learning rate of the first update
+    schedule: Schedule = "inverse_sqrt"  #: after the warm-up: ``lr sqrt(warmup / n)``, or ``lr`` throughout
+    clip_norm: float | None = 10.0  #: largest global gradient norm; None does not clip
+    eps_rule: EpsRule = "reference"  #: where Adam's epsilon enters, see :class:`vmlkit.training.optim.ScheduledAdam`
+    seed: int = 0  #: fixes batch order, word masks, dropout and evaluation (not the initial weights)
+    probe_queries: int = 32  #: validation queries whose proposals are recorded at every evaluated epoch
+    strip_frames: int = 12  #: thumbnails per probe video
+    strip_pixels: int = 48  #: side of a thumbnail
+    choose_epoch_by: str = "R@1,mIoU"  #: validation metric whose best epoch is kept (the first on ties), or "last"
+    evaluate_every: int = 1  #: epochs between evaluations; the last epoch is always evaluated
+    evaluation_batch_size: int = 128  #: queries per batch when predicting
+    checkpoint_every_steps: int = 0  #: steps between saved states within an epoch; 0: at the end of epochs only
+    check_every_steps: int = 20  #: steps between looks at the loss (each waits for the device once)
+    device: str = "auto"  #: "auto", "cpu", "cuda", ...
+    threads: int | None = None  #: CPU threads; None leaves torch's number.  The bits depend on it
+    deterministic: bool = True  #: ask torch for deterministic kernels (on a GPU: as far as it has them)
+    static_shapes: bool = False  #: keep the padded word axis of the whole split, for capturing graphs on a GPU
+
+    def __post_init__(self) -> None:
+        positive = "epochs batch_size probe_queries strip_frames strip_pixels evaluate_every evaluation_batch_size"
+        for name in (*positive.split(), "check_every_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"setting 'train.{name}' must be at least 1, not {getattr(self, name)}")
+        for name in ("warmup_updates", "checkpoint_every_steps", "seed", "warmup_init_lr"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"setting 'train.{name}' must not be negative, not {getattr(self, name)}")
+        for name in ("lr", "clip_norm", "threads"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"setting 'train.{name}' must be positive, not {value}")
+
+
+def train(
+    method: Method,
+    train: MomentDataset,
+    validation: MomentDataset,
+    config: TrainConfig,
+    run_dir: str | Path,
+    description: Mapping[str, Any],
+    *,
+    resume: bool = True,
+    vote: VoteRule | None = None,
+    with_spans: bool = False,
+    progress: bool = True,
+) -> RunDirectory:
+    """Train ``method`` in place, recording everything in ``run_dir``, and return a reader of it.
+
+    Args:
+        description: ``name, method, settings, data`` for ``config.json``; see
+            :func:`vmlkit.training.start.run_record`.
+        resume: continue the same run if ``run_dir`` holds it (a finished one is returned as it is); False starts the
+            same run anew.  A run with other settings is never touched.
+        vote: how the answer is chosen at evaluation; None keeps the method's own.
+        with_spans: hand the time labels to the method (fully supervised methods only).
+        progress: draw a progress bar on stderr.
+
+    Raises:
+        ConfigError: for settings that do not fit, or a directory that holds something else.
+        DataError: for an empty split, or a damaged run directory.
+        TrainingDiverged: at a loss or gradient that is not finite; names epoch, batch, queries and the first term.
+    """
+    for split in (train, validation):
+        if len(split) == 0:
+            raise DataError(split.name, "has no queries", "give a split that has some")
+    folder = Path(os.path.normpath(run_dir))
+    device = choose_device(config.device)
+    method.to(device)
+    record = run_record(description, to_dict(config), train, validation, device)
+    existing = matching_run(folder, record)
+    with reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic):
+        run = _Run(method, train, validation, config, folder, vote, with_spans)
+        if existing is not None and resume:
+            run.restore(existing)
+        else:
+            run.create(record)
+        run.to_the_end(progress)
+    return RunDirectory(folder)
+
+
+def batch_order(count: int, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
+    """Indices of the queries of each batch of an epoch; the last batch may be smaller.
+
+    >>> [len(batch) for batch in batch_order(5, 2, seed=0, epoch=1)]
+    [2, 2, 1]
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, BATCH_ORDER, epoch))
+    return torch.randperm(count, generator=generator).split(batch_size)
+
+
+class _Run:
+    """One call of :func:`train`."""
+
+    def __init__(
+        self,
+        method: Method,
+        train: MomentDataset,
+        validation: MomentDataset,
+        config: TrainConfig,
+        folder: Path,
+        vote: VoteRule | None,
+        with_spans: bool,
+    ) -> None:
+        self.method, self.train, self.validation, self.config, self.folder = method, train, validation, config, folder
+        self.device = next(method.parameters()).device
+        self.evaluate = functools.partial(
+            evaluate, method, validation, batch_size=config.evaluation_batch_size, vote=vote
+        )
+        self.batch = functools.partial(train.batch, with_spans=with_spans, static=config.static_shapes)
+        self.probe = probe_indices(validation, config.probe_queries, config.seed)
+        self.history = History()
+        self.state = TrainingState(
+            optimizers={name: _optimizer(group, config) for name, group in method.parameter_groups().items()},
+            draws=torch.Generator(device=self.device).manual_seed(derive_seed(config.seed, STEP_DRAWS)),
+            epochs=config.epochs,
+        )
+
+    def create(self, record: Mapping[str, Any]) -> None:
+        """Epoch 0: evaluate the untrained method, and only then make the directory."""
+        started = time.perf_counter()
+        for parameter in self.method.parameters():
+            parameter.grad = None  # left over from earlier use, they would enter the first clip
+        metrics, arrays = self.evaluate(self._evaluation_seed(0), progress=Progress(1, self.config.epochs))
+        rule = self.config.choose_epoch_by
+        if rule != "last" and rule not in metrics:
+            raise ConfigError(f"setting 'train.choose_epoch_by' is {rule!r}: choose 'last' or one of {list(metrics)}")
+        strips = probe_strips(self.validation, self.probe, self.config.strip_frames, self.config.strip_pixels)
+        row = epoch_row(0, time.perf_counter() - started, metric=metrics)
+        self.history.append(row, proposal_rows(0, arrays, self.probe))
+
+        def fill(folder: Path) -> None:
+            write_json(folder / "config.json", record)
+            write_json(folder / "probe.json", probe_records(self.validation, self.probe))
+            write_npz(folder / "strips.npz", strips)
+            self.history.write(folder)
+            self.state.save(folder, self.method)
+
+        create_run(self.folder, fill)
+
+    def restore(self, existing: RunDirectory) -> None:
+        """Go back to the saved state; what was written after it is computed again."""
+        self.state.restore(self.folder, self.method)
+        self.history = History.read(existing, self.state.epoch)
+        for leftover in self.folder.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+
+    def to_the_end(self, progress: bool) -> None:
+        """Train the epochs that are left."""
+        steps = len(batch_order(len(self.train), self.config.batch_size, 0, 0))
+        total = steps * self.config.epochs
+        with tqdm(total=total, initial=self.state.step, disable=not progress, mininterval=1, unit="step") as bar:
+            for epoch in range(self.state.epoch + 1, self.config.epochs + 1):
+                self._train_epoch(epoch, bar)
+        last = self.folder / "last.safetensors"
+        if not last.is_file():
+            save_weights(self.method, last, epoch=self.state.epoch, step=self.state.step)
+
+    def _train_epoch(self, epoch: int, bar: "tqdm[Any]") -> None:
+        config, state = self.config, self.state
+        started = time.perf_counter() - state.seconds
+        batches = batch_order(len(self.train), config.batch_size, config.seed, epoch)
+        self.method.train()
+        for indices in batches[state.batch :]:
+            batch = self.batch(indices)
+            batch = (batch.pin_memory() if self.device.type == "cuda" else batch).to(self.device)
+            optimizers = cast(dict[str, StepOptimizer], state.optimizers)
+            loss = self.method.step(batch, Progress(epoch, config.epochs, state.step), state.draws, optimizers)
+            state.log.add(loss, state.optimizers)
+            state.batch, state.step = state.batch + 1, state.step + 1
+            save = config.checkpoint_every_steps and state.step % config.checkpoint_every_steps == 0
+            if save or state.batch % config.check_every_steps == 0:
+                self._check(epoch, batches, bar)
+            if save and state.batch < len(batches):
+                state.seconds = time.perf_counter() - started
+                state.save(self.folder, self.method)
+            bar.update()
+        self._check(epoch, batches, bar)
+        self._finish_epoch(epoch, started, bar)
+
+    def _check(self, epoch: int, batches: tuple[Tensor, ...], bar: "tqdm[Any]") -> None:
+        """Fetch the loss terms since the last look; stop at the first one that is not finite."""
+        problem = self.state.log.read()
+        if problem is not None:
+            number, name, value = problem
+            queries = ", ".join(self.train.query_ids[i] for i in batches[number].tolist())
+            kind, _, term = name.partition("/")
+            subject = f"the loss term '{term}'" if kind == "loss" else f"the gradient norm of '{term}'"
+            raise TrainingDiverged(
+                f"{subject} is {value} in epoch {epoch}, batch {number + 1} of {len(batches)} (queries {queries}): "
+                "lower train.lr, or look at the features of these queries."
+            )
+        bar.set_postfix_str(self._postfix(epoch), refresh=False)
+
+    def _postfix(self, epoch: int) -> str:
+        scores = [row["metric/R@1,mIoU"] for row in self.history.epochs if row.get("metric/R@1,mIoU", -1) >= 0]
+        return f"epoch {epoch}/{self.config.epochs}, loss {self.state.log.last_total:.3f}, R@1,mIoU {scores[-1]:.3f}"
+
+    def _finish_epoch(self, epoch: int, started: float, bar: "tqdm[Any]") -> None:
+        """Evaluate, record, choose, save.  The state goes last but for the checkpoint, which it can restore."""
+        config, state = self.config, self.state
+        clock = Progress(epoch, config.epochs, state.step)
+        metrics: dict[str, float] = {}
+        proposals = None
+        if epoch % config.evaluate_every == 0 or epoch == config.epochs:
+            metrics, arrays = self.evaluate(self._evaluation_seed(epoch), progress=clock)
+            proposals = proposal_rows(epoch, arrays, self.probe)
+        rates = {name: optimizer.lr_used for name, optimizer in state.optimizers.items()}
+        groups = {
+            **state.log.means(),
+            "metric": metrics,
+            "curriculum": self.method.curriculum(clock),
+            "lr": rates,
+            "gradient": self._diagnose(clock),
+        }
+        self.history.append(epoch_row(epoch, time.perf_counter() - started, **groups), proposals)
+        bar.set_postfix_str(self._postfix(epoch), refresh=False)
+        value = float(epoch) if config.choose_epoch_by == "last" else metrics.get(config.choose_epoch_by, float("-inf"))
+        chosen = value > state.best_value
+        if chosen:
+            state.best_epoch, state.best_value = epoch, value
+        state.finish_epoch()
+        self.history.write(self.folder)
+        state.save(self.folder, self.method)
+        if chosen:
+            state.save_checkpoint(self.folder, self.method)
+
+    def _diagnose(self, clock: Progress) -> dict[str, float]:
+        """The method's own measurements on the first batch of the data, always the same one; nothing is disturbed."""
+        count = min(self.config.batch_size, len(self.train))
+        batch = self.batch(torch.arange(count)).to(self.device)
+        with undisturbed(self.method), torch.enable_grad():
+            draws = torch.Generator(device=self.device).manual_seed(derive_seed(self.config.seed, DIAGNOSIS))
+            measured = self.method.diagnose(batch, clock, draws)
+        return {name: float(value) for name, value in measured.items()}
+
+    def _evaluation_seed(self, epoch: int) -> int:
+        return derive_seed(self.config.seed, EVALUATION, epoch)
+
+
+def _optimizer(group: list[torch.nn.Parameter], config: TrainConfig) -> ScheduledAdam:
+    names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule")
+    return ScheduledAdam(group, **{name: getattr(config, name) for name in names})

@@ -1,0 +1,127 @@
+"""Adam with the references' epsilon, inverse-square-root schedule with warm-up, and a clip that never asks the device.
+
+The released CNM, CPL and PPS use fairseq's Adam and schedule.  Two details differ from ``torch.optim``:
+
+* epsilon joins ``sqrt(v)`` before the bias correction (``eps_rule="reference"``), so early steps on tiny gradients
+  are larger or smaller than torch's;
+* the clip runs over whatever list the caller hands over.  CNM passes *all* parameters at both of its stages, so the
+  norm includes the gradients that the other stage left behind.
+"""
+
+import functools
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vmlkit.errors import ConfigError
+from vmlkit.models.method import StepOptimizer
+
+Schedule = Literal["inverse_sqrt", "constant"]
+EpsRule = Literal["reference", "torch"]
+
+
+def scheduled_lr(
+    updates: int, *, lr: float, warmup_updates: int, warmup_init_lr: float, schedule: Schedule = "inverse_sqrt"
+) -> float:
+    """Learning rate after ``updates`` updates, i.e. the one that update number ``updates + 1`` uses.
+
+    ``init + n (lr - init) / warmup`` for ``n < warmup``, then ``lr sqrt(warmup / n)``; the ``constant`` schedule stays
+    at ``lr`` after the same warm-up.
+
+    >>> [float(f"{scheduled_lr(n, lr=4e-4, warmup_updates=2, warmup_init_lr=1e-7):.6g}") for n in range(4)]
+    [1e-07, 0.00020005, 0.0004, 0.000326599]
+    """
+    if updates < warmup_updates:
+        return warmup_init_lr + updates * (lr - warmup_init_lr) / warmup_updates
+    if schedule == "constant" or warmup_updates == 0:
+        return lr
+    return lr * math.sqrt(warmup_updates / updates)
+
+
+class ScheduledAdam(StepOptimizer):
+    """Adam over one group of parameters, with its own schedule and clip.
+
+    Args:
+        parameters: what this optimiser updates.
+        lr: peak learning rate.
+        warmup_updates: updates until the peak; 0 means no warm-up and, since the inverse square root has no scale
+            then, a constant rate.
+        warmup_init_lr: learning rate of the first update.
+        clip_norm: largest global gradient norm; None measures the norm and clips nothing.
+        eps_rule: ``"reference"``: ``p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)``; ``"torch"``: epsilon is
+            added after the bias correction.  Parameters that had no gradient in some updates share the group's ``t``
+            in the reference rule's epsilon (and only there).
+
+    Attributes:
+        updates: number of updates made.
+        lr_used: learning rate of the last update (of the first one to come, before any).
+        last_norm: gradient norm that the last clip saw, a 0-d tensor on the parameters' device.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        lr: float = 4e-4,
+        warmup_updates: int = 400,
+        warmup_init_lr: float = 1e-7,
+        clip_norm: float | None = 10.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        eps_rule: EpsRule = "reference",
+        schedule: Schedule = "inverse_sqrt",
+    ) -> None:
+        self._parameters = list(parameters)
+        if not self._parameters:
+            raise ConfigError("an optimiser needs at least one trainable parameter")
+        self._rate = functools.partial(
+            scheduled_lr, lr=lr, warmup_updates=warmup_updates, warmup_init_lr=warmup_init_lr, schedule=schedule
+        )
+        self._clip_norm, self._beta2, self._eps, self._eps_rule = clip_norm, betas[1], eps, eps_rule
+        self.updates = 0
+        self.lr_used = self._rate(0)
+        self.last_norm = torch.zeros((), device=self._parameters[0].device)
+        # one kernel for all tensors: a quarter of the time of torch's default loop on a CPU, and no host reads
+        fused = all(p.device.type in ("cpu", "cuda") for p in self._parameters)
+        self._adam = torch.optim.Adam(self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of its own parameters."""
+        self._adam.zero_grad(set_to_none=True)
+
+    def step(self, clip: list[nn.Parameter]) -> Tensor:
+        """Clip the global norm over ``clip``, update the own parameters, return the norm before clipping (0-d).
+
+        All gradients in ``clip`` are scaled, own or not, as ``clip_grad_norm_`` does in the references.
+        """
+        gradients = [p.grad for p in clip if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self._clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(clip, self._clip_norm, norm)
+        self.lr_used = self._rate(self.updates)
+        group = self._adam.param_groups[0]
+        group["lr"] = self.lr_used
+        if self._eps_rule == "reference":
+            group["eps"] = self._eps / math.sqrt(1 - self._beta2 ** (self.updates + 1))
+        self._adam.step()
+        self.updates += 1
+        self.last_norm = norm.detach().to(self._parameters[0].device)
+        return self.last_norm
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments and counters as tensors and plain numbers (loads with ``weights_only=True``)."""
+        return {
+            "adam": self._adam.state_dict(),
+            "updates": self.updates,
+            "lr_used": self.lr_used,
+            "last_norm": self.last_norm,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`state_dict`."""
+        self._adam.load_state_dict(state["adam"])
+        self.updates, self.lr_used = state["updates"], state["lr_used"]
+        self.last_norm = state["last_norm"].to(self._parameters[0].device)

@@ -1,0 +1,164 @@
+"""Before the first step: what is written about a run, whether a directory may take it, and how chance is fixed.
+
+A run directory appears complete or not at all: it is filled under a hidden name beside its place and renamed, after
+the untrained method has been evaluated on the real data.  Settings or data that cannot work therefore leave nothing.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vmlkit import provenance
+from vmlkit.data.batches import MomentDataset
+from vmlkit.errors import ConfigError, DataError
+from vmlkit.runs import SCHEMA, RunDirectory, plain, sync_directory
+from vmlkit.training.checkpoints import global_generators, set_global_generators
+
+#: what must agree for a run to be continued
+_IDENTITY = ("method", "seed", "settings", "data")
+
+
+def choose_device(name: str) -> torch.device:
+    """``"auto"`` is the GPU where there is one; anything else is torch's own name of a device.
+
+    Raises:
+        ConfigError: for a device that torch does not know or cannot use here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"setting 'train.device' is {name!r}: {str(error).splitlines()[0]}") from error
+
+
+def run_record(
+    description: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    train: MomentDataset,
+    validation: MomentDataset,
+    device: torch.device,
+) -> dict[str, Any]:
+    """The content of ``config.json``.
+
+    Args:
+        description: ``name, method, settings, data`` as the caller knows them; missing parts are filled in from the
+            data sets, ``settings["train"]`` is always what the loop uses.
+        settings: the training settings.
+    """
+    data = {
+        "name": train.name,
+        "fingerprint": f"{train.fingerprint}+{validation.fingerprint}",
+        "train_queries": len(train),
+        "validation_queries": len(validation),
+        "test_queries": None,
+    }
+    named = None if device.type == "cpu" else torch.get_device_module(device).get_device_name(device)
+    record = {
+        "schema": SCHEMA,
+        "name": None,
+        "method": None,
+        **{key: value for key, value in description.items() if key not in ("settings", "data")},
+        "settings": {**description.get("settings", {}), "train": dict(settings)},
+        "seed": settings["seed"],
+        "versions": provenance.versions(),
+        "revision": provenance.revision(),
+        "hardware": provenance.hardware(named, settings["threads"] or torch.get_num_threads()),
+        "data": {**data, **description.get("data", {})},
+    }
+    return plain(record)
+
+
+def matching_run(folder: Path, record: Mapping[str, Any]) -> RunDirectory | None:
+    """The run that ``folder`` already holds, if it is the same run; None where the place is free.
+
+    Raises:
+        ConfigError: if it holds a run with other settings, or something that is not a run.
+        DataError: if its ``config.json`` is unreadable or of another schema version.
+    """
+    if not folder.name:
+        raise ConfigError(f"'{folder}' cannot be a run directory: name a new one, such as runs/first")
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"'{folder}' exists and is not a run directory: choose another one")
+    run = RunDirectory(folder)
+    differences = [
+        f"{name} is {_short(there)} there and {_short(here)} here"
+        for key in _IDENTITY
+        for name, there, here in _differences(key, run.config.get(key), record[key])
+    ]
+    if differences:
+        more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise ConfigError(
+            f"'{folder}' holds another run: {'; '.join(differences[:3])}{more}. "
+            "Choose another run directory, or delete that one."
+        )
+    return run
+
+
+def _differences(name: str, there: Any, here: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted(there.keys() | here.keys()):
+            yield from _differences(f"{name}.{key}", there.get(key), here.get(key))
+    elif there != here:
+        yield name, there, here
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def create_run(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make the run directory appear at once: ``fill`` writes into a hidden sibling, which is then renamed.
+
+    An empty directory or an older run of the same settings at ``folder`` is replaced.
+    """
+    new, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("new", "old"))
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        new.mkdir(parents=True)
+        fill(new)
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(new, folder)
+    except FileExistsError as error:
+        raise DataError(folder, "its parent is a file", "choose another run directory") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    sync_directory(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def reproducible(seed: int, device: torch.device, *, threads: int | None, deterministic: bool) -> Iterator[None]:
+    """Seed the global generators for the time of a run; afterwards the caller's state is back.
+
+    Dropout draws from torch's global generator.  Nothing here draws from Python's or numpy's; they are fixed too in
+    case a method's dependency does.
+    """
+    generators, before = global_generators(device), torch.get_num_threads()
+    strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - theirs
+        torch.manual_seed(seed)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if deterministic:
+            # an accelerator lacks some deterministic kernels: say so rather than stop
+            torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+        yield
+    finally:
+        set_global_generators(generators, device)
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
