@@ -1,0 +1,91 @@
+"""Run directories made from arrays, and a headless Chromium that may not use the network."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from make_run import write_run
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="session")
+def run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six queries over epochs 0 to 12, with film strips."""
+    return write_run(tmp_path_factory.mktemp("runs") / "film")
+
+
+@pytest.fixture(scope="session")
+def heat_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with feature traces instead of pictures."""
+    return write_run(tmp_path_factory.mktemp("runs") / "heat", heat=True)
+
+
+@pytest.fixture(autouse=True)
+def agg() -> Iterator[None]:
+    """Draw into memory, and forget the style a test has set."""
+    matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'notebooks')")
+    matplotlib.use("Agg")
+    with matplotlib.rc_context():
+        yield
+
+
+def chromium() -> str:
+    """Path of an installed Chromium; skips without one, unless VMLKIT_REQUIRE_BROWSER=1 asks for a failure."""
+    names = (os.environ.get("VMLKIT_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if name and (found := shutil.which(name))), None)
+    if path is None:
+        reason = "no Chromium: install it, or name it in VMLKIT_CHROMIUM"
+        if os.environ.get("VMLKIT_REQUIRE_BROWSER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+class Watched:
+    """A page with everything that went wrong on it."""
+
+    def __init__(self, context: Any) -> None:
+        self.page = context.new_page()
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda m: m.type in ("error", "warning") and self.problems.append(m.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("requestfailed", lambda r: self.problems.append(f"failed: {r.url[:100]}"))
+        self.page.on("request", lambda r: self.requests.append(r.url))
+
+    def open(self, path: Path) -> Any:
+        """Open a file from disk and wait until the scrubber has decoded its pictures."""
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("canvas[data-ready]")
+        return self.page
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Callable[..., Watched]]:
+    """A function that starts a browser without a network and returns a watched page."""
+    executable = chromium()
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
+    with api.sync_playwright() as playwright:
+        contexts = []
+
+        def start(**options: Any) -> Watched:
+            contexts.append(
+                playwright.chromium.launch_persistent_context(
+                    tmp_path / f"profile{len(contexts)}",
+                    executable_path=executable,
+                    args=FLAGS,
+                    offline=True,
+                    viewport={"width": 1000, "height": 720},
+                    **options,
+                )
+            )
+            return Watched(contexts[-1])
+
+        yield start
+        for context in contexts:
+            context.close()

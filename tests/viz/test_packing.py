@@ -1,0 +1,142 @@
+"""What is embedded comes back within its quantisation, fits its bound, and says what it leaves out."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from make_run import write_run
+from matplotlib.image import imread
+
+from vmlkit.viz.packing import MISSING, Packed, dequantize, pack, quantize
+from vmlkit.viz.snapshots import RunView
+
+
+@pytest.fixture(scope="module")
+def packed(run_path: Path) -> Packed:
+    return pack(run_path)
+
+
+@pytest.fixture(scope="module")
+def long_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("long") / "run", epochs=100, queries=12)
+
+
+def test_quantisation_is_off_by_half_a_step_at_most() -> None:
+    values = np.random.default_rng(0).uniform(-3, 5, 5000)
+    error = abs(dequantize(quantize(values, -3, 5), -3, 5) - values)
+    assert error.max() <= 8 / (MISSING - 1) / 2 * (1 + 1e-9)
+    assert quantize(np.array([-9.0, 9.0, np.nan]), -3, 5).tolist() == [0, MISSING - 1, MISSING]
+
+
+def test_every_proposal_comes_back(run_path: Path, packed: Packed) -> None:
+    table = pd.read_parquet(run_path / "proposals.parquet").astype({"query_id": str, "role": str})
+    table = table.set_index(["epoch", "query_id", "role", "index"])
+    ids = [q["id"] for q in packed.meta["queries"]]
+    assert sorted(ids) == [f"test/{k}" for k in range(6)]
+    for name in ("center", "width", "start", "end", "weight", "nll"):
+        entry, values = packed.meta["arrays"][name], packed.array(name)
+        assert values.shape == (13, 6, 7)
+        half = (entry["high"] - entry["low"]) / (MISSING - 1) / 2
+        for e in packed.meta["epochs"]:
+            for q, query in enumerate(ids):
+                rows = [table.loc[(e, query, "positive", p), name] for p in range(4)]
+                rows += [table.loc[(e, query, "negative", m), name] for m in range(3)]
+                np.testing.assert_allclose(values[e, q], rows, atol=half + 1e-7, rtol=0)
+
+
+def test_scores_answers_and_kinds_come_back(run_path: Path, packed: Packed) -> None:
+    view = RunView(run_path)
+    score, chosen, role = packed.array("score"), packed.array("chosen"), packed.array("role")
+    for e, epoch in enumerate(packed.meta["epochs"]):
+        for q, query in enumerate(packed.meta["queries"]):
+            shot = view.snapshot(query["id"], epoch)
+            np.testing.assert_allclose(score[e, q], [*shot.iou, *shot.ion], atol=1e-5)
+            assert chosen[e, q] == shot.chosen
+            assert tuple(packed.meta["negative_roles"][r] for r in role[e, q]) == shot.negative_roles
+
+
+def test_curves_come_back_with_gaps(run_path: Path, packed: Packed) -> None:
+    epochs = RunView(run_path).epochs
+    assert [c["name"] for c in packed.meta["curves"]] == ["loss/total", "metric/R@1,mIoU", "curriculum/c"]
+    for c, column in enumerate(("loss/total", "metric/R@1,mIoU", "curriculum/c")):
+        np.testing.assert_allclose(packed.array("curves")[c], epochs[column].to_numpy(np.float32))
+    assert np.isnan(packed.array("curves")[0, 0]), "there is no loss before training"
+    assert packed.array("curve_epochs").tolist() == list(range(13))
+
+
+def test_pictures_come_back_nearly_as_they_were(run_path: Path, packed: Packed) -> None:
+    view = RunView(run_path)
+    for query in packed.meta["queries"]:
+        raw = packed.strip_bytes(query["video"])
+        picture = imread(io.BytesIO(raw), format="jpeg")
+        original = np.concatenate(list(view.film_strip(view.query(query["id"])["video_id"])), axis=1)
+        assert picture.shape == original.shape
+        assert abs(picture.astype(int) - original).mean() < 3
+
+
+def test_traces_come_back(heat_path: Path) -> None:
+    packed, view = pack(heat_path), RunView(heat_path)
+    for query in packed.meta["queries"]:
+        values = np.frombuffer(packed.strip_bytes(query["video"]), np.uint8) / 255
+        heat = view.film_strip(view.query(query["id"])["video_id"]).astype(float)
+        np.testing.assert_allclose(values, (heat - heat.min()) / np.ptp(heat), atol=1 / 255)
+
+
+def test_arrays_are_aligned_and_little_endian(packed: Packed) -> None:
+    assert all(entry["offset"] % 4 == 0 for entry in packed.meta["arrays"].values())
+    code = packed.meta["arrays"]["center"]["offset"]
+    first = packed.data[code] + 256 * packed.data[code + 1]
+    assert first / (MISSING - 1) == pytest.approx(packed.array("center").flat[0])
+
+
+def test_the_description_is_plain_json(packed: Packed) -> None:
+    assert json.loads(json.dumps(packed.meta, allow_nan=False)) == packed.meta
+
+
+def test_nothing_is_left_out_of_a_small_run(packed: Packed) -> None:
+    assert packed.meta["left_out"] == ""
+    assert packed.meta["epochs"] == list(range(13))
+
+
+def test_a_long_run_is_thinned_and_says_so(long_path: Path) -> None:
+    packed = pack(long_path, max_epochs=20, max_bytes=60_000)
+    epochs, queries = packed.meta["epochs"], packed.meta["queries"]
+    assert len(packed.data) <= 60_000
+    assert len(epochs) == 20
+    assert (epochs[0], epochs[1], epochs[-1]) == (0, 1, 100)
+    assert 1 <= len(queries) < 12
+    said = packed.meta["left_out"]
+    assert "20 of 101 epochs" in said
+    assert f"{len(queries)} of 12 queries" in said
+    assert "60 kB" in said
+
+
+def test_one_query_is_embedded_in_any_case(long_path: Path) -> None:
+    assert len(pack(long_path, max_bytes=1).meta["queries"]) == 1
+
+
+def test_queries_begin_with_the_largest_gain_and_the_worst_end(run_path: Path, packed: Packed) -> None:
+    view = RunView(run_path)
+    end = {q: view.snapshot(q, 12).chosen_iou for q in view.queries}
+    gain = {q: end[q] - view.snapshot(q, 0).chosen_iou for q in view.queries}
+    ids = [q["id"] for q in packed.meta["queries"]]
+    assert ids[0] == max(gain, key=gain.get)
+    assert ids[1] == min(end, key=end.get) == "test/4"
+
+
+def test_runs_without_negatives_curves_or_pictures_are_packed(run_path: Path) -> None:
+    class Bare:
+        config = RunView(run_path).run.config
+        probe = RunView(run_path).run.probe
+        proposals = RunView(run_path).proposals.query("role == 'positive'")
+        epochs = RunView(run_path).epochs[["epoch", "seconds"]]
+        strips = None
+
+    packed = pack(Bare())
+    assert packed.meta["counts"] == {"positives": 4, "negatives": 0}
+    assert packed.meta["curves"] == []
+    assert packed.strip_bytes(0) is None
+    assert packed.array("center").shape == (13, 6, 4)

@@ -1,0 +1,155 @@
+"""The saved page in a real browser without a network: keys, play, selections, themes, and no complaint."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmlkit.viz.scrubber import save_html
+from vmlkit.viz.snapshots import RunView
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def page_path(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_html(run_path, tmp_path_factory.mktemp("page") / "run.html", query="test/0")
+
+
+def number(page: Any, name: str) -> int:
+    return int(page.locator("canvas").get_attribute(name))
+
+
+def pixels(page: Any) -> bytes:
+    return page.locator("canvas").screenshot()
+
+
+def until(page: Any, condition: Callable[[], bool]) -> bool:
+    """Wait for a condition, looking from outside: the page's own policy forbids evaluating strings in it."""
+    for _ in range(600):
+        if condition():
+            return True
+        page.wait_for_timeout(25)
+    return False
+
+
+def test_five_presses_show_epoch_five(watch: Callable, page_path: Path, run_path: Path) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    assert number(page, "data-epoch") == 0
+    draws, before = number(page, "data-draws"), pixels(page)
+    assert "epoch 0 (before training) · “the red circle slides to the left”" in page.inner_text(".label")
+    page.focus("input[type=range]")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert number(page, "data-epoch") == 5
+    assert number(page, "data-draws") == draws + 5
+    assert pixels(page) != before
+    iou = RunView(run_path).snapshot("test/0", 5).chosen_iou
+    assert page.inner_text(".label") == f"epoch 5 · “the red circle slides to the left” · IoU {iou:.2f}"
+    page.keyboard.press("ArrowLeft")
+    assert number(page, "data-epoch") == 4
+    assert watched.problems == []
+    assert [r for r in watched.requests if not r.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_queries_and_proposals_are_chosen(watch: Callable, page_path: Path, run_path: Path) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    before = pixels(page)
+    page.select_option(".query", "test/5")
+    assert page.locator("canvas").get_attribute("data-query") == "test/5"
+    assert "the cyan cross </script><b>shakes</b> & wobbles" in page.inner_text(".label")
+    assert pixels(page) != before
+    page.select_option(".pick", label="negative 2")
+    shot, duration = RunView(run_path).snapshot("test/5", 0), RunView(run_path).query("test/5")["duration_s"]
+    start, end = shot.negative_spans[1] * duration
+    said = page.inner_text(".detail")
+    assert said.startswith(f"negative 2 · {start:.1f}–{end:.1f} s · IoN {shot.ion[1]:.2f}")
+    assert said.endswith(f"weight {shot.negative_weights[1]:.2f}")
+    assert watched.problems == []
+
+
+def test_play_runs_to_the_last_epoch_and_pauses(watch: Callable, page_path: Path) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    page.select_option(".speed", "2")
+    page.click(".play")
+    assert page.inner_text(".play").endswith("Pause")
+    assert until(page, lambda: number(page, "data-epoch") >= 2)
+    page.click(".play")
+    assert page.inner_text(".play").endswith("Play")
+    stopped = number(page, "data-epoch")
+    assert 2 <= stopped < 12
+    page.select_option(".speed", "8")
+    page.click(".play")
+    assert until(page, lambda: number(page, "data-epoch") == 12 and page.inner_text(".play").endswith("Play"))
+    page.click(".play")
+    assert number(page, "data-epoch") < 12
+    assert watched.problems == []
+
+
+def test_clicks_choose_curves_and_epochs(watch: Callable, page_path: Path, run_path: Path) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    page.focus("input[type=range]")
+    page.keyboard.press("End")
+    box = page.locator("canvas").bounding_box()
+    shot = RunView(run_path).snapshot("test/0", 12)
+    left, right = 104, 16
+    x = left + (box["width"] - left - right) * shot.positives[shot.chosen, 0]
+    strip = (box["width"] - left - right) / 14 * 0.95
+    page.mouse.click(box["x"] + x, box["y"] + strip + 48)
+    assert page.inner_text(".detail").startswith(f"positive {shot.chosen + 1} (the answer)")
+    page.mouse.click(box["x"] + left + 2, box["y"] + box["height"] - 50)
+    assert number(page, "data-epoch") == 0
+    page.mouse.click(box["x"] + box["width"] - right - 2, box["y"] + box["height"] - 50)
+    assert number(page, "data-epoch") == 12
+    assert watched.problems == []
+
+
+def test_every_focusable_element_keeps_its_keys(watch: Callable, page_path: Path) -> None:
+    page = watch().open(page_path)
+    focusable = page.locator(".vmlkit-scrubber :is(button, select, input, [tabindex])")
+    marked = focusable.evaluate_all("nodes => nodes.map(n => n.dataset.lmSuppressShortcuts)")
+    assert marked == ["true"] * 5
+
+
+def test_it_is_sharp_dark_and_narrow_where_asked(watch: Callable, page_path: Path) -> None:
+    dark = watch(color_scheme="dark", device_scale_factor=2)
+    page = dark.open(page_path)
+    width, css = page.locator("canvas").evaluate("c => [c.width, c.clientWidth]")
+    assert width == 2 * css
+    ground = page.locator(".vmlkit-scrubber").evaluate("n => getComputedStyle(n).backgroundColor")
+    assert ground == "rgb(21, 24, 28)"
+    before = pixels(page)
+    page.emulate_media(color_scheme="light")
+    assert until(page, lambda: pixels(page) != before), "a change of theme redraws"
+    page.set_viewport_size({"width": 480, "height": 700})
+    assert until(page, lambda: page.locator("canvas").evaluate("c => c.width") < 960)
+    assert page.locator("body").evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    assert dark.problems == []
+
+
+def test_feature_traces_and_thinned_runs_are_shown(watch: Callable, heat_path: Path, tmp_path: Path) -> None:
+    watched = watch()
+    page = watched.open(save_html(heat_path, tmp_path / "heat.html", max_bytes=4000))
+    assert "Embedded: " in page.inner_text(".note")
+    page.focus("input[type=range]")
+    page.keyboard.press("End")
+    assert number(page, "data-epoch") == 12
+    assert watched.problems == []
+
+
+def test_cleaning_up_stops_everything(watch: Callable, page_path: Path) -> None:
+    page_text = page_path.read_text(encoding="utf-8")
+    kept = page_path.with_name("kept.html")
+    kept.write_text(page_text.replace("  render({ model, el: host });", "  window.done = render({ model, el: host });"))
+    watched = watch()
+    page = watched.open(kept)
+    page.click(".play")
+    page.evaluate("window.done()")
+    assert page.locator(".vmlkit-scrubber").count() == 0
+    page.wait_for_timeout(700)
+    assert watched.problems == []

@@ -1,0 +1,90 @@
+"""What a notebook shows besides figures: the code behind an equation, tables of results, and verdicts."""
+
+import inspect
+import re
+import textwrap
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from vmlkit.errors import MissingDependency
+from vmlkit.viz.style import use_style
+
+if TYPE_CHECKING:
+    from IPython.display import Code, Markdown
+
+
+def start() -> None:
+    """Prepare a notebook: the figure style, and the package's own warnings as errors.
+
+    Call it once, in the set-up cell.
+    """
+    use_style()
+    warnings.filterwarnings("error", category=UserWarning, module=r"vmlkit(\.|$)")
+
+
+def show_source(item: Callable[..., Any] | type, *, docstring: bool = False) -> "Code":
+    """The source of a function or class as it runs, so that a page never shows a copy that has drifted.
+
+    Args:
+        item: a function, method or class of the package.
+        docstring: keep the docstring; left out by default, since the text beside it says the same.
+    """
+    display = _display()
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(item)))
+    if not docstring:
+        source = re.sub(r'\n[ ]*"""(?:.|\n)*?"""(?=\n)', "", source, count=1)
+    return display.Code(source, language="python")
+
+
+def show_results(results: Any, *metrics: str) -> "Markdown":
+    """A committed table of results with its provenance under it.
+
+    Args:
+        results: as :func:`vmlkit.experiments.claims.load_results` returns them.
+        metrics: columns; those of the study's table unless given.
+    """
+    table = results.table(metrics) if metrics else results.table()
+    return _display().Markdown(
+        f"**{results.record['title']}** (percent, mean ± standard deviation over seeds)\n\n{to_markdown(table)}\n\n"
+        f"{results.record['note']}\n\nMade by {results.provenance}."
+    )
+
+
+def show_verdicts(results: Any) -> "Markdown":
+    """The claims of a study with what the seeds say about each."""
+    table = results.verdicts()
+    if not table["looked at"].any():
+        table = table.drop(columns="looked at")
+    return _display().Markdown(
+        f"{to_markdown(table.set_index('claim'))}\n\nDifferences in percent points: mean (smallest to largest over "
+        f"seeds). *Holds*: above zero with every seed and by twice the standard error. Made by {results.provenance}."
+    )
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """A frame as a Markdown table (without the extra package that pandas would ask for).
+
+    >>> print(to_markdown(pd.DataFrame({"mIoU": ["45.1"]}, index=["CPL"])))
+    |  | mIoU |
+    | --- | --- |
+    | CPL | 45.1 |
+    """
+    header = [table.index.name or "", *map(str, table.columns)]
+    rows = [[str(index), *map(_cell, row)] for index, row in zip(table.index, table.to_numpy(), strict=True)]
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def _display() -> Any:
+    try:
+        from IPython import display
+    except ImportError as error:
+        raise MissingDependency("IPython", "notebooks", "showing results in a notebook") from error
+    return display

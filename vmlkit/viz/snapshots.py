@@ -1,0 +1,259 @@
+"""What a run directory says about one query at one epoch, as plain arrays for the figures and the scrubber."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from vmlkit.errors import DataError
+
+#: std of a drawn Gaussian = width / sigma, where the run's settings do not say (CPL on real videos)
+DEFAULT_SIGMA = 9.0
+
+
+class RunLike(Protocol):
+    """The part of :class:`vmlkit.runs.RunDirectory` that views read."""
+
+    config: dict[str, Any]
+    epochs: pd.DataFrame
+    proposals: pd.DataFrame
+    probe: list[dict[str, Any]]
+    strips: dict[str, np.ndarray] | None
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CurveShape:
+    """A Gaussian of standard deviation max(width, floor) / sigma, its peak at 1."""
+
+    sigma: float
+    floor: float = 0.01
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One query at one epoch; centers, widths, starts and ends are fractions of the video.
+
+    ``chosen`` is the place of the predicted proposal among the positives, or None when nothing was chosen;
+    ``negative_roles`` names each negative ``easy_negative``, ``hard_negative`` or (kind unknown) ``negative``.
+    """
+
+    epoch: int
+    query_id: str
+    positives: Float[np.ndarray, "P 2"]
+    spans: Float[np.ndarray, "P 2"]
+    positive_weights: Float[np.ndarray, " P"]
+    nll: Float[np.ndarray, " P"]
+    iou: Float[np.ndarray, " P"]
+    negatives: Float[np.ndarray, "M 2"]
+    negative_spans: Float[np.ndarray, "M 2"]
+    negative_weights: Float[np.ndarray, " M"]
+    negative_nll: Float[np.ndarray, " M"]
+    ion: Float[np.ndarray, " M"]
+    chosen: int | None
+    negative_roles: tuple[str, ...]
+
+    @property
+    def chosen_iou(self) -> float:
+        """IoU of the chosen proposal with the ground truth; NaN when nothing was chosen."""
+        return float("nan") if self.chosen is None else float(self.iou[self.chosen])
+
+    def answer_s(self, duration_s: float) -> tuple[float, float] | None:
+        """Start and end of the chosen proposal in seconds; None when nothing was chosen."""
+        if self.chosen is None:
+            return None
+        start, end = self.spans[self.chosen] * duration_s
+        return float(start), float(end)
+
+
+class RunView:
+    """A run directory with its tables read once.
+
+    Args:
+        run: a :class:`vmlkit.runs.RunDirectory`, a path to one, another ``RunView``, or an object with the same fields.
+
+    Raises:
+        DataError: when the run has no recorded proposals.
+    """
+
+    def __init__(self, run: "RunLike | RunView | str | os.PathLike[str]") -> None:
+        self.run: RunLike = _open(run)
+        self.name = str(getattr(run, "path", "the run"))
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """One row per epoch, in order."""
+        return self.run.epochs.sort_values("epoch").reset_index(drop=True)
+
+    @cached_property
+    def proposals(self) -> pd.DataFrame:
+        """The recorded proposals with ``query_id`` as text, in order of epoch, query, role and index."""
+        table = self.run.proposals
+        if table is None or len(table) == 0:
+            raise DataError(self.name, "no proposals were recorded", "train with at least one probe query")
+        table = table.assign(query_id=table["query_id"].astype(str))
+        return table.sort_values(["epoch", "query_id", "role", "index"]).reset_index(drop=True)
+
+    @cached_property
+    def queries(self) -> dict[str, dict[str, Any]]:
+        """The probe queries by id, in the order recorded."""
+        return {str(q["query_id"]): {**q, "query_id": str(q["query_id"])} for q in self.run.probe}
+
+    @cached_property
+    def recorded_epochs(self) -> list[int]:
+        """The epochs whose proposals were recorded, ascending."""
+        return [int(e) for e in np.unique(self.proposals["epoch"].to_numpy())]
+
+    @cached_property
+    def _groups(self) -> dict[tuple[int, str], pd.DataFrame]:
+        return {(int(e), q): rows for (e, q), rows in self.proposals.groupby(["epoch", "query_id"], sort=False)}
+
+    @cached_property
+    def _strips(self) -> dict[str, np.ndarray]:
+        path = getattr(self.run, "path", None)
+        strips = None if path is not None and not (Path(path) / "strips.npz").is_file() else self.run.strips
+        if strips is None:
+            return {}
+        pictures = strips["strips"] if "strips" in strips else strips["heat"]
+        return {str(v): pictures[i] for i, v in enumerate(strips["video_ids"])}
+
+    def query(self, query_id: object) -> dict[str, Any]:
+        """The probe entry of a query: sentence, words, video_id, duration_s, span_s.
+
+        Raises:
+            DataError: for a query that is not among the probe queries.
+        """
+        if str(query_id) not in self.queries:
+            raise DataError(self.name, f"query '{query_id}' was not recorded", f"choose from {_some(self.queries)}")
+        return self.queries[str(query_id)]
+
+    def film_strip(self, video_id: object) -> np.ndarray | None:
+        """Film strip (n, px, px, 3) uint8, heat map (T,), or None when the run keeps neither."""
+        return self._strips.get(str(video_id))
+
+    def shapes(self) -> tuple[CurveShape, CurveShape]:
+        """How the run's method turns (center, width) into a curve, for positives and for negatives.
+
+        Positives: ``sigma`` of CPL, ``sigma_gauss`` of PPS, or CNM's ``alpha`` (exp(-alpha (t - c)^2 / w^2) is a
+        Gaussian with sigma = sqrt(2 alpha)); 9 where the settings name none.  Negatives: the ``exponent`` of P0's Eq. 1
+        where they are learned, ``sigma_neg_gauss`` of PPS, else half of sigma as in CPL.
+        """
+        settings = self.run.config
+        positive = CurveShape(DEFAULT_SIGMA)
+        if found := _settings_with(settings, "alpha", "max_width", "width_floor"):
+            positive = CurveShape((2 * found["alpha"]) ** 0.5, found["width_floor"])
+        elif found := _settings_with(settings, "sigma") or _settings_with(settings, "sigma_gauss"):
+            positive = CurveShape(found["sigma"] if "sigma" in found else found["sigma_gauss"])
+        negative = CurveShape(positive.sigma / 2)
+        if found := _settings_with(settings, "negatives", "exponent", "rule_sigma"):
+            learned = CurveShape((2 * found["exponent"]) ** 0.5, found.get("width_floor", 0.01))
+            negative = learned if found["negatives"] == "learned" else CurveShape(found["rule_sigma"] / 2)
+        elif found := _settings_with(settings, "sigma_neg_gauss"):
+            negative = CurveShape(found["sigma_neg_gauss"])
+        return positive, negative
+
+    def negative_role(self, epoch: int) -> str:
+        """``easy_negative`` while the schedule value c is below zero, ``hard_negative`` after; ``negative`` without c.
+
+        For c < 0 P0's dual-signed cross-entropy drives negatives away from the query, for c > 0 towards it.
+        """
+        if "curriculum/c" in self.epochs:
+            c = self.epochs.loc[self.epochs["epoch"] == max(epoch, 1), "curriculum/c"]
+            if len(c) and np.isfinite(c.iloc[0]):
+                return "easy_negative" if float(c.iloc[0]) < 0 else "hard_negative"
+        return "negative"
+
+    def snapshot(self, query_id: object, epoch: int) -> Snapshot:
+        """The proposals of one query at one epoch.
+
+        Raises:
+            DataError: for a query or an epoch that was not recorded.
+        """
+        key = (int(epoch), self.query(query_id)["query_id"])
+        if key not in self._groups:
+            raise DataError(
+                self.name,
+                f"epoch {epoch} of query '{query_id}' was not recorded",
+                f"choose from epochs {_some(self.recorded_epochs)}",
+            )
+        rows = self._groups[key]
+        positive = rows[rows["role"] == "positive"]
+        # a complement is no interval and has no center; it cannot be drawn over time
+        negative = rows[(rows["role"] != "positive") & rows["center"].notna()]
+        common = self.negative_role(key[0])
+        chosen = np.flatnonzero(positive["chosen"].to_numpy(dtype=bool))
+        return Snapshot(
+            epoch=key[0],
+            query_id=key[1],
+            positives=_columns(positive, "center", "width"),
+            spans=_columns(positive, "start", "end"),
+            positive_weights=_columns(positive, "weight")[:, 0],
+            nll=_columns(positive, "nll")[:, 0],
+            iou=_columns(positive, "iou")[:, 0],
+            negatives=_columns(negative, "center", "width"),
+            negative_spans=_columns(negative, "start", "end"),
+            negative_weights=_columns(negative, "weight")[:, 0],
+            negative_nll=_columns(negative, "nll")[:, 0],
+            ion=_columns(negative, "ion")[:, 0],
+            chosen=int(chosen[0]) if len(chosen) else None,
+            negative_roles=tuple(common if r == "negative" else str(r) for r in negative["role"]),
+        )
+
+    def pick_epochs(self, wanted: Iterable[int]) -> list[int]:
+        """The recorded epochs nearest to those wanted (-1: the last), each once, ascending."""
+        recorded = np.array(self.recorded_epochs)
+        wanted = [recorded[-1] if e < 0 else e for e in wanted]
+        return sorted({int(recorded[np.abs(recorded - e).argmin()]) for e in wanted})
+
+
+def _open(run: "RunLike | RunView | str | os.PathLike[str]") -> Any:
+    if isinstance(run, RunView):
+        return run.run
+    if isinstance(run, (str, os.PathLike)):
+        from vmlkit.runs import RunDirectory
+
+        return RunDirectory(Path(run))
+    return run
+
+
+def thin_log(count: int, keep: int) -> list[int]:
+    """``keep`` of the places 0..count-1: the first two, the last, and the rest evenly on a log scale.
+
+    >>> thin_log(100, 6)
+    [0, 1, 3, 10, 31, 99]
+    >>> thin_log(4, 6)
+    [0, 1, 2, 3]
+    """
+    if keep >= count:
+        return list(range(count))
+    if keep < 3:
+        return [0, count - 1][:keep]
+    places = [0, *np.round(np.geomspace(1, count - 1, keep - 1)).astype(int)]
+    for i in range(1, keep - 1):
+        places[i] = max(places[i], places[i - 1] + 1)
+    return [int(p) for p in places]
+
+
+def _columns(rows: pd.DataFrame, *names: str) -> np.ndarray:
+    missing = pd.Series(np.full(len(rows), np.nan), index=rows.index)
+    return np.stack([rows.get(n, missing).to_numpy(dtype=float) for n in names], axis=1)
+
+
+def _settings_with(settings: Any, *keys: str) -> dict[str, Any]:
+    """The first of the nested settings that has all these keys; empty when none has."""
+    if not isinstance(settings, dict):
+        return {}
+    if all(key in settings for key in keys):
+        return settings
+    return next((found for value in settings.values() if (found := _settings_with(value, *keys))), {})
+
+
+def _some(names: Iterable[object]) -> str:
+    words = [str(n) for n in names]
+    return ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
