@@ -1,0 +1,157 @@
+"""``vmlkit check``: versions, device, a second of training, and which optional parts are installed.
+
+The report is plain text, meant to be pasted into a question.
+"""
+
+import importlib.metadata
+import importlib.util
+import math
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from vmlkit import __version__, provenance
+from vmlkit.config import with_overrides
+from vmlkit.data.batches import MomentDataset
+from vmlkit.data.vocabulary import Vocabulary
+from vmlkit.experiments.experiment import build
+from vmlkit.experiments.presets import preset
+from vmlkit.models.method import Progress
+from vmlkit.training.optim import ScheduledAdam
+from vmlkit.training.start import choose_device
+
+REQUIRED = ("torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxtyping", "tqdm")
+
+#: extra of vmlkit -> (what it is for, {import name: name of the distribution})
+OPTIONAL: dict[str, tuple[str, dict[str, str]]] = {
+    "notebooks": (
+        "notebooks, figures, scrubber",
+        {n: n for n in ("anywidget", "ipykernel", "jupyterlab", "jupytext", "matplotlib", "nbconvert", "papermill")},
+    ),
+    "text": ("splitting and tagging your own sentences", {"nltk": "nltk", "textblob": "textblob"}),
+    "video": ("reading and writing video files", {"imageio": "imageio", "imageio_ffmpeg": "imageio-ffmpeg"}),
+    "llm": ("sentence components from a language model", {"openai": "openai", "pydantic": "pydantic"}),
+    "slurm": ("sweeps on a cluster", {"submitit": "submitit"}),
+    "test": ("the test suite", {n: n for n in ("beartype", "hypothesis", "playwright", "pytest", "ruff")}),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the report."""
+
+    status: str  #: "ok", "missing" (optional, absent) or "failed" (vmlkit cannot work)
+    text: str
+
+    def __str__(self) -> str:
+        return f"{f'[{self.status}]':<9} {self.text}"
+
+
+def run_check(show: Callable[[str], None] = print, seconds: float = 1.0) -> bool:
+    """Show the report line by line; True unless something that vmlkit needs is broken.
+
+    Args:
+        show: receives each line as it is known.
+        seconds: how long to train.
+    """
+    fine = True
+    for line in (*_versions(), _device(), _training(seconds), *_optional()):
+        show(str(line))
+        fine &= line.status != "failed"
+    return fine
+
+
+def _versions() -> list[Line]:
+    revision = provenance.revision()
+    lines = [
+        Line("ok", f"python {platform.python_version()} ({sys.executable})"),
+        Line("ok", f"vmlkit {__version__}" + (f", revision {revision[:12]}" if revision else "")),
+    ]
+    return lines + [Line("ok", f"{name} {importlib.metadata.version(name)}") for name in REQUIRED]
+
+
+def _device() -> Line:
+    device = choose_device("auto")
+    facts = provenance.hardware()
+    if device.type == "cpu":
+        return Line(
+            "ok", f"device cpu: {facts['processor']}, {facts['cores']} cores, {torch.get_num_threads()} threads"
+        )
+    return Line("ok", f"device {device}: {torch.get_device_module(device).get_device_name(device)}")
+
+
+def _training(seconds: float) -> Line:
+    """Whole steps (forward, backward, clip, update) of a small CPL on random data."""
+    try:
+        steps, elapsed, loss = train_for(seconds)
+    except Exception as error:
+        return Line("failed", f"training: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+    if not math.isfinite(loss):
+        return Line("failed", f"training: the loss is {loss} after {steps} steps")
+    return Line("ok", f"training: {steps} steps of a small CPL in {elapsed:.1f} s, loss {loss:.3f}")
+
+
+def train_for(seconds: float) -> tuple[int, float, float]:
+    """Train a small CPL on random data: (steps, seconds, last loss).  At least one step is made."""
+    device, generator = choose_device("auto"), torch.Generator()
+    data = random_dataset(queries=8)
+    settings = with_overrides(preset("cpl", "toy", "ci"), {"model.published_cells": None})  # random data: any lambda
+    method = build(settings, data).to(device).train()
+    optimizers = {name: ScheduledAdam(group) for name, group in method.parameter_groups().items()}
+    draws = torch.Generator(device=device).manual_seed(0)
+    batch = data.batch(torch.randperm(len(data), generator=generator)).to(device)
+    started, steps = time.perf_counter(), 0
+    while True:
+        loss = method.step(batch, Progress(1, 1, steps), draws, dict(optimizers))
+        steps += 1
+        total = float(loss.total.detach())
+        elapsed = time.perf_counter() - started
+        if elapsed >= seconds or not math.isfinite(total):
+            return steps, elapsed, total
+
+
+def random_dataset(queries: int) -> MomentDataset:
+    """Noise in the shape of a data set: 32 clips, 5 words a sentence."""
+    rng = np.random.default_rng(0)
+    words = tuple(f"word{i}" for i in range(20))
+    starts = rng.uniform(0, 0.5, queries)
+    return MomentDataset(
+        name="noise",
+        frames=torch.tensor(rng.normal(size=(queries, 32, 64)), dtype=torch.float32),
+        video_index=torch.arange(queries),
+        word_ids=torch.tensor(rng.integers(1, len(words) + 1, (queries, 5))),
+        word_mask=torch.ones(queries, 5, dtype=torch.bool),
+        word_weights=torch.full((queries, 5), 0.2),
+        vectors=torch.tensor(np.vstack((np.zeros(16), rng.normal(size=(len(words), 16)))), dtype=torch.float32),
+        spans_s=np.stack((starts, starts + 0.3), axis=1) * 20,
+        durations=np.full(queries, 20.0),
+        query_ids=tuple(f"q{i}" for i in range(queries)),
+        video_ids=tuple(f"v{i}" for i in range(queries)),
+        sentences=("noise",) * queries,
+        vocabulary=Vocabulary(words),
+        fingerprint="noise",
+    )
+
+
+def _optional() -> list[Line]:
+    return [_extra(extra, purpose, packages) for extra, (purpose, packages) in OPTIONAL.items()]
+
+
+def _extra(extra: str, purpose: str, packages: dict[str, str]) -> Line:
+    absent = [package for package in packages if importlib.util.find_spec(package) is None]
+    if absent:
+        return Line("missing", f"{extra} ({purpose}): no {', '.join(absent)}; run  pip install 'vmlkit[{extra}]'")
+    found = ", ".join(f"{name} {_version(name)}" for name in packages.values())
+    return Line("ok", f"{extra} ({purpose}): {found}")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "?"

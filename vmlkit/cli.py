@@ -1,0 +1,225 @@
+"""The command line: ``vmlkit tour | check | train | evaluate | claims``.
+
+What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback.  Everything heavy is
+imported by the command that needs it, so ``vmlkit --help`` answers at once.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vmlkit import __version__
+from vmlkit.config import config_hash, with_overrides
+from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
+
+if TYPE_CHECKING:
+    from vmlkit.experiments.experiment import Experiment
+
+DATA = ("toy", "planted:charades", "charades", "activitynet")
+SIZES = ("ci", "demo", "paper")
+VOTES = ("none", "activitynet", "charades", "pps_charades")
+#: columns of the printed table; metrics.json has all of them
+COLUMNS = ("R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU", "R@5,IoU=0.5", "R@5,mIoU")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 (a check failed), 2 (bad input) or 130 (interrupted)."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ConfigError, DataError, MissingDependency, TrainingDiverged) as error:
+        message = str(error)
+    except BrokenPipeError:
+        # whoever read the output, such as `head`, has seen enough; Python would complain once more on leaving
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except KeyboardInterrupt:
+        print("\nvmlkit: stopped; the same command goes on from the last saved state", file=sys.stderr)
+        return 130
+    print(f"vmlkit: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="vmlkit", description="Weakly supervised video-language localisation.")
+    top.add_argument("--version", action="version", version=f"vmlkit {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_tour_options, _check_options, _train_options, _evaluate_options, _claims_options):
+        add(commands)
+    return top
+
+
+def _tour_options(commands: Any) -> None:
+    tour = commands.add_parser("tour", help="run the first notebook and say where everything is")
+    tour.add_argument("--notebooks", type=Path, metavar="DIR", help="folder of 00_tour.ipynb (default: look for it)")
+    tour.add_argument("--out", type=Path, metavar="DIR", help="where page and executed notebook go (default: site)")
+    tour.add_argument("--size", choices=SIZES, help="default: the notebook's own")
+    tour.set_defaults(run=_tour)
+
+
+def _check_options(commands: Any) -> None:
+    check = commands.add_parser("check", help="versions, device, a second of training, optional parts")
+    check.set_defaults(run=_check)
+
+
+def _train_options(commands: Any) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a method, or go on with an interrupted run",
+        description="Train a method and score the chosen epoch on the test split, beside the baselines. "
+        "The same command continues an interrupted run.",
+    )
+    train.add_argument("method", metavar="METHOD", help="such as cnm or cpl")
+    train.add_argument("--data", choices=DATA, default="toy", help="default: toy, which needs no download")
+    train.add_argument("--annotations", metavar="PATH", help="annotation files (sets data.annotations)")
+    train.add_argument("--features", metavar="PATH", help="clip features (sets data.features)")
+    train.add_argument("--size", choices=SIZES, default="ci", help="default: ci, about a minute on two cores")
+    train.add_argument("--seed", type=int, metavar="N", help="sets train.seed")
+    train.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting by its dotted name, such as train.epochs=3 or model.proposals=5; may be repeated",
+    )
+    train.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/METHOD-DATA-SIZE-seedN")
+    train.add_argument("--restart", action="store_true", help="start the run anew instead of continuing it")
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.set_defaults(run=_train)
+
+
+def _evaluate_options(commands: Any) -> None:
+    evaluate = commands.add_parser("evaluate", help="score a run's chosen epoch again and rewrite its metrics.json")
+    evaluate.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    evaluate.add_argument("--draws", type=int, metavar="N", help="draws of the masked words (default: the run's)")
+    evaluate.add_argument("--vote", choices=VOTES, help="how the answer is chosen (default: the run's)")
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _claims_options(commands: Any) -> None:
+    claims = commands.add_parser("claims", help="measure the claims of a paper over several seeds")
+    claims.add_argument("name", metavar="NAME", help="such as cnm")
+    claims.add_argument("--seeds", type=int, metavar="N", help="number of seeds (default: the claim's own)")
+    claims.add_argument("--out", type=Path, metavar="DIR", help="default: results")
+    claims.set_defaults(run=_claims)
+
+
+def _tour(options: argparse.Namespace) -> int:
+    from vmlkit.experiments.notebooks import NotebookFailed
+    from vmlkit.tour import run_tour
+
+    try:
+        print(run_tour(options.notebooks, options.out, options.size))
+    except NotebookFailed as error:
+        print(f"vmlkit: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from vmlkit.check import run_check
+
+    return 0 if run_check() else 1
+
+
+def _train(options: argparse.Namespace) -> int:
+    from vmlkit.experiments.experiment import run_experiment
+
+    experiment = experiment_from(options)
+    folder = options.run_dir or default_run_dir(options, experiment)
+    run = run_experiment(experiment, folder, resume=not options.restart, progress=not options.quiet)
+    print(results(experiment.method, run.metrics))
+    print(f"\nrun directory: {run.path}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from vmlkit.experiments.experiment import load_run
+    from vmlkit.training.evaluate import final_evaluation
+
+    method, splits, experiment = load_run(options.run_dir)
+    metrics = final_evaluation(
+        method,
+        options.run_dir,
+        splits.train,
+        splits.validation,
+        splits.test,
+        vote=experiment.vote if options.vote is None else options.vote,
+        draws=experiment.test_draws if options.draws is None else options.draws,
+    )
+    print(results(experiment.method, metrics))
+    return 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from vmlkit.experiments.claims import run_claims
+
+    given = {name: getattr(options, name) for name in ("seeds", "out") if getattr(options, name) is not None}
+    run_claims(options.name, **given)
+    return 0
+
+
+def experiment_from(options: argparse.Namespace) -> "Experiment":
+    """The preset with the overrides of the command line, applied in the order: paths, seed, ``--set``.
+
+    Raises:
+        ConfigError: for an unknown name or setting, or a value of the wrong type.
+    """
+    from vmlkit.experiments.presets import preset
+
+    named = {"data.annotations": options.annotations, "data.features": options.features, "train.seed": options.seed}
+    overrides = {key: value for key, value in named.items() if value is not None}
+    return with_overrides(
+        preset(options.method, options.data, options.size), {**overrides, **parse_settings(options.settings)}
+    )
+
+
+def parse_settings(items: Sequence[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` items as a dict; a value is read as JSON, and as a plain string where it is not JSON.
+
+    >>> parse_settings(["train.epochs=3", "train.clip_norm=null", "train.device=cpu"])
+    {'train.epochs': 3, 'train.clip_norm': None, 'train.device': 'cpu'}
+    """
+    parsed: dict[str, Any] = {}
+    for item in items:
+        key, sign, text = item.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"--set takes KEY=VALUE, such as train.epochs=3, not {item!r}")
+        try:
+            parsed[key] = json.loads(text)
+        except json.JSONDecodeError:
+            parsed[key] = text
+    return parsed
+
+
+def default_run_dir(options: argparse.Namespace, experiment: "Experiment") -> Path:
+    """``runs/METHOD-DATA-SIZE-seedN``, with a hash of the settings where some were changed by hand."""
+    parts = [experiment.method, options.data.replace(":", "_"), options.size, f"seed{experiment.train.seed}"]
+    changed = options.settings or options.annotations or options.features
+    return Path("runs", "-".join([*parts, config_hash(experiment)] if changed else parts))
+
+
+def results(method: str, metrics: Mapping[str, Any]) -> str:
+    """The test metrics in percent with the baselines beneath them."""
+    from vmlkit.metrics.report import metrics_table
+
+    rows = {method: metrics["test"], **metrics["baselines"]}
+    shown = {name: {column: row[column] for column in COLUMNS} for name, row in rows.items()}
+    table = metrics_table(shown, metrics["n_test"]).to_string(float_format=lambda value: f"{value:.1f}")
+    lines = [f"test split, percent; epoch {metrics['chosen_epoch']} chosen by {metrics['chosen_by']}", "", table]
+    spread = metrics["spread"].get("test", {}).get("R@1,mIoU")
+    if spread is not None:
+        lines += ["", f"R@1,mIoU varies by {100 * spread:.2f} (sd) over {metrics['draws']} draws of the masked words"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""``python -m vmlkit.experiments notebooks | site | readme``: what the Makefile calls."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from vmlkit.errors import ConfigError
+from vmlkit.experiments import notebooks as nb
+from vmlkit.experiments import readme
+from vmlkit.experiments.site import build_site
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 when everything ran, 1 when a notebook failed."""
+    parser = argparse.ArgumentParser(prog="python -m vmlkit.experiments", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("notebooks", help="execute notebooks")
+    run.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
+    run.add_argument("--size", help="the 'size' parameter, e.g. demo (default: the notebook's own, ci)")
+    site = commands.add_parser("site", help="render all notebooks, running those whose last run is out of date")
+    site.add_argument("--figures", type=Path, default=Path("figures"))
+    site.add_argument("--out", type=Path, default=Path("site"))
+    commands.add_parser("readme", help="write the results section of README.md from results/")
+    for command in (run, site):
+        command.add_argument("--executed", type=Path, default=Path("site/executed"), help="where executed copies go")
+    options = parser.parse_args(arguments)
+    if options.command == "readme":
+        readme.write()
+        return 0
+    return run_all(options) if options.command == "notebooks" else render_all(options)
+
+
+def run_all(options: argparse.Namespace) -> int:
+    """Execute every notebook, also those after one that failed."""
+    failures = 0
+    for path in options.notebooks or nb.list_notebooks():
+        parameters = {"size": options.size} if options.size else {}
+        try:
+            executed = nb.run_notebook(path, options.executed, parameters, progress=_show(path.stem))
+        except (ConfigError, nb.NotebookFailed) as error:
+            failures += 1
+            print(f"\nFAILED  {error}", file=sys.stderr)
+        else:
+            print(f"{nb.read(executed).metadata.papermill.duration:6.1f} s  {executed}", flush=True)
+    return 1 if failures else 0
+
+
+def render_all(options: argparse.Namespace) -> int:
+    """Build the site; stop at the first notebook that fails."""
+    try:
+        index = build_site(nb.list_notebooks(), options.executed, options.figures, options.out)
+    except nb.NotebookFailed as error:
+        print(f"FAILED  {error}", file=sys.stderr)
+        return 1
+    print(f"open {index}")
+    return 0
+
+
+def _show(name: str) -> nb.ProgressCallback:
+    """One line that counts on a terminal, a first and a last line in a log."""
+    live = sys.stderr.isatty()
+
+    def show(done: int, total: int) -> None:
+        if live or done in (0, total):
+            text = f"{name}: {done} of {total} cells"
+            print(text, end="\r" if live and done < total else "\n", file=sys.stderr, flush=True)
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,278 @@
+"""Claims of the papers, measured: several seeds of several settings, one verdict a claim, committed with provenance.
+
+A :class:`Study` is data: rows (settings), seeds, and claims that compare rows.  ``vmlkit claims NAME`` trains what is
+missing, one run after another, and writes ``results/NAME.json``: every number of every seed, the settings, versions,
+hardware and revision.  Notebooks and README read that file; nothing is typed.
+
+A verdict is computed, never chosen.  A claim "row A beats row B in metric m" **holds** when A is above B with every
+seed and the mean difference exceeds twice its standard error; it **does not hold** when the mean difference is not
+positive; anything between is **not settled** by these seeds.
+"""
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vmlkit import provenance
+from vmlkit.config import config_hash, to_dict, with_overrides
+from vmlkit.data.sources import Splits, load_splits
+from vmlkit.errors import ConfigError, DataError
+from vmlkit.experiments.experiment import Experiment, run_experiment
+from vmlkit.runs import RunDirectory, read_json, write_json
+
+RESULTS = Path("results")
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One setting of a study: an experiment, and the paper's number beside it where there is one."""
+
+    name: str
+    experiment: Experiment
+    published: str = ""  #: what the paper reports for this row on its own data, with the table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """``better`` beats ``worse`` in ``metric`` (test split); ``worse`` may be a row or a baseline."""
+
+    text: str
+    source: str
+    better: str
+    worse: str
+    metric: str = "R@1,mIoU"
+    looked_at: str = ""  #: what was examined where it does not hold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Rows, seeds and claims; ``note`` says what the setting can and cannot show."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    note: str = ""
+
+
+def run_study(
+    study: Study,
+    *,
+    seeds: Sequence[int] | None = None,
+    results: Path = RESULTS,
+    runs: Path = Path("runs"),
+    progress: bool = True,
+) -> Path:
+    """Train and evaluate every missing cell of the study, then write ``results/NAME.json``.
+
+    Runs are kept under ``runs/claims`` by a hash of their settings: a row that two studies share is trained once, a
+    finished run is not repeated, an interrupted one resumes.
+
+    Returns:
+        The file written.
+    """
+    chosen = tuple(seeds) if seeds is not None else study.seeds
+    loaded: dict[str, Splits] = {}
+    rows: dict[str, Any] = {}
+    for row in study.rows:
+        key = config_hash(row.experiment.data)
+        if key not in loaded:
+            loaded = {key: load_splits(row.experiment.data, progress=progress)}  # one data set at a time
+        cells = {}
+        for seed in chosen:
+            experiment = with_overrides(row.experiment, {"train.seed": seed})
+            run = run_experiment(
+                experiment,
+                runs / "claims" / f"{config_hash(row.experiment)}-{seed}",
+                splits=loaded[key],
+                progress=progress,
+            )
+            cells[str(seed)] = cell_of(run)
+            if progress:
+                print(f"{study.name}: {row.name}, seed {seed}: {_line(cells[str(seed)]['test'])}", flush=True)
+        rows[row.name] = {"settings": to_dict(row.experiment), "published": row.published, "seeds": cells}
+    record = {
+        "schema": SCHEMA,
+        "study": study.name,
+        "title": study.title,
+        "note": study.note,
+        "command": f"vmlkit claims {study.name}",
+        "seeds": list(chosen),
+        "rows": rows,
+        "claims": [dataclasses.asdict(c) for c in study.claims],
+        "versions": provenance.versions(),
+        "revision": provenance.revision(),
+        "hardware": provenance.hardware(),
+    }
+    path = results / f"{study.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record)
+    return path
+
+
+def cell_of(run: RunDirectory) -> dict[str, Any]:
+    """What a study keeps of one run: test and validation metrics, spread over word masks, baselines, cost."""
+    metrics, epochs = run.metrics, run.epochs
+    return {
+        "test": metrics["test"],
+        "validation": metrics["validation"],
+        "word_mask_spread": metrics["spread"]["test"],
+        "baselines": metrics["baselines"],
+        "n_test": metrics["n_test"],
+        "chosen_epoch": metrics["chosen_epoch"],
+        "seconds_per_epoch": float(epochs.loc[epochs.epoch > 0, "seconds"].median()),
+    }
+
+
+def _line(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("R@1,mIoU", "R@1,IoU=0.5"))
+
+
+@dataclass(frozen=True)
+class Results:
+    """A committed result file."""
+
+    path: Path
+    record: dict[str, Any] = field(repr=False)
+
+    @property
+    def provenance(self) -> str:
+        """One line: command, seeds, versions, hardware, revision."""
+        r = self.record
+        versions = ", ".join(f"{k} {v}" for k, v in r["versions"].items())
+        return (
+            f"`{r['command']}`, seeds {', '.join(map(str, r['seeds']))}; {versions}; "
+            f"{r['hardware'].get('processor') or r['hardware']}; revision {str(r['revision'])[:10]}"
+        )
+
+    def values(self, row: str, metric: str) -> list[float]:
+        """The metric of a row (or baseline) for each seed, as fractions."""
+        rows = self.record["rows"]
+        seeds = [str(s) for s in self.record["seeds"]]
+        if row in rows:
+            return [rows[row]["seeds"][s]["test"][metric] for s in seeds]
+        first = next(iter(rows.values()))["seeds"]
+        if row not in first[seeds[0]]["baselines"]:
+            raise ConfigError(f"{self.path}: no row or baseline '{row}'")
+        return [first[s]["baselines"][row][metric] for s in seeds]
+
+    def table(self, metrics: Sequence[str] = ("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,mIoU")) -> pd.DataFrame:
+        """Rows and baselines by metric: mean and standard deviation over seeds, in percent."""
+        rows = self.record["rows"]
+        baselines = next(iter(next(iter(rows.values()))["seeds"].values()))["baselines"]
+        table = {}
+        for name in [*rows, *baselines]:
+            kept = [m for m in metrics if self._has(name, m)]
+            table[name] = {m: mean_and_spread(self.values(name, m)) for m in kept}
+            table[name]["published"] = rows[name]["published"] if name in rows else ""
+        frame = pd.DataFrame.from_dict(table, orient="index", columns=[*metrics, "published"]).fillna("")
+        return frame if frame["published"].any() else frame.drop(columns="published")
+
+    def per_seed(self, metric: str = "R@1,mIoU") -> pd.DataFrame:
+        """Rows by seed, in percent."""
+        seeds = self.record["seeds"]
+        values = {name: [100 * v for v in self.values(name, metric)] for name in self.record["rows"]}
+        return pd.DataFrame.from_dict(values, orient="index", columns=[f"seed {s}" for s in seeds]).round(1)
+
+    def verdicts(self) -> pd.DataFrame:
+        """One line a claim: difference in percent points and verdict."""
+        lines = []
+        for claim in self.record["claims"]:
+            pairs = list(
+                zip(
+                    self.values(claim["better"], claim["metric"]),
+                    self.values(claim["worse"], claim["metric"]),
+                    strict=True,
+                )
+            )
+            word, text = verdict([a - b for a, b in pairs])
+            looked = claim["looked_at"] if word != "holds" else ""
+            lines.append(
+                {
+                    "claim": claim["text"],
+                    "source": claim["source"],
+                    "metric": claim["metric"],
+                    "difference": text,
+                    "verdict": word,
+                    "looked at": looked,
+                }
+            )
+        return pd.DataFrame(lines)
+
+    def _has(self, row: str, metric: str) -> bool:
+        try:
+            return all(math.isfinite(v) for v in self.values(row, metric))
+        except KeyError:
+            return False
+
+
+def verdict(differences: Sequence[float]) -> tuple[str, str]:
+    """(verdict, mean difference and its range in percent points) of paired differences over seeds.
+
+    >>> verdict([0.03, 0.04, 0.05])
+    ('holds', '+4.0 (+3.0 to +5.0)')
+    >>> verdict([0.03, -0.05, 0.01])[0], verdict([0.03, -0.01, 0.02])[0]
+    ('does not hold', 'not settled')
+    """
+    mean = statistics.fmean(differences)
+    text = f"{100 * mean:+.1f} ({100 * min(differences):+.1f} to {100 * max(differences):+.1f})"
+    error = statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.inf
+    if mean <= 0:
+        return "does not hold", text
+    return ("holds" if min(differences) > 0 and mean > 2 * error else "not settled"), text
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation over seeds in percent.
+
+    >>> mean_and_spread([0.40, 0.42])
+    '41.0 ± 1.4'
+    """
+    spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 and min(values) != max(values) else ""
+    return f"{100 * statistics.fmean(values):.1f}{spread}"
+
+
+def load_results(name: str, results: Path = RESULTS) -> Results:
+    """The committed results of a study.
+
+    Raises:
+        DataError: if there are none, with the command that makes them.
+    """
+    path = Path(results) / f"{name}.json"
+    if not path.is_file():
+        raise DataError(path, "there are no results of this study", f"run `vmlkit claims {name}`")
+    return Results(path, read_json(path))
+
+
+def studies() -> dict[str, Callable[[], Study]]:
+    """Every study by name."""
+    from vmlkit.experiments import studies_lnp, studies_reconstruction
+
+    return {**studies_reconstruction.STUDIES, **studies_lnp.STUDIES}
+
+
+def run_claims(name: str, *, seeds: int | None = None, out: Path = RESULTS) -> Path:
+    """Run a study by name and print its table and verdicts.
+
+    Args:
+        seeds: how many seeds, counted from 0; None takes the study's own.
+        out: folder of the result file.
+
+    Raises:
+        ConfigError: for an unknown study.
+    """
+    known = studies()
+    if name not in known:
+        raise ConfigError(f"unknown study '{name}': choose one of {', '.join(known)}")
+    path = run_study(known[name](), seeds=None if seeds is None else range(seeds), results=out)
+    results = load_results(name, out)
+    print(f"\n{results.table().to_string()}\n\n{results.verdicts().to_string(index=False)}")
+    return path

@@ -1,0 +1,287 @@
+"""Running the notebooks without a browser, rendering them, and making the edition without solutions.
+
+Papermill executes a notebook in a kernel of its own, with the repository as working directory, so that a page
+means the same on every machine.  ``python -m vmlkit.experiments notebooks`` runs them all.
+"""
+
+import contextlib
+import copy
+import difflib
+import hashlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import vmlkit
+from vmlkit.errors import ConfigError, DataError, MissingDependency
+
+#: called after each code cell with (cells done, cells in all); first with (0, cells in all)
+ProgressCallback = Callable[[int, int], None]
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+#: ipykernel warns at every start that it talks over an unencrypted loopback socket
+_KERNEL_PROFILE = "c.IPKernelApp.log_level = 40\n"
+
+#: nbconvert shows the source of a folded cell and loads RequireJS for live widgets, of which none are left
+_PAGE_TEMPLATE = """\
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js_requirejs -%}{%- endblock -%}
+{%- block extra_css -%}
+<style>
+.vmlkit-folded > summary { font-family: sans-serif; padding: .3em 0 .3em 75px; cursor: pointer; }
+.jp-RenderedHTML .highlight pre { font-family: Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+</style>
+{%- endblock -%}
+{%- block input_group -%}
+{%- if cell.metadata.get('jupyter', {}).get('source_hidden') -%}
+<details class="vmlkit-folded">
+<summary>{{ 'Solution' if 'solution' in cell.metadata.get('tags', []) else 'Code' }}</summary>
+{{ super() }}
+</details>
+{%- else -%}
+{{ super() }}
+{%- endif -%}
+{%- endblock -%}
+"""
+
+
+class NotebookFailed(RuntimeError):
+    """A cell raised, or the kernel died.
+
+    Args:
+        name: of the notebook.
+        error: the exception, as ``Type: message``.
+        executed: the notebook as far as it came; None where the kernel died and left nothing.
+        cell: index of the failing cell in ``executed``.
+    """
+
+    def __init__(self, name: str, error: str, executed: Path | None = None, cell: int | None = None) -> None:
+        self.error, self.executed, self.cell = error, executed, cell
+        kept = f"; the notebook as far as it came is {executed}" if executed else ""
+        super().__init__(f"{name}: {'' if cell is None else f'cell {cell} raised '}{error}{kept}.")
+
+
+def list_notebooks(folder: Path | None = None) -> list[Path]:
+    """Every notebook of ``folder`` (default: the repository's ``notebooks/``), sorted by name.
+
+    Raises:
+        DataError: where there is no such folder, as in an installation without the repository.
+    """
+    folder = folder or Path(vmlkit.__file__).resolve().parents[1] / "notebooks"
+    if not folder.is_dir():
+        raise DataError(folder, "there is no such folder of notebooks", "clone the repository and run from there")
+    return sorted(folder.glob("*.ipynb"))
+
+
+def declared_parameters(path: Path) -> dict[str, str]:
+    """The names in a notebook's ``parameters`` cell and their defaults, as source text."""
+    papermill = _require("papermill", "reading the parameters of a notebook")
+    return {name: entry["default"] for name, entry in papermill.inspect_notebook(str(path)).items()}
+
+
+def run_notebook(
+    path: Path,
+    out_dir: Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    keep_going: bool = False,
+) -> Path:
+    """Execute a notebook and return the executed copy, ``out_dir/NAME.ipynb``.
+
+    Args:
+        path: the notebook; it is not changed.
+        out_dir: made where needed.
+        parameters: values for names that the ``parameters`` cell defines; without any, its defaults run.
+        progress: called from this thread as code cells finish.
+        keep_going: run the cells after a failing one too.
+
+    Raises:
+        ConfigError: for a parameter that the notebook does not define (papermill would only warn, and run the
+            defaults).
+        NotebookFailed: when a cell raised; the executed copy is kept, with the error in it.
+    """
+    papermill = _require("papermill", "running a notebook")
+    from nbclient.exceptions import DeadKernelError  # a dependency of papermill
+
+    path, out_dir, parameters = Path(path).resolve(), Path(out_dir).resolve(), dict(parameters or {})
+    _refuse_unknown(path, parameters)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    executed = out_dir / path.name
+    executed.unlink(missing_ok=True)
+    cells = sum(_is_code(cell) for cell in read(path).cells) + bool(parameters)
+    try:
+        with _quiet_kernels():
+            notebook = papermill.execute_notebook(
+                str(path),
+                str(executed),
+                parameters,
+                kernel_name="python3",
+                language="python",
+                cwd=str(_working_directory(path)),
+                progress_bar=False,
+                # saving after every cell costs 25 ms each; a failing notebook is saved all the same
+                autosave_cell_every=0,
+                request_save_on_cell_execute=False,
+                allow_errors=keep_going,
+                **_hooks(progress, cells),
+            )
+    except papermill.PapermillExecutionError as error:
+        cell, text = _first_failure(executed)
+        raise NotebookFailed(path.name, text, executed, cell) from error
+    except DeadKernelError as error:
+        raise NotebookFailed(path.name, "the kernel died, most often for want of memory") from error
+    notebook.metadata["vmlkit"] = {"fingerprint": fingerprint(path)}
+    write(notebook, executed)
+    return executed
+
+
+def fingerprint(path: Path) -> str:
+    """Changes with the notebook and with every source file of the package (not with parameters)."""
+    digest = hashlib.sha256(Path(path).read_bytes())
+    package = Path(vmlkit.__file__).parent
+    for source in sorted(p for p in package.rglob("*") if p.suffix in {".py", ".mjs", ".css"}):
+        digest.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def is_current(executed: Path, path: Path) -> bool:
+    """Whether ``executed`` is a complete run, at any size, of the notebook at ``path`` as the sources stand now."""
+    return executed.is_file() and read(executed).metadata.get("vmlkit", {}).get("fingerprint") == fingerprint(path)
+
+
+def student_edition(notebook: Any) -> Any:
+    """A copy of the notebook (nbformat node) without the cells tagged ``solution``."""
+    edition = copy.deepcopy(notebook)
+    edition.cells = [cell for cell in edition.cells if "solution" not in cell.metadata.get("tags", [])]
+    return edition
+
+
+def failing_cells(cells: list[Any]) -> list[int]:
+    """Indices of the cells of an executed notebook that ended in an error."""
+    return [i for i, cell in enumerate(cells) if any(o.output_type == "error" for o in cell.get("outputs", []))]
+
+
+def strip_widgets(notebook: Any) -> Any:
+    """A copy in which an output that a page cannot show (a live widget) gives way to its other forms.
+
+    With the saved state left in, exported pages wait for scripts from elsewhere, and code hosts refuse to show
+    the notebook at all.
+    """
+    stripped = copy.deepcopy(notebook)
+    stripped.metadata.pop("widgets", None)
+    for cell in stripped.cells:
+        for output in cell.get("outputs", []):
+            if output.get("data", {}).pop(WIDGET_VIEW, None) is not None and not output.data:
+                output.data["text/plain"] = "A live widget: run the notebook to see it."
+    return stripped
+
+
+def render_html(executed: Path, out: Path) -> Path:
+    """Write an executed notebook as one HTML page and return ``out``.
+
+    Pictures and scripts of the notebook are inside the page; only the typesetting of equations is fetched, by the
+    browser, when there is a network.  Folded cells become ``<details>`` blocks.
+    """
+    nbconvert = _require("nbconvert", "rendering a notebook")
+    from jinja2 import DictLoader  # a dependency of nbconvert
+
+    logging.getLogger("traitlets").setLevel(logging.ERROR)  # alternative texts are in the captions
+    exporter = nbconvert.HTMLExporter(
+        extra_loaders=[DictLoader({"vmlkit_page.html.j2": _PAGE_TEMPLATE})], template_file="vmlkit_page.html.j2"
+    )
+    notebook = strip_widgets(read(executed))
+    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title(notebook) or executed.stem}})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(out.name + ".part")
+    temporary.write_text(page, encoding="utf-8")
+    return temporary.replace(out)
+
+
+def title(notebook: Any) -> str | None:
+    """The text of the first heading, without marks of emphasis."""
+    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    return next((re.sub(r"[*`]", "", line.lstrip("#")).strip() for line in lines if line.startswith("#")), None)
+
+
+def _require(package: str, purpose: str) -> Any:
+    try:
+        return __import__(package)
+    except ImportError as error:
+        raise MissingDependency(package, "notebooks", purpose) from error
+
+
+def read(path: Path) -> Any:
+    """A notebook file as an nbformat node."""
+    nbformat = _require("nbformat", "reading a notebook")
+    return nbformat.read(path, as_version=4)
+
+
+def write(notebook: Any, path: Path) -> None:
+    """Write an nbformat node, under a temporary name first."""
+    nbformat = _require("nbformat", "writing a notebook")
+    temporary = path.with_name(path.name + ".part")
+    nbformat.write(notebook, temporary)
+    temporary.replace(path)
+
+
+def _is_code(cell: Any) -> bool:
+    return cell.cell_type == "code" and bool(cell.source.strip())
+
+
+def _refuse_unknown(path: Path, parameters: dict[str, Any]) -> None:
+    known = declared_parameters(path) if parameters else {}
+    for name in parameters:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(known) or 'none'}"
+            raise ConfigError(f"{path.name} has no parameter '{name}'; {hint}")
+
+
+def _working_directory(path: Path) -> Path:
+    """The repository that holds the notebook; a notebook outside any runs in its own folder."""
+    return next((folder for folder in path.parents if (folder / "pyproject.toml").is_file()), path.parent)
+
+
+def _hooks(progress: ProgressCallback | None, total: int) -> dict[str, Callable[..., None]]:
+    if progress is None:
+        return {}
+    done = 0
+    progress(0, total)
+
+    def completed(cell: Any, cell_index: int) -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    return {"on_cell_complete": completed}
+
+
+def _first_failure(executed: Path) -> tuple[int, str]:
+    """Index and error of the first failing cell; papermill has added its own two cells by now."""
+    cells = read(executed).cells
+    index = failing_cells(cells)[0]
+    output = next(output for output in cells[index].outputs if output.output_type == "error")
+    return index, f"{output.ename}: {output.evalue}"
+
+
+@contextlib.contextmanager
+def _quiet_kernels() -> Iterator[None]:
+    """Start kernels with a profile of ours: no start-up files of the user, no warnings about sockets or debuggers."""
+    with tempfile.TemporaryDirectory(prefix="vmlkit-ipython-") as folder:
+        profile = Path(folder, "profile_default")
+        profile.mkdir()
+        (profile / "ipython_kernel_config.py").write_text(_KERNEL_PROFILE)
+        wanted = {"IPYTHONDIR": folder, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

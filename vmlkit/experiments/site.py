@@ -1,0 +1,114 @@
+"""The rendered notebooks as a small static site: one page each, and an index with a picture, a title and a claim.
+
+``python -m vmlkit.experiments site`` (``make site``) executes only the notebooks whose last run is out of date.
+"""
+
+import html
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vmlkit.experiments import notebooks as nb
+
+_STYLE = """\
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+ol { list-style: none; padding: 0; display: grid; gap: 1.5rem; }
+@media (min-width: 40rem) { ol { grid-template-columns: repeat(3, 1fr); } }
+li { border: 1px solid #8886; border-radius: 6px; overflow: hidden; }
+li a { text-decoration: none; color: inherit; display: block; }
+li a:hover h2, li a:focus h2 { text-decoration: underline; }
+img { display: block; width: 100%; height: 10rem; object-fit: contain; background: #fff; }
+h2 { font-size: 1.1rem; margin: .6rem .8rem .2rem; }
+li p { margin: .2rem .8rem .6rem; }
+small { opacity: .75; }
+"""
+
+#: headings, pictures, badges, HTML, tables, equations, quotations and lists
+_NO_PROSE = re.compile(r"#|!\[|\[!\[|<|\||\$|>|[-*+] |\d+\. ")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One entry of the index."""
+
+    href: str  #: relative to the site
+    title: str
+    summary: str
+    seconds: float  #: how long the notebook ran
+    picture: str | None  #: relative to the site
+
+
+def build_site(sources: list[Path], executed: Path, figures: Path, site: Path) -> Path:
+    """Render the executed copies of ``sources`` into ``site`` and return its ``index.html``.
+
+    Args:
+        sources: notebooks of the repository, in the order of the index.
+        executed: folder with their executed copies; a missing or outdated one is run first.
+        figures: folder of pictures; a notebook's own begin with its name.
+        site: written to; nothing else in it is touched.
+    """
+    pages = []
+    for source in sources:
+        copy = executed / source.name
+        if not nb.is_current(copy, source):
+            print(f"running {source.name}", flush=True)
+            copy = nb.run_notebook(source, executed)
+        nb.render_html(copy, site / f"{source.stem}.html")
+        pages.append(_page(source.stem, copy, figures, site))
+        print(f"rendered {site / pages[-1].href}", flush=True)
+    index = site / "index.html"
+    index.write_text(index_html(pages), encoding="utf-8")
+    return index
+
+
+def index_html(pages: list[Page]) -> str:
+    """The index: a list of cards, readable without style sheets and in a dark theme."""
+    cards = "\n".join(_card(page) for page in pages)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>vmlkit notebooks</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n<h1>vmlkit notebooks</h1>\n"
+        "<p>Every page was executed from top to bottom by one command, <code>make site</code>.</p>\n"
+        f"<ol>\n{cards}\n</ol>\n</body>\n</html>\n"
+    )
+
+
+def figure_of(stem: str, figures: Path) -> Path | None:
+    """The picture that stands for a notebook: ``STEM.png``, or the first that begins with its name."""
+    exact = figures / f"{stem}.png"
+    return exact if exact.is_file() else next(iter(sorted(figures.glob(f"{stem}_*.png"))), None)
+
+
+def summary(notebook: Any) -> str:
+    """The first paragraph of prose under the first heading, as plain text."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    after = re.split(r"^#.*$", text, maxsplit=1, flags=re.MULTILINE)[-1]
+    paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", after))
+    prose = next((p for p in paragraphs if p and not _NO_PROSE.match(p)), "")
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)|[*`]", lambda match: match.group(1) or "", prose)
+
+
+def _page(stem: str, executed: Path, figures: Path, site: Path) -> Page:
+    notebook = nb.read(executed)
+    picture = figure_of(stem, figures)
+    if picture is not None:
+        (site / "figures").mkdir(exist_ok=True)
+        shutil.copyfile(picture, site / "figures" / picture.name)
+    return Page(
+        href=f"{stem}.html",
+        title=nb.title(notebook) or stem,
+        summary=summary(notebook),
+        seconds=float(notebook.metadata.papermill.duration),
+        picture=f"figures/{picture.name}" if picture else None,
+    )
+
+
+def _card(page: Page) -> str:
+    picture = f'<img src="{html.escape(page.picture)}" alt="">' if page.picture else ""
+    return (
+        f'<li><a href="{html.escape(page.href)}">{picture}<h2>{html.escape(page.title)}</h2>'
+        f"<p>{html.escape(page.summary)}</p><p><small>ran in {page.seconds:.0f} s</small></p></a></li>"
+    )
