@@ -1,0 +1,309 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,jupyter,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The tour: learning *when* without being told
+#
+# **A model that only ever sees whole videos with sentences can learn where in the video a sentence happens.**
+# You train one here, watch its proposals move, and hold its numbers against guesses that never look at the video.
+#
+# Time: about one minute at `ci` size on two cores, a few minutes at `demo` size. No GPU, no download.
+
+# %% [markdown]
+# ## The question
+#
+# You have a video and a sentence: *"the red circle slides to the left"*. When does it happen? People who label videos
+# with times are slow and disagree with each other; people who write a sentence about a video are quick. So: can a model
+# learn to answer in seconds although **no second was ever in its training data**?
+
+# %% tags=["parameters"]
+size = "ci"  # "ci": about a minute; "demo": a few minutes; "paper": a long run of the toy world
+seed = 0
+run_dir = "runs/00_tour"
+
+# %%
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vmlkit.config import with_overrides
+from vmlkit.data.sources import load_splits
+from vmlkit.experiments.experiment import run_experiment
+from vmlkit.experiments.presets import preset
+from vmlkit.metrics.report import metrics_table
+from vmlkit.viz import notebook as nb
+from vmlkit.viz.curves import draw_curves
+from vmlkit.viz.filmstrip import draw_film_strip
+from vmlkit.viz.scrubber import save_html, scrubber
+from vmlkit.viz.style import new_figure, save_figure
+from vmlkit.viz.timeline import draw_epochs, draw_timeline
+
+nb.start()
+experiment = with_overrides(preset("cpl", "toy", size), {"train.seed": seed})
+
+# %% [markdown]
+# ## The data, looked at first
+#
+# The toy world is rendered on your machine: coloured shapes act out a script, sentences describe what they do, and
+# every span is known exactly. It is built to be hard: most videos hold a *confuser* (the same shape does something
+# else, or another shape does the same), idle look-alikes, cuts, and title cards that no sentence describes.
+
+# %%
+splits = load_splits(experiment.data, progress=False)
+for split in (splits.train, splits.validation, splits.test):
+    print(f"{split.name:15s} {len(split):5d} sentences in {len(set(split.video_ids)):4d} videos")
+
+# %%
+example = 4
+sentence, video = splits.test.sentences[example], splits.test.video_ids[example]
+start_s, end_s = splits.test.spans_s[example]
+fig = new_figure(figsize=(8, 1.35))
+ax = fig.add_axes((0.01, 0.36, 0.98, 0.42))
+draw_film_strip(ax, splits.test.film_strip(video, 14, 96), splits.test.durations[example])
+fig.suptitle(f"“{sentence}”", x=0.01, ha="left")
+save_figure(fig, "figures/00_tour_question.png")
+fig
+
+# %% [markdown]
+# *One test video as fourteen pictures, seconds below.* **Find the sentence yourself before you read on.** Here is the
+# answer:
+
+# %%
+print(f"“{sentence}” happens from {start_s:.1f} s to {end_s:.1f} s of {splits.test.durations[example]:.1f} s")
+
+# %% [markdown]
+# ### What training sees
+#
+# A training batch has no field that says when. It is not hidden, it is absent: a model that asked for it would fail.
+
+# %%
+batch = splits.train.batch(range(2))
+print("frames", tuple(batch.frames.shape), " words", tuple(batch.words.shape), " spans", batch.spans)
+print(splits.train.sentences[:2])
+
+# %% [markdown]
+# ## The idea in one picture
+#
+# Guess a moment. Hide a third of the words of the sentence. Try to fill them in **by looking at the guessed moment
+# only**. A guess that shows the red circle sliding left lets you fill in *left*; a guess that shows the title card does
+# not. So "how well can I reconstruct the sentence from here?" is a teaching signal that needs no times.
+#
+# A guess must be differentiable to be improved, so it is a **Gaussian** over time: a center and a width.
+
+# %%
+duration = splits.test.durations[example]
+truth = (start_s / duration + end_s / duration) / 2, (end_s - start_s) / duration
+guesses = np.array([truth, (0.85, 0.2), (0.12, 0.3)])
+figure = draw_timeline(
+    None, splits.test.film_strip(video, 14, 64), duration, (start_s, end_s), guesses, sentence=sentence
+)
+save_figure(figure.figure, "figures/00_tour_idea.png")
+figure.figure
+
+# %% [markdown]
+# *Three guesses, drawn as curves over the seconds: the filled one lies on the shaded ground truth.*
+
+# %% [markdown]
+# ## The mathematics, on two numbers
+#
+# CPL (*contrastive proposal learning*, CVPR 2022), Eq. (3): a proposal with center $c$ and width $w$ gives clip $i$ the
+# weight $g_i = \exp\left(-\frac{(x_i-c)^2}{2 (w/\sigma)^2}\right)$. With $\sigma = 4$, at $c$ the weight is 1; half a
+# width away it is $e^{-(\sigma/2)^2/2} = e^{-2}$.
+
+# %%
+from vmlkit.nn.gaussian import peak_gaussian
+
+g = peak_gaussian(torch.tensor(0.5), torch.tensor(0.5), 5, sigma=4)
+print("cells 0, .25, .5, .75, 1:", g.numpy().round(4), "  e^-2 =", round(float(np.exp(-2)), 4))
+assert torch.allclose(g[1], torch.tensor(np.exp(-2.0), dtype=torch.float32))
+
+# %% [markdown]
+# The weights then steer a transformer's attention: its attention probabilities are multiplied by $g$ and made to sum to
+# one again. This is the whole function; the *bias* $\log(g + 10^{-10})$ on the scores is the same thing, cheaper:
+
+# %%
+from vmlkit.nn.attention import weighted_attention
+
+nb.show_source(weighted_attention)
+
+# %% [markdown]
+# And this is how well a proposal explains its sentence, Eq. (9): the negative log-likelihood of its words.
+
+# %%
+from vmlkit.losses.reconstruction import word_nll
+
+nb.show_source(word_nll)
+
+# %% [markdown]
+# ## Before you train: predict
+#
+# The model makes four proposals and answers with the one that reconstructs the sentence best. A constant answer,
+# *"the window that fits the training spans best"*, needs no video at all. Which mean IoU do you expect from each? Write
+# your two numbers down.
+
+# %% [markdown]
+# ## Train
+#
+# Every epoch is recorded: all proposals of a few validation sentences, every loss term, every metric.
+
+# %%
+run = run_experiment(experiment, run_dir, splits=splits, progress=False)
+epochs = run.epochs
+shown = ["epoch", "loss/nll", "loss/nll_whole_video", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "seconds"]
+epochs[shown].round(3)
+
+# %%
+figure = draw_curves(
+    run, ["loss/nll", "loss/nll_whole_video", "metric/R@1,mIoU", "metric/R@1,IoU=0.5"], panels_per_row=2
+)
+save_figure(figure, "figures/00_tour_curves.png")
+figure
+
+# %% [markdown]
+# *Loss and metrics over epochs.* The sentence becomes easier to fill in from the proposal than from the whole video:
+# that gap is what pulls the Gaussians onto the moment.
+
+# %% [markdown]
+# ## Watch it learn
+#
+# First without a mouse: one sentence, four epochs.
+
+# %%
+last = run.proposals[run.proposals.epoch == run.proposals.epoch.max()]
+answers = last[last.chosen].set_index("query_id").iou
+first = run.proposals[(run.proposals.epoch == 0) & run.proposals.chosen].set_index("query_id").iou
+learned = (answers - first).sort_values(ascending=False).index
+figure = draw_epochs(run, learned[0])
+save_figure(figure, "figures/00_tour.png")
+figure
+
+# %% [markdown]
+# *The recorded sentence whose answer improved most, so a favourable one: the curve moves into the shaded moment. The
+# scrubber below has many others, failures included.*
+#
+# Now drag. Slider: epoch. Menu: sentence. Arrow keys work too.
+
+# %%
+scrubber(run, query=learned[0])
+
+# %% [markdown]
+# The same as one file that you can mail around and open without Jupyter:
+
+# %%
+page = save_html(run, Path(run_dir) / "scrubber.html", query=learned[0])
+print(page, f"{page.stat().st_size / 1e6:.1f} MB")
+
+# %% [markdown]
+# ## The numbers, beside guesses that never look
+#
+# `R@1,IoU=0.5`: share of sentences whose answer overlaps the truth by half or more. `mIoU`: mean overlap. The epoch was
+# chosen on validation videos; the test split was read once, just now.
+
+# %%
+metrics = ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU", "R@5,mIoU"]
+rows = {"CPL, this run": run.metrics["test"], **run.metrics["baselines"]}
+table = metrics_table({name: {m: row[m] for m in metrics} for name, row in rows.items()}, run.metrics["n_test"])
+table.round(1)
+
+# %% [markdown]
+# Two things to notice. **Whole video** and the **best constant window** have a respectable mIoU and are useless: they
+# say "somewhere in here" to everything. `R@1,IoU=0.5` is the harder number to fake. And five constant windows
+# (`R@5`) are strong too, so a high R@5 alone proves little.
+
+# %%
+better = {m: rows["CPL, this run"][m] - max(b[m] for b in run.metrics["baselines"].values()) for m in metrics}
+for metric, gain in better.items():
+    print(f"{metric:12s} {100 * gain:+6.1f} points against the best of the guesses")
+assert better["R@1,mIoU"] > 0, "on this seed CPL does not beat the best constant window in mIoU"
+assert better["R@1,IoU=0.5"] > 0, "on this seed CPL does not beat the best constant window in R@1,IoU=0.5"
+
+# %% [markdown]
+# ## Claims measured
+#
+# One run is an anecdote. These are three seeds at `demo` size, computed outside this notebook by the command that is
+# named below the table, and committed with everything needed to repeat them.
+
+# %%
+from vmlkit.experiments.claims import load_results
+
+results = load_results("cpl")
+nb.show_results(results)
+
+# %%
+nb.show_verdicts(results)
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. Predict: what does the whole-video guess score?
+#
+# A span of width $w$ inside a video of length 1 overlaps the whole-video answer with IoU $w$. So what is its mIoU?
+
+
+# %% tags=["exercise"]
+def whole_video_miou(spans: np.ndarray) -> float:
+    """Mean IoU of the answer (0, 1) with spans (N, 2) in fractions of the video."""
+    raise NotImplementedError("the IoU of (s, e) with (0, 1) is e - s")
+
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def whole_video_miou(spans: np.ndarray) -> float:
+    """Mean IoU of the answer (0, 1) with spans (N, 2) in fractions of the video."""
+    return float((spans[:, 1] - spans[:, 0]).mean())
+
+
+# %% tags=["check"]
+measured = run.metrics["baselines"]["whole video"]["R@1,mIoU"]
+assert abs(whole_video_miou(splits.test.spans) - measured) < 1e-6, "it is the mean width of the test spans"
+print("right: the mIoU of 'everything' is just the mean share of the video that a moment takes")
+
+# %% [markdown]
+# ### 2. Modify: answer with the *worst* proposal
+#
+# Ranking by reconstruction is what makes the answer. Take the proposal with the **highest** NLL instead, and compute
+# its mean IoU over the recorded sentences of the last epoch.
+
+
+# %% tags=["exercise"]
+def worst_answer_miou(proposals) -> float:
+    """Mean IoU over queries of the positive with the highest ``nll`` (columns query_id, nll, iou)."""
+    raise NotImplementedError("group by query_id and take the row where nll is largest")
+
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def worst_answer_miou(proposals) -> float:
+    """Mean IoU over queries of the positive with the highest ``nll`` (columns query_id, nll, iou)."""
+    return float(proposals.loc[proposals.groupby("query_id", observed=True).nll.idxmax()].iou.mean())
+
+
+# %% tags=["check"]
+positives = last[last.role == "positive"].reset_index(drop=True)
+by_hand = np.mean(
+    [group.iou.to_numpy()[group.nll.argmax()] for _, group in positives.groupby("query_id", observed=True)]
+)
+assert abs(worst_answer_miou(positives) - by_hand) < 1e-6, "one row per query: the one with the largest nll"
+print(f"best reconstruction: mIoU {answers.mean():.3f};  worst: {worst_answer_miou(positives):.3f}")
+
+# %% [markdown]
+# ### 3. Measure: how many proposals are worth having?
+#
+# Open-ended. Train with `{"model.proposals": 1}` and `{"model.proposals": 8}` (give each run its own `run_dir`).
+# Compare mIoU *and* R@5. What does the diversity term do when there is only one proposal?
+#
+# ## What to read next
+#
+# `01_cnm` takes the first paper of this family apart, equation by equation: one Gaussian, two negatives, and a mask
+# that the paper and its code put in different places.
