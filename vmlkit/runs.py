@@ -10,6 +10,7 @@ or the new one, never a half-written one.
 ``proposals.parquet`` every proposal of every probe query at every evaluated epoch
 ``probe.json``        the probe queries: sentence, words, duration and true span in seconds
 ``strips.npz``        thumbnails (``strips``) or a feature trace (``heat``) per probe video
+``clip_scores.npz``   optional: signals per clip (saliency, attention, ...) of the probe queries at every epoch
 ``metrics.json``      the final numbers beside the baselines
 ``checkpoint.safetensors``, ``last.safetensors``  weights of the chosen and of the last epoch
 ``state.json``, ``state.pt``                      how far the run is; all that resuming needs
@@ -231,6 +232,12 @@ class RunDirectory:
     def strips(self) -> dict[str, np.ndarray]:
         """``video_ids``, and ``strips (videos, frames, px, px, 3)`` uint8 or ``heat (videos, T)`` float16 in [0, 1]."""
         return read_npz(self.path / "strips.npz")
+
+    @property
+    def clip_scores(self) -> dict[str, np.ndarray]:
+        """``epochs (E,)``, ``query_ids (Q,)`` and per signal ``(E, Q, T)`` float16, NaN on padding; {} where absent."""
+        path = self.path / "clip_scores.npz"
+        return read_npz(path) if path.is_file() else {}
 
     @property
     def metrics(self) -> dict[str, Any]:

@@ -110,6 +110,16 @@ class RunView:
         """The epochs whose proposals were recorded, ascending."""
         return [int(e) for e in np.unique(self.proposals["epoch"].to_numpy())]
 
+    @property
+    def title(self) -> str:
+        """The name of the run, for people."""
+        return str(self.run.config.get("name") or Path(self.name).name)
+
+    @cached_property
+    def clip_scores(self) -> dict[str, np.ndarray]:
+        """Per-clip signals as recorded: ``epochs``, ``query_ids``, one (E, Q, T) array per signal; {} without any."""
+        return dict(getattr(self.run, "clip_scores", None) or {})
+
     @cached_property
     def _groups(self) -> dict[tuple[int, str], pd.DataFrame]:
         return {(int(e), q): rows for (e, q), rows in self.proposals.groupby(["epoch", "query_id"], sort=False)}
@@ -132,6 +142,12 @@ class RunView:
         if str(query_id) not in self.queries:
             raise DataError(self.name, f"query '{query_id}' was not recorded", f"choose from {_some(self.queries)}")
         return self.queries[str(query_id)]
+
+    def truths(self, query_id: object) -> list[tuple[float, float]]:
+        """Every true window of a query in seconds, in order of start; one where only ``span_s`` was recorded."""
+        query = self.query(query_id)
+        windows = query.get("spans_s") or [query["span_s"]]
+        return sorted((float(start), float(end)) for start, end in windows)
 
     def film_strip(self, video_id: object) -> np.ndarray | None:
         """Film strip (n, px, px, 3) uint8, heat map (T,), or None when the run keeps neither."""
