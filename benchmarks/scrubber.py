@@ -114,9 +114,7 @@ def condition(lab: Lab, page: Any, steps: int) -> dict[str, Any]:
 
 def prepare(folder: Path) -> None:
     """The recorded run and the notebook that shows it."""
-    write_run(
-        folder / "run", epochs=EPOCHS, queries=QUERIES, positives=POSITIVES, negatives=NEGATIVES, signals=True
-    )
+    write_run(folder / "run", epochs=EPOCHS, queries=QUERIES, positives=POSITIVES, negatives=NEGATIVES, signals=True)
     cells = [nbformat.v4.new_code_cell(SHOW.strip())]
     kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "bench.ipynb")
@@ -155,7 +153,9 @@ def run(steps: int) -> dict[str, Any]:
             page.keyboard.press("Home")
             page.wait_for_timeout(500)
             found["kernel training"] = condition(lab, page, steps)
-            version = page.context.browser.version if page.context.browser else page.evaluate("() => navigator.userAgent")
+            version = (
+                page.context.browser.version if page.context.browser else page.evaluate("() => navigator.userAgent")
+            )
             page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
             lab.close(page)
             page.context.close()

@@ -23,8 +23,15 @@ ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 
-#: one of our own programs must never hang: seconds for anything that a browser or a server does
-PATIENCE = 180
+#: seconds for anything that a browser or a server does, on a machine that is busy with other things
+PATIENCE = 120
+
+#: a script's promise has no limit of its own
+_BOUNDED = """async ([seconds, argument]) => {
+  const late = new Promise((_, refuse) =>
+    setTimeout(() => refuse(new Error(`no answer within ${seconds} s`)), 1000 * seconds));
+  return Promise.race([(SCRIPT)(argument), late]);
+}"""
 
 #: no news question over the page, no saving behind our back, and every cell in the document
 _SETTINGS = {
@@ -36,14 +43,23 @@ _SETTINGS = {
 _OPEN = """async ([path, kernel]) => {
   const app = window.jupyterapp;
   await app.restored;
-  const off = { shouldStart: false, canStart: false, autoStartDefault: false };
-  const widget = await app.commands.execute("docmanager:open", kernel ? { path } : { path, kernelPreference: off });
-  if (!widget) return { error: "it did not open" };
-  await Promise.all([widget.context.ready, widget.revealed]);
-  if (kernel) await widget.sessionContext.ready;
-  app.shell.activateById(widget.id);
-  const dialog = document.querySelector(".jp-Dialog");
-  return { error: dialog ? dialog.innerText : null, cells: widget.content.model.cells.length, path: widget.context.path };
+  let watch;
+  const refused = new Promise((done) => {
+    watch = setInterval(() => {
+      const dialog = document.querySelector(".jp-Dialog");
+      if (dialog) done({ error: dialog.innerText });
+    }, 100);
+  });
+  const opened = async () => {
+    const off = { shouldStart: false, canStart: false, autoStartDefault: false };
+    const widget = await app.commands.execute("docmanager:open", kernel ? { path } : { path, kernelPreference: off });
+    if (!widget) return { error: "it did not open" };
+    await Promise.all([widget.context.ready, widget.revealed]);
+    if (kernel) await widget.sessionContext.ready;
+    app.shell.activateById(widget.id);
+    return { error: null, cells: widget.content.model.cells.length, path: widget.context.path };
+  };
+  return Promise.race([opened(), refused]).finally(() => clearInterval(watch));
 }"""
 
 _RUN_ALL = """async () => {
@@ -77,9 +93,16 @@ def find_chromium() -> str | None:
 def new_page(playwright: Any, profile: Path, executable: str, **options: Any) -> Any:
     """A page of a fresh browser profile."""
     arguments = {"viewport": {"width": 1280, "height": 900}, **options}
-    context = playwright.chromium.launch_persistent_context(profile, executable_path=executable, args=FLAGS, **arguments)
+    context = playwright.chromium.launch_persistent_context(
+        profile, executable_path=executable, args=FLAGS, **arguments
+    )
     context.set_default_timeout(PATIENCE * 1000)
     return context.pages[0] if context.pages else context.new_page()
+
+
+def evaluate(page: Any, script: str, argument: Any = None, seconds: float = PATIENCE) -> Any:
+    """What the JavaScript function ``script`` gives, in at most so many seconds."""
+    return page.evaluate(_BOUNDED.replace("SCRIPT", script), [seconds, argument])
 
 
 class Complaints:
@@ -112,11 +135,11 @@ class Lab:
         """Open JupyterLab with nothing in it, and wait until it is there."""
         page.goto(f"{self.home}lab?token={self.token}&reset")
         page.wait_for_function("() => window.jupyterapp !== undefined")
-        page.evaluate("() => window.jupyterapp.restored.then(() => true)")
+        evaluate(page, "() => window.jupyterapp.restored.then(() => true)")
 
     def open(self, page: Any, path: str, *, kernel: bool) -> dict[str, Any]:
         """Open a notebook, with a kernel that has started or with none; ``error``, ``cells`` and ``path`` come back."""
-        found: dict[str, Any] = page.evaluate(_OPEN, [path, kernel])
+        found: dict[str, Any] = evaluate(page, _OPEN, [path, kernel])
         if kernel and not found["error"]:
             status = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status"
             page.wait_for_function(f"() => {status} === 'idle'", polling=100)
@@ -124,26 +147,30 @@ class Lab:
 
     def run_all(self, page: Any) -> list[dict[str, Any]]:
         """Run every cell of the notebook in front; ``count``, ``source`` and ``errors`` of each code cell."""
-        done: list[dict[str, Any]] = page.evaluate(_RUN_ALL)
+        done: list[dict[str, Any]] = evaluate(page, _RUN_ALL, seconds=3 * PATIENCE)
         return done
 
     def execute(self, page: Any, code: str, *, wait: bool = True) -> str:
         """Run code in the kernel of the notebook in front; what it printed."""
-        said: str = page.evaluate(_EXECUTE, [code, wait])
+        said: str = evaluate(page, _EXECUTE, [code, wait])
         return said.strip()
 
     def save(self, page: Any) -> None:
         """Save the notebook in front."""
-        page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save').then(() => true)")
+        evaluate(page, "() => window.jupyterapp.commands.execute('docmanager:save').then(() => true)")
 
     def close(self, page: Any) -> None:
-        """Close the notebook in front and end its kernel."""
-        page.evaluate(
+        """Close the notebook in front without saving it, and end its kernel."""
+        evaluate(
+            page,
             """async () => {
               const widget = window.jupyterapp.shell.currentWidget;
               if (widget.sessionContext?.session) await widget.sessionContext.shutdown();
+              widget.context.model.dirty = false;  // opening alone counts as a change, and would be asked about
+              const gone = new Promise((done) => widget.disposed.connect(() => done(true)));
               widget.close();
-            }"""
+              await gone;
+            }""",
         )
 
 
