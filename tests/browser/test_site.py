@@ -26,11 +26,6 @@ SHOWN = (
     "schedule_playground()",
     "overlap_playground()",
 )
-    "scrubber('a', compare='b', query='test/0')",
-    "gaussian_playground()",
-    "schedule_playground()",
-    "overlap_playground()",
-)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@
 // Position says what a curve is before colour does, and line style and hatch say it once more.
 
 function layStage(width, strip, run, signals, titled) {
-  const [left, up, down] = width < 560 ? [86, 88, 64] : [104, 104, 74];
+  const [left, up, down] = width < 560 ? [96, 88, 64] : [104, 104, 74];
   const inner = width - left - 16;
   const head = titled ? 22 : 0;
-  const side = !strip ? 0 : strip.kind === "heat" ? 20 : clamp((inner / strip.count) * 0.95, 24, 96);
+  const side = !strip ? 0 : strip.kind === "heat" ? 20 : clamp((inner / strip.count) * 0.95, 18, 96);
   const traces = head + side + (signals ? 8 : 0);
   const band = signals ? 44 : 0;
   const cap = traces + band + 16;
@@ -48,11 +48,15 @@ function drawTruths(ctx, look, box, query) {
     for (const x of [x0, x1]) line(ctx, x, box.cap, x, box.floor);
   }
   text(ctx, look, "ground truth", box.left - 10, box.cap, { align: "right", color: look.words.truth });
-  const words = query.truths.map((span) => span.map((s) => s.toFixed(1)).join("–") + " s");
-  const [first, last] = [place(query.truths[0][0]), place(query.truths.at(-1)[1])];
-  const one = words.length === 1 ? words[0] : `${words.length} windows`;
-  const right = last < box.left + 0.82 * box.inner;
-  text(ctx, look, one, right ? last + 7 : first - 7, box.cap, { align: right ? "left" : "right", color: look.words.truth });
+  const [[start, end]] = query.truths;
+  const words = query.truths.length === 1 ? `${start.toFixed(1)}–${end.toFixed(1)} s` : `${query.truths.length} windows`;
+  ctx.font = `11.5px ${look.font}`;
+  const room = ctx.measureText(words).width + 14;
+  // right of a window where there is room before the next, else left of the first, else nowhere
+  const ends = query.truths.map(([, s], i) => [place(s), place((query.truths[i + 1] ?? [query.duration])[0])]);
+  const after = [...ends].reverse().find(([from, to]) => to - from >= room);
+  const at = after ? after[0] + 7 : place(start) - box.left >= room ? place(start) - room + 7 : null;
+  if (at !== null) text(ctx, look, words, at, box.cap, { color: look.words.truth });
 }
 
 function drawAxis(ctx, look, box, duration) {
