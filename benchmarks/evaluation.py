@@ -89,7 +89,7 @@ def gate(
         flat(naive.qvhighlights(predictions, queries)),
     )
     out: dict[str, Any] = {"numbers": len(ours), "naive_numbers": len(slow)}
-    out["largest_difference_to_naive"] = max(abs(ours[key] - value) for key, value in slow.items())
+    out["largest_difference_to_naive"] = float(max(abs(ours[key] - value) for key, value in slow.items()))
     if official is not None:
         recorded = flat(json.loads(official.read_text()))
         out["official_numbers"] = len(recorded)

@@ -6,10 +6,11 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vmlkit.data.annotations.detr_jsonl import PROFILES, QueryAnnotation, check_clips, read_queries, with_negative_ids
-from vmlkit.data.annotations.predictions_jsonl import read_predictions
+from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, read_predictions, write_predictions
 from vmlkit.errors import DataError
 
 MOMENT = {"qid": 1, "query": " a person runs", "duration": 30.5, "vid": "v1", "relevant_windows": [[2, 9.5]]}
@@ -178,6 +179,20 @@ def test_predictions_are_read_in_list_order(tmp_path):
     assert first.windows_s.tolist() == [[0, 4, 0.5]]
     assert first.clip_scores.tolist() == [0.5, 1.0]
     assert second.windows_s.shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz"])
+def test_written_predictions_are_read_again(tmp_path, name):
+    said = [
+        QueryPrediction(qid="s1", windows_s=np.array([[0.123456, 4, 0.98765]]), clip_scores=np.array([0.1, -2.0])),
+        QueryPrediction(qid="s2", windows_s=np.zeros((0, 3)), clip_scores=np.array([3.0])),
+    ]
+    write_predictions(tmp_path / name, said)
+    first, second = read_predictions(tmp_path / name)
+    assert (first.qid, first.windows_s.tolist()) == ("s1", [[0.1235, 4.0, 0.9877]])
+    assert first.clip_scores.tolist() == [0.1, -2.0]
+    assert second.windows_s.shape == (0, 3)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize(

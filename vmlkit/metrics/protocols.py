@@ -85,6 +85,12 @@ def evaluate_qvhighlights(
     Raises:
         DataError: if the two sides have different queries (unless ``common_only``), or no query in common; for a
             relevant clip beyond the end of its video.
+
+    >>> query = QueryAnnotation(qid=1, query="a dog runs", vid="v", duration_s=60.0, windows_s=((4.0, 12.0),))
+    >>> said = QueryPrediction(qid=1, windows_s=np.array([[4.0, 8.0, 0.9], [4.0, 12.0, 0.4]]))
+    >>> found = evaluate_qvhighlights([said], [query])
+    >>> found.metrics["full"]["MR-R1"]["0.5"], found.metrics["full"]["MR-mAP"]["0.75"], dict(found.denominators)
+    (100.0, 50.0, {'short': 1, 'middle': 0, 'long': 0, 'full': 1})
     """
     pairs, dropped = _pair(predictions, queries, common_only)
     metrics: dict[str, Any] = {}
@@ -124,6 +130,12 @@ def evaluate_charades(
 
     Raises:
         DataError: as :func:`evaluate_qvhighlights`, and for predictions without windows.
+
+    >>> queries = [QueryAnnotation(qid=i, query="q", vid="v", duration_s=99.0, windows_s=w)
+    ...            for i, w in enumerate([((70.0, 80.0),), ((80.0, 90.0),)])]
+    >>> said = [QueryPrediction(qid=i, windows_s=np.array([[70.0, 75.0, 1.0]])) for i in range(2)]
+    >>> print(evaluate_charades(said, queries, limit_s=75.0))  # doctest: +ELLIPSIS
+    Charades, ... MR-full-R1@0.7 100.0 (full N=1; left out: every true window lies beyond 75 s: 1)
     """
     pairs, dropped = _pair(predictions, queries, common_only)
     if pairs[0][0].windows_s is None:
@@ -164,6 +176,11 @@ def evaluate_tvsum(
 
     Raises:
         DataError: as :func:`evaluate_qvhighlights`, and for predictions without clip scores or videos without labels.
+
+    >>> query = QueryAnnotation(qid="x", query="news", vid="x", duration_s=6.0, windows_s=(), domain="VU",
+    ...                         clip_labels=((1.0,), (1.0,), (5.0,)))
+    >>> print(evaluate_tvsum([QueryPrediction(qid="x", clip_scores=np.array([0.1, 0.2, 0.9]))], [query]))
+    TVSum: mAP 1.0 (VU N=1; left out: none)
     """
     pairs, dropped = _pair(predictions, queries, common_only)
     domains: dict[str, list[np.ndarray]] = {}
