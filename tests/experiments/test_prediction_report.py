@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vmlkit import cli
+from vmlkit.experiments.negative_queries_report import coverage
 from vmlkit.experiments.prediction_report import baselines, evaluate, evaluate_file
 from vmlkit.interop.golden_detr_metrics import assert_equal_numbers
 
@@ -193,3 +195,34 @@ def test_negatives_of_a_file_that_has_no_windows_are_refused(labels, moments, tm
     code, _, err = run(capsys, "negatives", moments[1], "--encoder", tmp_path / "none")
     assert code == 2
     assert "is no folder with a config.json" in err
+
+
+def test_several_files_are_reported_and_their_numbers_written(moments, tmp_path, capsys):
+    code, out, _ = run(capsys, "negatives", moments[1], moments[1], "--json", tmp_path / "n.json")
+    assert code == 0
+    assert out.count("rule: same video") == 2
+    first, second = json.loads((tmp_path / "n.json").read_text())["files"]
+    assert first == second
+    assert (first["queries"], first["videos"], first["queries_with_any"], first["kept"]) == (4, 2, 4, 4)
+    assert first["queries_with_any_by_similarity"]["no filter"] == 4
+    code, _, err = run(capsys, "negatives", moments[1], moments[1], "--out", tmp_path / "o")
+    assert code == 2
+    assert "one file" in err
+
+
+def committed_coverage():
+    record = json.loads((Path(__file__).parents[2] / "results" / "data" / "negative_queries.json").read_text())
+    return {row["file"]: row for row in record["files"]}
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("charades_cd", "train.jsonl.gz"), ("qvhighlights", "highlight_train_release.jsonl.gz")],
+)
+def test_the_committed_coverage_is_what_the_command_finds(folder, name):
+    path = Path(os.environ.get("VMLKIT_DATA", "")) / folder / name
+    if not path.is_file():
+        pytest.skip(f"needs the annotations {folder}/{name}: set VMLKIT_DATA to the folder that holds {folder}")
+    ours = coverage(path).record
+    row = next(row for key, row in committed_coverage().items() if key == name and row["queries"] == ours["queries"])
+    assert ours == row
