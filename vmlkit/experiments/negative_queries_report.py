@@ -41,7 +41,7 @@ class Coverage:
     def record(self) -> dict[str, Any]:
         """The numbers, for a JSON file."""
         return {
-            "file": Path(self.file.path).name,
+            "file": "/".join(Path(self.file.path).parts[-2:]),
             "queries": len(self.file),
             "videos": int(self.found.videos.max()) + 1,
             "rule": self.found.rule,
