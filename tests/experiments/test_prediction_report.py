@@ -101,6 +101,12 @@ def test_training_annotations_add_the_location_priors(moments, capsys):
     assert "--train FILE adds the location priors" in plain
 
 
+def test_training_annotations_must_have_windows(moments, labels, capsys):
+    code, _, err = run(capsys, "evaluate", moments[0], "--ground-truth", moments[1], "--train", labels[1])
+    assert code == 2
+    assert "labels_t.jsonl: holds clip labels and no windows" in err
+
+
 def test_labels_are_recognised(labels, capsys):
     code, out, _ = run(capsys, "evaluate", labels[0], "--ground-truth", labels[1])
     assert code == 0

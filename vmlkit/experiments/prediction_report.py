@@ -62,7 +62,7 @@ def evaluate_file(predictions: Path, ground_truth: Path, options: Any = None) ->
     truth = read_queries(ground_truth)
     protocol = _PROTOCOL_OF[truth.kind] if options.protocol == "auto" else options.protocol
     said = read_predictions(predictions)
-    train = read_queries(options.train).queries if options.train else None
+    train = _training_windows(options.train) if options.train else None
     named = {"predictions": predictions, "ground truth": ground_truth}
     try:
         found = evaluate(protocol, said, truth.queries, options.common_only)
@@ -73,6 +73,13 @@ def evaluate_file(predictions: Path, ground_truth: Path, options: Any = None) ->
         content = _content(found, beside, predictions, ground_truth)
         options.json.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return "\n".join(_lines(protocol, found, beside, truth, predictions, options))
+
+
+def _training_windows(path: Path) -> tuple[QueryAnnotation, ...]:
+    train = read_queries(path)
+    if train.kind == "labels":
+        raise DataError(path, "holds clip labels and no windows", "give the training annotations of moments")
+    return train.queries
 
 
 def evaluate(
