@@ -640,6 +640,13 @@ from vmlkit.config import to_dict
 from vmlkit.models.front import DataShape
 from vmlkit.models.method import LossTerms, Method
 from vmlkit.training.loop import train
+from vmlkit.training.task import Task
+
+
+class Labelled(Task):
+    """Single moments whose training batches carry the true spans."""
+
+    supervised = True
 
 
 class Taught(CNM):
@@ -667,7 +674,7 @@ supervised = train(
     experiment.train,
     f"{run_dir}_taught",
     about,
-    with_spans=True,
+    task=Labelled(),
     progress=False,
 )
 load_weights(taught, supervised.checkpoint)
