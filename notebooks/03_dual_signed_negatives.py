@@ -415,7 +415,14 @@ figure
 # settings of the paper. The shorter run stays at its last epoch.
 
 # %%
-scrubber(run, compare=runs["paper"], query=claimed.index[0], epoch=easy_end, max_bytes=600_000)
+scrubber(
+    run,
+    compare=runs["paper"],
+    names=("visible variant", "paper's settings"),
+    query=claimed.index[0],
+    epoch=easy_end,
+    max_bytes=600_000,
+)
 
 # %% [markdown]
 # ## Is it the first frames?

@@ -190,6 +190,8 @@ def test_two_runs_share_queries_and_keep_their_own_numbers(run_path: Path, tmp_p
     packed = pack(run_path, other=other)
     meta = packed.meta
     assert (meta["name"], meta["other"]["name"]) == ("toy (1)", "toy (2)")
+    named = pack(run_path, other=other, names=("this", "that")).meta
+    assert (named["name"], named["other"]["name"]) == ("this", "that")
     assert {q["id"] for q in meta["queries"]} == {f"test/{k}" for k in range(4)}
     assert "Recorded by one run only, and left out: 2 queries." in meta["left_out"]
     assert meta["other"]["epochs"] == list(range(9))

@@ -4,6 +4,7 @@ Numbers are stored as 16-bit integers (a step of 1/65534 of the range, 65535 for
 8-bit ones, pictures as JPEG.  What does not fit is left out by rule, and the description says so in words.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,7 +59,13 @@ class Packed:
 
 
 def pack(
-    run: Any, *, other: Any = None, first: str | None = None, max_bytes: int = 1_500_000, max_epochs: int = 64
+    run: Any,
+    *,
+    other: Any = None,
+    first: str | None = None,
+    names: Sequence[str] | None = None,
+    max_bytes: int = 1_500_000,
+    max_epochs: int = 64,
 ) -> Packed:
     """Choose what to embed and encode it.
 
@@ -69,6 +76,7 @@ def pack(
         run: a run directory, its path, or a :class:`~vmlkit.viz.snapshots.RunView`.
         other: a second run to show beside it; then only queries that both recorded are embedded.
         first: a query to embed in any case, before all others.
+        names: what to call the runs; as they call themselves unless given.
         max_bytes: of ``data``; in a page base64 adds a third.  One query is embedded in any case.
         max_epochs: how many epochs to keep at most, of each run.
 
@@ -101,12 +109,12 @@ def pack(
         total += cost
     block = Block()
     parts = [_add_run(block, *run_of, chosen) for run_of in zip(views, epochs, sizes, signals, strict=True)]
-    names = distinct_names([view.title for view in views])
+    titles = distinct_names(list(names or [view.title for view in views]))
     meta = {
         "version": 2,
         **parts[0],
-        "name": names[0],
-        "other": {**parts[1], "name": names[1]} if len(parts) > 1 else None,
+        "name": titles[0],
+        "other": {**parts[1], "name": titles[1]} if len(parts) > 1 else None,
         "queries": [_describe(views[0], q, list(strips)) for q in chosen],
         "strips": block.add_strips(strips),
         "roles": {name: _role(role) for name, role in ROLES.items()},

@@ -209,7 +209,7 @@ def _overlap_picture(state: dict[str, Any]) -> "Figure":
     lanes = (("truth", "truth"), ("positive", "chosen"), ("negative", "hard_negative"))
     for lane, (name, role) in enumerate(lanes):
         start, end = state[f"{name}_start"], state[f"{name}_end"]
-        hatched = (
+        hatched: dict[str, Any] = (
             {"facecolor": "none", "hatch": ROLES[role].hatch} if ROLES[role].hatch else {"facecolor": ROLES[role].color}
         )
         ax.barh(-lane, end - start, 0.6, start, edgecolor=ROLES[role].color, **hatched)

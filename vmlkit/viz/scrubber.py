@@ -45,21 +45,29 @@ class ScrubberSource:
         max_bytes: bound on the embedded data; see :func:`vmlkit.viz.packing.pack`.
         compare: a second run to show beside the first.
         query: a query that is embedded in any case.
+        names: what to call the two runs; as they call themselves unless given.
 
     Raises:
         DataError: when a run has no recorded proposals, or the two recorded no query in common.
     """
 
     def __init__(
-        self, run: AnyRun, max_bytes: int = MAX_BYTES, *, compare: AnyRun | None = None, query: object | None = None
+        self,
+        run: AnyRun,
+        max_bytes: int = MAX_BYTES,
+        *,
+        compare: AnyRun | None = None,
+        query: object | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         self.view = RunView(run)
         self.other = None if compare is None else RunView(compare)
         first = None if query is None else str(query)
-        self.packed: Packed = pack(self.view, other=self.other, first=first, max_bytes=max_bytes)
+        self.packed: Packed = pack(self.view, other=self.other, first=first, names=names, max_bytes=max_bytes)
         meta = self.packed.meta
         self.epochs: list[int] = sorted({*meta["epochs"], *(meta["other"] or meta)["epochs"]})
         self.query_ids: list[str] = [q["id"] for q in meta["queries"]]
+        self.names: list[str] = [part["name"] for part in (meta, meta["other"]) if part]
 
     def query_id(self, wanted: object | None) -> str:
         """The id as text; the first embedded query when None.
@@ -126,12 +134,11 @@ class ScrubberSource:
 
     def title(self) -> str:
         """A heading for a page: the name of the run, or of both."""
-        names = [self.view.title, *([self.other.title] if self.other else [])]
-        return f"{' beside '.join(names)}: proposals over epochs"
+        return f"{' beside '.join(self.names)}: proposals over epochs"
 
     def summary(self) -> str:
         """One line of plain text."""
-        beside = f", beside {self.other.title}" if self.other else ""
+        beside = f", {' beside '.join(self.names)}" if self.other else ""
         return f"EpochScrubber: {len(self.query_ids)} queries, epochs {self.epochs[0]} to {self.epochs[-1]}{beside}"
 
 
@@ -165,6 +172,7 @@ def scrubber(
     run: AnyRun,
     *,
     compare: AnyRun | None = None,
+    names: Sequence[str] | None = None,
     query: object | None = None,
     epoch: int = 0,
     max_bytes: int = MAX_BYTES,
@@ -174,6 +182,7 @@ def scrubber(
     Args:
         run: a run directory or its path.
         compare: a second run to show beside the first, linked to it (not in the plain form).
+        names: what to call the two runs; as they call themselves unless given.
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
         max_bytes: bound on the embedded data.
@@ -185,7 +194,7 @@ def scrubber(
     if importlib.util.find_spec("anywidget") is not None:
         from vmlkit.viz.scrubber_widget import EpochScrubber
 
-        return EpochScrubber(run, compare=compare, query=query, epoch=epoch, max_bytes=max_bytes)
+        return EpochScrubber(run, compare=compare, names=names, query=query, epoch=epoch, max_bytes=max_bytes)
     from vmlkit.viz.scrubber_plain import EpochScrubberPlain
 
     return EpochScrubberPlain(run, query=query, epoch=epoch, max_bytes=max_bytes)
@@ -196,6 +205,7 @@ def save_html(
     path: str | os.PathLike[str],
     *,
     compare: AnyRun | None = None,
+    names: Sequence[str] | None = None,
     query: object | None = None,
     epoch: int = 0,
     max_bytes: int = MAX_BYTES,
@@ -205,7 +215,7 @@ def save_html(
     Raises:
         DataError: as :func:`scrubber`.
     """
-    source = ScrubberSource(run, max_bytes, compare=compare, query=query)
+    source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
     return source.save(path, source.fragment(source.nearest_epoch(epoch), source.query_id(query)))
 
 

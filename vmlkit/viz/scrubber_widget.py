@@ -26,6 +26,7 @@ class EpochScrubber(anywidget.AnyWidget):
     Args:
         run: a run directory or its path.
         compare: a second run, shown beside the first at the same epoch and query.
+        names: what to call the two runs; as they call themselves unless given.
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
         curves: columns of ``epochs.parquet`` to draw; one loss, one metric and the schedule unless given.
@@ -52,6 +53,7 @@ class EpochScrubber(anywidget.AnyWidget):
         run: AnyRun,
         *,
         compare: AnyRun | None = None,
+        names: Sequence[str] | None = None,
         query: object | None = None,
         epoch: int = 0,
         curves: Sequence[str] | None = None,
@@ -59,7 +61,7 @@ class EpochScrubber(anywidget.AnyWidget):
         max_bytes: int = MAX_BYTES,
         **arguments: Any,
     ) -> None:
-        self.source = ScrubberSource(run, max_bytes, compare=compare, query=query)
+        self.source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
         packed = self.source.packed
         start = {
             "epoch": self.source.nearest_epoch(epoch),

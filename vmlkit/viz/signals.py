@@ -42,7 +42,7 @@ class Signals:
 
     def add_to(self, block: Block, queries: list[str]) -> list[dict[str, Any]]:
         """Append the signals of ``queries`` to a block and describe them; the first one is shown to begin with."""
-        described = []
+        described: list[dict[str, Any]] = []
         for (name, every), (color, dark, dash) in zip(self.values.items(), _LOOKS, strict=False):
             missing = np.full((len(every), 1, POINTS), np.nan)
             picked = [every[:, [self.rows[q]]] if q in self.rows else missing for q in queries]
