@@ -9,9 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from lab import FLAGS, Complaints, Lab, find_chromium, jupyterlab, new_page  # noqa: E402
+from lab import FLAGS, Complaints, Lab, evaluate, find_chromium, jupyterlab, new_page  # noqa: E402
 
-__all__ = ["FLAGS", "ROOT", "Complaints", "Lab", "chromium", "jupyterlab", "new_page"]
+__all__ = ["FLAGS", "ROOT", "Complaints", "Lab", "chromium", "evaluate", "jupyterlab", "new_page"]
 
 
 def chromium() -> str:

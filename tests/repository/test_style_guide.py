@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = list_notebooks(ROOT / "notebooks")
 HELD = {"00_tour", "01_cnm", "02_gaussian_proposals", "03_dual_signed_negatives"}
 
-MARKDOWN_WORDS, CODE_LINES, DEFINITION_LINES = 120, 40, 20
+#: tests/repository/test_pairs.py has the hard limit for code cells
+MARKDOWN_WORDS, CODE_LINES, DEFINITION_LINES = 120, 25, 20
 
 #: what a page is made of, in this order, as headings say it
 ORDER = (
@@ -100,6 +101,8 @@ def test_cells_hold_one_thought(path: Path) -> None:
             departures.append(f"cell {i} has {count} words")
         if cell.cell_type == "code":
             definitions = [n for n in ast.parse(cell.source).body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+            if (count := len(cell.source.splitlines())) > CODE_LINES:
+                departures.append(f"cell {i} has {count} lines")
             long = [n.name for n in definitions if n.end_lineno - n.lineno + 1 > DEFINITION_LINES]
             departures += [f"cell {i} defines {name} in more than {DEFINITION_LINES} lines" for name in long]
     held(path, departures)

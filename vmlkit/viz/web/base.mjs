@@ -20,7 +20,7 @@ function theme(root, roles) {
   const css = getComputedStyle(root);
   const read = (name) => css.getPropertyValue(name).trim();
   const probe = document.createElement("canvas").getContext("2d");
-  probe.fillStyle = read("--vk-ground");
+  probe.fillStyle = read("--vk-ground") || "#fff";
   const channels = probe.fillStyle.startsWith("#")
     ? [1, 3, 5].map((i) => parseInt(probe.fillStyle.slice(i, i + 2), 16)) : probe.fillStyle.match(/[\d.]+/g).map(Number);
   const dark = 0.3 * channels[0] + 0.59 * channels[1] + 0.11 * channels[2] < 128;
@@ -127,8 +127,8 @@ function spread(places, gap, low, high) {
 
 // Calls draw(look) now, after changes of the model, and when the width or the theme changes; returns how to stop.
 function keepDrawn({ model, root, roles, names, draw }) {
-  let [look, width, alive] = [theme(root, roles), root.clientWidth, true];
-  const redraw = () => { if (alive) draw(look); };
+  let [look, width, alive] = [theme(root, roles), -1, true];
+  const redraw = () => { if (alive) { width = root.clientWidth; draw(look); } };
   const restyle = () => { look = theme(root, roles); dress(); redraw(); };
   const dress = () => {
     root.style.setProperty("color-scheme", look.dark ? "dark" : "light");
@@ -136,19 +136,23 @@ function keepDrawn({ model, root, roles, names, draw }) {
     root.dataset.theme = look.dark ? "dark" : "light";
   };
   names.forEach((name) => model.on(`change:${name}`, redraw));
-  const sizes = new ResizeObserver(() => { if (root.clientWidth !== width) { width = root.clientWidth; redraw(); } });
+  // a live notebook renders before the element is in the document: width and colours are known only later
+  const check = () => { if (alive && root.clientWidth !== width) restyle(); };
+  const sizes = new ResizeObserver(check);
   sizes.observe(root);
-  const themes = new MutationObserver(restyle);
+  // while style sheets are exchanged the page may have another width for a moment, which no observer reports
+  const settle = () => { restyle(); requestAnimationFrame(check); setTimeout(check, 400); };
+  const themes = new MutationObserver(settle);
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
   const scheme = window.matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", restyle);
+  scheme.addEventListener("change", settle);
   dress();
   redraw();
   return { redraw, stop: () => {
     alive = false;
     sizes.disconnect();
     themes.disconnect();
-    scheme.removeEventListener("change", restyle);
+    scheme.removeEventListener("change", settle);
     names.forEach((name) => model.off(`change:${name}`, redraw));
     root.remove();
   } };

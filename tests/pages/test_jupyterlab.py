@@ -6,7 +6,7 @@ from typing import Any
 import jupytext
 import nbformat
 import pytest
-from browsing import ROOT, Complaints, Lab
+from browsing import ROOT, Complaints, Lab, evaluate
 
 from vmlkit.experiments.notebooks import list_notebooks, render_html
 
@@ -122,6 +122,32 @@ def test_the_tour_runs_and_python_sees_what_the_hand_does(lab: Lab, inside: tupl
     assert "loss/" in curves
     lab.execute(page, "views[-1].epoch = 1")
     page.wait_for_selector("canvas.stage[data-epoch='1']")
+    assert complaints.found == []
+
+
+def test_it_wears_the_colours_and_the_width_of_jupyterlab(inside: tuple[Any, Complaints], tour: Path) -> None:
+    page, complaints = inside
+    view, stage = page.locator(".vmlkit-scrubber").first, page.locator("canvas.stage").first
+
+    def change(theme: str) -> None:
+        command = "([theme]) => window.jupyterapp.commands.execute('apputils:change-theme', { theme }).then(() => true)"
+        evaluate(page, command, [theme])
+
+    def width(locator: Any) -> int:
+        return int(locator.evaluate("node => node.clientWidth"))
+
+    assert view.get_attribute("data-theme") == "light"
+    light = stage.screenshot()
+    change("JupyterLab Dark")
+    page.wait_for_selector(".vmlkit-scrubber[data-theme='dark']")
+    assert stage.screenshot() != light
+    change("JupyterLab Light")
+    page.wait_for_selector(".vmlkit-scrubber[data-theme='light']")
+    for _ in range(200):
+        if width(stage) == width(view) == width(page.locator("canvas.panels").first):
+            break
+        page.wait_for_timeout(50)
+    assert width(stage) == width(view), "the picture is not as wide as its cell"
     assert complaints.found == []
 
 
