@@ -9,6 +9,7 @@ import importlib.util
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,15 +153,15 @@ def preview_png(view: RunView, query_id: str, epoch: int) -> bytes:
             None,
             view.film_strip(query["video_id"]),
             query["duration_s"],
-            tuple(query["span_s"]),
+            view.truths(query_id),
             shot.positives,
             shot.negatives,
             chosen=shot.chosen,
             iou=shot.chosen_iou,
             sentence=query["sentence"],
             answer_s=shot.answer_s(query["duration_s"]),
-            curve=gaussian(positive.sigma, positive.floor),
-            negative_curve=gaussian(negative.sigma, negative.floor),
+            curve=gaussian(*astuple(positive)),
+            negative_curve=gaussian(*astuple(negative)),
             negative_roles=shot.negative_roles,
         )
         axes.strip.set_title(f"“{query['sentence']}” · epoch {epoch}", loc="left", fontsize=10.5)

@@ -3,6 +3,7 @@
 import base64
 import html
 import os
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def _axis_svg(duration: float, base: float, floor: float) -> list[str]:
 
 
 def _proposals_svg(shot: Snapshot, shapes: tuple[CurveShape, CurveShape], base: float) -> list[str]:
-    positive, negative = (gaussian(s.sigma, s.floor) for s in shapes)
+    positive, negative = (gaussian(*astuple(s)) for s in shapes)
     t = np.linspace(0, 1, 388)
     several = len(shot.positives) > (shot.chosen is not None)
     parts = [_text("positives", _LEFT - 10, base - 50, ROLES["positive"].text)] if several else []

@@ -54,11 +54,11 @@ function proposalsAt(run, e, q) {
     if (Number.isNaN(arrays.center[i])) continue;
     const negative = k >= P;
     const role = negative ? run.negative_roles[arrays.role[(e * Q + q) * M + k - P]] : k === chosen ? "chosen" : "positive";
-    const { sigma, floor } = run.shapes[negative ? 1 : 0];
+    const { sigma, floor, power } = run.shapes[negative ? 1 : 0];
     list.push({ k, role, negative, name: negative ? `negative ${k - P + 1}` : `positive ${k + 1}`,
       center: arrays.center[i], width: arrays.width[i], start: arrays.start[i], end: arrays.end[i],
       weight: arrays.weight[i], score: arrays.score[i], nll: arrays.nll[i],
-      sharpness: sigma / Math.max(arrays.width[i], floor) });
+      sharpness: sigma / Math.max(arrays.width[i], floor), power });
   }
   return list;
 }
@@ -70,7 +70,7 @@ function signalAt(run, name, e, q) {
   return run.arrays[`signal/${name}`].subarray(from, from + n);
 }
 
-const height = (item, t) => Math.exp(-0.5 * ((t - item.center) * item.sharpness) ** 2);
+const height = (item, t) => Math.exp(-0.5 * Math.abs((t - item.center) * item.sharpness) ** item.power);
 const answerOf = (items) => items.find((item) => item.role === "chosen");
 const largestIoN = (items) => Math.max(...items.filter((i) => i.negative && !Number.isNaN(i.score)).map((i) => i.score));
 

@@ -118,11 +118,11 @@ function drawSignals(ctx, look, box, run, e, q, signals) {
 function drawProposal(ctx, look, box, item, roles, selected, filled) {
   const [role, color, reach] = [roles[item.role], look.colors[item.role], item.negative ? box.down : -box.up];
   // as far as the curve is seen: its tails would only thicken the base line
-  const half = 2.8 / item.sharpness;
+  const half = 7.82 ** (1 / item.power) / item.sharpness;
   const [from, to] = [clamp(item.center - half, 0, 1), clamp(item.center + half, 0, 1)];
   if (to <= from) return;
   const points = [];
-  const steps = clamp(Math.ceil((to - from) * box.inner / 3), 24, 120);
+  const steps = clamp(Math.ceil((to - from) * box.inner / 2), 48, 160);
   for (let i = 0; i <= steps; i++) points.push(from + ((to - from) * i) / steps);
   if (item.center > from && item.center < to) points.push(item.center);
   points.sort((a, b) => a - b);
