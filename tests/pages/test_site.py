@@ -48,6 +48,7 @@ def test_every_live_picture_of_a_page_works_from_disk(index: Path, browser: Any)
     page = browser(offline=True)
     wrong = Complaints(page, "file:")
     page.goto(index.as_uri())
+    assert page.locator("a[href='glossary.html']").inner_text() == "Glossary"
     page.click("text=Live")
     page.wait_for_selector("canvas.stage[data-ready]")
     assert page.locator(".vmlkit-live").count() == len(SHOWN)

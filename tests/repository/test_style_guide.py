@@ -142,6 +142,14 @@ def test_the_glossary_names_what_exists() -> None:
         assert hasattr(importlib.import_module(module), item), f"the glossary names {name}, which does not exist"
 
 
+def test_pictures_of_the_readme_exist_and_load_quickly() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert "figures/scrubber.gif" in pictures
+    sizes = {name: (ROOT / name).stat().st_size for name in pictures}
+    assert max(sizes.values()) < 1_500_000, sizes
+
+
 def test_plans_for_teaching_name_pages_and_headings_that_exist() -> None:
     text = (ROOT / "notebooks" / "TEACHING.md").read_text(encoding="utf-8")
     assert "(glossary.md)" in text
