@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from vmlkit.data.batches import MomentBatch
 from vmlkit.losses.multiple_instance import Consistency
 from vmlkit.losses.ranking import margin
-from vmlkit.losses.reconstruction import target_mask
+from vmlkit.losses.reconstruction import target_mask, word_nll
 from vmlkit.models.front import DataShape, FrontEnd, ReconstructionConfig
 from vmlkit.models.localiser import ActionShape
 from vmlkit.models.method import LossTerms
@@ -138,7 +138,8 @@ class VLC(nn.Module):
         video = self.front.frame_projection(self.front.dropout(attended.filtered))
         rows = torch.stack((chosen, torch.ones_like(chosen), 1 - chosen), dim=1)  # (B, 3, T)
         out = self.transformer.reconstruct(video, batch.frame_mask, text, mask, Conditioning(rows))
-        nll = self.front.nll(out.hidden, _Targets(batch.word_ids[:, : mask.shape[1]], mask))  # type: ignore[arg-type]
+        smoothing = self.config.reconstruction.label_smoothing
+        nll = word_nll(self.front.vocabulary_head(out.hidden), batch.word_ids, mask, smoothing=smoothing)
         return Completed(attention=own, nll=nll, reconstruction=out, rebuilt=attended.rebuilt, text_mask=mask)
 
     def _text(
@@ -156,14 +157,6 @@ class VLC(nn.Module):
             words = words + word_positions(words.shape[1], words.shape[2]).to(words)
         mask = target_mask(batch.word_mask, self.config.reconstruction.end_symbol)
         return words[:, :columns], mask[:, :columns]
-
-
-@dataclass(frozen=True)
-class _Targets:
-    """The two fields of an encoded batch that the word loss reads."""
-
-    targets: Tensor
-    text_mask: Tensor
 
 
 def completion_loss(nll: Float[Tensor, "B 3"]) -> LossTerms:

@@ -103,6 +103,10 @@ class ScheduledAdam(StepOptimizer):
 
         All gradients in ``clip`` are scaled, own or not, as ``clip_grad_norm_`` does in the references.
         """
+        for p in self._parameters:
+            # the fused kernel reads memory in the parameter's order, and autograd.grad may return a strided view
+            if p.grad is not None and p.grad.stride() != p.stride():
+                p.grad = torch.empty_like(p).copy_(p.grad)
         gradients = [p.grad for p in clip if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self._clip_norm is not None:
