@@ -25,8 +25,8 @@ def soft_nms(
 
     Repeatedly the interval with the highest score is taken (the first of equals) and the scores of the others are
     multiplied by ``exp(-iou^2 / sigma)`` ("gaussian"), by ``1 - iou`` where ``iou > threshold`` ("linear") or by 0
-    there ("hard").  A *negative* score is raised by this, as in the released code.  As there, the picked row changes places
-    with the first of those left, which decides between equal scores.
+    there ("hard").  A *negative* score is raised by this, as in the released code.  As there, the picked row changes
+    places with the first of those left, which decides between equal scores.
 
     Args:
         spans: start and end.
