@@ -284,7 +284,6 @@ def vlc_batch(case: GoldenCase, dtype: torch.dtype, prefix: str = "") -> ActionB
     count, snippets = features.shape[:2]
     weights = get["words_weight"].to(dtype)
     mask = torch.arange(ids.shape[1]) < get["words_len"][:, None]
-    names = tuple(map(str, range(count)))
     return ActionBatch(
         frames=features,
         frame_mask=torch.arange(snippets) < lengths[:, None],
@@ -292,10 +291,10 @@ def vlc_batch(case: GoldenCase, dtype: torch.dtype, prefix: str = "") -> ActionB
         word_ids=ids,
         word_mask=mask,
         word_weights=weights,
-        spans=None,
         durations=torch.ones(count),
-        query_ids=names,
-        video_ids=names,
+        snippet_s=torch.ones(count),
+        video_index=torch.arange(count),
+        video_ids=tuple(map(str, range(count))),
         labels=get.get("labels", torch.zeros(count, 1)).to(dtype),
     )
 

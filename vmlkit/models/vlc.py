@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vmlkit.data.batches import MomentBatch
+from vmlkit.data.actions import ActionBatch
 from vmlkit.losses.multiple_instance import Consistency
 from vmlkit.losses.ranking import margin
 from vmlkit.losses.reconstruction import target_mask, word_nll
@@ -118,13 +118,13 @@ class VLC(nn.Module):
         """The attention part in use."""
         return self.own_attention if self._borrowed is None else self._borrowed[0]
 
-    def masked_words(self, batch: MomentBatch, generator: torch.Generator) -> Bool[Tensor, "B L"] | None:
+    def masked_words(self, batch: ActionBatch, generator: torch.Generator) -> Bool[Tensor, "B L"] | None:
         """A third of the words of each caption; None where the input is not masked."""
         if not self.config.mask_input:
             return None
         return draw_masked_words(batch.word_weights, batch.word_mask, generator)
 
-    def forward(self, batch: MomentBatch, masked: Bool[Tensor, "B L"] | None, weights: Tensor | None = None) -> Completed:
+    def forward(self, batch: ActionBatch, masked: Bool[Tensor, "B L"] | None, weights: Tensor | None = None) -> Completed:
         """The caption completed three times in one pass.
 
         Args:
@@ -143,14 +143,14 @@ class VLC(nn.Module):
         return Completed(attention=own, nll=nll, reconstruction=out, rebuilt=attended.rebuilt, text_mask=mask)
 
     def _text(
-        self, batch: MomentBatch, masked: Bool[Tensor, "B L"] | None
+        self, batch: ActionBatch, masked: Bool[Tensor, "B L"] | None
     ) -> tuple[Float[Tensor, "B L D"], Bool[Tensor, "B L"]]:
         """Decoder input and the positions that count: the words and one end symbol, as far as the slots go.
 
         # CODE: ``mask_input=False``: plain words without positions, so what is trained is a left-to-right language
         # model that never sees a masked word.
         """
-        words = self.front.words(batch)  # (B, L + 1, D), start first
+        words = self.front.behind_start(batch.words)  # (B, L + 1, D), start first
         columns = batch.word_ids.shape[1]
         if masked is not None:
             words = self.front.masked_words(words, masked)
