@@ -11,6 +11,7 @@ from vmlkit.interop.golden_cpl import check_cpl
 from vmlkit.interop.golden_data import check_planted_case, check_sampling_case
 from vmlkit.interop.golden_metrics import check_metrics_case
 from vmlkit.interop.golden_pps import check_gauss_pps, check_pps
+from vmlkit.interop.golden_wtal import WTAL_CHECKS
 
 
 class NotBuiltYet(Exception):
@@ -48,9 +49,10 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     "p0_formulas_": _metrics,
     "pps_": check_pps,
     "gauss_pps_": check_gauss_pps,
+    **WTAL_CHECKS,
 }
 #: folders of papers to come, so that their cases are told apart from unknown ones
-LATER_FAMILIES = ("detr", "wtal", "components")
+LATER_FAMILIES = ("detr", "components")
 
 
 def check_of(name: str, family: str = "") -> Callable[[GoldenCase], None]:
