@@ -148,14 +148,15 @@ def encode_prompts(
     )
 
 
-def class_words(class_texts: Sequence[str], slots: int = 2) -> tuple[tuple[str, ...], ...]:
-    """The last ``slots`` words of each class text; a shorter text repeats its last word (P3: "diving diving").
+def class_words(class_texts: Sequence[str], slots: int = 2, repeat: bool = True) -> tuple[tuple[str, ...], ...]:
+    """The first ``slots`` words of each class text, as many for every class.
 
-    >>> class_words(["high jump", "diving", "clean and jerk"])
-    (('high', 'jump'), ('diving', 'diving'), ('and', 'jerk'))
+    Args:
+        repeat: a shorter text repeats its last word (P3 on THUMOS14: "diving diving"); else ``""`` fills up, which has
+            the zero vector (P3 on ActivityNet).
+
+    >>> class_words(["high jump", "diving"]), class_words(["diving"], repeat=False)
+    ((('high', 'jump'), ('diving', 'diving')), (('diving', ''),))
     """
-    out = []
-    for text in class_texts:
-        words = prompt_tokens(text)
-        out.append((*words, *[words[-1]] * slots)[:slots] if len(words) <= slots else words[-slots:])
-    return tuple(out)
+    split = [prompt_tokens(text)[:slots] for text in class_texts]
+    return tuple((*words, *[words[-1] if repeat else ""] * (slots - len(words))) for words in split)

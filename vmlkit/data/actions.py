@@ -77,6 +77,10 @@ class ActionDataset:
     vectors: Float[Tensor, "V Dw"]  #: word vector of each id; row 0 (padding) is zero
     vocabulary: Vocabulary
     fingerprint: str  #: changes when anything above does
+    #: per video, regions in seconds that P3's protocol leaves out; empty where nothing is known
+    ambiguous_s: tuple[tuple[tuple[float, float], ...], ...]
+    #: videos that the list of BaS-Net and HAM-Net lacks: their instances do not count under protocol "seconds"
+    unlisted: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()  #: what is odd about the data, one line each
     #: draws ``(count, size, size, 3)`` uint8 thumbnails of a video at evenly spaced times, where the source can
     film_strip: Callable[[str, int, int], np.ndarray] | None = None
@@ -88,6 +92,17 @@ class ActionDataset:
     def lengths(self) -> Int[Tensor, " videos"]:
         """Snippets of each video."""
         return self.offsets[1:] - self.offsets[:-1]
+
+    @property
+    def query_ids(self) -> tuple[str, ...]:
+        """What is asked about: whole videos."""
+        return self.video_ids
+
+    def truth_under(self, protocol: str) -> ActionSegments:
+        """The instances that count under a protocol of :mod:`vmlkit.metrics.detection`; the list of videos stays."""
+        if protocol == "p3" or not self.unlisted:
+            return self.truth
+        return self.truth.where(np.array([self.video_ids[v] not in self.unlisted for v in self.truth.video]))
 
     def batch(
         self,
@@ -178,6 +193,7 @@ class ActionDataset:
             snippet_s=self.snippet_s[pick],
             video_ids=video_ids,
             sentences=tuple(self.sentences[j] for j in pick),
+            ambiguous_s=tuple(self.ambiguous_s[j] for j in pick),
             word_ids=self.word_ids[i],
             word_mask=self.word_mask[i],
             word_weights=self.word_weights[i],

@@ -1,10 +1,10 @@
-"""Planted I3D-like features for THUMOS14: generated from the real annotations, because the real ones cannot be shipped.
+"""Planted I3D-like features for THUMOS14, made from the real annotations because the real ones cannot be shipped.
 
-What is planted: the middle of an instance is specific to its class, its first and last 30 % are sub-actions that several
-classes share (a classifier alone covers too little); just outside, the class leaks for 1.5 s (it covers too much); a
-weak scene term that goes with the class lets a lazy model classify without localising; the second half of the columns
-("flow") is cleaner than the first ("rgb").  Only this generator sees the instances.  Everything is float64 until the
-end; each video is generated alone, from NumPy's frozen legacy generator.
+What is planted: the middle of an instance is specific to its class, its first and last 30 % are sub-actions that
+several classes share (a classifier alone covers too little); just outside, the class leaks for 1.5 s (it covers too
+much); a weak scene term that goes with the class lets a lazy model classify without localising; the second half of the
+columns ("flow") is cleaner than the first ("rgb").  Only this generator sees the instances.  Everything is float64
+until the end; each video is generated alone, from NumPy's frozen legacy generator.
 """
 
 import zlib
@@ -66,7 +66,7 @@ class PlantedActionFeatures:
         videos: the annotated videos; their segments are used, never their video-level labels.
 
     Raises:
-        DataError: for a class that has no sub-actions here.
+        DataError: for a class that has no sub-actions here, or a video without a duration.
     """
 
     def __init__(self, videos: Sequence[ActionVideo], config: PlantedActionConfig | None = None) -> None:
@@ -75,6 +75,10 @@ class PlantedActionFeatures:
         unknown = sorted({c for v in videos for _, _, c in v.segments} - PHASES.keys())
         if unknown:
             raise DataError(self, f"the class {unknown[0]!r} has no sub-actions", "plant the 20 classes of THUMOS14")
+        endless = [video.video_id for video in videos if video.duration is None]
+        if endless:
+            what = f"video '{endless[0]}' has no duration"
+            raise DataError(self, what, "plant from thumos14_reduced.json or the npy folder; gt.json has no durations")
         self._prototypes: dict[tuple[str, str, Modality], np.ndarray] = {}
 
     def __contains__(self, video_id: str) -> bool:
@@ -153,7 +157,7 @@ class _Script:
 
     def __init__(self, video: ActionVideo, config: PlantedActionConfig) -> None:
         self.video_id = video.video_id
-        self.snippets = max(1, int(np.floor(video.duration * 25 / 16)))
+        self.snippets = max(1, int(np.floor((video.duration or 0.0) * 25 / 16)))
         center = (np.arange(self.snippets) + 0.5) * 16 / 25
         names = sorted({name for _, _, name in video.segments})
         self.classes = {

@@ -35,7 +35,8 @@ class _Pending:
     """An array or dtype of which the state has not been read yet."""
 
     def __init__(self, dtype: np.dtype | None = None) -> None:
-        self.dtype, self.value = dtype, None
+        self.dtype = dtype
+        self.value: Any = None
 
 
 def read_array(path: str | Path) -> Any:

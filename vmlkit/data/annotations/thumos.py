@@ -9,6 +9,7 @@
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,6 @@ from vmlkit.text.tagging import TaggedSentence
 REDUCED, GT_JSON, PROMPTS, AMBIGUOUS = "thumos14_reduced.json", "gt.json", "p3_prompts.json", "Ambiguous_test.txt"
 TRAIN_SUBSET, TEST_SUBSET = "validation", "test"
 
-#: what P3 writes for each class, in the order of the classes
-PROMPT_TEXTS = (
-    "baseball pitch", "basketball dunk", "billiards", "clean and jerk", "cliff diving", "cricket bowling",
-    "cricket shot", "diving", "frisbee catch", "golf swing", "hammer throw", "high jump", "javelin throw", "long jump",
-    "pole vault", "shot put", "soccer penalty", "tennis swing", "throw discus", "volleyball spiking",
-)  # fmt: skip
-#: the two words of each class that go into its text query; "clean jerk" there
-LABEL_TEXTS = tuple("clean jerk" if text == "clean and jerk" else text for text in PROMPT_TEXTS)
 #: words of the class texts that the perceptron tagger does not call a singular noun
 WORD_TAGS = {
     "billiards": "NNS", "clean": "JJ", "and": "CC", "frisbee": "JJ", "high": "JJ", "long": "JJ", "pole": "JJ",
@@ -186,6 +179,20 @@ def read_prompts(path: str | Path) -> dict[str, TaggedSentence]:
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(path, "a record lacks sentence, tokens or tags", "write these three fields") from error
+
+
+def class_text(name: str) -> str:
+    """What P3 writes for a class.
+
+    >>> class_text("CleanAndJerk"), class_text("Shotput"), class_text("Applying sunscreen")
+    ('clean and jerk', 'shot put', 'applying sunscreen')
+    """
+    return "shot put" if name == "Shotput" else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
+def label_text(name: str) -> str:
+    """The words that go into the text query of a class: as :func:`class_text`, but "clean jerk"."""
+    return class_text(name).replace("clean and jerk", "clean jerk")
 
 
 def read_json(path: str | Path) -> Any:
