@@ -72,8 +72,8 @@ class Detections:
         """Columns start, end, class, score."""
         return np.column_stack((self.spans, self.labels, self.scores))
 
-    def where(self, keep: Bool[np.ndarray, " N"]) -> "Detections":
-        """The chosen rows."""
+    def where(self, keep: Bool[np.ndarray, " N"] | Int[np.ndarray, " kept"]) -> "Detections":
+        """The chosen rows: a mask, or positions in the order wanted."""
         return Detections(
             video=self.video[keep],
             spans=self.spans[keep],
