@@ -39,7 +39,7 @@ def baseline_detections(
     * ``whole video``: every class from start to end, the more frequent in training the higher the score;
     * ``uniform random segments``: ``per_video`` intervals between two uniform points, random scores;
     * ``random training segments``: as many training instances, moved to the same relative place; random scores;
-    * ``(true classes)``: the same with classes from those of the video (uniformly) in place of the training frequencies.
+    * ``(true classes)``: the same with the classes of the video, equally likely, in place of the training frequencies.
 
     Args:
         train: training instances; ``train_durations`` seconds of its videos.
