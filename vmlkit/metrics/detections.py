@@ -37,7 +37,9 @@ class Detections:
         return len(self.scores)
 
     @classmethod
-    def from_rows(cls, rows: Float[np.ndarray, "N 4"], unit: Unit, video: int = 0) -> "Detections":
+    def from_rows(
+        cls, rows: Float[np.ndarray, "N 4"] | Sequence[Sequence[float]], unit: Unit, video: int = 0
+    ) -> "Detections":
         """From rows ``start, end, class, score`` of one video."""
         table = np.asarray(rows, dtype=np.float64).reshape(-1, 4)
         return cls(
