@@ -160,7 +160,7 @@ class BasNetProposalConfig:
     outer_margin: float = 0.25
     class_weight: float = 0.2  #: gamma; the class score it weighs has become 1 by then
     nms_threshold: float = 0.7
-    frames_per_snippet: int = 16
+    frames_per_snippet: float = 16  #: not a whole number where a snippet has another length
     fps: int = 25
     #: PAPER: every class above the threshold is localised.
     #: CODE: the list of class numbers is tested with any(), so a video of class 0 alone gets nothing.
