@@ -86,3 +86,30 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         read_array(tmp_path / "text.npy")
     with pytest.raises(DataError, match="no such file"):
         read_array(tmp_path / "missing.npy")
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_mutilated_files_end_in_a_value_or_a_sentence(tmp_path: Path, protocol: int) -> None:
+    items = objects([[1.5, 2.0], "run"], np.arange(4.0), [b"x", np.float64(2.0)])
+    whole = stored(tmp_path / "a.npy", items, protocol).read_bytes()
+    rng = np.random.default_rng(protocol)
+    refused = 0
+    for _ in range(400):
+        changed = bytearray(whole)
+        for place in rng.integers(128, len(whole), size=2):
+            changed[place] = rng.integers(256)
+        (tmp_path / "b.npy").write_bytes(bytes(changed))
+        try:
+            assert len(read_array(tmp_path / "b.npy")) == 3
+        except DataError:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_list_of_lists_of_lists_that_grows_without_end_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("vmlkit.data.annotations.object_arrays._MOST_ENTRIES", 10_000)
+    wide: list = [0.0]
+    for _ in range(18):
+        wide = [wide] * 10
+    with pytest.raises(DataError, match="more than two million entries"):
+        read_array(stored(tmp_path / "a.npy", objects(wide), 4))
