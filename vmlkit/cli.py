@@ -19,7 +19,7 @@ from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiv
 if TYPE_CHECKING:
     from vmlkit.experiments.experiment import Experiment
 
-DATA = ("toy", "planted:charades", "charades", "activitynet")
+DATA = ("toy", "planted:charades", "charades", "activitynet", "planted:thumos14", "thumos14", "activitynet1.3")
 SIZES = ("ci", "demo", "paper")
 PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum")
 VOTES = ("none", "activitynet", "charades", "pps_charades")

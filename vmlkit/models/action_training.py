@@ -42,6 +42,10 @@ class ActionConfig:
     vlc_lr: float = 4e-4  #: peak rate of both VLC optimisers
     vlc_warmup_updates: int = 400
     stale_gradient_clipping: bool = True  #: clip over all VLC parameters, left-over gradients included (code)
+    sampler: Literal["pairs", "shuffle"] = "pairs"  #: pairs of one class first (CO2-Net, P3), or a plain shuffle
+    steps_per_epoch: int = 50  #: batches between evaluations; P3 looks at its test set every 50
+    proposals: Literal["p3", "hamnet", "basnet"] = "p3"  #: how instances are read off, see vmlkit.metrics.proposals
+    protocol: Literal["p3", "seconds", "activitynet"] = "p3"  #: how they are scored, see vmlkit.metrics.detection
 
 
 @dataclass(frozen=True, kw_only=True)
