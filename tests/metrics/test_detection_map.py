@@ -140,6 +140,15 @@ def test_detections_in_a_video_without_instances_are_wrong() -> None:
     assert detection_map(found, truth, "seconds", [0.5]).mean_ap[0] == 0.5
 
 
+def test_blocked_videos_are_left_out_on_both_sides() -> None:
+    truth = truth_of(("a", 0.0, 10.0, "run"), ("b", 0.0, 10.0, "run"))
+    found = found_of((1, 40, 50, 0, 0.9), (0, 0, 10, 0, 0.8))
+    assert detection_map(found, truth, "activitynet").mean_ap[0] == 0.25
+    result = detection_map(found, truth, "activitynet", blocked=["b"])
+    assert result.mean_ap[0] == 1.0
+    assert "1 instances of 1 classes in 1 of 1 videos, 1 detections" in result.denominators()
+
+
 def test_no_detection_at_all_is_zero() -> None:
     result = detection_map(found_of(), truth_of(("a", 0.0, 10.0, "run")), "activitynet")
     assert result.mean_ap.tolist() == [0.0] * 10
