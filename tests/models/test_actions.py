@@ -351,7 +351,7 @@ def test_semi_soft_drop_is_for_training_only() -> None:
 
 def test_released_checkpoint_loads_by_name(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """A file with the authors' names, the unused convolution included, opened without unpickling."""
-    from vmlkit.interop.names import RULES  # noqa: PLC0415
+    from vmlkit.interop.names import RULES
 
     config = CO2NetConfig(attention=attention("consensus"), unused_parts=True)
     torch.manual_seed(0)

@@ -12,8 +12,8 @@ from vmlkit.interop.golden_data import check_planted_case, check_sampling_case
 from vmlkit.interop.golden_detr_metrics import EVALUATION_CHECKS
 from vmlkit.interop.golden_metrics import check_metrics_case
 from vmlkit.interop.golden_pps import check_gauss_pps, check_pps
-from vmlkit.interop.golden_wtal import WTAL_CHECKS
 from vmlkit.interop.golden_wtal_detection import DETECTION_CHECKS, check_action_case, is_action_case
+from vmlkit.interop.golden_wtal_vlc import WTAL_CHECKS
 
 
 class NotBuiltYet(Exception):
