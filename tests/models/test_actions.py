@@ -120,7 +120,12 @@ def test_every_phase_moves_its_own_parameters_only() -> None:
             norm = super().step(clip)
             changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
             groups = {name: {id(p) for p in g} for name, g in model.parameter_groups().items()}
-            owner = {name for name, own in groups.items() for n, p in model.named_parameters() if n in changed and id(p) in own}
+            owner = {
+                name
+                for name, own in groups.items()
+                for n, p in model.named_parameters()
+                if n in changed and id(p) in own
+            }
             assert len(owner) == 1
             order.append(owner.pop())
             return norm
@@ -346,7 +351,7 @@ def test_semi_soft_drop_is_for_training_only() -> None:
 
 def test_released_checkpoint_loads_by_name(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """A file with the authors' names, the unused convolution included, opened without unpickling."""
-    from vmlkit.interop.names import RULES  # noqa: PLC0415
+    from vmlkit.interop.names import RULES
 
     config = CO2NetConfig(attention=attention("consensus"), unused_parts=True)
     torch.manual_seed(0)

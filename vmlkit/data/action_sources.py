@@ -233,7 +233,7 @@ def _dataset(
 def _rows(store: FeatureStore, videos: Sequence[ActionVideo], progress: bool) -> tuple[torch.Tensor, list[int]]:
     parts = []
     for video in tqdm(videos, desc="features", unit="video", disable=not progress, leave=False):
-        parts.append(torch.from_numpy(np.ascontiguousarray(store.read(video.video_id), dtype=np.float32)))
+        parts.append(torch.from_numpy(np.array(store.read(video.video_id), dtype=np.float32)))
         if parts[-1].shape[1] != parts[0].shape[1]:
             what = f"video '{video.video_id}' has {parts[-1].shape[1]} dimensions where others have {parts[0].shape[1]}"
             raise DataError(store, what, "extract all videos with the same network")

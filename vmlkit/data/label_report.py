@@ -58,10 +58,12 @@ class LabelReport:
 def label_report(annotations: ActionAnnotations, prompt: PromptConfig | None = None) -> LabelReport:
     """Count the known kinds of defects.
 
-    The kinds: ``label_mismatch`` (video-level labels are not the classes of the segments), ``no_label``,
-    ``no_segment``, ``not_in_gt_json``, ``beyond_end`` (by more than 0.05 s), ``shorter_than_snippet``, ``no_length_in_snippets`` (both
-    bounds round to the same snippet, test subset), ``two_classes_at_once`` (same bounds, another class),
-    ``glued_prompt`` (training videos whose sentence has words that its vocabulary lacks).
+    * ``label_mismatch``: video-level labels are not the classes of the segments;
+    * ``no_label``, ``no_segment``, ``not_in_gt_json``: of videos;
+    * ``beyond_end``: segments that end more than 0.05 s after their video;
+    * ``shorter_than_snippet``, ``no_length_in_snippets`` (both bounds round to the same snippet, test subset);
+    * ``two_classes_at_once``: a segment of another class has the same bounds (by design for CliffDiving, Diving);
+    * ``glued_prompt``: training videos whose sentence has words that its vocabulary lacks.
 
     Args:
         prompt: how sentences are made; P3's released way by default.

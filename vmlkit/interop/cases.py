@@ -9,9 +9,11 @@ from vmlkit.interop.golden_blocks import check_dual_transformer, check_gauss_cnm
 from vmlkit.interop.golden_cnm import check_cnm
 from vmlkit.interop.golden_cpl import check_cpl
 from vmlkit.interop.golden_data import check_planted_case, check_sampling_case
+from vmlkit.interop.golden_detr_metrics import EVALUATION_CHECKS
 from vmlkit.interop.golden_metrics import check_metrics_case
 from vmlkit.interop.golden_pps import check_gauss_pps, check_pps
-from vmlkit.interop.golden_wtal import WTAL_CHECKS
+from vmlkit.interop.golden_wtal_detection import DETECTION_CHECKS, check_action_case, is_action_case
+from vmlkit.interop.golden_wtal_vlc import WTAL_CHECKS
 
 
 class NotBuiltYet(Exception):
@@ -27,10 +29,14 @@ def _metrics(case: GoldenCase) -> None:
 
 
 def _sampling(case: GoldenCase) -> None:
+    if is_action_case(case):
+        return check_action_case(case)
     check_sampling_case(case.arrays, case.meta)
 
 
 def _planted(case: GoldenCase) -> None:
+    if is_action_case(case):
+        return check_action_case(case)
     root = os.environ.get("VMLKIT_DATA")
     check_planted_case(case.arrays, case.meta, Path(root) / "charades_sta" if root else None)
 
@@ -49,7 +55,9 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     "p0_formulas_": _metrics,
     "pps_": check_pps,
     "gauss_pps_": check_gauss_pps,
+    **DETECTION_CHECKS,
     **WTAL_CHECKS,
+    **EVALUATION_CHECKS,
 }
 #: folders of papers to come, so that their cases are told apart from unknown ones
 LATER_FAMILIES = ("detr", "components")
@@ -61,9 +69,9 @@ def check_of(name: str, family: str = "") -> Callable[[GoldenCase], None]:
     Raises:
         KeyError: for a name that no known kind begins.
     """
-    if family in LATER_FAMILIES:
-        return _later
     kinds = [kind for kind in CHECKS if name.startswith(kind)]
+    if not kinds and family in LATER_FAMILIES:
+        return _later
     if not kinds:
         raise KeyError(f"golden case '{name}' is of no known kind")
     return CHECKS[max(kinds, key=len)]

@@ -11,7 +11,7 @@ Which videos count is part of a protocol too and is decided by the ground truth 
 :mod:`vmlkit.data.annotations.thumos`.  Every result carries its denominators.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,6 +100,7 @@ def detection_map(
     protocol: Protocol,
     thresholds: Sequence[float] | None = None,
     snippets_per_s: float | Float[np.ndarray, " videos"] = SNIPPETS_PER_S,
+    blocked: Collection[str] = (),
 ) -> DetectionResult:
     """mAP at every threshold.
 
@@ -113,6 +114,7 @@ def detection_map(
         truth: instances in seconds; ``detections.video`` and ``detections.labels`` index its lists.
         thresholds: tIoU, in place of the protocol's own.
         snippets_per_s: for ``"p3"``; one number, or one per video of ``truth``.
+        blocked: videos to leave out on both sides (the official ActivityNet evaluation drops those no longer online).
 
     Raises:
         DataError: for detections in the wrong unit or of videos or classes that do not exist, or no instance at all.
@@ -126,6 +128,10 @@ def detection_map(
         raise DataError("mAP", f"no protocol {protocol!r}", f"use one of {', '.join(THRESHOLDS)}")
     levels = tuple(THRESHOLDS[protocol] if thresholds is None else thresholds)
     _check(detections, truth, protocol)
+    if blocked:
+        listed = np.array([name not in blocked for name in truth.video_ids])
+        truth, detections = truth.where(listed[truth.video]), detections.where(listed[detections.video])
+        _check(detections, truth, protocol)
     target = truth.spans_s
     if protocol == "p3":
         rate = np.asarray(snippets_per_s, dtype=np.float64)
@@ -142,7 +148,7 @@ def detection_map(
         ap=ap,
         classes=truth.classes,
         instances=instances,
-        videos=len(truth.video_ids),
+        videos=len(set(truth.video_ids) - set(blocked)),
         videos_with_instances=len(np.unique(truth.video)),
         zero_length=int((target[:, 0] >= target[:, 1]).sum()),
         detections=len(detections),

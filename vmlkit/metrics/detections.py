@@ -37,7 +37,9 @@ class Detections:
         return len(self.scores)
 
     @classmethod
-    def from_rows(cls, rows: Float[np.ndarray, "N 4"], unit: Unit, video: int = 0) -> "Detections":
+    def from_rows(
+        cls, rows: Float[np.ndarray, "N 4"] | Sequence[Sequence[float]], unit: Unit, video: int = 0
+    ) -> "Detections":
         """From rows ``start, end, class, score`` of one video."""
         table = np.asarray(rows, dtype=np.float64).reshape(-1, 4)
         return cls(
@@ -72,8 +74,8 @@ class Detections:
         """Columns start, end, class, score."""
         return np.column_stack((self.spans, self.labels, self.scores))
 
-    def where(self, keep: Bool[np.ndarray, " N"]) -> "Detections":
-        """The chosen rows."""
+    def where(self, keep: Bool[np.ndarray, " N"] | Int[np.ndarray, " kept"]) -> "Detections":
+        """The chosen rows: a mask, or positions in the order wanted."""
         return Detections(
             video=self.video[keep],
             spans=self.spans[keep],

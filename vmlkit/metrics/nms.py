@@ -48,7 +48,7 @@ def soft_nms(
     for step in range(len(order)):
         best = int(np.argmax(score[left]))
         left[[0, best]] = left[[best, 0]]
-        pick, left = left[0], left[1:]
+        pick, left = int(left[0]), left[1:]
         order[step], final[step] = pick, score[pick]
         iou = _iou(start, end, length, pick, left)
         if method == "gaussian":
@@ -74,7 +74,7 @@ def hard_nms(
     left = np.argsort(np.asarray(scores), kind="stable")[::-1]
     kept = []
     while len(left):
-        pick, left = left[0], left[1:]
+        pick, left = int(left[0]), left[1:]
         kept.append(pick)
         left = left[_iou(start, end, length, pick, left) < threshold]
     return np.array(kept, dtype=np.int64)

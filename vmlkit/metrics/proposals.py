@@ -61,7 +61,8 @@ def attention_proposals(
     chosen = np.flatnonzero(scores >= config.class_threshold)
     if not len(chosen) and config.best_class_if_none:
         chosen = np.array([np.argmax(scores)])
-    runs = np.concatenate([_trapped_runs(attention > level) for level in config.attention_thresholds] or [_NO_RUNS])
+    exact = attention.astype(np.float64)
+    runs = np.concatenate([_trapped_runs(exact > level) for level in config.attention_thresholds] or [_NO_RUNS])
     scale = config.snippet_s if config.unit == "seconds" else 1.0
     parts = []
     for label in chosen:
@@ -159,7 +160,7 @@ class BasNetProposalConfig:
     outer_margin: float = 0.25
     class_weight: float = 0.2  #: gamma; the class score it weighs has become 1 by then
     nms_threshold: float = 0.7
-    frames_per_snippet: int = 16
+    frames_per_snippet: float = 16  #: not a whole number where a snippet has another length
     fps: int = 25
     #: PAPER: every class above the threshold is localised.
     #: CODE: the list of class numbers is tested with any(), so a video of class 0 alone gets nothing.
@@ -218,5 +219,6 @@ def upsample(curve: Float[np.ndarray, " T"], scale: int) -> Float[np.ndarray, " 
     at = np.arange(0, len(curve), 1 / scale)
     if len(curve) == 1:
         return np.full(len(at), curve[0], dtype=np.float64)
-    left = np.minimum(at.astype(np.int64), len(curve) - 2)
-    return curve[left] + (at - left) * (curve[left + 1].astype(np.float64) - curve[left])
+    # at a snippet itself the slope before it is used, with the bits of the released program's interpolation
+    left = np.clip(np.ceil(at).astype(np.int64) - 1, 0, len(curve) - 2)
+    return curve[left] + (at - left) * (curve[left + 1] - curve[left])

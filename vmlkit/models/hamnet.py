@@ -49,9 +49,7 @@ class HAMNet(Localiser):
         self.config = config
         self.attention = build_attention(config.attention, shape.features)
         width = shape.features
-        self.body = nn.Sequential(
-            ConvBlock(width, width, 3), ConvBlock(width, width, 3, dropout=config.dropout)
-        )
+        self.body = nn.Sequential(ConvBlock(width, width, 3), ConvBlock(width, width, 3, dropout=config.dropout))
         self.build_classifier(config, shape, width)
         kaiming_(self)
 

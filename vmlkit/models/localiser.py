@@ -91,9 +91,7 @@ class Localiser(nn.Module):
         if self.queries is not None:
             kaiming_(self.queries)
 
-    def classify(
-        self, final: Float[Tensor, "B T D"], queries: Float[Tensor, "K D"] | None
-    ) -> Float[Tensor, "B T K"]:
+    def classify(self, final: Float[Tensor, "B T D"], queries: Float[Tensor, "K D"] | None) -> Float[Tensor, "B T K"]:
         """``conv1(final)``, or P3 Eq. (2): the dot product with each class's query (no bias, no temperature)."""
         if self.classifier is not None:
             return self.classifier(final.transpose(1, 2)).transpose(1, 2)

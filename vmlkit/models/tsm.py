@@ -37,9 +37,7 @@ def tsm_activitynet(features: int = 2048, **changes: Any) -> CO2NetConfig:
     """The released ActivityNet 1.3 network, which differs in more than its sizes."""
     return tsm_config(
         **{
-            "attention": AttentionConfig(
-                kind="reconstruct", code=features // 2, head_dropout=0.7, gate_main=True
-            ),
+            "attention": AttentionConfig(kind="reconstruct", code=features // 2, head_dropout=0.7, gate_main=True),
             "text": TextQueryConfig(prompts=3, heads=2, offset_scale=0.01, position_scale=features**-0.5),
             "fusion_kernel": 1,
             "fusion_dropout": 0.5,

@@ -124,7 +124,9 @@ class VLC(nn.Module):
             return None
         return draw_masked_words(batch.word_weights, batch.word_mask, generator)
 
-    def forward(self, batch: ActionBatch, masked: Bool[Tensor, "B L"] | None, weights: Tensor | None = None) -> Completed:
+    def forward(
+        self, batch: ActionBatch, masked: Bool[Tensor, "B L"] | None, weights: Tensor | None = None
+    ) -> Completed:
         """The caption completed three times in one pass.
 
         Args:

@@ -97,8 +97,8 @@ class Branch(nn.Module):
     """One modality (``main``) filtered under the guidance of the other (``aux``).
 
     ``consensus`` (CO2-Net): ``sigmoid(local(aux) channel(mean main)) main``.
-    ``reconstruct`` (P3): a code of ``aux`` has to rebuild ``main``; ``sigmoid(local(code) s) main`` with s the cosine of
-    ``channel(mean main)`` and ``local(code)`` at each snippet.
+    ``reconstruct`` (P3): a code of ``aux`` has to rebuild ``main``; ``sigmoid(local(code) s) main`` with s the cosine
+    of ``channel(mean main)`` and ``local(code)`` at each snippet.
     """
 
     def __init__(self, config: AttentionConfig, half: int) -> None:

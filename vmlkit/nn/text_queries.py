@@ -41,7 +41,9 @@ class TokenAttention(nn.Module):
 
     def forward(self, x: Float[Tensor, "K F N"]) -> Float[Tensor, "K F N"]:
         """Attended tokens."""
-        q, k, v = (part(x).unflatten(1, (self.heads, -1)).transpose(2, 3) for part in (self.query, self.key, self.value))
+        q, k, v = (
+            part(x).unflatten(1, (self.heads, -1)).transpose(2, 3) for part in (self.query, self.key, self.value)
+        )
         out = nn.functional.scaled_dot_product_attention(q, k, v)  # (K, heads, N, F / heads)
         return self.proj(out.transpose(2, 3).flatten(1, 2))
 

@@ -45,7 +45,9 @@ def action_baselines(train: ActionDataset, test: ActionDataset, protocol: Protoc
         length = np.minimum(rng.choice(lengths, len(pairs)), duration)
         start = rng.random(len(pairs)) * (duration - length)
         draws.append(score(np.column_stack((pairs[:, 0], start, start + length, pairs[:, 1], rng.random(len(pairs))))))
-    whole = np.column_stack((told[:, 0], np.zeros(len(told)), test.durations[told[:, 0]], told[:, 1], np.ones(len(told))))
+    whole = np.column_stack(
+        (told[:, 0], np.zeros(len(told)), test.durations[told[:, 0]], told[:, 1], np.ones(len(told)))
+    )
     videos, classes = np.indices(test.labels.shape).reshape(2, -1)
     prior = train.labels.numpy().mean(axis=0)[classes]
     every = np.column_stack((videos, np.zeros(len(videos)), test.durations[videos], classes, prior))

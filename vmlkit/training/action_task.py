@@ -210,7 +210,9 @@ class ActionTask(Task):
         videos = sorted({queries_of(dataset.truth)[i][0] for i in indices}, key=lambda v: dataset.video_ids[v])
         named = {"video_ids": np.array([dataset.video_ids[v] for v in videos], dtype=np.str_)}
         if dataset.film_strip is not None:
-            return named | {"strips": np.stack([dataset.film_strip(name, frames, pixels) for name in named["video_ids"]])}
+            return named | {
+                "strips": np.stack([dataset.film_strip(name, frames, pixels) for name in named["video_ids"]])
+            }
         rows = dataset.batch(videos, clips=64, sampling="uniform").frames.numpy()
         return named | {"heat": history.principal_trace(rows)}
 

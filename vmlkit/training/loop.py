@@ -283,8 +283,6 @@ class _Run:
         return derive_seed(self.config.seed, EVALUATION, epoch)
 
 
-def _optimizer(
-    group: list[torch.nn.Parameter], config: TrainConfig, own: Mapping[str, Any]
-) -> ScheduledAdam:
+def _optimizer(group: list[torch.nn.Parameter], config: TrainConfig, own: Mapping[str, Any]) -> ScheduledAdam:
     names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule")
     return ScheduledAdam(group, **{**{name: getattr(config, name) for name in names}, **own})

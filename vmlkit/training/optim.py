@@ -92,7 +92,9 @@ class ScheduledAdam(StepOptimizer):
         self.last_norm = torch.zeros((), device=self._parameters[0].device)
         # one kernel for all tensors: a quarter of the time of torch's default loop on a CPU, and no host reads
         fused = all(p.device.type in ("cpu", "cuda") for p in self._parameters)
-        self._adam = torch.optim.Adam(self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused, weight_decay=l2)
+        self._adam = torch.optim.Adam(
+            self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused, weight_decay=l2
+        )
 
     def zero_grad(self) -> None:
         """Forget the gradients of its own parameters."""

@@ -25,6 +25,9 @@ _VALUES = {
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _MARK = object()
+_PLAIN = (int, float, str, bytes, np.ndarray, type(None))
+#: a short file can refer to the same list again and again
+_MOST_ENTRIES = 2_000_000
 
 
 class _Name(str):
@@ -69,13 +72,14 @@ class _Reader:
         self.path = path
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.entries = 0
 
     def read(self, file: BinaryIO, shape: tuple[int, ...]) -> Any:
         try:
             for code, argument, _ in pickletools.genops(file):
                 self._step(code.name, argument)
             result = self._plain(self.stack.pop())
-        except (IndexError, KeyError, TypeError, AttributeError) as error:
+        except (IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
             raise self._refuse("a damaged list of instructions") from error
         if len(shape) == 1 and (not isinstance(result, list) or len(result) != shape[0]):
             raise self._refuse(f"something else than {shape[0]} objects")
@@ -185,14 +189,15 @@ class _Reader:
         return items
 
     def _plain(self, value: Any, depth: int = 0) -> Any:
-        if depth > 20:
-            raise self._refuse("lists nested more than twenty deep")
+        self.entries += 1
+        if depth > 20 or self.entries > _MOST_ENTRIES:
+            raise self._refuse("lists nested more than twenty deep, or more than two million entries")
         if isinstance(value, _Pending):
             return self._plain(value.value, depth) if value.value is not None else None
         if isinstance(value, (list, tuple)):
             return [self._plain(item, depth + 1) for item in value]
-        if isinstance(value, _Name):
-            raise self._refuse(f"the name '{value}'")
+        if isinstance(value, _Name) or not isinstance(value, _PLAIN):
+            raise self._refuse("a name or an unfinished object")
         return value
 
 
