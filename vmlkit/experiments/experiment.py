@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from vmlkit.config import from_dict, to_dict
+from vmlkit.data.action_sources import load_action_splits
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.sources import DataConfig, load_splits
 from vmlkit.errors import ConfigError
+from vmlkit.experiments.action_methods import ACTION_CONFIGS, action_task, make_action
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.cnm import CNM, CNMConfig
 from vmlkit.models.cpl import CPL, CPLConfig
@@ -71,6 +73,7 @@ METHODS: dict[str, MethodEntry] = {
     "lnp-cnm": MethodEntry(_reconstruction(build_lnp), LNPOnCNM),
     "lnp-cpl": MethodEntry(_reconstruction(build_lnp), LNPOnCPL),
     "lnp-pps": MethodEntry(_reconstruction(build_lnp), LNPOnPPS),
+    **{name: MethodEntry(make_action, kind, action_task, load_action_splits) for name, kind in ACTION_CONFIGS.items()},
 }
 
 

@@ -138,7 +138,10 @@ class _Run:
         self.probe = task.probe(validation, config.probe_queries, config.seed)
         self.history = History()
         self.state = TrainingState(
-            optimizers={name: _optimizer(group, config) for name, group in method.parameter_groups().items()},
+            optimizers={
+                name: _optimizer(group, config, method.optimizer_settings().get(name, {}))
+                for name, group in method.parameter_groups().items()
+            },
             draws=torch.Generator(device=self.device).manual_seed(derive_seed(config.seed, STEP_DRAWS)),
             epochs=config.epochs,
         )
@@ -280,6 +283,6 @@ class _Run:
         return derive_seed(self.config.seed, EVALUATION, epoch)
 
 
-def _optimizer(group: list[torch.nn.Parameter], config: TrainConfig) -> ScheduledAdam:
+def _optimizer(group: list[torch.nn.Parameter], config: TrainConfig, own: Mapping[str, Any]) -> ScheduledAdam:
     names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule")
-    return ScheduledAdam(group, **{name: getattr(config, name) for name in names})
+    return ScheduledAdam(group, **{**{name: getattr(config, name) for name in names}, **own})

@@ -54,6 +54,9 @@ class ScheduledAdam(StepOptimizer):
         eps_rule: ``"reference"``: ``p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)``; ``"torch"``: epsilon is
             added after the bias correction.  Parameters that had no gradient in some updates share the group's ``t``
             in the reference rule's epsilon (and only there).
+        l2: weight decay added to the gradient after the clip, as ``torch.optim.Adam`` does (P3, CO2-Net, BaS-Net).
+        lag: updates by which the schedule stays behind; P3 sets the rate after the update, so its first two updates
+            both run at ``warmup_init_lr`` (lag 1).
 
     Attributes:
         updates: number of updates made.
@@ -73,6 +76,8 @@ class ScheduledAdam(StepOptimizer):
         eps: float = 1e-8,
         eps_rule: EpsRule = "reference",
         schedule: Schedule = "inverse_sqrt",
+        l2: float = 0.0,
+        lag: int = 0,
     ) -> None:
         self._parameters = list(parameters)
         if not self._parameters:
@@ -80,13 +85,16 @@ class ScheduledAdam(StepOptimizer):
         self._rate = functools.partial(
             scheduled_lr, lr=lr, warmup_updates=warmup_updates, warmup_init_lr=warmup_init_lr, schedule=schedule
         )
+        self._lag = lag
         self._clip_norm, self._beta2, self._eps, self._eps_rule = clip_norm, betas[1], eps, eps_rule
         self.updates = 0
         self.lr_used = self._rate(0)
         self.last_norm = torch.zeros((), device=self._parameters[0].device)
         # one kernel for all tensors: a quarter of the time of torch's default loop on a CPU, and no host reads
         fused = all(p.device.type in ("cpu", "cuda") for p in self._parameters)
-        self._adam = torch.optim.Adam(self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused)
+        self._adam = torch.optim.Adam(
+            self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused, weight_decay=l2
+        )
 
     def zero_grad(self) -> None:
         """Forget the gradients of its own parameters."""
@@ -97,11 +105,15 @@ class ScheduledAdam(StepOptimizer):
 
         All gradients in ``clip`` are scaled, own or not, as ``clip_grad_norm_`` does in the references.
         """
+        for p in self._parameters:
+            # the fused kernel reads memory in the parameter's order, and autograd.grad may return a strided view
+            if p.grad is not None and p.grad.stride() != p.stride():
+                p.grad = torch.empty_like(p).copy_(p.grad)
         gradients = [p.grad for p in clip if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self._clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(clip, self._clip_norm, norm)
-        self.lr_used = self._rate(self.updates)
+        self.lr_used = self._rate(max(self.updates - self._lag, 0))
         group = self._adam.param_groups[0]
         group["lr"] = self.lr_used
         if self._eps_rule == "reference":
