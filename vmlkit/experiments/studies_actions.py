@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from vmlkit.config import with_overrides
+from vmlkit.experiments.action_presets import small_vlc
 from vmlkit.experiments.claims import Claim, Row, Study
 from vmlkit.experiments.presets import preset
 from vmlkit.training.action_baselines import RANDOM, WHOLE

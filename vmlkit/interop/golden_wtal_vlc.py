@@ -36,11 +36,12 @@ from vmlkit.training.optim import ScheduledAdam
 def vlc_of(config: dict[str, Any], *, masked: bool) -> VLCConfig:
     """The VLC of a case's sizes."""
     base = VLCConfig()
+    layers = config["layers"] if "layers" in config else config["vlc_layers"]
     network = TransformerConfig(
-        hidden=config.get("hid", config.get("vlc_hid")),
+        hidden=config["hid"] if "hid" in config else config["vlc_hid"],
         heads=config.get("vlc_heads", config["heads"]),
-        video_layers=config.get("layers", config.get("vlc_layers")),
-        text_layers=config.get("layers", config.get("vlc_layers")),
+        video_layers=layers,
+        text_layers=layers,
         dropout=0.0,
     )
     changes = {"transformer": network, "label_smoothing": config.get("label_smoothing", 0.1)}

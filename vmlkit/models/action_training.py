@@ -109,7 +109,7 @@ class ActionMethod(Method):
         """
         host = {"l2": self.config.weight_decay, "eps_rule": "torch", "schedule": "constant"}
         host |= {"warmup_updates": 0, "clip_norm": None}
-        vlc = {"lr": self.config.vlc_lr, "warmup_updates": self.config.vlc_warmup_updates, "lag": 1}
+        vlc: dict[str, Any] = {"lr": self.config.vlc_lr, "warmup_updates": self.config.vlc_warmup_updates, "lag": 1}
         vlc |= {"schedule": "inverse_sqrt", "eps_rule": "reference", "warmup_init_lr": 1e-7, "clip_norm": 10.0}
         return {name: dict(host if name == LOCALISER else vlc) for name in self.parameter_groups()}
 
