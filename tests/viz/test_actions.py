@@ -14,8 +14,9 @@ from vmlkit.viz.actions import draw_class_activation
 def recorded(**changes: object) -> SimpleNamespace:
     """Two epochs of one pair with two windows; eight snippets of which the last is padding."""
     rows = [
-        {"epoch": e, "query_id": "v/spin", "role": "positive", "index": i, "center": 0.5, "width": w, "start": 0.5 - w / 2,
-         "end": 0.5 + w / 2, "weight": np.nan, "nll": -1.0, "chosen": i == 0, "iou": 0.4, "ion": np.nan}
+        {"epoch": e, "query_id": "v/spin", "role": "positive", "index": i, "center": 0.5, "width": w,
+         "start": 0.5 - w / 2, "end": 0.5 + w / 2, "weight": np.nan, "nll": -1.0, "chosen": i == 0, "iou": 0.4,
+         "ion": np.nan}
         for e in (0, 3)
         for i, w in enumerate((0.4, 0.2))
     ]  # fmt: skip

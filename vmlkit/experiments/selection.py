@@ -6,13 +6,14 @@ test split at every epoch *for this page only*; their last epoch is what every o
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vmlkit import provenance
 from vmlkit.config import to_dict, with_overrides
 from vmlkit.experiments.claims import RESULTS
-from vmlkit.experiments.experiment import METHODS, build
+from vmlkit.experiments.experiment import METHODS, Experiment, build
 from vmlkit.experiments.presets import preset
 from vmlkit.metrics.model_selection import read_training_curve, selections
 from vmlkit.runs import read_json, write_json
@@ -24,8 +25,23 @@ COMMAND = "python -m vmlkit.experiments selection --curve PATH"
 SEEDS = (0, 1, 2)
 
 
-def measure(curve: Path, results: Path = RESULTS, runs: Path = Path("runs")) -> Path:
+def own_experiment(**changes: Any) -> Experiment:
+    """BaS-Net on the toy world, 30 evaluations; ``changes`` are settings by dotted name with ``__`` for the dot."""
+    settings: dict[str, Any] = {"train.epochs": 30, "model.steps_per_epoch": 25}
+    settings |= {name.replace("__", "."): value for name, value in changes.items()}
+    return with_overrides(preset("basnet", "toy", "ci"), settings)
+
+
+def measure(
+    curve: Path,
+    results: Path = RESULTS,
+    runs: Path = Path("runs"),
+    *,
+    experiment: Experiment | None = None,
+    seeds: Sequence[int] = SEEDS,
+) -> Path:
     """Reduce the published curve to a few numbers, train three short runs of BaS-Net, write both with provenance."""
+    experiment = experiment or own_experiment()
     table = read_training_curve(curve)
     average = table[ActionTask.headline]
     authors = dataclasses.asdict(selections(average.to_numpy()))
@@ -36,13 +52,11 @@ def measure(curve: Path, results: Path = RESULTS, runs: Path = Path("runs")) -> 
         "source": "P3's THUMOS14 log, published with its code; mAP in percent, protocol p3, best on the test set",
         "sha256": hashlib.sha256(curve.read_bytes()).hexdigest(),
     }
-    changes = {"train.epochs": 30, "model.steps_per_epoch": 25}
-    experiment = with_overrides(preset("basnet", "toy", "ci"), changes)
     record = {
         "command": COMMAND,
         "metric": ActionTask.headline,
         "authors": authors,
-        "ours": {"settings": to_dict(experiment), "seeds": [_own(experiment, s, runs) for s in SEEDS]},
+        "ours": {"settings": to_dict(experiment), "seeds": [_own(experiment, s, runs) for s in seeds]},
         "versions": provenance.versions(),
         "revision": provenance.revision(),
         "hardware": provenance.hardware(),
@@ -53,7 +67,7 @@ def measure(curve: Path, results: Path = RESULTS, runs: Path = Path("runs")) -> 
     return path
 
 
-def _own(experiment: Any, seed: int, runs: Path) -> dict[str, Any]:
+def _own(experiment: Experiment, seed: int, runs: Path) -> dict[str, Any]:
     """One run that watches the test split: its curve in percent, and what each rule would report."""
     entry = METHODS[experiment.method]
     chosen = with_overrides(experiment, {"train.seed": seed})
