@@ -82,7 +82,7 @@ def actions() -> Study:
             *(_beats("BaS-Net", rival, "BaS-Net, Table 1") for rival in (RANDOM, WHOLE)),
             *(_beats("P3 baseline", rival, "P3, Table 3") for rival in (RANDOM, WHOLE)),
             _beats(
-                "BaS-Net + TSM", "BaS-Net", "P3, Table 8", looked_at="the queries start slowly: twice the iterations below"
+                "BaS-Net + TSM", "BaS-Net", "P3, Table 8", looked_at="the queries start slowly: see twice the steps"
             ),
             _beats(
                 "BaS-Net + TSM, 600 iterations", "BaS-Net, 600 iterations", "P3, Table 8",
