@@ -264,8 +264,8 @@ pd.concat({kind: table.set_index("epoch")[columns].dropna() for kind, table in l
 # %% [markdown]
 # Read the third column, the foreground that attention misses, beside the first. HAM-Net's guide loss wants
 # $a \approx 1 - p(\text{background})$, and its norm loss wants a small $a$. As long as the classes say nothing, *all is
-# background* satisfies both. A classifier that starts slowly can lose that race before it has begun. The table of claims
-# below has both losses switched off as a test of this reading.
+# background* satisfies both. A classifier that starts slowly can lose that race before it has begun. As a test of this
+# reading, the table of claims below has rows with both losses switched off.
 
 # %% [markdown]
 # ## VLC: complete a sentence from the snippets
