@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vmlkit.errors import DataError
+from vmlkit.interop.names_detr import DETR
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -68,6 +69,9 @@ RULES: dict[str, Rules] = {
         (r"^trans_reconstructor\.", "reconstructor."),
         *TRANSFORMER,
     ),
+    "moment_detr": DETR,
+    "qd_detr": DETR,
+    "bm_detr": DETR,
 }
 
 
