@@ -75,7 +75,7 @@ def test_paper_moves_window_and_clips_together_and_computes_endpoints_anew() -> 
 
 
 def test_release_label_loses_a_clip_and_endpoints_give_the_old_place_away() -> None:
-    data, branch, targets, inside = shifted(True, seed=1)
+    _, branch, targets, inside = shifted(True, seed=1)
     first = int(inside[0].nonzero()[0])
     assert inside[0].sum() == 3
     assert torch.allclose(targets.windows[0, 0], torch.tensor([(first + 1) / 10, 2 / 10])), "three clips, labelled two"

@@ -5,6 +5,7 @@ error, never silently skipped.  The one reshaping: the authors keep the packed a
 ``in_proj_weight`` / ``in_proj_bias``, we keep it as a linear layer.
 """
 
+import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -124,11 +125,7 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
     if not path.is_file():
         raise DataError(path, "no such checkpoint", "give the path of a downloaded checkpoint file")
     try:
-        content = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        content = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
     except Exception as error:
         raise DataError(
             path,
@@ -136,6 +133,16 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
             "save its state dict alone with torch.save(model.state_dict(), ...) or as safetensors",
         ) from error
     load_released(module, _state_dict(content, path), model, path)
+
+
+def _read_pickle(path: Path) -> object:
+    """Open a ``.pt`` without running code from it.
+
+    The DETR releases keep their options beside the weights as an ``argparse.Namespace``, a bag of attributes that runs
+    nothing when it is rebuilt; it is let through (and ignored), everything else that is not plain data is refused.
+    """
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
