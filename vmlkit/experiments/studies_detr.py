@@ -24,7 +24,7 @@ STUDY_SIZE: dict[str, Any] = {
 }
 NOTE = (
     "Toy world at 32 clips; trained on the moments centered in the first 55 % of their video (iid), tested on these "
-    "and on the later ones (ood). p is the matching probability at evaluation (p+). Without shifting unless a row says so."
+    "and on the later ones (ood). p is the matching probability at evaluation (p+). No shifting unless a row says so."
 )
 PRIORS = ("uniform random", "best constant window (IoU=0.5)")
 
