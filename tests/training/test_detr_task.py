@@ -53,7 +53,9 @@ def test_where_negative_sentences_come_from(source: str) -> None:
     for seed, query in itertools.product(range(3), range(20)):
         draws = torch.Generator().manual_seed(seed)
         batch = TRAIN.with_negatives(TRAIN.batch([query]), torch.tensor([query]), source, draws, static=False)
-        words = [int((TRAIN.vectors - v).abs().sum(1).argmin()) for v in batch.negative_words[0][batch.negative_mask[0]]]
+        words = [
+            int((TRAIN.vectors - v).abs().sum(1).argmin()) for v in batch.negative_words[0][batch.negative_mask[0]]
+        ]
         rows = [i for i, row in enumerate(TRAIN.word_ids) if [w for w in row.tolist() if w] == words]
         assert tuple(words) in texts
         if source == "other_video":
