@@ -52,11 +52,12 @@ def detr_training(**settings: Any) -> TrainConfig:
 
 
 def toy_detr(method: str, size: Size = "ci") -> Experiment:
-    """The toy world with its time labels."""
+    """The toy world with its time labels; ``ci``: 200 training videos at 16 clips, ``demo``: 700 at 32."""
     videos = {"toy_train_videos": 200, "toy_validation_videos": 30, "toy_test_videos": 60} if size == "ci" else {}
-    epochs = {"ci": 8, "demo": 20, "paper": 40}[size]
+    epochs = {"ci": 16, "demo": 20, "paper": 40}[size]
     training = detr_training(epochs=epochs, drop_epochs=3 * epochs // 4, lr=2e-3, probe_queries=24, threads=1)
-    return _experiment(method, DataConfig(**videos), detr_models(small_sizes())[method], training)  # type: ignore[arg-type]
+    data = DataConfig(clips={"ci": 16, "demo": 32, "paper": 64}[size], **videos)  # type: ignore[arg-type]
+    return _experiment(method, data, detr_models(small_sizes())[method], training)
 
 
 def planted_charades_cd(method: str, size: Size = "demo") -> Experiment:
