@@ -112,8 +112,9 @@ print(splits.train.candidates.report)
 # truth is $(c,w)=(0.5,0.2)$; prediction 0 is far off and sure, prediction 1 is right and unsure.
 
 # %%
+from vmlkit.data.detr_batches import Targets
 from vmlkit.losses import set_prediction as criterion
-from vmlkit.losses.set_prediction import SetWeights, Targets
+from vmlkit.losses.set_prediction import SetWeights
 
 truth = Targets(torch.tensor([[[0.5, 0.2]]]), torch.tensor([[True]]))
 spans = torch.tensor([[[0.1, 0.2], [0.5, 0.2]]])

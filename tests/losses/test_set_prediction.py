@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from vmlkit.data.detr_batches import Targets
 from vmlkit.losses import set_prediction as sp
-from vmlkit.losses.set_prediction import SetWeights, Targets
+from vmlkit.losses.set_prediction import SetWeights
 from vmlkit.spans import generalized_iou, to_start_end
 
 DRAW = torch.Generator().manual_seed(5)

@@ -125,7 +125,7 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
     if not path.is_file():
         raise DataError(path, "no such checkpoint", "give the path of a downloaded checkpoint file")
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        content = load_file(path) if path.suffix == ".safetensors" else _open_checkpoint(path)
     except Exception as error:
         raise DataError(
             path,
@@ -135,7 +135,7 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
     load_released(module, _state_dict(content, path), model, path)
 
 
-def _read_pickle(path: Path) -> object:
+def _open_checkpoint(path: Path) -> object:
     """Open a ``.pt`` without running code from it.
 
     The DETR releases keep their options beside the weights as an ``argparse.Namespace``, a bag of attributes that runs
