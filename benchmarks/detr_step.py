@@ -1,6 +1,6 @@
 """One training step of BM-DETR as one batch against the released passes, side by side.
 
-``python -m benchmarks.detr_step [--size toy|charades] [--json PATH]``: same weights, same batch, variants alternating,
+``python -m benchmarks.detr_step [--size toy charades] [--json PATH]``: same weights, same batch, variants alternating,
 medians after one warm-up.  The variants:
 
 * ``separate``: every branch and every sentence through projection, encoder *and decoder* by itself, as released (the
@@ -136,24 +136,26 @@ def measure(runs: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str, dic
 def main() -> None:
     """Print a table; with ``--json`` write it down."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--size", choices=SIZES, default="toy")
+    options.add_argument("--size", choices=SIZES, nargs="+", default=["toy"])
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--json", type=Path)
     chosen = options.parse_args()
     torch.set_num_threads(1)
-    batch = make_batch(chosen.size)
-    apart = gate(chosen.size, batch)
-    models = {variant: make_model(chosen.size, 0.1, variant) for variant in VARIANTS}
-    runs = {name: functools.partial(step, model, batch) for name, model in models.items()}
-    seconds = measure(runs, chosen.rounds)
-    print(f"size {chosen.size} {SIZES[chosen.size]}, one thread, CPU seconds a step; gate: {apart}")
-    for name, row in seconds.items():
-        ratio = seconds["separate"]["median"] / row["median"]
-        print(f"{name:32s} {row['median']:.3f} ({row['min']:.3f} to {row['max']:.3f})  x {ratio:.2f}")
+    sizes = {}
+    for size in chosen.size:
+        batch = make_batch(size)
+        apart = gate(size, batch)
+        models = {variant: make_model(size, 0.1, variant) for variant in VARIANTS}
+        runs = {name: functools.partial(step, model, batch) for name, model in models.items()}
+        seconds = measure(runs, chosen.rounds)
+        sizes[size] = {"dimensions": SIZES[size], "gate": apart, "cpu_seconds": seconds}
+        print(f"size {size} {SIZES[size]}, one thread, CPU seconds a step; gate: {apart}")
+        for name, row in seconds.items():
+            ratio = seconds["separate"]["median"] / row["median"]
+            print(f"{name:32s} {row['median']:.3f} ({row['min']:.3f} to {row['max']:.3f})  x {ratio:.2f}")
     if chosen.json:
         record = {
-            "size": chosen.size, "dimensions": SIZES[chosen.size], "rounds": chosen.rounds, "threads": 1,
-            "gate": apart, "cpu_seconds": seconds, "versions": provenance.versions(),
+            "sizes": sizes, "rounds": chosen.rounds, "threads": 1, "versions": provenance.versions(),
             "revision": provenance.revision(), "hardware": provenance.hardware(threads=1),
         }  # fmt: skip
         chosen.json.write_text(json.dumps(record, indent=1) + "\n")

@@ -26,9 +26,9 @@ STUDY_SIZE: dict[str, Any] = {
     "train.probe_queries": 8,
 }
 NOTE = (
-    "Toy world at 16 clips, 8 epochs; trained on the moments centered in the first 55 % of their video (iid), tested on "
-    "these and on the later ones (ood). joint: p+ (1 - p-) with one drawn negative; p: p+ alone, as in prediction. No "
-    "shifting unless a row says so."
+    "Toy world at 16 clips, 8 epochs; trained on the moments centered in the first 55 % of their video (iid), "
+    "tested on these and on the later ones (ood). joint: p+ (1 - p-) with one drawn negative; p: p+ alone, as in "
+    "prediction. No shifting unless a row says so."
 )
 PRIORS = ("uniform random", "best constant window (IoU=0.5)")
 

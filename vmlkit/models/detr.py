@@ -142,7 +142,8 @@ class DetrMethod(Method):
     ) -> tuple[dict[str, Tensor], dict[str, Int[Tensor, "B N"]]]:
         """Window terms of the last layer and, with ``auxiliary``, of each earlier one under ``name_layer``."""
         last = len(moments.logits) - 1
-        terms, matches = {}, {}
+        terms: dict[str, Tensor] = {}
+        matches: dict[str, Int[Tensor, "B N"]] = {}
         for layer in [last, *(range(last) if auxiliary else ())]:
             suffix = "" if layer == last else f"_{layer}"
             found, matched = self.window_terms(moments.logits[layer], moments.spans[layer], targets, weights)

@@ -155,7 +155,7 @@ def probability_metrics(
     if probability is None:
         return {}
     valid = ~np.isnan(probability)
-    inside = clips_of(truth, probability.shape[1]) & valid
+    inside: np.ndarray = clips_of(truth, probability.shape[1]) & valid
     found = {}
     for side, mask in (("inside", inside), ("outside", valid & ~inside)):
         there = mask.any(axis=1)  # a moment may fill its video
