@@ -154,10 +154,11 @@ def probability_metrics(
     """Mean probability of clips inside and outside the moment (P2, Table 9), a mean of means over queries."""
     if probability is None:
         return {}
-    valid = ~np.isnan(probability)
+    valid: np.ndarray = ~np.isnan(probability)
     inside: np.ndarray = clips_of(truth, probability.shape[1]) & valid
+    sides: dict[str, np.ndarray] = {"inside": inside, "outside": valid & ~inside}
     found = {}
-    for side, mask in (("inside", inside), ("outside", valid & ~inside)):
+    for side, mask in sides.items():
         there = mask.any(axis=1)  # a moment may fill its video
         rows = np.where(mask, probability, 0.0)[there].sum(axis=1) / mask[there].sum(axis=1)
         found[f"{name},{side}"] = float(rows.mean()) if len(rows) else float("nan")
