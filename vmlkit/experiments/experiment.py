@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from vmlkit.config import from_dict, to_dict
+from vmlkit.data.action_sources import load_action_splits
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.detr_dataset import load_detr_splits
 from vmlkit.data.sources import DataConfig, load_splits
 from vmlkit.errors import ConfigError
+from vmlkit.experiments.action_methods import ACTION_CONFIGS, action_task, make_action
 from vmlkit.experiments.detr_methods import detr_method, detr_task
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.bm_detr import BMDetr, BMDetrConfig
@@ -79,6 +81,7 @@ METHODS: dict[str, MethodEntry] = {
     "moment-detr": MethodEntry(detr_method(MomentDetr), MomentDetrConfig, detr_task, load_detr_splits),
     "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, detr_task, load_detr_splits),
     "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, detr_task, load_detr_splits),
+    **{name: MethodEntry(make_action, kind, action_task, load_action_splits) for name, kind in ACTION_CONFIGS.items()},
 }
 
 

@@ -142,7 +142,7 @@ class _Run:
         self.history = History()
         self.state = TrainingState(
             optimizers={
-                name: _optimizer(group, config, self._steps_per_epoch())
+                name: _optimizer(group, config, self._steps_per_epoch(), method.optimizer_settings().get(name, {}))
                 for name, group in method.parameter_groups().items()
             },
             draws=torch.Generator(device=self.device).manual_seed(derive_seed(config.seed, STEP_DRAWS)),
@@ -286,7 +286,9 @@ class _Run:
         return derive_seed(self.config.seed, EVALUATION, epoch)
 
 
-def _optimizer(group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int) -> ScheduledAdam:
+def _optimizer(
+    group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int, own: Mapping[str, Any]
+) -> ScheduledAdam:
     names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule", "weight_decay")
     settings = {name: getattr(config, name) for name in names}
-    return ScheduledAdam(group, **settings, drop_updates=config.drop_epochs * steps_per_epoch)
+    return ScheduledAdam(group, **{**settings, "drop_updates": config.drop_epochs * steps_per_epoch, **own})
