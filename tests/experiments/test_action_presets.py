@@ -51,8 +51,8 @@ def test_combinations_that_do_not_exist_say_what_does(wrong: tuple[str, str, str
 
 
 def test_the_words_of_the_handcrafted_prompt_have_vectors() -> None:
-    from vmlkit.data.action_sources import load_action_splits
-    from vmlkit.data.sources import DataConfig
+    from vmlkit.data.action_sources import load_action_splits  # noqa: PLC0415
+    from vmlkit.data.sources import DataConfig  # noqa: PLC0415
 
     small = DataConfig(toy_train_videos=24, toy_validation_videos=4, toy_test_videos=5)
     data = load_action_splits(small, progress=False).train

@@ -27,7 +27,7 @@ TINY = {
 }
 
 
-MOMENTS = [name for name in METHODS if name not in ACTION_CONFIGS]
+MOMENTS = [name for name in METHODS if name not in (*ACTION_CONFIGS, *DETR_METHODS)]
 
 
 @pytest.mark.parametrize(("method", "data"), list(itertools.product(MOMENTS, DATA)))
