@@ -410,7 +410,7 @@ metrics_table({name: {m: row[m] for m in metrics} for name, row in beside.items(
 
 # %% [markdown]
 # Runs of this length say little about which method is better; they show what learning looks like. The claims above
-# had more data, more steps and three seeds.
+# had twice the moments and three seeds.
 
 # %% [markdown]
 # ## Paper against code, the list

@@ -179,8 +179,8 @@ def clips_of(spans: Float[np.ndarray, "N 2"], clips: int) -> Bool[np.ndarray, "N
     middle = (np.arange(clips) + 0.5) / clips
     inside = (middle >= spans[:, :1]) & (middle <= spans[:, 1:])
     nearest = np.abs(middle - spans.mean(axis=1, keepdims=True)).argmin(axis=1)
-    empty: np.ndarray = ~inside.any(axis=1, keepdims=True)
-    return inside | (empty & (np.arange(clips) == nearest[:, None]))
+    empty = np.asarray(inside.any(axis=1)) == 0
+    return inside | (empty[:, None] & (np.arange(clips) == nearest[:, None]))
 
 
 def group_metrics(arrays: EvaluationArrays, rows: Bool[np.ndarray, " N"]) -> dict[str, float]:
