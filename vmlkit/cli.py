@@ -19,7 +19,10 @@ from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiv
 if TYPE_CHECKING:
     from vmlkit.experiments.experiment import Experiment
 
-DATA = ("toy", "planted:charades", "charades", "activitynet", "planted:thumos14", "thumos14", "activitynet1.3")
+DATA = (
+    "toy", "planted:charades", "planted:charades_cd", "charades", "activitynet", "planted:thumos14", "thumos14",
+    "activitynet1.3",
+)  # fmt: skip
 SIZES = ("ci", "demo", "paper")
 PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum")
 VOTES = ("none", "activitynet", "charades", "pps_charades")

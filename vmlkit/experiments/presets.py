@@ -14,6 +14,7 @@ from vmlkit.errors import ConfigError
 from vmlkit.experiments.action_methods import ACTION_CONFIGS
 from vmlkit.experiments.action_presets import action_preset
 from vmlkit.experiments.experiment import METHODS, Experiment
+from vmlkit.experiments.presets_detr import DETR_METHODS, DETR_PRESETS
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.cnm import CNMConfig
 from vmlkit.models.cpl import CPLConfig
@@ -45,6 +46,8 @@ def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
         "charades": charades,
         "activitynet": activitynet,
     }
+    if method in DETR_METHODS:
+        makers = DETR_PRESETS
     if data not in makers:
         raise ConfigError(f"unknown data '{data}': choose one of {', '.join(makers)}")
     return makers[data](method, size)  # type: ignore[arg-type]

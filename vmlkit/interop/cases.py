@@ -9,7 +9,9 @@ from vmlkit.interop.golden_blocks import check_dual_transformer, check_gauss_cnm
 from vmlkit.interop.golden_cnm import check_cnm
 from vmlkit.interop.golden_cpl import check_cpl
 from vmlkit.interop.golden_data import check_planted_case, check_sampling_case
+from vmlkit.interop.golden_detr import check_bm_detr, check_moment_detr, check_qd_detr
 from vmlkit.interop.golden_detr_metrics import EVALUATION_CHECKS
+from vmlkit.interop.golden_detr_ops import check_bm_shift, check_ops
 from vmlkit.interop.golden_metrics import check_metrics_case
 from vmlkit.interop.golden_pps import check_gauss_pps, check_pps
 from vmlkit.interop.golden_wtal_detection import DETECTION_CHECKS, check_action_case, is_action_case
@@ -58,6 +60,11 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     **DETECTION_CHECKS,
     **WTAL_CHECKS,
     **EVALUATION_CHECKS,
+    "moment_detr_": check_moment_detr,
+    "qd_detr_": check_qd_detr,
+    "bm_detr_": check_bm_detr,
+    "ops_": check_ops,
+    "bm_shift_": check_bm_shift,
 }
 #: folders of papers to come, so that their cases are told apart from unknown ones
 LATER_FAMILIES = ("detr", "components")
