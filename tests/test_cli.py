@@ -1,5 +1,6 @@
 """The command line: what it passes on, what it prints, and one line with exit code 2 for bad input."""
 
+import dataclasses
 import json
 import types
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 from vmlkit import check, cli, tour
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
 from vmlkit.experiments import experiment as running
+from vmlkit.experiments.presets import preset
+from vmlkit.training.task import Task
 
-ROW = dict.fromkeys((*cli.COLUMNS, "R@1,IoU=0.1"), 0.25)
+ROW = dict.fromkeys((*Task.columns, "R@1,IoU=0.1"), 0.25)
 METRICS = {
     "chosen_epoch": 4,
     "chosen_by": "validation R@1,mIoU",
@@ -153,22 +156,22 @@ def test_unknown_options_are_refused_by_the_parser(capsys):
 
 
 def test_evaluate_scores_the_checkpoint_on_test(monkeypatch, capsys):
-    from vmlkit.training import evaluate
+    from vmlkit.training import final
 
     calls = {}
     splits = types.SimpleNamespace(train="t", validation="v", test="e")
-    experiment = types.SimpleNamespace(method="cpl", vote="charades", test_draws=3)
+    experiment = dataclasses.replace(preset("cpl", "toy"), vote="charades")
 
     def final_evaluation(*args, **rest):
         calls["final"] = (args, rest)
         return METRICS
 
     monkeypatch.setattr(running, "load_run", lambda run_dir: ("method", splits, experiment))
-    monkeypatch.setattr(evaluate, "final_evaluation", final_evaluation)
+    monkeypatch.setattr(final, "final_evaluation", final_evaluation)
     assert cli.main(["evaluate", "runs/a"]) == 0
-    assert calls["final"] == (("method", Path("runs/a"), "t", "v", "e"), {"vote": "charades", "draws": 3})
+    assert calls["final"] == (("method", Path("runs/a"), "t", "v", "e"), {"task": Task(vote="charades"), "draws": 3})
     assert cli.main(["evaluate", "runs/a", "--vote", "none", "--draws", "5"]) == 0
-    assert calls["final"][1] == {"vote": "none", "draws": 5}
+    assert calls["final"][1] == {"task": Task(vote="none"), "draws": 5}
     assert "whole video" in capsys.readouterr().out
 
 

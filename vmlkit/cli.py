@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 DATA = ("toy", "planted:charades", "charades", "activitynet")
 SIZES = ("ci", "demo", "paper")
 VOTES = ("none", "activitynet", "charades", "pps_charades")
-#: columns of the printed table; metrics.json has all of them
-COLUMNS = ("R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU", "R@5,IoU=0.5", "R@5,mIoU")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,31 +129,34 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from vmlkit.experiments.experiment import run_experiment
+    from vmlkit.experiments.experiment import METHODS, run_experiment
 
     experiment = experiment_from(options)
     folder = options.run_dir or default_run_dir(options, experiment)
     run = run_experiment(experiment, folder, resume=not options.restart, progress=not options.quiet)
-    print(results(experiment.method, run.metrics))
+    print(results(experiment.method, run.metrics, METHODS[experiment.method].task(experiment).columns))
     print(f"\nrun directory: {run.path}")
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from vmlkit.experiments.experiment import load_run
-    from vmlkit.training.evaluate import final_evaluation
+    from vmlkit.experiments.experiment import METHODS, load_run
+    from vmlkit.training.final import final_evaluation
 
     method, splits, experiment = load_run(options.run_dir)
+    if options.vote is not None:
+        experiment = with_overrides(experiment, {"vote": options.vote})
+    task = METHODS[experiment.method].task(experiment)
     metrics = final_evaluation(
         method,
         options.run_dir,
         splits.train,
         splits.validation,
         splits.test,
-        vote=experiment.vote if options.vote is None else options.vote,
+        task=task,
         draws=experiment.test_draws if options.draws is None else options.draws,
     )
-    print(results(experiment.method, metrics))
+    print(results(experiment.method, metrics, task.columns))
     return 0
 
 
@@ -207,12 +208,12 @@ def default_run_dir(options: argparse.Namespace, experiment: "Experiment") -> Pa
     return Path("runs", "-".join([*parts, config_hash(experiment)] if changed else parts))
 
 
-def results(method: str, metrics: Mapping[str, Any]) -> str:
+def results(method: str, metrics: Mapping[str, Any], columns: Sequence[str]) -> str:
     """The test metrics in percent with the baselines beneath them."""
     from vmlkit.metrics.report import metrics_table
 
     rows = {method: metrics["test"], **metrics["baselines"]}
-    shown = {name: {column: row[column] for column in COLUMNS} for name, row in rows.items()}
+    shown = {name: {column: row[column] for column in columns} for name, row in rows.items()}
     table = metrics_table(shown, metrics["n_test"]).to_string(float_format=lambda value: f"{value:.1f}")
     lines = [f"test split, percent; epoch {metrics['chosen_epoch']} chosen by {metrics['chosen_by']}", "", table]
     spread = metrics["spread"].get("test", {}).get("R@1,mIoU")

@@ -9,6 +9,7 @@ or the new one, never a half-written one.
 ``epochs.parquet``    one row per epoch; epoch 0 is the untrained method
 ``proposals.parquet`` every proposal of every probe query at every evaluated epoch
 ``probe.json``        the probe queries: sentence, words, duration and true span in seconds
+``clip_scores.npz``   signals per clip of the probe queries, where the method gives some
 ``strips.npz``        thumbnails (``strips``) or a feature trace (``heat``) per probe video
 ``metrics.json``      the final numbers beside the baselines
 ``checkpoint.safetensors``, ``last.safetensors``  weights of the chosen and of the last epoch
@@ -224,13 +225,22 @@ class RunDirectory:
 
     @property
     def probe(self) -> list[dict[str, Any]]:
-        """The probe queries: ``query_id, video_id, sentence, words, duration_s, span_s``."""
+        """The probe queries: ``query_id, video_id, sentence, words, duration_s, span_s``.
+
+        Where a query may have several true windows, ``spans_s`` lists them all and ``span_s`` is the main one.
+        """
         return read_json(self.path / "probe.json")
 
     @property
     def strips(self) -> dict[str, np.ndarray]:
         """``video_ids``, and ``strips (videos, frames, px, px, 3)`` uint8 or ``heat (videos, T)`` float16 in [0, 1]."""
         return read_npz(self.path / "strips.npz")
+
+    @property
+    def clip_scores(self) -> dict[str, np.ndarray]:
+        """``epochs (E,)``, ``query_ids (Q,)`` and float16 ``(E, Q, T)`` per signal, NaN on padding; {} without any."""
+        path = self.path / "clip_scores.npz"
+        return read_npz(path) if path.exists() else {}
 
     @property
     def metrics(self) -> dict[str, Any]:

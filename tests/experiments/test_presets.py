@@ -31,7 +31,7 @@ def test_every_preset_survives_json(method: str, data: str) -> None:
     for size in ("ci", "demo", "paper"):
         experiment = preset(method, data, size)
         assert experiment.data.name == data
-        kind = METHODS[method][1]
+        kind = METHODS[method].config
         assert isinstance(experiment.model, kind)
         assert from_dict(kind, json.loads(json.dumps(to_dict(experiment.model)))) == experiment.model
 

@@ -17,7 +17,8 @@ from vmlkit.models.method import LossTerms, Progress
 from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory
 from vmlkit.training.checkpoints import load_weights, weights_info
 from vmlkit.training.evaluate import EVALUATION, derive_seed, evaluate
-from vmlkit.training.loop import TrainConfig, batch_order, train
+from vmlkit.training.loop import TrainConfig, train
+from vmlkit.training.task import batch_order
 
 
 def same_history(a: RunDirectory, b: RunDirectory) -> bool:
@@ -202,21 +203,6 @@ def test_the_checkpoint_is_the_best_validation_epoch(tmp_path):
     load_weights(shorter_is_not_the_same, run.checkpoint)
     assert float(shorter_is_not_the_same.steps_seen) == 5 * best
     assert weights_info(run.path / "last.safetensors")["epoch"] == 6
-
-
-def test_spans_are_handed_over_only_on_request(tmp_path):
-    class Supervised(TinyMethod):
-        def training_loss(self, batch, progress, generator):
-            assert batch.spans is not None
-            return super().training_loss(dataclasses.replace(batch, spans=None), progress, generator)
-
-    config = dataclasses.replace(tiny.CONFIG, epochs=1)
-    run = train(
-        Supervised(), TRAIN, VALIDATION, config, tmp_path / "run", tiny.DESCRIPTION, with_spans=True, progress=False
-    )
-    assert run.finished
-    with pytest.raises(AssertionError):
-        train(Supervised(), TRAIN, VALIDATION, config, tmp_path / "weak", tiny.DESCRIPTION, progress=False)
 
 
 class Exploding(TinyMethod):

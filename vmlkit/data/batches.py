@@ -6,7 +6,7 @@ Axes: B queries, P positive proposals, M negatives, T clips, L words, V vocabula
 import dataclasses
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -153,3 +153,5 @@ class Predictions:
     negative_widths: Float[Tensor, "B M"] | None = None
     negative_weights: Float[Tensor, "B M"] | None = None
     negative_nll: Float[Tensor, "B M"] | None = None
+    #: signals per clip by name, such as a saliency; NaN on padding
+    clip_scores: dict[str, Float[Tensor, "B T"]] = field(default_factory=dict)

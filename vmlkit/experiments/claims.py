@@ -21,13 +21,14 @@ import pandas as pd
 
 from vmlkit import provenance
 from vmlkit.config import config_hash, to_dict, with_overrides
-from vmlkit.data.sources import Splits, load_splits
 from vmlkit.errors import ConfigError, DataError
-from vmlkit.experiments.experiment import Experiment, run_experiment
+from vmlkit.experiments.experiment import METHODS, Experiment, run_experiment
 from vmlkit.runs import RunDirectory, read_json, write_json
 
 RESULTS = Path("results")
 SCHEMA = 1
+#: columns of a table of single moments
+METRICS = ("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,mIoU")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class Study:
     claims: tuple[Claim, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
     note: str = ""
+    metrics: tuple[str, ...] = METRICS  #: columns of the table
 
 
 def run_study(
@@ -80,12 +82,13 @@ def run_study(
         The file written.
     """
     chosen = tuple(seeds) if seeds is not None else study.seeds
-    loaded: dict[str, Splits] = {}
+    loaded: dict[str, Any] = {}
     rows: dict[str, Any] = {}
     for row in study.rows:
-        key = config_hash(row.experiment.data)
+        load = METHODS[row.experiment.method].load
+        key = f"{load.__module__}.{load.__qualname__} {config_hash(row.experiment.data)}"
         if key not in loaded:
-            loaded = {key: load_splits(row.experiment.data, progress=progress)}  # one data set at a time
+            loaded = {key: load(row.experiment.data, progress=progress)}  # one data set at a time
         cells = {}
         for seed in chosen:
             experiment = with_overrides(row.experiment, {"train.seed": seed})
@@ -97,7 +100,7 @@ def run_study(
             )
             cells[str(seed)] = cell_of(run)
             if progress:
-                print(f"{study.name}: {row.name}, seed {seed}: {_line(cells[str(seed)]['test'])}", flush=True)
+                print(f"{study.name}: {row.name}, seed {seed}: {_line(cells[str(seed)]['test'], study)}", flush=True)
         rows[row.name] = {"settings": to_dict(row.experiment), "published": row.published, "seeds": cells}
     record = {
         "schema": SCHEMA,
@@ -106,6 +109,7 @@ def run_study(
         "note": study.note,
         "command": f"vmlkit claims {study.name}",
         "seeds": list(chosen),
+        "metrics": list(study.metrics),
         "rows": rows,
         "claims": [dataclasses.asdict(c) for c in study.claims],
         "versions": provenance.versions(),
@@ -132,8 +136,8 @@ def cell_of(run: RunDirectory) -> dict[str, Any]:
     }
 
 
-def _line(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {100 * metrics[name]:.1f}" for name in ("R@1,mIoU", "R@1,IoU=0.5"))
+def _line(metrics: Mapping[str, float], study: Study) -> str:
+    return ", ".join(f"{name} {100 * metrics[name]:.1f}" for name in study.metrics[:2])
 
 
 @dataclass(frozen=True)
@@ -164,9 +168,9 @@ class Results:
             raise ConfigError(f"{self.path}: no row or baseline '{row}'")
         return [first[s]["baselines"][row][metric] for s in seeds]
 
-    def table(self, metrics: Sequence[str] = ("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,mIoU")) -> pd.DataFrame:
-        """Rows and baselines by metric: mean and standard deviation over seeds, in percent."""
-        rows = self.record["rows"]
+    def table(self, metrics: Sequence[str] = ()) -> pd.DataFrame:
+        """Rows and baselines by metric (the study's unless given): mean and deviation over seeds, in percent."""
+        metrics, rows = metrics or self.record.get("metrics", METRICS), self.record["rows"]
         baselines = next(iter(next(iter(rows.values()))["seeds"].values()))["baselines"]
         table = {}
         for name in [*rows, *baselines]:

@@ -1,7 +1,7 @@
 """One experiment from settings to a scored run directory, and back."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 
 from vmlkit.config import from_dict, to_dict
 from vmlkit.data.batches import MomentDataset
-from vmlkit.data.sources import DataConfig, Splits, load_splits
+from vmlkit.data.sources import DataConfig, load_splits
 from vmlkit.errors import ConfigError
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.cnm import CNM, CNMConfig
@@ -21,18 +21,9 @@ from vmlkit.models.method import Method
 from vmlkit.models.pps import PPS, PPSConfig
 from vmlkit.runs import RunDirectory
 from vmlkit.training.checkpoints import load_weights
-from vmlkit.training.evaluate import final_evaluation
+from vmlkit.training.final import final_evaluation
 from vmlkit.training.loop import TrainConfig, train
-
-#: the one place where a method is found by name: (how it is made, its settings)
-METHODS: dict[str, tuple[Callable[..., Method], type]] = {
-    "cnm": (CNM, CNMConfig),
-    "cpl": (CPL, CPLConfig),
-    "pps": (PPS, PPSConfig),
-    "lnp-cnm": (build_lnp, LNPOnCNM),
-    "lnp-cpl": (build_lnp, LNPOnCPL),
-    "lnp-pps": (build_lnp, LNPOnPPS),
-}
+from vmlkit.training.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,25 +38,60 @@ class Experiment:
     test_draws: int = 3  #: draws of the masked words over which test metrics are averaged
 
 
-def build(experiment: Experiment, data: MomentDataset) -> Method:
-    """The method with freshly drawn weights, fixed by ``train.seed`` and sized to the data.
+def _moment_task(experiment: Experiment) -> Task:
+    return Task(vote=experiment.vote)
 
-    Warns where lambda is rescaled because the grid is not the one it was published for.
-    """
-    make, _ = METHODS[experiment.method]
-    host = getattr(experiment.model, "host", experiment.model)
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """What a method's name stands for."""
+
+    make: Callable[[Any, Any], Method]  #: from its settings and the training split
+    config: type  #: its settings
+    task: Callable[[Experiment], Task] = _moment_task
+    load: Callable[..., Any] = load_splits  #: the splits of a :class:`DataConfig`
+
+
+def _reconstruction(make: Callable[[Any, DataShape], Method]) -> Callable[[Any, MomentDataset], Method]:
+    """The reconstruction family reads three sizes off the data, and rescales lambda to its grid."""
+
+    def made(settings: Any, data: MomentDataset) -> Method:
+        _say_rescaled_lambda(settings, data)
+        frame_dim, word_dim = data.frames.shape[-1], data.vectors.shape[-1]
+        return make(settings, DataShape(frame_dim=frame_dim, word_dim=word_dim, vocabulary=len(data.vocabulary)))
+
+    return made
+
+
+#: the one place where a method is found by name
+METHODS: dict[str, MethodEntry] = {
+    "cnm": MethodEntry(_reconstruction(CNM), CNMConfig),
+    "cpl": MethodEntry(_reconstruction(CPL), CPLConfig),
+    "pps": MethodEntry(_reconstruction(PPS), PPSConfig),
+    "lnp-cnm": MethodEntry(_reconstruction(build_lnp), LNPOnCNM),
+    "lnp-cpl": MethodEntry(_reconstruction(build_lnp), LNPOnCPL),
+    "lnp-pps": MethodEntry(_reconstruction(build_lnp), LNPOnPPS),
+}
+
+
+def build(experiment: Experiment, data: Any) -> Method:
+    """The method with freshly drawn weights, fixed by ``train.seed`` and sized to the training split ``data``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.train.seed)
+        return METHODS[experiment.method].make(experiment.model, data)
+
+
+def _say_rescaled_lambda(settings: Any, data: MomentDataset) -> None:
+    """Warn where lambda is rescaled because the grid is not the one it was published for."""
+    host = getattr(settings, "host", settings)
     cells = host.reconstruction.cells or data.frames.shape[1] // 4
     published = getattr(host, "published_cells", None)
     if published not in (None, cells):
         warnings.warn(
             f"lambda was published for a grid of {published} cells; on {cells} it is multiplied by "
             f"{published / cells:.3g}, so that widths keep their size (published_cells=None takes it as it stands)",
-            stacklevel=2,
+            stacklevel=4,
         )
-    shape = DataShape(frame_dim=data.frames.shape[-1], word_dim=data.vectors.shape[-1], vocabulary=len(data.vocabulary))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(experiment.train.seed)
-        return make(experiment.model, shape)
 
 
 def run_experiment(
@@ -74,15 +100,16 @@ def run_experiment(
     *,
     resume: bool = True,
     progress: bool = True,
-    splits: Splits | None = None,
+    splits: Any = None,
 ) -> RunDirectory:
     """Load the data, train, score the chosen epoch on the test split; a finished run is returned as it is.
 
     Args:
         splits: the experiment's data, where the caller has it already.
     """
-    splits = splits or load_splits(experiment.data, progress=progress)
-    method = build(experiment, splits.train)
+    entry = METHODS[experiment.method]
+    splits = splits or entry.load(experiment.data, progress=progress)
+    method, task = build(experiment, splits.train), entry.task(experiment)
     description = {
         "name": Path(run_dir).name,
         "method": experiment.method,
@@ -97,7 +124,7 @@ def run_experiment(
         run_dir,
         description,
         resume=resume,
-        vote=experiment.vote,
+        task=task,
         progress=progress,
     )
     if not (run.path / "metrics.json").is_file():
@@ -107,7 +134,7 @@ def run_experiment(
             splits.train,
             splits.validation,
             splits.test,
-            vote=experiment.vote,
+            task=task,
             draws=experiment.test_draws,
         )
     return RunDirectory(run.path)
@@ -119,25 +146,36 @@ def experiment_of(run: RunDirectory) -> Experiment:
     Raises:
         ConfigError: if its settings no longer exist.
     """
-    settings = run.config["settings"]
-    method = settings.get("method")
+    try:
+        return experiment_of_settings(run.config["settings"])
+    except (ConfigError, KeyError) as error:
+        raise ConfigError(f"{run.path}: {error}") from error
+
+
+def experiment_of_settings(settings: Mapping[str, Any]) -> Experiment:
+    """The experiment that was written as ``settings``; what did not exist then takes its default.
+
+    Raises:
+        ConfigError: if a setting no longer exists, or the method does not.
+    """
+    method = settings["method"]
     if method not in METHODS:
-        raise ConfigError(f"{run.path}: method '{method}' is not one of {', '.join(METHODS)}")
+        raise ConfigError(f"method '{method}' is not one of {', '.join(METHODS)}")
     return Experiment(
         method=method,
         data=from_dict(DataConfig, settings["data"]),
-        model=from_dict(METHODS[method][1], settings["model"]),
+        model=from_dict(METHODS[method].config, settings["model"]),
         train=from_dict(TrainConfig, settings["train"]),
         vote=settings["vote"],
         test_draws=settings["test_draws"],
     )
 
 
-def load_run(run_dir: str | Path, *, progress: bool = True) -> tuple[Method, Splits, Experiment]:
+def load_run(run_dir: str | Path, *, progress: bool = True) -> tuple[Method, Any, Experiment]:
     """A finished run back in memory: its method with the chosen weights, its data and its settings."""
     run = RunDirectory(run_dir)
     experiment = experiment_of(run)
-    splits = load_splits(experiment.data, progress=progress)
+    splits = METHODS[experiment.method].load(experiment.data, progress=progress)
     method = build(experiment, splits.train)
     load_weights(method, run.checkpoint)
     method.eval()

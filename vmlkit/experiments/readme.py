@@ -8,7 +8,6 @@ from vmlkit.experiments.claims import RESULTS, Results, load_results
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 STUDIES = ("cpl", "planted-charades", "lnp-generators")
-METRICS = ("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,mIoU")
 
 
 def section(results: Path = RESULTS) -> str:
@@ -18,8 +17,8 @@ def section(results: Path = RESULTS) -> str:
 
 
 def _part(results: Results) -> str:
-    table = results.table(METRICS).drop(columns="published", errors="ignore")
-    lines = [["", *METRICS], ["---"] * (len(METRICS) + 1)]
+    table = results.table().drop(columns="published", errors="ignore")
+    lines = [["", *table.columns], ["---"] * (len(table.columns) + 1)]
     lines += [[str(name), *map(str, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)]
     counts = results.verdicts()["verdict"].value_counts()
     verdicts = ", ".join(f"{counts.get(word, 0)} {word}" for word in ("holds", "not settled", "does not hold"))

@@ -20,7 +20,7 @@ negatives (Sec. 3.3)   ``negatives`` (left, right of ``k*``)                (B, 
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -185,7 +185,7 @@ class CPL(Method):
         proposals = self.positives(encoded)
         nll = self.reconstruct(encoded, proposals.masks)
         order = nll.argsort(dim=1, stable=True)
-        negatives: dict[str, Tensor] = {}
+        negatives: dict[str, Any] = {}
         if self.config.use_negatives:
             fraction = progress.fraction if progress else 1.0
             best = (pick(proposals.centers, order[:, 0]), pick(proposals.widths, order[:, 0]))

@@ -23,7 +23,7 @@ pull, intra-, inter-push     :func:`regularisers`                           mean
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -303,7 +303,7 @@ class PPS(Method):
         proposals = self.positives(encoded)
         nll = self.reconstruct(encoded, proposals.masks)
         order = nll.argsort(dim=1, stable=True)
-        shown: dict[str, Tensor] = {}
+        shown: dict[str, Any] = {}
         if self.config.use_negatives:
             found = self.negatives(encoded, proposals)
             if found.centers is not None and found.widths is not None:

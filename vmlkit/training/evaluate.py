@@ -1,4 +1,4 @@
-"""Predictions of a whole split and their scores, and the final numbers of a run.
+"""Predictions of a whole split and their scores.
 
 Everything random in an evaluation comes from the seed that is handed in, so evaluating never disturbs training, and
 the same weights always score the same.  Axes: N queries of the split, P proposals, M negatives.
@@ -7,7 +7,6 @@ the same weights always score the same.  Axes: N queries of the split, P proposa
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,16 +16,13 @@ from jaxtyping import Float, Int
 from vmlkit import spans as sp
 from vmlkit.data.batches import MomentDataset
 from vmlkit.errors import DataError, TrainingDiverged
-from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.metrics.moments import VoteRule, moment_metrics
 from vmlkit.metrics.moments import vote as voted
 from vmlkit.metrics.negatives import ion_metrics
 from vmlkit.models.method import Method, Progress
-from vmlkit.runs import SCHEMA, RunDirectory, write_json
-from vmlkit.training.checkpoints import load_weights
 
 #: what a seed is for; joins the user's seed so that the streams never coincide
-BATCH_ORDER, STEP_DRAWS, EVALUATION, PROBE, DIAGNOSIS = 1, 2, 3, 4, 5
+BATCH_ORDER, STEP_DRAWS, EVALUATION, PROBE, DIAGNOSIS, BATCH_DRAWS = 1, 2, 3, 4, 5, 6
 
 
 def derive_seed(seed: int, *keys: int) -> int:
@@ -55,6 +51,7 @@ class EvaluationArrays:
     negative_widths: Float[np.ndarray, "N M"] | None = None
     negative_weights: Float[np.ndarray, "N M"] | None = None
     negative_nll: Float[np.ndarray, "N M"] | None = None
+    clip_scores: dict[str, Float[np.ndarray, "N T"]] = field(default_factory=dict)  #: signals per clip by name
     #: standard deviation of each metric over the draws of masked words (n - 1 in the denominator); empty for one draw
     spread: dict[str, float] = field(default_factory=dict)
 
@@ -135,17 +132,22 @@ def evaluate(
 
 def _predict_all(
     method: Method, dataset: MomentDataset, seed: int, batch_size: int, progress: Progress | None
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Concatenated predictions; they stay on the device until the last batch is done."""
     parts: dict[str, list[torch.Tensor]] = {}
+    signals: dict[str, list[torch.Tensor]] = {}
     with undisturbed(method) as device:
         generator = torch.Generator(device=device).manual_seed(seed)
         for first in range(0, len(dataset), batch_size):
             batch = dataset.batch(range(first, min(first + batch_size, len(dataset)))).to(device)
-            for name, value in vars(method.predict(batch, generator, progress)).items():
+            said = dict(vars(method.predict(batch, generator, progress)))
+            for name, value in said.pop("clip_scores").items():
+                signals.setdefault(name, []).append(value)
+            for name, value in said.items():
                 if value is not None:
                     parts.setdefault(name, []).append(value)
-        return {name: torch.cat(values).cpu().numpy() for name, values in parts.items()}
+        joined: dict[str, Any] = {name: torch.cat(values).cpu().numpy() for name, values in parts.items()}
+        return joined | {"clip_scores": {name: torch.cat(values).cpu().numpy() for name, values in signals.items()}}
 
 
 def _as_arrays(
@@ -171,55 +173,3 @@ def _score(arrays: EvaluationArrays) -> dict[str, float]:
     if arrays.negatives is not None:
         metrics |= ion_metrics(arrays.proposals, arrays.order, arrays.negatives, arrays.truth)
     return metrics
-
-
-def final_evaluation(
-    method: Method,
-    run_dir: str | Path,
-    train: MomentDataset,
-    validation: MomentDataset,
-    test: MomentDataset,
-    *,
-    vote: VoteRule | None = None,
-    draws: int = 1,
-    batch_size: int = 128,
-) -> dict[str, Any]:
-    """Score the chosen epoch on validation and test, and write ``metrics.json`` with the baselines beside it.
-
-    The test split is read here and nowhere else; the epoch was chosen on validation.  The baselines see only the
-    spans of ``train``.
-
-    Args:
-        method: of the run's settings; the weights of the chosen epoch are loaded into it.
-
-    Returns:
-        What was written: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test, vote, draws``.
-
-    Raises:
-        DataError: if the run has no checkpoint or it is of another model.
-    """
-    run = RunDirectory(run_dir)
-    info = load_weights(method, run.checkpoint)
-    seed, settings = int(run.config["seed"]), run.config["settings"]["train"]
-    epoch = info["epoch"]
-    clock = Progress(epoch, settings["epochs"], info["step"])
-    scores, arrays = {}, {}
-    for number, (name, split) in enumerate((("validation", validation), ("test", test))):
-        generator_seed = derive_seed(seed, EVALUATION, epoch, number)
-        scores[name], arrays[name] = evaluate(
-            method, split, generator_seed, batch_size, vote, draws=draws, progress=clock
-        )
-    rule = settings["choose_epoch_by"]
-    written = {
-        "schema": SCHEMA,
-        "chosen_epoch": epoch,
-        "chosen_by": "the last epoch" if rule == "last" else f"validation {rule}",
-        **scores,
-        "spread": {name: a.spread for name, a in arrays.items()},
-        "baselines": baseline_metrics(train.spans, test.spans),
-        "n_test": len(test),
-        "vote": vote,
-        "draws": draws,
-    }
-    write_json(run.path / "metrics.json", written)
-    return written

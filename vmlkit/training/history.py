@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from vmlkit import spans as sp
 from vmlkit.data.batches import MomentDataset
 from vmlkit.errors import DataError
-from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory, write_parquet
+from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory, write_npz, write_parquet
 from vmlkit.training.evaluate import PROBE, EvaluationArrays, derive_seed
 
 #: groups of columns in ``epochs.parquet``, in order
@@ -156,23 +156,42 @@ def _typed(frame: pd.DataFrame, query_ids: pd.Index) -> pd.DataFrame:
 
 @dataclass
 class History:
-    """The two tables of a run, in memory."""
+    """The tables of a run, in memory."""
 
     epochs: list[dict[str, float]] = field(default_factory=list)
     proposals: list[pd.DataFrame] = field(default_factory=list)
+    #: (epoch, signals per clip of the probe queries) of every epoch whose method gives some
+    clips: list[tuple[int, Mapping[str, np.ndarray]]] = field(default_factory=list)
 
-    def append(self, row: Mapping[str, float], proposals: pd.DataFrame | None) -> None:
+    def append(
+        self,
+        row: Mapping[str, float],
+        proposals: pd.DataFrame | None = None,
+        clip_scores: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         """Add an epoch; ``proposals`` is None where it was not evaluated."""
         self.epochs.append(dict(row))
         if proposals is not None:
             self.proposals.append(proposals)
+        if clip_scores:
+            self.clips.append((int(row["epoch"]), clip_scores))
 
     def write(self, folder: Path) -> None:
-        """Rewrite both files."""
+        """Rewrite the files; ``clip_scores.npz`` exists only where a method gives signals per clip."""
         frame = pd.DataFrame(self.epochs)
         columns = sorted(frame.columns, key=lambda name: _GROUPS.index(name.split("/")[0]))
         write_parquet(folder / "epochs.parquet", frame[columns].astype({"epoch": "int64"}))
-        write_parquet(folder / "proposals.parquet", pd.concat(self.proposals, ignore_index=True))
+        proposals = pd.concat(self.proposals, ignore_index=True)
+        write_parquet(folder / "proposals.parquet", proposals)
+        if self.clips:
+            write_npz(folder / "clip_scores.npz", self._stacked_clips(proposals["query_id"].cat.categories))
+
+    def _stacked_clips(self, query_ids: pd.Index) -> dict[str, np.ndarray]:
+        """Epochs, probe queries, and one array (epochs, probes, T) a signal."""
+        names = self.clips[0][1]
+        signals = {name: np.stack([scores[name] for _, scores in self.clips]).astype(np.float16) for name in names}
+        epochs = np.array([epoch for epoch, _ in self.clips], dtype=np.int32)
+        return {"epochs": epochs, "query_ids": query_ids.to_numpy(dtype=np.str_), **signals}
 
     @classmethod
     def read(cls, run: RunDirectory, last_epoch: int) -> "History":
@@ -187,7 +206,14 @@ class History:
             raise DataError(run.path / "epochs.parquet", what, "delete the run directory and train again")
         kept = epochs[epochs["epoch"] <= last_epoch]
         seen = proposals[proposals["epoch"] <= last_epoch]
-        return cls([dict(row) for row in kept.to_dict("records")], [seen])
+        stored = run.clip_scores
+        signals = {name: values for name, values in stored.items() if name not in ("epochs", "query_ids")}
+        clips: list[tuple[int, Mapping[str, np.ndarray]]] = [
+            (int(epoch), {name: values[i] for name, values in signals.items()})
+            for i, epoch in enumerate(stored.get("epochs", ()))
+            if epoch <= last_epoch
+        ]
+        return cls([dict(row) for row in kept.to_dict("records")], [seen], clips)
 
 
 def epoch_row(epoch: int, seconds: float, **groups: Mapping[str, float]) -> dict[str, float]:

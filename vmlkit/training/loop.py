@@ -17,25 +17,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vmlkit.config import to_dict
-from vmlkit.data.batches import MomentDataset
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
-from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.method import Method, Progress, StepOptimizer
 from vmlkit.runs import RunDirectory, write_json, write_npz
 from vmlkit.training.checkpoints import save_weights
-from vmlkit.training.evaluate import (
-    BATCH_ORDER,
-    DIAGNOSIS,
-    EVALUATION,
-    STEP_DRAWS,
-    derive_seed,
-    evaluate,
-    undisturbed,
-)
-from vmlkit.training.history import History, epoch_row, probe_indices, probe_records, probe_strips, proposal_rows
+from vmlkit.training.evaluate import BATCH_DRAWS, DIAGNOSIS, EVALUATION, STEP_DRAWS, derive_seed, undisturbed
+from vmlkit.training.history import History, epoch_row
 from vmlkit.training.optim import EpsRule, Schedule, ScheduledAdam
 from vmlkit.training.start import choose_device, create_run, matching_run, reproducible, run_record
 from vmlkit.training.steps import TrainingState
+from vmlkit.training.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,26 +75,25 @@ class TrainConfig:
 
 def train(
     method: Method,
-    train: MomentDataset,
-    validation: MomentDataset,
+    train: Any,
+    validation: Any,
     config: TrainConfig,
     run_dir: str | Path,
     description: Mapping[str, Any],
     *,
     resume: bool = True,
-    vote: VoteRule | None = None,
-    with_spans: bool = False,
+    task: Task | None = None,
     progress: bool = True,
 ) -> RunDirectory:
     """Train ``method`` in place, recording everything in ``run_dir``, and return a reader of it.
 
     Args:
+        train: the resident split of the task's family, and ``validation`` likewise.
         description: ``name, method, settings, data`` for ``config.json``; see
             :func:`vmlkit.training.start.run_record`.
         resume: continue the same run if ``run_dir`` holds it (a finished one is returned as it is); False starts the
             same run anew.  A run with other settings is never touched.
-        vote: how the answer is chosen at evaluation; None keeps the method's own.
-        with_spans: hand the time labels to the method (fully supervised methods only).
+        task: how batches are drawn and answers scored; weakly supervised single moments unless given.
         progress: draw a progress bar on stderr.
 
     Raises:
@@ -120,7 +110,7 @@ def train(
     record = run_record(description, to_dict(config), train, validation, device)
     existing = matching_run(folder, record)
     with reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic):
-        run = _Run(method, train, validation, config, folder, vote, with_spans)
+        run = _Run(method, train, validation, config, folder, task or Task())
         if existing is not None and resume:
             run.restore(existing)
         else:
@@ -129,36 +119,23 @@ def train(
     return RunDirectory(folder)
 
 
-def batch_order(count: int, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
-    """Indices of the queries of each batch of an epoch; the last batch may be smaller.
-
-    >>> [len(batch) for batch in batch_order(5, 2, seed=0, epoch=1)]
-    [2, 2, 1]
-    """
-    generator = torch.Generator().manual_seed(derive_seed(seed, BATCH_ORDER, epoch))
-    return torch.randperm(count, generator=generator).split(batch_size)
-
-
 class _Run:
     """One call of :func:`train`."""
 
     def __init__(
         self,
         method: Method,
-        train: MomentDataset,
-        validation: MomentDataset,
+        train: Any,
+        validation: Any,
         config: TrainConfig,
         folder: Path,
-        vote: VoteRule | None,
-        with_spans: bool,
+        task: Task,
     ) -> None:
         self.method, self.train, self.validation, self.config, self.folder = method, train, validation, config, folder
-        self.device = next(method.parameters()).device
-        self.evaluate = functools.partial(
-            evaluate, method, validation, batch_size=config.evaluation_batch_size, vote=vote
-        )
-        self.batch = functools.partial(train.batch, with_spans=with_spans, static=config.static_shapes)
-        self.probe = probe_indices(validation, config.probe_queries, config.seed)
+        self.task, self.device = task, next(method.parameters()).device
+        self.evaluate = functools.partial(task.evaluate, method, validation, batch_size=config.evaluation_batch_size)
+        self.batch = functools.partial(task.batch, train, static=config.static_shapes)
+        self.probe = task.probe(validation, config.probe_queries, config.seed)
         self.history = History()
         self.state = TrainingState(
             optimizers={name: _optimizer(group, config) for name, group in method.parameter_groups().items()},
@@ -171,17 +148,20 @@ class _Run:
         started = time.perf_counter()
         for parameter in self.method.parameters():
             parameter.grad = None  # left over from earlier use, they would enter the first clip
-        metrics, arrays = self.evaluate(self._evaluation_seed(0), progress=Progress(1, self.config.epochs))
+        metrics, arrays = self.evaluate(
+            generator_seed=self._evaluation_seed(0), progress=Progress(1, self.config.epochs)
+        )
         rule = self.config.choose_epoch_by
         if rule != "last" and rule not in metrics:
             raise ConfigError(f"setting 'train.choose_epoch_by' is {rule!r}: choose 'last' or one of {list(metrics)}")
-        strips = probe_strips(self.validation, self.probe, self.config.strip_frames, self.config.strip_pixels)
+        strips = self.task.probe_strips(self.validation, self.probe, self.config.strip_frames, self.config.strip_pixels)
+        records = self.task.probe_records(self.validation, self.probe)
         row = epoch_row(0, time.perf_counter() - started, metric=metrics)
-        self.history.append(row, proposal_rows(0, arrays, self.probe))
+        self._record(row, arrays)
 
         def fill(folder: Path) -> None:
             write_json(folder / "config.json", record)
-            write_json(folder / "probe.json", probe_records(self.validation, self.probe))
+            write_json(folder / "probe.json", records)
             write_npz(folder / "strips.npz", strips)
             self.history.write(folder)
             self.state.save(folder, self.method)
@@ -197,8 +177,7 @@ class _Run:
 
     def to_the_end(self, progress: bool) -> None:
         """Train the epochs that are left."""
-        steps = len(batch_order(len(self.train), self.config.batch_size, 0, 0))
-        total = steps * self.config.epochs
+        total = self._steps_per_epoch() * self.config.epochs
         with tqdm(total=total, initial=self.state.step, disable=not progress, mininterval=1, unit="step") as bar:
             for epoch in range(self.state.epoch + 1, self.config.epochs + 1):
                 self._train_epoch(epoch, bar)
@@ -209,10 +188,10 @@ class _Run:
     def _train_epoch(self, epoch: int, bar: "tqdm[Any]") -> None:
         config, state = self.config, self.state
         started = time.perf_counter() - state.seconds
-        batches = batch_order(len(self.train), config.batch_size, config.seed, epoch)
+        batches = self.task.order(self.train, config.batch_size, config.seed, epoch)
         self.method.train()
         for indices in batches[state.batch :]:
-            batch = self.batch(indices)
+            batch = self.batch(indices, seed=derive_seed(config.seed, BATCH_DRAWS, epoch, state.batch))
             batch = (batch.pin_memory() if self.device.type == "cuda" else batch).to(self.device)
             optimizers = cast(dict[str, StepOptimizer], state.optimizers)
             loss = self.method.step(batch, Progress(epoch, config.epochs, state.step), state.draws, optimizers)
@@ -243,18 +222,19 @@ class _Run:
         bar.set_postfix_str(self._postfix(epoch), refresh=False)
 
     def _postfix(self, epoch: int) -> str:
-        scores = [row["metric/R@1,mIoU"] for row in self.history.epochs if row.get("metric/R@1,mIoU", -1) >= 0]
-        return f"epoch {epoch}/{self.config.epochs}, loss {self.state.log.last_total:.3f}, R@1,mIoU {scores[-1]:.3f}"
+        name = self.task.headline
+        scores = [row[f"metric/{name}"] for row in self.history.epochs if row.get(f"metric/{name}", -1) >= 0]
+        score = f", {name} {scores[-1]:.3f}" if scores else ""
+        return f"epoch {epoch}/{self.config.epochs}, loss {self.state.log.last_total:.3f}{score}"
 
     def _finish_epoch(self, epoch: int, started: float, bar: "tqdm[Any]") -> None:
         """Evaluate, record, choose, save.  The state goes last but for the checkpoint, which it can restore."""
         config, state = self.config, self.state
         clock = Progress(epoch, config.epochs, state.step)
         metrics: dict[str, float] = {}
-        proposals = None
+        arrays = None
         if epoch % config.evaluate_every == 0 or epoch == config.epochs:
-            metrics, arrays = self.evaluate(self._evaluation_seed(epoch), progress=clock)
-            proposals = proposal_rows(epoch, arrays, self.probe)
+            metrics, arrays = self.evaluate(generator_seed=self._evaluation_seed(epoch), progress=clock)
         rates = {name: optimizer.lr_used for name, optimizer in state.optimizers.items()}
         groups = {
             **state.log.means(),
@@ -263,7 +243,7 @@ class _Run:
             "lr": rates,
             "gradient": self._diagnose(clock),
         }
-        self.history.append(epoch_row(epoch, time.perf_counter() - started, **groups), proposals)
+        self._record(epoch_row(epoch, time.perf_counter() - started, **groups), arrays)
         bar.set_postfix_str(self._postfix(epoch), refresh=False)
         value = float(epoch) if config.choose_epoch_by == "last" else metrics.get(config.choose_epoch_by, float("-inf"))
         chosen = value > state.best_value
@@ -278,11 +258,23 @@ class _Run:
     def _diagnose(self, clock: Progress) -> dict[str, float]:
         """The method's own measurements on the first batch of the data, always the same one; nothing is disturbed."""
         count = min(self.config.batch_size, len(self.train))
-        batch = self.batch(torch.arange(count)).to(self.device)
+        seed = derive_seed(self.config.seed, DIAGNOSIS, 0)
+        batch = self.batch(torch.arange(count), seed=seed).to(self.device)
         with undisturbed(self.method), torch.enable_grad():
             draws = torch.Generator(device=self.device).manual_seed(derive_seed(self.config.seed, DIAGNOSIS))
             measured = self.method.diagnose(batch, clock, draws)
         return {name: float(value) for name, value in measured.items()}
+
+    def _record(self, row: Mapping[str, float], arrays: Any) -> None:
+        """Append an epoch to the history; ``arrays`` is None where it was not evaluated."""
+        if arrays is None:
+            self.history.append(row)
+        else:
+            rows = self.task.proposal_rows(int(row["epoch"]), arrays, self.probe)
+            self.history.append(row, rows, self.task.clip_scores(arrays, self.probe))
+
+    def _steps_per_epoch(self) -> int:
+        return len(self.task.order(self.train, self.config.batch_size, self.config.seed, 1))
 
     def _evaluation_seed(self, epoch: int) -> int:
         return derive_seed(self.config.seed, EVALUATION, epoch)

@@ -1,0 +1,65 @@
+"""The final numbers of a run: the one place where a test split is read."""
+
+from pathlib import Path
+from typing import Any
+
+from vmlkit.models.method import Method, Progress
+from vmlkit.runs import SCHEMA, RunDirectory, write_json
+from vmlkit.training.checkpoints import load_weights
+from vmlkit.training.evaluate import EVALUATION, derive_seed
+from vmlkit.training.task import Task
+
+
+def final_evaluation(
+    method: Method,
+    run_dir: str | Path,
+    train: Any,
+    validation: Any,
+    test: Any,
+    *,
+    task: Task | None = None,
+    draws: int = 1,
+    batch_size: int = 128,
+) -> dict[str, Any]:
+    """Score the chosen epoch on validation and test, and write ``metrics.json`` with the baselines beside it.
+
+    The test split is read here and nowhere else; the epoch was chosen on validation.  The baselines see only the
+    time labels of ``train``.
+
+    Args:
+        method: of the run's settings; the weights of the chosen epoch are loaded into it.
+        task: how answers are scored; single moments by the method's own ranking unless given.
+        draws: how many times whatever is random in an answer is drawn.
+
+    Returns:
+        What was written: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test, draws`` and what the
+        task records of itself.
+
+    Raises:
+        DataError: if the run has no checkpoint or it is of another model.
+    """
+    run, task = RunDirectory(run_dir), task or Task()
+    info = load_weights(method, run.checkpoint)
+    seed, settings = int(run.config["seed"]), run.config["settings"]["train"]
+    epoch = info["epoch"]
+    clock = Progress(epoch, settings["epochs"], info["step"])
+    scores, arrays = {}, {}
+    for number, (name, split) in enumerate((("validation", validation), ("test", test))):
+        generator_seed = derive_seed(seed, EVALUATION, epoch, number)
+        scores[name], arrays[name] = task.evaluate(
+            method, split, generator_seed, batch_size, draws=draws, progress=clock
+        )
+    rule = settings["choose_epoch_by"]
+    written = {
+        "schema": SCHEMA,
+        "chosen_epoch": epoch,
+        "chosen_by": "the last epoch" if rule == "last" else f"validation {rule}",
+        **scores,
+        "spread": {name: a.spread for name, a in arrays.items()},
+        "baselines": task.baselines(train, test),
+        "n_test": len(test),
+        **task.record(),
+        "draws": draws,
+    }
+    write_json(run.path / "metrics.json", written)
+    return written
