@@ -11,6 +11,8 @@ from vmlkit.interop.golden_blocks import gradients_by_released_name
 from vmlkit.interop.names import load_released
 from vmlkit.metrics.ranking import (
     Median,
+    Protocol,
+    Ties,
     caption_videos,
     rank_metrics,
     text_to_video_ranks,
@@ -72,10 +74,10 @@ def check_retrieval(case: GoldenCase) -> None:
 def _ranks(group: str, scores: np.ndarray, owner: np.ndarray) -> np.ndarray:
     if group.startswith("ref_"):
         return every_tied_column(scores if group.endswith("t2v") else scores.T)
-    ties = "pessimistic" if "pessimistic" in group else "optimistic"
+    ties: Ties = "pessimistic" if "pessimistic" in group else "optimistic"
     if group.endswith("t2v"):
         return text_to_video_ranks(scores, owner, ties)
-    protocol = "all_captions" if "among_all_captions" in group else "best_caption_per_video"
+    protocol: Protocol = "all_captions" if "among_all_captions" in group else "best_caption_per_video"
     return video_to_text_ranks(scores, owner, ties, protocol)
 
 

@@ -14,8 +14,8 @@ with ``s = sigma / tau``.  A component that the sentence lacks is left out by ``
     # PAPER: motivates Eq. (3) by missing components and never removes them / GAP: ``valid`` removes them in all three
     # losses and in the softmax of omega; pass all-True for the literal form.
 
-**Where Eq. (5) leads.**  ``dL/dm_j = omega_j (L_j - L)``: gradient descent raises the weight of components whose loss is
-*below* the mean.  The weight slides to the easiest component, and Eq. (5) into Eq. (3).  The paper's text says the
+**Where Eq. (5) leads.**  ``dL/dm_j = omega_j (L_j - L)``: gradient descent raises the weight of components whose loss
+is *below* the mean.  The weight slides to the easiest component, and Eq. (5) into Eq. (3).  The paper's text says the
 opposite.  Watch the entropy of omega.
 """
 
@@ -56,9 +56,7 @@ class ComponentLossConfig:
             raise ConfigError("tau must be positive, hidden at least 1, weight and entropy_bonus not negative")
 
 
-def single_losses(
-    positive: Float[Tensor, " B"], negatives: Float[Tensor, "B K"], tau: float
-) -> Float[Tensor, "B K"]:
+def single_losses(positive: Float[Tensor, " B"], negatives: Float[Tensor, "B K"], tau: float) -> Float[Tensor, "B K"]:
     """``L_ij = log(1 + exp((sigma_j - sigma_p) / tau))``: Eq. (2) with negative j alone.
 
     >>> single_losses(torch.tensor([0.5]), torch.tensor([[0.5, -9.0]]), 0.5).round(decimals=3)

@@ -2,9 +2,9 @@
 
 Conventions that papers mix, and what is here:
 
-* **Rank**: the number of candidates that score *strictly* higher than the true one, from 0 (``ties="optimistic"``), or
-  at least as high, without itself (``ties="pessimistic"``).  With the first rule a collapsed model that gives every pair
-  the same score is perfect; with the second it is last.  The released code counts every tied column as a query of its own.
+* **Rank**: the number of candidates that score *strictly* higher than the true one, from 0 (``ties="optimistic"``),
+  or at least as high, without itself (``ties="pessimistic"``).  With the first rule a collapsed model that gives every
+  pair the same score is perfect; with the second it is last.  The released code counts every tied column as a query.
 * **Video to text with several captions a video**: ``"best_caption_per_video"``, the code of CLIP4Clip and X-CLIP, gives
   each video the maximum over its captions and ranks *videos*; ``"all_captions"`` ranks the best own caption among the
   captions of all other videos.  R@1 is the same; everything else is easier with the first.
@@ -35,7 +35,8 @@ def ranks(
 ) -> Int[np.ndarray, " N"]:
     """0-based rank of candidate ``truth[i]`` in row i.
 
-    >>> ranks(np.array([[1.0, 2.0, 2.0]]), np.array([1])), ranks(np.array([[1.0, 2.0, 2.0]]), np.array([1]), "pessimistic")
+    >>> scores, truth = np.array([[1.0, 2.0, 2.0]]), np.array([1])
+    >>> ranks(scores, truth), ranks(scores, truth, "pessimistic")
     (array([0]), array([1]))
     """
     scores = np.asarray(scores)
@@ -131,5 +132,7 @@ def _checked(scores: np.ndarray, caption_video: np.ndarray) -> tuple[np.ndarray,
     videos = scores.shape[1]
     present = np.unique(caption_video)
     if len(present) != videos or present[0] != 0 or present[-1] != videos - 1:
-        raise DataError("retrieval", f"{len(present)} of {videos} videos have a caption", "leave out videos without one")
+        raise DataError(
+            "retrieval", f"{len(present)} of {videos} videos have a caption", "leave out videos without one"
+        )
     return scores, caption_video
