@@ -190,4 +190,4 @@ class XCLIP(Method):
 
     def curriculum(self, progress: Progress) -> dict[str, float]:
         """lambda, to watch it run into its bound."""
-        return {"scale": float(self.core.logit_scale.exp())}
+        return {"scale": float(self.core.logit_scale.detach().exp())}

@@ -128,7 +128,12 @@ def _attributes(words: list[str], tags: list[str]) -> None:
         known = words[i] in table().swaps["attributes"] or (
             may_be(words[i], "ADJ") and not may_be(words[i], "NOUN") and not may_be(words[i], "VERB")
         )
-        if known and tags[i][:2] in ("NN", "VB", "RB", "IN") and words[i] not in ADVERBS and words[i] not in PREPOSITIONS:
+        if (
+            known
+            and tags[i][:2] in ("NN", "VB", "RB", "IN")
+            and words[i] not in ADVERBS
+            and words[i] not in PREPOSITIONS
+        ):
             if after[:2] in ("NN", "JJ") and words[i] not in ("open", "left", "right", "clean", "dry", "empty"):
                 tags[i] = "JJ"
         if tags[i] == "RB" and words[i] == "fast" and after.startswith("NN"):
@@ -210,7 +215,9 @@ def _main_verb(words: list[str], tags: list[str], start: int, end: int) -> None:
         best = max(scores, key=lambda i: (scores[i], -i))
     for i in range(start, end):
         if i == best:
-            tags[i] = "VBZ" if words[i].endswith("s") and lemma(words[i], "VERB") != words[i] else _finite(words[i], tags[i])
+            tags[i] = (
+                "VBZ" if words[i].endswith("s") and lemma(words[i], "VERB") != words[i] else _finite(words[i], tags[i])
+            )
         elif tags[i] in ("VBZ", "VBP", "VBD") and i not in fixed and best is not None:
             tags[i] = _not_finite(words[i], tags, i)
 
@@ -245,7 +252,9 @@ def _verb_score(words: list[str], tags: list[str], start: int, i: int) -> int:
     while j >= start and tags[j] == "RB":
         j -= 1
     before = tags[j] if j >= start else "START"
-    if before in ("DT", "PRP$", "POS", "CD", "IN", "TO") and not (before == "IN" and words[j] in ("who", "and", "or", "but", "which")):
+    if before in ("DT", "PRP$", "POS", "CD", "IN", "TO") and not (
+        before == "IN" and words[j] in ("who", "and", "or", "but", "which")
+    ):
         return 0
     score = 2 if tag.startswith("VB") else 0
     score += 1 if may_be(word, "VERB") else -1
@@ -282,7 +291,9 @@ def _agreement(words: list[str], tags: list[str], start: int, j: int, before: st
 
 def _coordinated(words: list[str], tags: list[str], start: int, j: int) -> bool:
     return any(words[k] == "and" for k in range(max(start - 1, 0), j)) or (
-        start > 0 and words[start] == "and" and all(tags[k][:2] in ("NN", "DT", "JJ", "IN", "PR") for k in range(start, j))
+        start > 0
+        and words[start] == "and"
+        and all(tags[k][:2] in ("NN", "DT", "JJ", "IN", "PR") for k in range(start, j))
     )
 
 
@@ -313,7 +324,11 @@ def _leftovers(words: list[str], tags: list[str]) -> None:
         before = tags[i - 1] if i else "START"
         after = tags[i + 1] if i + 1 < len(words) else "."
         ends = after in (".", "IN", "TO", "VBZ", "VBP", "VBD", "RB", "MD", "POS", "VBG", "CC", "VBN")
-        if tags[i] in ("VB", "VBP", "VBZ", "VBD", "VBN") and before in ("DT", "PRP$", "JJ", "POS") and may_be(word, "NOUN"):
+        if (
+            tags[i] in ("VB", "VBP", "VBZ", "VBD", "VBN")
+            and before in ("DT", "PRP$", "JJ", "POS")
+            and may_be(word, "NOUN")
+        ):
             tags[i] = "NNS" if word.endswith("s") else "NN"
         if tags[i].startswith("JJ") and before in ("DT", "PRP$", "JJ", "CD") and ends and may_be(word, "NOUN"):
             if word not in QUANTIFIERS and words[i + 1 : i + 2] != ["up"] and word not in ("bigger",):

@@ -1,6 +1,6 @@
 """MSVD for text-video retrieval, in the layout that circulates with CLIP4Clip and X-CLIP.
 
-A folder with ``train_list.txt``, ``val_list.txt`` and ``test_list.txt`` (one video id a line), and the captions as one of
+A folder with ``train_list.txt``, ``val_list.txt``, ``test_list.txt`` (one video id a line) and the captions as one of
 
 * ``raw-captions.json``: ``{video id: [caption, ...]}``, a caption being a text or a list of tokens;
 * ``AllVideoDescriptions.txt``: ``video_id caption`` a line, ``#`` comments;
@@ -79,7 +79,8 @@ def _captions(folder: Path) -> tuple[Path, dict[str, list[str]]]:
         if (path := folder / name).is_file():
             return path, _collect(path, _from_table(path))
     if (path := folder / "raw-captions.pkl").is_file():
-        convert = "import json, pickle; json.dump(pickle.load(open('raw-captions.pkl', 'rb')), open('raw-captions.json', 'w'))"
+        opened = "pickle.load(open('raw-captions.pkl', 'rb'))"
+        convert = f"import json, pickle; json.dump({opened}, open('raw-captions.json', 'w'))"
         raise DataError(
             path,
             "is a pickle, which can run code when opened",
