@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vmlkit.errors import DataError
+from vmlkit.interop.names_detr import DETR
+from vmlkit.interop.names_xclip import XCLIP
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -68,26 +70,10 @@ RULES: dict[str, Rules] = {
         (r"^trans_reconstructor\.", "reconstructor."),
         *TRANSFORMER,
     ),
-    "xclip": (
-        (r"^clip\.logit_scale$", "logit_scale"),
-        (r"^frame_position_embeddings\.", "temporal.positions."),
-        (r"^transformerClip\.resblocks\.", "temporal.blocks."),
-        (r"^lstm_visual\.", "temporal.lstm."),
-        (r"\battn\.", "attention."),
-        (r"\bln_1\.", "attention_norm."),
-        (r"\bln_2\.", "mlp_norm."),
-        (r"\bmlp\.c_fc\.", "expand."),
-        (r"\bmlp\.c_proj\.", "contract."),
-        (r"\bin_proj_(weight|bias)$", r"in_proj.\1"),
-        (r"^global_mat_weight$", "heads.video_sentence"),
-        (r"^local_mat_weight$", "heads.local"),
-        (r"^word_logit_weight$", "heads.video_words"),
-        (r"^word_mat_weight$", "heads.words_first"),
-        (r"^word_mat_weight2$", "heads.words_second"),
-        (r"^frame_logit_weight$", "heads.sentence_frames"),
-        (r"^frame_mat_weight$", "heads.frames_first"),
-        (r"^frame_mat_weight2$", "heads.frames_second"),
-    ),
+    "moment_detr": DETR,
+    "qd_detr": DETR,
+    "bm_detr": DETR,
+    "xclip": XCLIP,
 }
 
 
