@@ -5,7 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vmlkit.interop.golden import GoldenCase, assert_close
+from vmlkit.data.components import VariantBatch
+from vmlkit.interop.golden import GoldenCase, assert_close, compare
+from vmlkit.interop.names import our_name
 from vmlkit.losses.components import (
     ComponentLossConfig,
     Kind,
@@ -14,6 +16,12 @@ from vmlkit.losses.components import (
     simple_contrastive,
     single_losses,
 )
+from vmlkit.models.components import ComponentsConfig, WithComponents, end_token
+from vmlkit.models.components_detr import DetrHost, pooled
+from vmlkit.models.front import DataShape
+from vmlkit.models.moment_detr import MomentDetr, MomentDetrConfig
+from vmlkit.models.qd_detr import QDDetr, QDDetrConfig
+from vmlkit.nn.detr import DetrSizes
 from vmlkit.nn.importance import Importance, ImportanceModule
 from vmlkit.nn.similarity import cosine, late_interaction
 
@@ -119,4 +127,122 @@ def _gradients(case: GoldenCase, kind: str, suffix: str, detached: bool) -> dict
     return reached
 
 
-COMPONENT_CHECKS: dict[str, Callable[[GoldenCase], None]] = {"p4_losses_": check_p4_losses}
+def check_p4_on_detr(case: GoldenCase) -> None:
+    """Eq. (6) and the three losses on a DETR encoder; which parameters get gradients, and how large."""
+    single, double = (_on_detr(case, dtype) for dtype in (torch.float32, torch.float64))
+    compare(case, single, double)
+    reached = {name for name in single if name.startswith("gradnorm/")}
+    wanted = {name for name in case.arrays if name.startswith("gradnorm/")}
+    assert reached == wanted, f"{case.name}: gradients where the golden has none, or the reverse: {reached ^ wanted}"
+
+
+def build_host(case: GoldenCase, dtype: torch.dtype) -> tuple[WithComponents, list[str]]:
+    """The case's host with the authors' parameters, and the released names that it carries."""
+    c, released = case.meta["config"], case.parameters()
+    sizes = DetrSizes(
+        hidden=c["hidden"],
+        heads=c["heads"],
+        feed_forward=c["ff"],
+        encoder_layers=c["enc"],
+        decoder_layers=c["dec"],
+        queries=c["queries"],
+        projection_layers=len([n for n in released if n.startswith("input_vid_proj.") and n.endswith("net.1.weight")]),
+        dropout=c["dropout"],
+        input_dropout=c["dropout"],
+        max_words=len(released["txt_position_embed.position_embeddings.weight"]),
+    )
+    shape = DataShape(frame_dim=c["vid_dim"], word_dim=c["txt_dim"], vocabulary=0)
+    model: MomentDetr | QDDetr
+    if "global_rep_token" in released:
+        layers = len([n for n in released if n.startswith("transformer.t2v_encoder.") and n.endswith("norm1.bias")])
+        config = QDDetrConfig(sizes=sizes, text_to_video_layers=layers, reference_mask_order=True)
+        model, kind = QDDetr(config, shape), "qd_detr"
+    else:
+        model, kind = MomentDetr(MomentDetrConfig(sizes=sizes), shape), "moment_detr"
+    settings = ComponentsConfig(loss=ComponentLossConfig(kind="adaptive", tau=c["tau"], hidden=c["imp_hidden"]))
+    names = tuple(str(j) for j in range(c["components"]))
+    method = WithComponents(DetrHost(model, shape.word_dim), settings, names)
+    state = {f"model.{our_name(n, kind)}": v for n, v in released.items() if not n.startswith("importance.")}
+    state |= {n: v for n, v in released.items() if n.startswith("importance.")}
+    left = method.load_state_dict(state, strict=False)
+    assert not left.unexpected_keys, f"{case.name}: unknown {left.unexpected_keys[:3]}"
+    # the released QD-DETR decoder cannot be built at another width than 256, so its cases have none
+    absent = [n for n in left.missing_keys if not n.startswith("model.decoder.")]
+    assert not absent, f"{case.name}: missing {absent[:3]}"
+    return method.to(dtype).eval(), list(released)
+
+
+def _on_detr(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
+    method, released = build_host(case, dtype)
+    host = method.host
+    assert isinstance(host, DetrHost)
+    model = host.model
+    x = {name: case.input(name).to(dtype) for name in ("vid", "txt", "pos_txt", "neg_txt")}
+    masks = {name: case.input(f"{name}_mask") > 0 for name in ("vid", "txt", "pos", "neg")}
+    video = model.project_video(x["vid"])
+    anchor = model.encode(video, masks["vid"], model.project_text(x["txt"]), masks["txt"])
+    valid = torch.ones(x["neg_txt"].shape[:2], dtype=torch.bool)
+    variants = VariantBatch(
+        positive=x["pos_txt"],
+        positive_mask=masks["pos"],
+        negative=x["neg_txt"],
+        negative_mask=masks["neg"],
+        valid=valid,
+    )
+    words, mask = variants.texts()
+    others = host.embed_projected(video, masks["vid"], model.project_text(words), mask)
+    g = pooled(anchor)
+    sigma = cosine(g[:, None], others.mean)
+    assert method.importance is not None
+    importance = method.importance(end_token(x["txt"], masks["txt"]), x["neg_txt"], masks["neg"])
+    ours = {
+        "anchor_video_memory": anchor.video,
+        "g_anchor": g,
+        "g_positive": others.mean[:, 0],
+        "g_negative": others.mean[:, 1:],
+        "sim_pos": sigma[:, 0],
+        "sim_neg": sigma[:, 1:],
+        "component_losses": single_losses(sigma[:, 0], sigma[:, 1:], method.config.loss.tau),
+        "omega": importance.weights(valid),
+    }
+    if "output/anchor_saliency" in case.arrays:
+        ours["anchor_saliency"] = model.saliency(anchor)
+    if anchor.token is not None and others.token is not None:
+        ours |= {
+            "anchor_global": anchor.token,
+            "positive_global": others.token[:, 0],
+            "negative_global": others.token[:, 1:],
+        }
+    if "output/anchor_pred_spans" in case.arrays:
+        moments = model.decode(anchor)
+        ours |= {"anchor_pred_logits": moments.logits[-1], "anchor_pred_spans": moments.spans[-1]}
+    found = {f"output/{name}": value for name, value in ours.items()}
+    return found | _detr_gradients(case, method, released, sigma, valid, importance)
+
+
+def _detr_gradients(
+    case: GoldenCase, method: WithComponents, released: list[str], sigma: Tensor, valid: Tensor, importance: Importance
+) -> dict[str, Tensor]:
+    kind = "qd_detr" if isinstance(method.model, QDDetr) else "moment_detr"
+    named = dict(method.named_parameters())
+    ours: dict[str, Tensor] = {}
+    for label, loss in _KINDS.items():
+        config = ComponentLossConfig(kind=loss, tau=method.config.loss.tau)
+        value = component_loss(sigma[:, 0], sigma[:, 1:], valid, config, importance).loss
+        ours[f"output/{label}"] = value
+        method.zero_grad()
+        value.backward(retain_graph=True)
+        for name in released:
+            own = name if name.startswith("importance.") else f"model.{our_name(name, kind)}"
+            gradient = named[own].grad
+            if gradient is not None and bool((gradient != 0).any()):
+                ours[f"gradnorm/{label}/{name}"] = gradient.norm()
+                ours[f"grad/{label}/{name}"] = gradient.clone()
+    return ours
+
+
+COMPONENT_CHECKS: dict[str, Callable[[GoldenCase], None]] = {
+    "p4_losses_": check_p4_losses,
+    "p4_on_moment_detr_": check_p4_on_detr,
+    "p4_on_qd_detr_": check_p4_on_detr,
+}

@@ -64,8 +64,12 @@ class Compared:
 class ComponentHost(Protocol):
     """What :class:`WithComponents` needs of a model."""
 
-    model: Method
     text_dim: int  #: size of the vectors that the importance module reads
+
+    @property
+    def model(self) -> Method:
+        """The model itself."""
+        ...
 
     def loss(
         self, batch: Any, variants: VariantBatch, view: View, progress: Progress, generator: torch.Generator
