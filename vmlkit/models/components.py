@@ -18,7 +18,7 @@ every sentence the variants of another.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -61,6 +61,7 @@ class Compared:
     word_mask: Bool[Tensor, "B K L"]
 
 
+@runtime_checkable
 class ComponentHost(Protocol):
     """What :class:`WithComponents` needs of a model."""
 
@@ -93,6 +94,7 @@ def end_token(words: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float
     return words[torch.arange(len(words), device=words.device), last]
 
 
+@runtime_checkable
 class JointEmbedding(Protocol):
     """A model with one vector for a video together with a text (Eq. 6)."""
 

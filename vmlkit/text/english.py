@@ -9,34 +9,34 @@ from collections.abc import Sequence
 from typing import Literal
 
 from vmlkit.errors import MissingDependency
-from vmlkit.text.wordlists import is_known, lemma, may_be, table
+from vmlkit.text.wordlists import is_known, lemma, may_be, table, word_set
 
 #: noun, verb with auxiliaries and participles, adjective, adverb, anything else
 WordClass = Literal["N", "V", "J", "R", "O"]
 
-BE = frozenset("is are was were am be been being 's 're".split())
-HAVE = frozenset("has have had having".split())
-DO = frozenset("does do did".split())
-MODALS = frozenset("can could will would may might must should shall".split())
-DETERMINERS = frozenset("a an the this that these those some any each every another no one both all".split())
-POSSESSIVES = frozenset("his her their its my our your".split())
-NUMBERS = frozenset("one two three four five six seven eight nine ten".split())
-PRONOUNS = frozenset("he she they it we i you him them us me who themselves himself herself itself each".split())
-PREPOSITIONS = frozenset(
+BE = word_set("is are was were am be been being 's 're")
+HAVE = word_set("has have had having")
+DO = word_set("does do did")
+MODALS = word_set("can could will would may might must should shall")
+DETERMINERS = word_set("a an the this that these those some any each every another no one both all")
+POSSESSIVES = word_set("his her their its my our your")
+NUMBERS = word_set("one two three four five six seven eight nine ten")
+PRONOUNS = word_set("he she they it we i you him them us me who themselves himself herself itself each")
+PREPOSITIONS = word_set(
     "in on at of to from with without by for into onto over under above below across through along against behind "
     "beside besides between among near towards toward during before after about around inside outside off out up "
-    "down upon within past like as than while when because if until since and or but where which".split()
+    "down upon within past like as than while when because if until since and or but where which"
 )
 #: particles that stay with their verb; all but the last line are prepositions too
-PARTICLES = frozenset("up down off on out in over around away back together apart aside along through".split())
-ADVERBS = frozenset(
+PARTICLES = word_set("up down off on out in over around away back together apart aside along through")
+ADVERBS = word_set(
     "then now also not n't never again twice once just very too so still always often soon later finally together "
     "apart away back forward backward upstairs downstairs outdoors indoors alone there here upward downward upwards "
-    "downwards sideways first next together somewhere".split()
+    "downwards sideways first next together somewhere"
 )
-QUANTIFIERS = frozenset("several many few multiple various other same different".split())
+QUANTIFIERS = word_set("several many few multiple various other same different")
 #: may be a verb or adverb elsewhere, but a caption means the noun
-_NOUNS = frozenset("people police person left right something nothing anything everything clothes stairs".split())
+_NOUNS = word_set("people police person left right something nothing anything everything clothes stairs")
 
 
 def _plural(word: str, tag: str) -> bool:
@@ -129,13 +129,16 @@ def _attributes(words: list[str], tags: list[str]) -> None:
             may_be(words[i], "ADJ") and not may_be(words[i], "NOUN") and not may_be(words[i], "VERB")
         )
         if (
-            known
-            and tags[i][:2] in ("NN", "VB", "RB", "IN")
-            and words[i] not in ADVERBS
-            and words[i] not in PREPOSITIONS
+            (
+                known
+                and tags[i][:2] in ("NN", "VB", "RB", "IN")
+                and words[i] not in ADVERBS
+                and words[i] not in PREPOSITIONS
+            )
+            and after[:2] in ("NN", "JJ")
+            and words[i] not in ("open", "left", "right", "clean", "dry", "empty")
         ):
-            if after[:2] in ("NN", "JJ") and words[i] not in ("open", "left", "right", "clean", "dry", "empty"):
-                tags[i] = "JJ"
+            tags[i] = "JJ"
         if tags[i] == "RB" and words[i] == "fast" and after.startswith("NN"):
             tags[i] = "JJ"
         if words[i] in ("open", "close") and i and tags[i - 1][:2] in ("NN", "RB") and after in ("DT", "PRP$"):
@@ -192,7 +195,7 @@ def _clauses(words: list[str], tags: list[str]) -> list[tuple[int, int]]:
     bounds = [0]
     for i, word in enumerate(words):
         opens = word in ("while", "as", "when", "who", "that", "where", "because", "which", "before", "after", "until")
-        if i and (word in (",", ";", "and", "or", "but", "then", ".") or opens):
+        if i and (word in (",", ";", "and", "or", "but", ".") or opens):
             bounds.append(i)
     return list(zip(bounds, [*bounds[1:], len(words)], strict=True))
 
@@ -205,7 +208,7 @@ def _main_verb(words: list[str], tags: list[str], start: int, end: int) -> None:
     """Choose the word that is the finite verb of a clause, and turn the other finite readings back into nouns."""
     fixed = [i for i in range(start, end) if words[i] in BE | DO | MODALS | HAVE and tags[i] != "POS"]
     scores = {i: _verb_score(words, tags, start, i) for i in range(start, end) if i not in fixed}
-    scores = {i: score for i, score in scores.items() if score > 0}
+    scores = {i: score for i, score in scores.items() if score > 2}
     best = None
     if fixed:
         # an auxiliary before any other candidate is the finite verb
@@ -273,7 +276,10 @@ def _verb_score(words: list[str], tags: list[str], start: int, i: int) -> int:
 def _agreement(words: list[str], tags: list[str], start: int, j: int, before: str, s_form: bool, base: bool) -> int:
     """Whether the word before fits as the subject of this form."""
     if before == "START" or (before in ("CC", "IN", ".") and j == start):
-        return 1 if words[j if j >= 0 else 0] in ("and", "or", ",", "then", "who", "which", "that", "but") else -2
+        if words[max(j, 0)] not in ("and", "or", ",", "then", "who", "which", "that", "but"):
+            return -2
+        thing = lemma(words[j + 1], "NOUN") in table().things
+        return (-1 if thing else 2) if s_form else 1
     if before.startswith("JJ"):
         return -3
     if before == "PRP":

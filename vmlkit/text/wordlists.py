@@ -13,6 +13,11 @@ TABLE = Path(__file__).with_name("words.txt")
 _SWAPS = ("subjects", "pronouns", "attributes", "adverbs", "verbs with object", "verbs without object", "phrases")
 
 
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text that are separated by blanks."""
+    return frozenset(text.split())
+
+
 @dataclass(frozen=True)
 class WordTable:
     """The tables of ``words.txt``."""
