@@ -190,7 +190,7 @@ def _on_detr(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
         valid=valid,
     )
     words, mask = variants.texts()
-    others = host.embed_projected(video, masks["vid"], model.project_text(words), mask)
+    others = host.embed_projected(video, masks["vid"], host.project_texts(words), mask)
     g = pooled(anchor)
     sigma = cosine(g[:, None], others.mean)
     assert method.importance is not None

@@ -70,7 +70,7 @@ class DetrHost:
             out = DetrOutput(memory, self.model.decode(memory), self.model.saliency(memory))
             own = self.model.loss(out, truth)
         words, mask = variants.texts()
-        texts = self.model.project_text(words)
+        texts = self.project_texts(words)
         if view == "own":
             anchor = pooled(out.memory, self.pool)
         else:  # the anchor must meet the same video as its variants, or none
@@ -86,8 +86,12 @@ class DetrHost:
         self, batch: MomentBatch, words: Float[Tensor, "B R L Dw"], mask: Bool[Tensor, "B R L"], view: View
     ) -> Float[Tensor, "B R D"]:
         """``g`` of each video with each of R texts."""
-        video, text = self.model.project_video(batch.frames), self.model.project_text(words)
+        video, text = self.model.project_video(batch.frames), self.project_texts(words)
         return self._embed(video, batch.frame_mask, text, mask, view)
+
+    def project_texts(self, words: Float[Tensor, "B R L Dw"]) -> Float[Tensor, "B R L D"]:
+        """Word vectors of R texts a sample to the hidden size."""
+        return self.model.project_text(words.flatten(0, 1)).unflatten(0, words.shape[:2])
 
     def _embed(
         self,
