@@ -28,6 +28,7 @@ class GoldenCase:
     name: str
     arrays: dict[str, np.ndarray]
     meta: dict[str, Any]
+    folder: Path | None = None  #: where it lies, for a case of several files
 
     def group(self, prefix: str) -> dict[str, np.ndarray]:
         """Arrays below ``prefix/``, without it."""
@@ -80,7 +81,7 @@ def load_case(path: Path) -> GoldenCase:
         meta = json.loads(plain.read_text())
     else:
         meta = json.loads(gzip.decompress(packed.read_bytes())) if packed.is_file() else {}
-    return GoldenCase(stem, arrays, meta)
+    return GoldenCase(stem, arrays, meta, path.parent)
 
 
 def assert_close(

@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vmlkit.errors import DataError
+from vmlkit.interop.names_detr import DETR
+from vmlkit.interop.names_xclip import XCLIP
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -68,6 +70,10 @@ RULES: dict[str, Rules] = {
         (r"^trans_reconstructor\.", "reconstructor."),
         *TRANSFORMER,
     ),
+    "moment_detr": DETR,
+    "qd_detr": DETR,
+    "bm_detr": DETR,
+    "xclip": XCLIP,
 }
 
 

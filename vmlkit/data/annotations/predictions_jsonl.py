@@ -1,0 +1,80 @@
+"""Predicted windows and clip scores in the JSON-lines layout of Moment-DETR.
+
+One object a line: ``qid``, ``pred_relevant_windows`` (a ranked list of ``[start, end, score]`` in seconds) and
+``pred_saliency_scores`` (one number per clip), either of which may be absent from the whole file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vmlkit.data.annotations.json_lines import Qid, Record, read_lines
+
+WINDOWS, SCORES = "pred_relevant_windows", "pred_saliency_scores"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class QueryPrediction:
+    """What a model says about one query."""
+
+    qid: Qid
+    windows_s: np.ndarray | None = None  #: (P, 3) float64: start, end (seconds), score; in list order, which counts
+    clip_scores: np.ndarray | None = None  #: (C,) float64, one per clip
+    line: int = 0  #: of the file, from 1
+
+
+def read_predictions(path: str | Path) -> list[QueryPrediction]:
+    """Read and check a file of predictions, plain or ``.gz``.
+
+    Raises:
+        DataError: naming file, line and field, for a missing field or a value of the wrong kind, a qid that occurs
+            twice, or a field that only some of the lines have.
+    """
+    out: list[QueryPrediction] = []
+    lines: dict[Qid, int] = {}
+    wanted: list[str] = []
+    for line, fields in read_lines(path):
+        record = Record(path, line, fields)
+        qid = record.qid()
+        if qid in lines:
+            raise record.error("qid", f"is {qid!r}, as in line {lines[qid]}", "predict once for every query")
+        lines[qid] = line
+        if not out:
+            wanted = [name for name in (WINDOWS, SCORES) if name in fields]
+            if not wanted:
+                raise record.error(WINDOWS, "is missing", f"give windows, or clip scores in '{SCORES}'")
+        for name in {WINDOWS, SCORES} & fields.keys() - set(wanted):
+            raise record.error(name, "is in this line but not in the first", "write it in every line or in none")
+        out.append(
+            QueryPrediction(
+                qid=qid,
+                windows_s=_windows(record) if WINDOWS in wanted else None,
+                clip_scores=_clip_scores(record) if SCORES in wanted else None,
+                line=line,
+            )
+        )
+    return out
+
+
+def prediction_from(fields: Mapping[str, object], where: str = "prediction", line: int = 1) -> QueryPrediction:
+    """One prediction from an object of the layout; errors as :func:`read_predictions`."""
+    record = Record(where, line, fields)
+    return QueryPrediction(
+        qid=record.qid(),
+        windows_s=_windows(record) if WINDOWS in fields else None,
+        clip_scores=_clip_scores(record) if SCORES in fields else None,
+        line=line,
+    )
+
+
+def _windows(record: Record) -> np.ndarray:
+    return np.array(record.rows(WINDOWS, width=3), dtype=np.float64).reshape(-1, 3)
+
+
+def _clip_scores(record: Record) -> np.ndarray:
+    scores = np.array(record.numbers(SCORES), dtype=np.float64)
+    if not len(scores):
+        raise record.error(SCORES, "is empty", "write one number per clip")
+    return scores
