@@ -74,9 +74,7 @@ def window_losses(
     return distance, torch.where(there, 1 - overlap, 0.0).sum() / count
 
 
-def label_loss(
-    logits: Float[Tensor, "B Q 2"], matched: Int[Tensor, "B N"], background: float
-) -> Float[Tensor, ""]:
+def label_loss(logits: Float[Tensor, "B Q 2"], matched: Int[Tensor, "B N"], background: float) -> Float[Tensor, ""]:
     """Weighted cross entropy over all slots, a plain mean of the weighted terms (not over the weights' sum)."""
     slots = torch.arange(logits.shape[1], device=logits.device)
     foreground = (matched[..., None] == slots).any(1)  # (B, Q)

@@ -140,9 +140,7 @@ class Attention(nn.Module):
         blocked: Bool[Tensor, "B H Q K"] | None = None,
     ) -> Float[Tensor, "B Q D"]:
         """Attend and project out."""
-        parts = zip(
-            (query, key, value), self.in_proj.weight.chunk(3), self.in_proj.bias.chunk(3), strict=True
-        )
+        parts = zip((query, key, value), self.in_proj.weight.chunk(3), self.in_proj.bias.chunk(3), strict=True)
         q, k, v = (split_heads(nn.functional.linear(x, w, b), self.heads) for x, w, b in parts)
         dropout = self.dropout if self.training else 0.0
         return self.out_proj(attend(q, k, v, key_mask=key_mask, blocked=blocked, dropout=dropout))
