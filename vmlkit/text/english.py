@@ -253,7 +253,7 @@ def _verb_score(words: list[str], tags: list[str], start: int, i: int) -> int:
     word, tag = words[i], tags[i]
     if tag in ("DT", "IN", "TO", "PRP", "PRP$", "CD", ".", "POS", "VB", "VBG", "MD", "RB", "CC") or not word.isalpha():
         return 0
-    if word in _NOUNS:
+    if word in _NOUNS or words[i + 1 : i + 2] == ["of"]:
         return 0
     s_form = word.endswith("s") and not word.endswith("ss") and lemma(word, "VERB") != word
     base = _could_be_base(word)

@@ -106,7 +106,7 @@ class OpenAIGenerator:
         self.cache, self.usage = cache, Usage()
         self._client = _client(base_url, api_key, timeout, retries)
 
-    def answer(self, sentence: str, refused: Mapping[Component, Rejection]) -> Answers:
+    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
         """One answer, from the cache or from the endpoint.
 
         Raises:

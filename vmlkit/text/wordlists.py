@@ -92,8 +92,8 @@ def lemmas(word: str) -> frozenset[str]:
     Raises:
         MissingDependency: without lemminflect.
     """
-    found = {lemma for forms in _lemminflect().getAllLemmas(word).values() for lemma in forms}
-    return frozenset(found | {word})
+    known = _lemminflect().getAllLemmas(word) or _lemminflect().getAllLemmasOOV(word, upos="NOUN")
+    return frozenset({form for forms in known.values() for form in forms} | {word})
 
 
 @cache
