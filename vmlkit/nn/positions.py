@@ -25,7 +25,9 @@ def word_positions(length: int, hidden: int) -> Float[Tensor, "L D"]:
     return table
 
 
-def clip_positions(mask: Bool[Tensor, "B T"], hidden: int, dtype: torch.dtype = torch.float32) -> Float[Tensor, "B T D"]:
+def clip_positions(
+    mask: Bool[Tensor, "B T"], hidden: int, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "B T D"]:
     """Sine positions of clips, relative to each video's own length (the DETR family; specification 2).
 
     ``e = 2 pi rank / n`` with ``rank = 1..n`` (n stays on padding), and ``pe[2m], pe[2m+1] = sin, cos(e / f_m)`` with
