@@ -19,7 +19,7 @@ from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiv
 if TYPE_CHECKING:
     from vmlkit.experiments.experiment import Experiment
 
-DATA = ("toy", "planted:charades", "charades", "activitynet")
+DATA = ("toy", "planted:charades", "planted:charades_cd", "charades", "activitynet")
 SIZES = ("ci", "demo", "paper")
 VOTES = ("none", "activitynet", "charades", "pps_charades")
 

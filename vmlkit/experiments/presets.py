@@ -12,6 +12,7 @@ from typing import Any, Literal
 from vmlkit.data.sources import DataConfig, planted_charades_reduced
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import METHODS, Experiment
+from vmlkit.experiments.presets_detr import DETR_METHODS, DETR_PRESETS
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.cnm import CNMConfig
 from vmlkit.models.cpl import CPLConfig
@@ -41,6 +42,8 @@ def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
         "charades": charades,
         "activitynet": activitynet,
     }
+    if method in DETR_METHODS:
+        makers = DETR_PRESETS
     if data not in makers:
         raise ConfigError(f"unknown data '{data}': choose one of {', '.join(makers)}")
     return makers[data](method, size)  # type: ignore[arg-type]

@@ -59,6 +59,8 @@ class BMDetrConfig:
     )
     class_error_weight: float = 1.0  #: adds the constant ``100 - accuracy(%)`` to the total; no gradient (code)
     background_aware: bool = True  #: frame probability, frame attention and their loss
+    #: where negative sentences come from; "by mode": the same video in the paper, any other video in the release
+    negative_source: Literal["by mode", "same_video", "other_video"] = "by mode"
     use_negatives: bool = True  #: a negative sentence in training; without it the joint probability is p+
     probability_weight: float = 2.0  #: of L_prob
     probability_bound: float = 1.0
@@ -70,6 +72,15 @@ class BMDetrConfig:
     shift_below_s: float = 60.0  #: the paper shifts shorter videos only
     #: the attention that scales the memory: its softmax (Eq. 8), or T times that, which keeps the memory's size (ours)
     attention_scale: Literal["softmax", "clips"] = "softmax"
+
+
+def negative_source(config: BMDetrConfig) -> Literal["same_video", "other_video"] | None:
+    """Where the data draw negative sentences for these settings; None where none is used."""
+    if not (config.use_negatives and config.background_aware):
+        return None
+    if config.negative_source != "by mode":
+        return config.negative_source
+    return "same_video" if config.mode == "paper" else "other_video"
 
 
 class FrameProbability(nn.Module):
@@ -276,8 +287,8 @@ class BMDetr(DetrMethod):
             branch, targets, inside = shifted_branch(batch, truth.inside, short, generator, as_released=not paper)
             branches.append(branch)
             truths.append(self.supervision(targets, inside, batch.frame_mask, generator))
-        wanted = self.config.use_negatives and self.config.background_aware
-        outputs = self.together(branches, (batch.words, batch.word_mask), batch.negative if wanted else None)
+        negative = batch.negative if negative_source(self.config) is not None else None
+        outputs = self.together(branches, (batch.words, batch.word_mask), negative)
         return self.loss(outputs, truths)
 
 

@@ -16,7 +16,7 @@ saliency token          ``global_token``, ``Memory.token``                 (B, D
 # PAPER: a padded clip and a padded word do not meet / CODE: the mask of that is tiled in the wrong order, so head k of
 #        item b gets the mask of item (b H + k) mod B -> ``reference_mask_order``
 # PAPER: post-norm layers / CODE: the text-to-video layers' second residual skips the first norm -> ``normed_residual``
-# PAPER: (silent) / CODE: the decoder also runs on the negative pair and the result is dropped, at inference too (not here)
+# PAPER: (silent) / CODE: the decoder also runs on the negative pair, at inference too, for nothing (not here)
 """
 
 from dataclasses import dataclass, field

@@ -42,7 +42,9 @@ class TrainConfig:
     lr: float = 4e-4  #: peak learning rate
     warmup_updates: int = 400  #: updates until the peak; 0 means a constant rate
     warmup_init_lr: float = 1e-7  #: learning rate of the first update
-    schedule: Schedule = "inverse_sqrt"  #: after the warm-up: ``lr sqrt(warmup / n)``, or ``lr`` throughout
+    schedule: Schedule = "inverse_sqrt"  #: after the warm-up: ``lr sqrt(warmup / n)``, ``lr`` throughout, or "steps"
+    drop_epochs: int = 0  #: with "steps", the rate is divided by ten after so many epochs, again and again; 0: never
+    weight_decay: float = 0.0  #: decoupled (AdamW); the DETR family: 1e-4
     clip_norm: float | None = 10.0  #: largest global gradient norm; None does not clip
     eps_rule: EpsRule = "reference"  #: where Adam's epsilon enters, see :class:`vmlkit.training.optim.ScheduledAdam`
     seed: int = 0  #: fixes batch order, word masks, dropout and evaluation (not the initial weights)
@@ -64,7 +66,8 @@ class TrainConfig:
         for name in (*positive.split(), "check_every_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"setting 'train.{name}' must be at least 1, not {getattr(self, name)}")
-        for name in ("warmup_updates", "checkpoint_every_steps", "seed", "warmup_init_lr"):
+        names = ("warmup_updates", "checkpoint_every_steps", "seed", "warmup_init_lr", "drop_epochs", "weight_decay")
+        for name in names:
             if getattr(self, name) < 0:
                 raise ConfigError(f"setting 'train.{name}' must not be negative, not {getattr(self, name)}")
         for name in ("lr", "clip_norm", "threads"):
@@ -138,7 +141,10 @@ class _Run:
         self.probe = task.probe(validation, config.probe_queries, config.seed)
         self.history = History()
         self.state = TrainingState(
-            optimizers={name: _optimizer(group, config) for name, group in method.parameter_groups().items()},
+            optimizers={
+                name: _optimizer(group, config, self._steps_per_epoch())
+                for name, group in method.parameter_groups().items()
+            },
             draws=torch.Generator(device=self.device).manual_seed(derive_seed(config.seed, STEP_DRAWS)),
             epochs=config.epochs,
         )
@@ -280,6 +286,7 @@ class _Run:
         return derive_seed(self.config.seed, EVALUATION, epoch)
 
 
-def _optimizer(group: list[torch.nn.Parameter], config: TrainConfig) -> ScheduledAdam:
-    names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule")
-    return ScheduledAdam(group, **{name: getattr(config, name) for name in names})
+def _optimizer(group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int) -> ScheduledAdam:
+    names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule", "weight_decay")
+    settings = {name: getattr(config, name) for name in names}
+    return ScheduledAdam(group, **settings, drop_updates=config.drop_epochs * steps_per_epoch)
