@@ -74,7 +74,9 @@ class DetrTask(Task):
 
     def proposal_rows(self, epoch: int, arrays: EvaluationArrays, indices: np.ndarray) -> pd.DataFrame:
         """Windows as positive proposals; their weight is the foreground score, their NLL minus its logarithm."""
-        return history.proposal_rows(epoch, arrays, indices).assign(weight=lambda t: np.exp(-t["nll"]).astype("float32"))
+        return history.proposal_rows(epoch, arrays, indices).assign(
+            weight=lambda t: np.exp(-t["nll"]).astype("float32")
+        )
 
     def baselines(self, train: DetrDataset, test: DetrDataset) -> dict[str, dict[str, float]]:
         """Location priors fitted on the training moments, on the whole test split and on each group."""
