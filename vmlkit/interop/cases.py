@@ -15,6 +15,7 @@ from vmlkit.interop.golden_detr_metrics import EVALUATION_CHECKS
 from vmlkit.interop.golden_detr_ops import check_bm_shift, check_ops
 from vmlkit.interop.golden_metrics import check_metrics_case
 from vmlkit.interop.golden_pps import check_gauss_pps, check_pps
+from vmlkit.interop.golden_text import TEXT_CHECKS
 from vmlkit.interop.golden_xclip import XCLIP_CHECKS
 
 
@@ -61,6 +62,7 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     "bm_shift_": check_bm_shift,
     **COMPONENT_CHECKS,
     **XCLIP_CHECKS,
+    **TEXT_CHECKS,
 }
 #: folders of papers to come, so that their cases are told apart from unknown ones
 LATER_FAMILIES = ("detr", "wtal")

@@ -6,6 +6,7 @@ main verb per clause, which agrees with the noun before it; the rules look for t
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from vmlkit.errors import MissingDependency
@@ -117,8 +118,16 @@ def _closed_classes(words: list[str], tags: list[str]) -> None:
                 tags[i] = "JJ"
         elif word in _NOUNS:
             tags[i] = "NNS" if word in ("people", "police", "clothes", "stairs") else "NN"
+        elif word in _shapes() and i and tags[i - 1][:2] in ("DT", "JJ", "NN", "CD") and after not in DETERMINERS:
+            tags[i] = "NN"
         elif tags[i] == "VB":
             tags[i] = "VBP"  # "VB" is kept for what an auxiliary or "to" announces
+
+
+@cache
+def _shapes() -> frozenset[str]:
+    """Shapes whose names the lexicon takes for verbs or conjunctions: "the red cross", "a blue plus"."""
+    return frozenset(word for group in table().kinds["shapes"] for word in group)
 
 
 def _attributes(words: list[str], tags: list[str]) -> None:
@@ -324,6 +333,10 @@ def _listed_noun(word: str) -> bool:
     return word in table().things
 
 
+def _noun(word: str) -> str:
+    return "NNS" if word.endswith("s") and lemma(word, "NOUN") != word else "NN"
+
+
 def _leftovers(words: list[str], tags: list[str]) -> None:
     """A noun phrase needs a noun; a finite form after a determiner is a noun."""
     for i, word in enumerate(words):
@@ -335,7 +348,8 @@ def _leftovers(words: list[str], tags: list[str]) -> None:
             and before in ("DT", "PRP$", "JJ", "POS")
             and may_be(word, "NOUN")
         ):
-            tags[i] = "NNS" if word.endswith("s") else "NN"
-        if tags[i].startswith("JJ") and before in ("DT", "PRP$", "JJ", "CD") and ends and may_be(word, "NOUN"):
-            if word not in QUANTIFIERS and words[i + 1 : i + 2] != ["up"] and word not in ("bigger",):
-                tags[i] = "NNS" if word.endswith("s") else "NN"
+            tags[i] = _noun(word)
+        open_phrase = tags[i].startswith("JJ") and before in ("DT", "PRP$", "JJ", "CD") and ends
+        quantity = word in QUANTIFIERS or word == "bigger" or words[i + 1 : i + 2] == ["up"]
+        if open_phrase and may_be(word, "NOUN") and not quantity:
+            tags[i] = _noun(word)

@@ -21,10 +21,14 @@ class VariantGenerator(Protocol):
     ``None`` without prompts; ``deterministic`` means that asking again gives the same answer, so nobody asks again.
     """
 
-    name: str
-    model: str
-    prompt_version: str | None
-    deterministic: bool
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def prompt_version(self) -> str | None: ...
+    @property
+    def deterministic(self) -> bool: ...
 
     def answer(self, sentence: str, refused: Mapping[Component, Rejection]) -> Answers:
         """One text or ``None`` for each of the seven components.
@@ -71,11 +75,11 @@ def variants_of(
     An answer that was accepted stays as it is while others are asked for again.
     """
     accepted: dict[Component, str | None] = {}
-    history: dict[Component, list[Rejection]] = {component: [] for component in COMPONENTS}
+    history: dict[Component, list[Rejection]] = {component: [] for component in components}
     refused: dict[Component, Rejection] = {}
-    attempts = dict.fromkeys(COMPONENTS, 0)
+    attempts = dict.fromkeys(components, 0)
     for _ in range(1 if generator.deterministic else retries + 1):
-        open_parts = [component for component in COMPONENTS if component not in accepted]
+        open_parts = [component for component in components if component not in accepted]
         for component in open_parts:
             attempts[component] += 1
         try:

@@ -1,7 +1,7 @@
 """Other verbs, attributes, objects and subjects for a caption that was understood (P4, the changed parts of Eq. 1)."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vmlkit.text.clauses import PLURALS, Clause, NounPhrase, join, noun_phrase
 from vmlkit.text.english import BE
@@ -158,7 +158,7 @@ def _candidates(clause: Clause, word: str, sections: Sequence[str]) -> tuple[str
     return ()
 
 
-def _kind(word: str, things: dict[str, str], also_shape: bool) -> str | None:
+def _kind(word: str, things: Mapping[str, str], also_shape: bool) -> str | None:
     if not also_shape:
         return things.get(word)
     kinds = (k for k, groups in table().kinds.items() if k != "shapes" and any(word in group for group in groups))
