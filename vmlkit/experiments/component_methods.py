@@ -31,8 +31,8 @@ def load_detr_with_components(config: DataConfig, cache_dir: Any = None, progres
 def _wrapped(config: DataConfig, splits: Splits, *, detr: bool) -> Splits:
     if config.name != "toy":
         raise ConfigError(
-            f"there are no sentence components for {config.name!r}: generate variants with `vmlkit variants` and attach "
-            "them to its splits (vmlkit.data.components)"
+            f"there are no sentence components for {config.name!r}: generate variants with `vmlkit variants` and "
+            "attach them to its splits (vmlkit.data.components)"
         )
 
     def wrap(name: Any) -> ComponentDataset:
