@@ -33,9 +33,15 @@ OPTIONAL: dict[str, tuple[str, dict[str, str]]] = {
         "notebooks, figures, scrubber",
         {n: n for n in ("anywidget", "ipykernel", "jupyterlab", "jupytext", "matplotlib", "nbconvert", "papermill")},
     ),
-    "text": ("tagging sentences, variants by rules or by a local model", {n: n for n in ("lemminflect", "nltk", "textblob", "transformers")}),
+    "text": (
+        "tagging sentences, variants by rules or by a local model",
+        {n: n for n in ("lemminflect", "nltk", "textblob", "transformers")},
+    ),
     "video": ("reading and writing video files", {"imageio": "imageio", "imageio_ffmpeg": "imageio-ffmpeg"}),
-    "llm": ("variants from a language model, local or behind an endpoint", {"openai": "openai", "pydantic": "pydantic"}),
+    "llm": (
+        "variants from a language model, local or behind an endpoint",
+        {"openai": "openai", "pydantic": "pydantic"},
+    ),
     "slurm": ("sweeps on a cluster", {"submitit": "submitit"}),
     "test": ("the test suite", {n: n for n in ("beartype", "hypothesis", "playwright", "pytest", "ruff")}),
 }

@@ -6,7 +6,7 @@ negative is false in its video and each positive is true.
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vmlkit.data.components import ComponentTexts
@@ -14,6 +14,7 @@ from vmlkit.data.toyworld.config import Split, ToyConfig
 from vmlkit.data.toyworld.dataset import toy_videos
 from vmlkit.data.toyworld.grammar import NounPhrase, ToySentence
 from vmlkit.data.toyworld.lexicon import LEXICON, VERB_PHRASES, synonyms
+from vmlkit.data.toyworld.reading import script_check
 from vmlkit.data.toyworld.script import ToyVideo
 from vmlkit.data.toyworld.variants import Component, variants
 from vmlkit.errors import DataError
@@ -76,7 +77,7 @@ def toy_components(
     """A paraphrase and one false variant per component of some sentences of a split, in the order of ``query_ids``.
 
     Components of :data:`EXACT` come from the script (which of the possible ones is fixed by the query's id), the others
-    from the rule generator.  A sentence without such a part has None.
+    from the rule generator, checked against the scripts in which their sentence is told.  A sentence without such a part has None.
 
     Raises:
         DataError: for a query of another split.
@@ -87,19 +88,23 @@ def toy_components(
     if missing is not None:
         raise DataError(missing, f"is not a query of the split '{split}'", "pass the world that the queries are from")
     texts = [found[q][1].text for q in query_ids]
-    generated = [name for name in components if name not in EXACT]
-    table = rule_variants(texts, generated) if generated else VariantTable({})
+    generated: list[Any] = [name for name in components if name not in EXACT]
+    videos = dict.fromkeys(video for video, _ in found.values())
+    table = rule_variants(texts, generated, script_check(videos)) if generated else VariantTable({})
     negatives = []
     for query, text in zip(query_ids, texts, strict=True):
         exact = {name: _one_of(*found[query], name) for name in components if name in EXACT}
-        negatives.append(tuple(exact[n] if n in EXACT else table.text(text, n) for n in components))  # type: ignore[arg-type]
+        made: dict[Any, str | None] = {name: table.text(text, name) for name in generated}
+        negatives.append(tuple({**exact, **made}[name] for name in components))
     positives = tuple(paraphrase(found[q][1]) for q in query_ids)
     return ComponentTexts(components=tuple(components), positives=positives, negatives=tuple(negatives))
 
 
-def rule_variants(sentences: Sequence[str], components: Sequence[str]) -> VariantTable:
-    """What the rule generator writes about each different sentence."""
-    generator: Any = RuleGenerator()
+def rule_variants(
+    sentences: Sequence[str], components: Sequence[str], allowed: Callable[[str, str, str], bool] | None = None
+) -> VariantTable:
+    """What the rule generator writes about each different sentence; ``allowed`` as in :class:`RuleGenerator`."""
+    generator: Any = RuleGenerator(allowed)
     wanted: tuple[Any, ...] = tuple(components)
     rows = (variants_of(generator, text, wanted) for text in dict.fromkeys(sentences))
     return VariantTable.of(row for several in rows for row in several)
