@@ -20,7 +20,7 @@ from vmlkit.text.options import add_variants_command
 if TYPE_CHECKING:
     from vmlkit.experiments.experiment import Experiment
 
-DATA = ("toy", "planted:charades", "charades", "activitynet")
+DATA = ("toy", "planted:charades", "planted:charades_cd", "charades", "activitynet")
 SIZES = ("ci", "demo", "paper")
 VOTES = ("none", "activitynet", "charades", "pps_charades")
 

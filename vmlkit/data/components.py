@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit.errors import DataError
+from vmlkit.text.components import Component, VariantTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,15 @@ class ComponentDataset:
     def batch(self, indices: Tensor | Sequence[int], **options: Any) -> ComponentBatch:
         """The queries at ``indices`` with their variants; ``options`` are the split's."""
         return ComponentBatch(base=self.base.batch(indices, **options), variants=self.variants(indices))
+
+
+def generated_texts(sentences: Sequence[str], table: VariantTable, components: Sequence[Component]) -> ComponentTexts:
+    """Variants of any sentences from a table of generated ones; the positive is the table's too."""
+    return ComponentTexts(
+        components=tuple(components),
+        positives=tuple(table.text(sentence, "positive") for sentence in sentences),
+        negatives=tuple(tuple(table.text(sentence, name) for name in components) for sentence in sentences),
+    )
 
 
 def attach(base: Any, texts: ComponentTexts, vector_of: Callable[[str], np.ndarray]) -> ComponentDataset:

@@ -1,7 +1,7 @@
-"""Batches of the DETR family: a moment batch with endpoint features, windows, and sentences to draw negatives from.
+"""Batches of the DETR family: a moment batch with endpoint features, windows and negative sentences.
 
 Specification 1 and 2.  A clip is one cell of the resident grid; times in *clips* run from 0 to n.
-Axes: B queries, T clips, N windows, S queries of the same video, R queries of the split, V vocabulary.
+Axes: B queries, T clips, N windows, L words, M words of the negative sentence, K drawn clips.
 """
 
 from dataclasses import dataclass
@@ -20,19 +20,15 @@ class DetrBatch(MomentBatch):
 
     windows: Float[Tensor, "B N 2"] | None = None  #: (center, width), (0.5, 1) on padding; None without supervision
     window_mask: Bool[Tensor, "B N"] | None = None
-    rows: Int[Tensor, " B"] | None = None  #: position of each query in the split
-    siblings: Int[Tensor, "B S"] | None = None  #: rows of the queries of the same video, ascending, R on padding
-    allowed: Bool[Tensor, "B S"] | None = None  #: siblings that may serve as a negative query (the paper's rules)
-    pool_ids: Int[Tensor, "R L"] | None = None  #: words of every query of the split (shared, not copied)
-    pool_mask: Bool[Tensor, "R L"] | None = None
-    vectors: Float[Tensor, "V Dw"] | None = None
+    negative_words: Float[Tensor, "B M Dw"] | None = None  #: the negative sentence of each query
+    negative_mask: Bool[Tensor, "B M"] | None = None
 
-    def sentences(self, rows: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B L Dw"], Bool[Tensor, "B L"]]:
-        """Word vectors and mask of other queries of the split."""
-        assert self.pool_ids is not None
-        assert self.pool_mask is not None
-        assert self.vectors is not None
-        return self.vectors[self.pool_ids[rows]], self.pool_mask[rows]
+    @property
+    def negative(self) -> tuple[Float[Tensor, "B M Dw"], Bool[Tensor, "B M"]] | None:
+        """Words and mask of the negative sentences, where they were drawn."""
+        if self.negative_words is None or self.negative_mask is None:
+            return None
+        return self.negative_words, self.negative_mask
 
 
 def with_endpoints(frames: Float[Tensor, "B T Dv"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T Dv2"]:
@@ -45,6 +41,16 @@ def endpoints(mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T 2"]:
     count = mask.sum(1)[:, None, None]
     index = torch.arange(mask.shape[1], device=mask.device)[None, :, None] + torch.arange(2, device=mask.device)
     return torch.where(mask[..., None], index / count.clamp_min(1), 0.0)
+
+
+def span_targets(windows_s: Float[Tensor, "... 2"], seconds: float | Tensor) -> Float[Tensor, "... 2"]:
+    """Windows in seconds as (center, width); one that ends before it starts becomes empty, as released.
+
+    Args:
+        seconds: clips times clip length, *not* the annotated duration, so a target may exceed 1.
+    """
+    start = windows_s[..., 0]
+    return to_center_width(torch.stack((start, torch.maximum(start, windows_s[..., 1])), dim=-1) / seconds)
 
 
 def clip_range(
@@ -64,14 +70,19 @@ def clip_range(
     return torch.minimum(start.trunc().long(), last).clamp_min(0), last
 
 
+def window_edges(windows: Float[Tensor, "*A 2"], count: Int[Tensor, "*A"]) -> Float[Tensor, "*A 2"]:
+    """(center, width) in fractions of the video -> start and end in clips, exact where they are whole clips."""
+    edges = to_start_end(windows.double()) * count[..., None]
+    # a float32 fraction falls a hair beside a whole clip, and truncation would make that a clip
+    return torch.where((edges - edges.round()).abs() < 1e-4, edges.round(), edges)
+
+
 def clips_inside(
     windows: Float[Tensor, "B N 2"], window_mask: Bool[Tensor, "B N"], mask: Bool[Tensor, "B T"], *, whole: bool = False
 ) -> Bool[Tensor, "B T"]:
     """Clips inside any window (center, width)."""
     count = mask.sum(1, keepdim=True)
-    edges = to_start_end(windows.double()) * count[..., None]
-    # fractions of float32 windows fall a hair beside whole clips; the releases truncate exact seconds
-    edges = torch.where((edges - edges.round()).abs() < 1e-4, edges.round(), edges)
+    edges = window_edges(windows, count)
     first, last = clip_range(edges[..., 0], edges[..., 1], count, whole=whole)
     index = torch.arange(mask.shape[1], device=mask.device)
     inside = (index >= first[..., None]) & (index <= last[..., None]) & window_mask[..., None]  # (B, N, T)
@@ -84,57 +95,3 @@ def draw_clips(allowed: Bool[Tensor, "B T"], generator: torch.Generator, count: 
     chosen = torch.where(allowed, noise, -1.0).topk(count, dim=1).indices
     there = torch.where(allowed.gather(1, chosen), chosen, chosen[:, :1])
     return torch.where(allowed.any(1, keepdim=True), there, 0)
-
-
-@dataclass(frozen=True)
-class Shifted:
-    """A moment cut out and put back elsewhere."""
-
-    order: Int[Tensor, "B T"]  #: new clip t shows old clip order[b, t]; padding stays
-    first: Int[Tensor, " B"]  #: new first clip of the moment
-    last: Int[Tensor, " B"]
-    moved: Bool[Tensor, " B"]  #: False where the moment fills the video: nothing changes
-
-
-def shift_order(
-    first: Int[Tensor, " B"], last: Int[Tensor, " B"], mask: Bool[Tensor, "B T"], start: Int[Tensor, " B"]
-) -> Shifted:
-    """The order of clips after the moment ``first..last`` moves to ``start`` among the remaining clips.
-
-    ``order = remaining[:start] + moment + remaining[start:]`` (BM-DETR, Sec. 3.4).
-    """
-    count = mask.sum(1)
-    size = last - first + 1
-    moved = size < count
-    at = torch.where(moved, start, first)
-    index = torch.arange(mask.shape[1], device=mask.device).expand(mask.shape)
-    begin, length, old = at[:, None], size[:, None], first[:, None]
-    rank = torch.where(index < begin, index, index - length)  # among the remaining clips
-    remaining = torch.where(rank < old, rank, rank + length)
-    within = (index >= begin) & (index < begin + length)
-    order = torch.where(within, index - begin + old, remaining)
-    return Shifted(torch.where(mask, order, index), at, at + size - 1, moved)
-
-
-def draw_shift(
-    first: Int[Tensor, " B"],
-    last: Int[Tensor, " B"],
-    mask: Bool[Tensor, "B T"],
-    generator: torch.Generator,
-    *,
-    to_the_end: bool,
-) -> Shifted:
-    """A uniform new place; the released code never puts the moment last, ``to_the_end`` allows it."""
-    places = mask.sum(1) - (last - first + 1) + int(to_the_end)
-    noise = torch.rand(first.shape, device=first.device, generator=generator)
-    start = (noise * places).long().clamp_max((places - 1).clamp_min(0))
-    return shift_order(first, last, mask, start)
-
-
-def shifted_window_indices(shifted: Shifted, count: Int[Tensor, " B"], clip_s: float = 1.0) -> Float[Tensor, "B 2"]:
-    """(center, width) as the release computes it: inclusive clip *indices* taken for seconds.
-
-    # CODE: the width is one clip short, parts of a clip are lost, and a clip length other than 1 s scales the label.
-    """
-    edges = torch.stack((shifted.first, shifted.last), dim=-1) / (count[:, None] * clip_s)
-    return to_center_width(edges)

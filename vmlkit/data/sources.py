@@ -16,6 +16,7 @@ import numpy as np
 from vmlkit.data.annotations.charades import Beyond
 from vmlkit.data.assembly import Unknown, build_dataset, encode_sentences
 from vmlkit.data.batches import MomentDataset
+from vmlkit.data.charades_cd import charades_cd_datasets
 from vmlkit.data.corpus import VECTORS, Rows, find_folder, read_corpus, sample, set_aside
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import open_features
@@ -34,7 +35,7 @@ DEFAULT_VOCABULARY = {"charades": None, "activitynet": 8000}
 class DataConfig:
     """What to train and test on.  Fields from ``annotations`` to ``feature_dtype`` do not concern the toy world."""
 
-    name: Literal["toy", "planted:charades", "charades", "activitynet"] = "toy"
+    name: Literal["toy", "planted:charades", "planted:charades_cd", "charades", "activitynet"] = "toy"
     clips: int = 64  #: T; the papers use 200
     seed: int = 0  #: of the videos set aside and of the queries kept below
     max_train_queries: int | None = None  #: keep a seeded sample of this size; None keeps all
@@ -64,6 +65,8 @@ class DataConfig:
     toy_feature_dim: int = 128
     toy_frame_px: int = 32
     toy_staging: Literal["default", "cast"] = "default"
+    #: "early" trains on moments of the early part of their videos (DETR family; see vmlkit.data.detr_dataset)
+    moments: Literal["anywhere", "early"] = "anywhere"
 
     def __post_init__(self) -> None:
         for name in ("clips", "max_words", "vocab_size", "max_train_queries", "max_validation_queries",
@@ -143,7 +146,8 @@ def load_splits(config: DataConfig, cache_dir: str | Path | None = None, progres
     Raises:
         DataError: for unusable input; the sentence names file, record and remedy.
     """
-    splits = _toy(config, cache_dir, progress) if config.name == "toy" else _sentences(config, cache_dir, progress)
+    makers = {"toy": _toy, "planted:charades_cd": _charades_cd}
+    splits = makers.get(config.name, _sentences)(config, cache_dir, progress)
     for note in splits.notes if progress else ():
         print(note, file=sys.stderr)
     return splits
@@ -156,6 +160,20 @@ def _toy(config: DataConfig, cache_dir: str | Path | None, progress: bool) -> Sp
         keep = sample(np.arange(len(made[split])), most, config.seed, i)
         cut[split] = made[split] if len(keep) == len(made[split]) else made[split].subset(keep)
     return Splits(train=cut["train"], validation=cut["validation"], test=cut["test"])
+
+
+def _charades_cd(config: DataConfig, cache_dir: str | Path | None, progress: bool) -> Splits:
+    made, notes = charades_cd_datasets(
+        config.annotations,
+        config.planted,
+        _limits(config),
+        clips=config.clips,
+        seed=config.seed,
+        max_words=config.max_words,
+        vocab_size=config.vocab_size,
+        word_vectors=config.word_vectors,
+    )
+    return Splits(train=made["train"], validation=made["validation"], test=made["test"], notes=notes)
 
 
 def _limits(config: DataConfig) -> dict[str, int | None]:

@@ -10,7 +10,9 @@ from vmlkit.interop.golden_cnm import check_cnm
 from vmlkit.interop.golden_components import COMPONENT_CHECKS
 from vmlkit.interop.golden_cpl import check_cpl
 from vmlkit.interop.golden_data import check_planted_case, check_sampling_case
+from vmlkit.interop.golden_detr import check_bm_detr, check_moment_detr, check_qd_detr
 from vmlkit.interop.golden_detr_metrics import EVALUATION_CHECKS
+from vmlkit.interop.golden_detr_ops import check_bm_shift, check_ops
 from vmlkit.interop.golden_metrics import check_metrics_case
 from vmlkit.interop.golden_pps import check_gauss_pps, check_pps
 from vmlkit.interop.golden_text import TEXT_CHECKS
@@ -53,6 +55,11 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     "pps_": check_pps,
     "gauss_pps_": check_gauss_pps,
     **EVALUATION_CHECKS,
+    "moment_detr_": check_moment_detr,
+    "qd_detr_": check_qd_detr,
+    "bm_detr_": check_bm_detr,
+    "ops_": check_ops,
+    "bm_shift_": check_bm_shift,
     **COMPONENT_CHECKS,
     **XCLIP_CHECKS,
     **TEXT_CHECKS,

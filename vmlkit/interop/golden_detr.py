@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vmlkit.data.detr_shift import Branch
 from vmlkit.interop.golden import GoldenCase, compare
 from vmlkit.interop.golden_blocks import gradients_by_released_name
 from vmlkit.interop.names import load_released
 from vmlkit.losses import set_prediction as sp
 from vmlkit.losses.set_prediction import SetWeights, Targets
+from vmlkit.models.bm_detr import BMDetr, BMDetrConfig, BMDetrOutput
 from vmlkit.models.detr import DetrMethod, DetrOutput, Moments, Supervision
 from vmlkit.models.detr_windows import PostProcessing, ranked_windows
 from vmlkit.models.front import DataShape
@@ -75,7 +77,7 @@ def tensors(case: GoldenCase, dtype: torch.dtype, kind: str) -> tuple[Tensor, Te
 
 def windows_of(case: GoldenCase, dtype: torch.dtype, prefix: str = "") -> Targets:
     """Padded target spans."""
-    found = []
+    found: list[Tensor] = []
     while f"input/{prefix}target_spans_{len(found)}" in case.arrays:
         found.append(torch.from_numpy(case.arrays[f"input/{prefix}target_spans_{len(found)}"]).to(dtype))
     return pad_windows(found)
@@ -143,7 +145,8 @@ NAMES = {
 
 def matches_of(model: DetrMethod, out: DetrOutput, truth: Supervision, weights: SetWeights) -> Arrays:
     """The matching of every layer under the authors' keys."""
-    moments, last, found = out.moments, len(out.moments.logits) - 1, {}
+    moments, last = out.moments, len(out.moments.logits) - 1
+    found: Arrays = {}
     for layer in range(last + 1):
         matched = sp.match(moments.logits[layer], moments.spans[layer], truth.windows, weights)
         found |= pairs("match" if layer == last else f"aux_{layer}_match", matched)
@@ -249,3 +252,75 @@ _SALIENCY = {"hinge": "hinge", "rank": "rank", "negpair": "negative_pair"}
 def _count(case: GoldenCase, prefix: str) -> int:
     """How many numbered layers the parameters have below ``prefix``."""
     return len({name[len(prefix) :].split(".")[0] for name in case.parameters() if name.startswith(prefix)})
+
+
+def check_bm_detr(case: GoldenCase) -> None:
+    """The released mode with a negative sentence (and the shifted branch where the case has one), and without."""
+    compare(case, _bm_detr(case, torch.float32), _bm_detr(case, torch.float64))
+
+
+def build_bm_detr(case: GoldenCase, dtype: torch.dtype) -> BMDetr:
+    """The case's model with the authors' parameters."""
+    c = case.meta["config"]
+    config = BMDetrConfig(
+        sizes=detr_sizes(case),
+        weights=set_weights(case),
+        class_error_weight=c["class_loss_coef"],
+        probability_weight=c["lw_prob_loss_coef"],
+        probability_bound=c["prob_thd"],
+        alignment_weight=c["lw_contrastive_loss_coef"],
+        alignment_size=c["contrastive_hdim"],
+        temperature=c["temperature"],
+        shifting="shifting" in c["additional_losses"],
+    )
+    model = BMDetr(config, data_shape(case))
+    load_released(model, case.parameters(), "bm_detr", case.name)
+    return model.to(dtype)
+
+
+def _bm_detr(case: GoldenCase, dtype: torch.dtype) -> Arrays:
+    model = build_bm_detr(case, dtype)
+    clips, words = tensors(case, dtype, "src_vid"), tensors(case, dtype, "src_txt")
+    prefixes = ["", "shifted_"] if model.config.shifting else [""]
+    branches = [Branch(*tensors(case, dtype, f"{p}{'vid' if p else 'src_vid'}")) for p in prefixes]
+    truths = [supervision(case, dtype, prefix) for prefix in prefixes]
+    negative = tensors(case, dtype, "neg_src_txt")
+    outputs = model.together(branches, words, negative)
+    loss = model.loss(outputs, truths)
+    loss.total.backward()
+    ours = _bm_arrays(model, outputs[0], truths[0]) | {"loss/total": loss.total}
+    for out, truth in zip(outputs[1:], truths[1:], strict=True):
+        ours |= {f"shifting/{name}": value for name, value in _bm_arrays(model, out, truth).items()}
+    assert outputs[0].background is not None
+    ours["frame_attention"] = outputs[0].background.attention
+    ours["memory"] = ours["memory"][:, : clips[0].shape[1] + words[0].shape[1]]
+    ours["memory_neg"] = model.encode(
+        model.project_video(clips[0]), clips[1], model.project_text(negative[0]), negative[1]
+    ).tokens
+    plain = model(*clips, *words)
+    alone = _bm_arrays(model, plain, truths[0])
+    assert plain.background is not None
+    alone |= {"loss/total": model.branch_loss(plain, truths[0]).total, "frame_attention": plain.background.attention}
+    gradients = gradients_by_released_name(model, case.parameters(), "bm_detr", ("grad", "gradnorm"))
+    return keep_wanted(case, "output", ours) | keep_wanted(case, "output_noneg", alone) | gradients
+
+
+def _bm_arrays(model: BMDetr, out: BMDetrOutput, truth: Supervision) -> Arrays:
+    assert out.background is not None
+    assert out.aligned is not None
+    terms = model.branch_loss(out, truth).terms
+    named = {_BM_TERMS.get(name, NAMES.get(name, name)): value for name, value in terms.items()}
+    found = moments_arrays(out.moments) | {
+        "vid_logits": out.background.joint,
+        "saliency_scores": out.saliency,
+        "proj_vid_mem": out.aligned[0],
+        "proj_txt_mem": out.aligned[1],
+        "memory": out.memory.tokens,
+    }
+    if out.moments.references is not None:
+        found["reference"] = out.moments.references[:1]
+    last = sp.match(out.moments.logits[-1], out.moments.spans[-1], truth.windows, model.config.weights)
+    return found | pairs("match", last) | {f"loss/{name}": value for name, value in named.items()}
+
+
+_BM_TERMS = {"class_error": "loss_class", "probability": "loss_prob_guidance"}

@@ -1,6 +1,6 @@
 """The criterion of the DETR family: one matching of predicted and true windows, and the losses built on it.
 
-Specification 2, 4 and 5.  Spans are (center, width) in fractions of the video; targets are padded, ``match[b, n]`` is the
+Specification 2, 4, 5.  Spans are (center, width) in fractions of the video; targets are padded; ``match[b, n]`` is the
 prediction matched to window n of item b and -1 where there is none.  Class 0 is *foreground*, class 1 background.
 Axes: B queries, Q moment queries, N windows, T clips.
 """

@@ -220,7 +220,11 @@ class WithComponents(Method):
         optimizers: dict[str, StepOptimizer],
     ) -> LossTerms:
         """One update of host and importance module together."""
-        loss = super().step(batch, progress, generator, optimizers)  # type: ignore[arg-type]
+        (optimizer,) = optimizers.values()
+        optimizer.zero_grad()
+        loss = self.training_loss(batch, progress, generator)
+        loss.total.backward()
+        optimizer.step(clip=list(self.parameters()))
         if isinstance(self.model, XCLIP):
             self.model.core.clamp_scale()
         return loss

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from vmlkit.data.batches import MomentBatch
@@ -129,7 +129,7 @@ class DetrHost:
         return Joint(_apart(pooled(memory), texts), token)
 
 
-def _flat(x: Float[Tensor, "B R *A"]) -> Float[Tensor, "RB *A"]:
+def _flat(x: Shaped[Tensor, "B R *A"]) -> Shaped[Tensor, "RB *A"]:
     """All first texts, then all second ones: R batches side by side."""
     return x.transpose(0, 1).flatten(0, 1)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from vmlkit.losses.set_prediction import FOREGROUND
@@ -74,14 +74,15 @@ class PostProcessing:
         return torch.where((wanted == size)[:, None], edges, torch.stack(moved, dim=-1))
 
 
-def suppress(windows: Sequence[Sequence[float]], threshold: float, keep: int = 10, considered: int = 10) -> list[list]:
+def suppress(windows: Sequence[Sequence[float]], threshold: float, keep: int = 10) -> list[list]:
     """Non-maximum suppression over ``[start, end, score]``: greedy, a later window goes where IoU > ``threshold``.
 
-    Of the first ``considered`` windows; a single one is returned untouched.  The union is the hull of both windows.
+    A single window is returned untouched.  The union is the hull of both windows.  The released evaluation, where it is
+    switched on, hands over the first ten windows.
     """
     if len(windows) == 1:
         return [list(w) for w in windows]
-    left = sorted((list(w) for w in windows[:considered]), key=lambda w: -w[2])
+    left = sorted((list(w) for w in windows), key=lambda w: -w[2])
     kept: list[list] = []
     while left and len(kept) < keep:
         best = left.pop(0)
@@ -111,7 +112,7 @@ def clips_to_windows(clips: Sequence[int]) -> list[list[int]]:
     return windows
 
 
-def hard_clips(clips: Sequence[int], scores: Float[np.ndarray, "K annotators"], count: int) -> tuple[int, int]:
+def hard_clips(clips: Sequence[int], scores: Real[np.ndarray, "K annotators"], count: int) -> tuple[int, int]:
     """(highest, lowest) rated relevant clip by the annotators' sum, cut to the last clip (QVHighlights).
 
     Ties are decided by numpy's default sort, as released.

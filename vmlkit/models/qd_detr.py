@@ -16,11 +16,10 @@ saliency token          ``global_token``, ``Memory.token``                 (B, D
 # PAPER: a padded clip and a padded word do not meet / CODE: the mask of that is tiled in the wrong order, so head k of
 #        item b gets the mask of item (b H + k) mod B -> ``reference_mask_order``
 # PAPER: post-norm layers / CODE: the text-to-video layers' second residual skips the first norm -> ``normed_residual``
-# PAPER: (silent) / CODE: the decoder also runs on the negative pair, at inference too, and the result is dropped (not here)
+# PAPER: (silent) / CODE: the decoder also runs on the negative pair, at inference too, for nothing (not here)
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,7 +31,7 @@ from vmlkit.losses.set_prediction import SetWeights
 from vmlkit.models.detr import DetrMethod, DetrOutput, Memory, Moments, Supervision, weighted_total
 from vmlkit.models.front import DataShape
 from vmlkit.models.method import LossTerms, Progress
-from vmlkit.nn.detr import CrossEncoderLayer, DetrSizes, Encoder, clones, initialise_
+from vmlkit.nn.detr import CrossEncoder, CrossEncoderLayer, DetrSizes, Encoder, initialise_
 from vmlkit.nn.detr_spans import SpanDecoder, inverse_sigmoid
 
 
@@ -58,7 +57,7 @@ class QDDetr(DetrMethod):
         super().__init__(config.sizes, shape)
         self.config, sizes, size = config, config.sizes, config.sizes.hidden
         reader = CrossEncoderLayer(sizes, "prelu", normed_residual=config.normed_residual)
-        self.text_to_video = nn.ModuleDict({"layers": clones(reader, config.text_to_video_layers)})
+        self.text_to_video = CrossEncoder(reader, config.text_to_video_layers)
         self.encoder = Encoder(sizes, "prelu")
         self.decoder = SpanDecoder(sizes, coordinates="center", refine=True, anchor_outputs=1)
         for part in (self.text_to_video, self.encoder, self.decoder):
@@ -87,8 +86,7 @@ class QDDetr(DetrMethod):
         text_where = text_where if text_positions is None else text_positions
         tiled = self.config.reference_mask_order
         blocked = reference_block(video_mask, text_mask, self.sizes.heads, groups) if tiled else None
-        for layer in self.text_to_video["layers"]:
-            video = layer.read(video, where, text, text_where, text_mask, blocked)
+        video = self.text_to_video(video, where, text, text_where, text_mask, blocked)
         count = video.shape[0]
         token, position = (v.expand(count, 1, -1) for v in (self.global_token, self.global_position))
         mask = nn.functional.pad(video_mask, (1, 0), value=True)

@@ -6,6 +6,7 @@ Axes: B queries, S tokens, Q moment queries, D hidden, H heads.
 """
 
 import copy
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -39,7 +40,7 @@ class MLP(nn.Module):
 
     def __init__(self, *sizes: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
     def forward(self, x: Float[Tensor, "... a"]) -> Float[Tensor, "... b"]:
         """Apply the layers in order."""
@@ -226,6 +227,20 @@ class Encoder(nn.Module):
         for layer in self.layers:
             scaled = positions if self.position_scale is None else positions * self.position_scale(x)
             x = layer(x, scaled, mask)
+        return x
+
+
+class CrossEncoder(nn.Module):
+    """A stack of text-to-video layers."""
+
+    def __init__(self, layer: CrossEncoderLayer, count: int) -> None:
+        super().__init__()
+        self.layers = clones(layer, count)
+
+    def forward(self, x: Tensor, *args: Tensor | None) -> Float[Tensor, "B T D"]:
+        """Clips ``x`` after all layers; arguments as for :meth:`CrossEncoderLayer.read`."""
+        for layer in self.layers:
+            x = layer.read(x, *args)  # type: ignore[operator]
         return x
 
 

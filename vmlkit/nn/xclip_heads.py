@@ -28,9 +28,9 @@ from vmlkit.nn.similarity import SHARP, masked_softmax, unit
 class TextStates:
     """N encoded texts, not yet of unit length."""
 
-    sentence: Float[Tensor, "N D"]  #: state of the end token
-    words: Float[Tensor, "N W D"]
-    mask: Bool[Tensor, "N W"]  #: True on words and the end token
+    sentence: Float[Tensor, "*N D"]  #: state of the end token
+    words: Float[Tensor, "*N W D"]
+    mask: Bool[Tensor, "*N W"]  #: True on words and the end token
 
     def __getitem__(self, rows: slice) -> "TextStates":
         return TextStates(self.sentence[rows], self.words[rows], self.mask[rows])

@@ -6,15 +6,31 @@ negative is false in its video and each positive is true.
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from vmlkit.data.components import ComponentTexts
 from vmlkit.data.toyworld.config import Split, ToyConfig
 from vmlkit.data.toyworld.dataset import toy_videos
 from vmlkit.data.toyworld.grammar import NounPhrase, ToySentence
 from vmlkit.data.toyworld.lexicon import LEXICON, VERB_PHRASES, synonyms
+from vmlkit.data.toyworld.reading import script_check
+from vmlkit.data.toyworld.script import ToyVideo
 from vmlkit.data.toyworld.variants import Component, variants
+from vmlkit.errors import DataError
+from vmlkit.text.components import VariantTable
+from vmlkit.text.generation import variants_of
+from vmlkit.text.rules import RuleGenerator
 
+#: P4's five negatives for moments, and the changed verb that it uses for retrieval
+TOY_COMPONENTS = (
+    "negated_verb",
+    "changed_attribute",
+    "changed_object",
+    "negated_passive",
+    "changed_subject",
+    "changed_verb",
+)
 #: components by the names that generated variants use
 EXACT: dict[str, Component] = {
     "changed_verb": "verb",
@@ -55,20 +71,46 @@ def _reworded(phrase: NounPhrase, draw: int) -> NounPhrase:
     )
 
 
-def exact_components(config: ToyConfig, split: Split, components: Sequence[str] = tuple(EXACT)) -> ComponentTexts:
-    """A paraphrase and one false variant per component of every sentence of a split, in its order.
+def toy_components(
+    config: ToyConfig, split: Split, query_ids: Sequence[str], components: Sequence[str] = TOY_COMPONENTS
+) -> ComponentTexts:
+    """A paraphrase and one false variant per component of some sentences of a split, in the order of ``query_ids``.
 
-    Which of the possible variants is taken is fixed by the query's id; a sentence without such a part has None.
+    Components of :data:`EXACT` come from the script (which of the possible ones is fixed by the query's id), the others
+    from the rule generator, checked against the scripts in which their sentence is told.  A sentence without such a part has None.
+
+    Raises:
+        DataError: for a query of another split.
+        MissingDependency: for a generated component, without what the rule generator needs.
     """
-    positives: list[str | None] = []
-    negatives: list[tuple[str | None, ...]] = []
-    for video in toy_videos(config, split):
-        for sentence in video.sentences:
-            positives.append(paraphrase(sentence))
-            row: list[str | None] = []
-            for component in components:
-                found = variants(video, sentence, EXACT[component])
-                draw = zlib.crc32(f"{sentence.query_id} {component}".encode())
-                row.append(found[draw % len(found)].text if found else None)
-            negatives.append(tuple(row))
-    return ComponentTexts(components=tuple(components), positives=tuple(positives), negatives=tuple(negatives))
+    found = {s.query_id: (video, s) for video in toy_videos(config, split) for s in video.sentences}
+    missing = next((q for q in query_ids if q not in found), None)
+    if missing is not None:
+        raise DataError(missing, f"is not a query of the split '{split}'", "pass the world that the queries are from")
+    texts = [found[q][1].text for q in query_ids]
+    generated: list[Any] = [name for name in components if name not in EXACT]
+    videos = dict.fromkeys(video for video, _ in found.values())
+    table = rule_variants(texts, generated, script_check(videos)) if generated else VariantTable({})
+    negatives = []
+    for query, text in zip(query_ids, texts, strict=True):
+        exact = {name: _one_of(*found[query], name) for name in components if name in EXACT}
+        made: dict[Any, str | None] = {name: table.text(text, name) for name in generated}
+        negatives.append(tuple({**exact, **made}[name] for name in components))
+    positives = tuple(paraphrase(found[q][1]) for q in query_ids)
+    return ComponentTexts(components=tuple(components), positives=positives, negatives=tuple(negatives))
+
+
+def rule_variants(
+    sentences: Sequence[str], components: Sequence[str], allowed: Callable[[str, str, str], bool] | None = None
+) -> VariantTable:
+    """What the rule generator writes about each different sentence; ``allowed`` as in :class:`RuleGenerator`."""
+    generator: Any = RuleGenerator(allowed)
+    wanted: tuple[Any, ...] = tuple(components)
+    rows = (variants_of(generator, text, wanted) for text in dict.fromkeys(sentences))
+    return VariantTable.of(row for several in rows for row in several)
+
+
+def _one_of(video: ToyVideo, sentence: ToySentence, component: str) -> str | None:
+    found = variants(video, sentence, EXACT[component])
+    draw = zlib.crc32(f"{sentence.query_id} {component}".encode())
+    return found[draw % len(found)].text if found else None
