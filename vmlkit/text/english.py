@@ -325,8 +325,8 @@ def _participles(words: list[str], tags: list[str]) -> None:
                 tags[i] = "JJ"
             elif word.endswith("ing") and before not in ("DT", "PRP$", "JJ") and not _listed_noun(word):
                 tags[i] = "VBG"
-            elif word.endswith("ing") and after[:2] not in ("NN", "JJ") and may_be(word, "NOUN"):
-                tags[i] = "NN"
+            elif word.endswith("ing") and before in ("DT", "PRP$", "JJ") and after[:2] not in ("NN", "JJ"):
+                tags[i] = "NN" if may_be(word, "NOUN") else tags[i]
 
 
 def _listed_noun(word: str) -> bool:

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from vmlkit.text.clauses import PLURALS, Clause, NounPhrase, join, noun_phrase
+from vmlkit.text.clauses import COLLECTIVES, PLURALS, Clause, NounPhrase, join, noun_phrase
 from vmlkit.text.english import BE
 from vmlkit.text.wordlists import inflect, lemma, lemmas, same_meaning, table, word_set
 
@@ -21,7 +21,6 @@ _STILL = word_set("sit stand lie sleep hold drink wash hug clap")
 _PATHS = word_set("into onto through across past toward towards over along up down to from out")
 #: verbs that do not go with what follows "to", "with" or "at"
 _ALONE = word_set("sleep hide ignore")
-_GROUPS = word_set("group couple pair bunch crowd team lot number band line")
 _INDEFINITE = ("a", "an", "one", "another", "each", "every")
 
 
@@ -107,7 +106,7 @@ def changed_subject(clause: Clause) -> Iterator[str]:
             yield _replaced(clause, phrase.head, phrase.head + 1, ["the", _rotated(("dogs", "horses"), clause)[0]])
         return
     inner = phrase.head + 2
-    if words[phrase.head] in _GROUPS and words[phrase.head + 1 : inner] == ("of",):
+    if words[phrase.head] in COLLECTIVES and words[phrase.head + 1 : inner] == ("of",):
         members = noun_phrase(words, clause.tags, inner, clause.end)
         phrase = members or phrase
     yield from _other_noun(clause, phrase, ("subjects", "things"))

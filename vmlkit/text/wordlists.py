@@ -122,7 +122,7 @@ def is_known(word: str) -> bool:
 
 
 #: where the lexicon's first form is not the usual one
-_FORMS = {("lie", "VBN"): "lain", ("bite", "VBN"): "bitten", ("hide", "VBN"): "hidden"}
+_FORMS = {("lie", "VBN"): "lain", ("bite", "VBN"): "bitten", ("light", "VBN"): "lit", ("hide", "VBN"): "hidden"}
 
 
 @cache
