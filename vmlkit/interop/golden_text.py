@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from vmlkit.interop.golden import GoldenCase
 from vmlkit.text.checks import words_of
-from vmlkit.text.clauses import parse
+from vmlkit.text.clauses import Clause, parse
 from vmlkit.text.english import tag_caption, word_class
 from vmlkit.text.rewrite import negated, passive
 from vmlkit.text.rules import RuleGenerator
@@ -17,7 +17,7 @@ from vmlkit.text.rules import RuleGenerator
 #: share of words, and share of verbs, that must get the class given by hand
 ACCURACY, VERB_RECALL = 0.98, 0.97
 
-_REWRITES = {
+_REWRITES: dict[str, Callable[[Clause], str | None]] = {
     "negated_verb": negated,
     "passive": lambda clause: passive(clause, negate=False),
     "negated_passive": lambda clause: passive(clause, negate=True),

@@ -116,7 +116,7 @@ def parse(text: str) -> Clause | None:
         end -= 1
     start = _skip_opening(words, tags, end)
     subject = noun_phrase(words, tags, start, end)
-    if subject is None or _has_relative(words[subject.start : subject.end]):
+    if subject is None or _has_relative(words[subject.start + 1 : subject.end]):
         return None
     found = _verb_group(words, tags, subject, end)
     if found is None:
@@ -148,6 +148,8 @@ def parse(text: str) -> Clause | None:
 def _skip_opening(words: list[str], tags: list[str], end: int) -> int:
     """Skip time adverbs and phrases of place before the subject: "in the kitchen, a man ..."."""
     i = 0
+    if len(words) > 1 and words[0] == "person" and tags[1] in ("PRP", "DT"):
+        i = 1  # Charades puts "person" before some sentences: "person they open the door"
     while i < end and tags[i] == "IN" and words[i] not in ("while", "as", "when", "if", "because", "like"):
         phrase = noun_phrase(words, tags, i + 1, end)
         if phrase is None:
