@@ -56,7 +56,7 @@ def check_rules_case(case: GoldenCase) -> None:
         clause = parse(sentence)
         answers = RuleGenerator().answer(sentence, {})
         # a passive that keeps the meaning is the positive text
-        given = {**answers, "passive": answers["positive"]}
+        given: dict[str, str | None] = {**dict(answers.items()), "passive": answers["positive"]}
         for target in row.keys() - {"sentence"}:
             if target not in _REWRITES:
                 raise AssertionError(f"{case.name}: no rule for the target '{target}'")
