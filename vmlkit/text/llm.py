@@ -125,6 +125,12 @@ class OpenAIGenerator:
             self.cache.put(self.model, self.prompt_version, text, content)
         return answers
 
+    def close(self) -> None:
+        """Let go of connections and cache; requests that still wait are not repeated."""
+        self._client.close()
+        if self.cache is not None:
+            self.cache.close()
+
     def _ask(self, messages: list[dict[str, str]]) -> str:
         import openai
 
