@@ -49,7 +49,7 @@ def draw_variants(ax: "Axes", anchor: str, variants: Mapping[str, str | None], p
             bold = changed and name != "anchor"
             color = role.text if bold else (INK if name == "anchor" else FAINT)
             weight = "bold" if bold else "normal"
-            ax.text(at, row, word, va="center", color=color, fontsize=9, family="monospace", weight=weight)
+            ax.text(at, row, word, va="center", color=color, fontsize=11, family="monospace", weight=weight)
             at += len(word) + 1
     ax.set(xlim=(-18, max(longest, 20)), ylim=(len(lines) - 0.4, -0.6))
     ax.axis("off")
@@ -99,9 +99,9 @@ def draw_accuracies(
     """
     marks: Sequence[tuple[str, str, str]] = (
         ("o", ROLES["chosen"].color, ROLES["chosen"].color),
-        ("D", "white", ROLES["hard_negative"].color),
-        ("s", "white", FAINT),
-        ("^", "white", ROLES["easy_negative"].color),
+        ("D", "none", ROLES["hard_negative"].color),
+        ("s", "none", FAINT),
+        ("^", "none", ROLES["easy_negative"].color),
     )
     if table.shape[1] > len(marks):
         raise DataError("accuracies", f"has {table.shape[1]} columns", f"draw at most {len(marks)}")
@@ -111,7 +111,15 @@ def draw_accuracies(
     for row, values in enumerate(table.to_numpy(dtype=float)):
         ax.hlines(row, np.nanmin(values), np.nanmax(values), color=HAIR, linewidth=3, zorder=1)
         for value, (marker, face, edge) in zip(values, marks, strict=False):
-            ax.plot(value, row, marker, markersize=7, markerfacecolor=face, markeredgecolor=edge, markeredgewidth=1.4)
+            ax.plot(
+                value,
+                row,
+                marker,
+                markersize=6 if marker == "o" else 8,
+                markerfacecolor=face,
+                markeredgecolor=edge,
+                markeredgewidth=1.4,
+            )
     for name, (marker, face, edge) in zip(table.columns, marks, strict=False):
         ax.plot([], [], marker, markersize=6, markerfacecolor=face, markeredgecolor=edge, linestyle="none", label=name)
     ax.set(xlim=(-0.02, 1.02), ylim=(len(table) - 0.5, -0.5), xlabel=label, title=title)
