@@ -258,9 +258,9 @@ def load_results(name: str, results: Path = RESULTS) -> Results:
 
 def studies() -> dict[str, Callable[[], Study]]:
     """Every study by name."""
-    from vmlkit.experiments import studies_lnp, studies_reconstruction
+    from vmlkit.experiments import studies_components, studies_lnp, studies_reconstruction
 
-    return {**studies_reconstruction.STUDIES, **studies_lnp.STUDIES}
+    return {**studies_reconstruction.STUDIES, **studies_lnp.STUDIES, **studies_components.STUDIES}
 
 
 def run_claims(name: str, *, seeds: int | None = None, out: Path = RESULTS) -> Path:

@@ -35,8 +35,8 @@ def component_preset(method: str, data: str = "toy", size: Size = "ci") -> Exper
     """
     if data != "toy":
         raise ConfigError(f"'{method}' is set up for the toy world, not for '{data}'")
-    videos: dict[str, Any] = {"toy_train_videos": 200, "toy_validation_videos": 30, "toy_test_videos": 60}
-    data_config = DataConfig(**(videos if size == "ci" else {"toy_train_videos": 400}))
+    small: dict[str, Any] = {"clips": 16, "toy_train_videos": 200, "toy_validation_videos": 30, "toy_test_videos": 60}
+    data_config = DataConfig(**(small if size == "ci" else {"toy_train_videos": 400}))
     model, training = _xclip(size) if method == "p4-xclip" else _detr(method, size)
     return Experiment(method=method, data=data_config, model=model, train=training, test_draws=1)
 
@@ -46,15 +46,19 @@ def _losses(names: tuple[str, ...]) -> ComponentsConfig:
 
 
 def _detr(method: str, size: Size) -> tuple[Any, TrainConfig]:
-    epochs = {"ci": 4, "demo": 12, "paper": 40}[size]
+    epochs = {"ci": 8, "demo": 12, "paper": 40}[size]
     training = detr_training(epochs=epochs, drop_epochs=3 * epochs // 4, lr=1e-3, probe_queries=24, threads=1)
-    host, names = detr_models(small_sizes())[method.removeprefix("p4-")], _losses(tuple(MOMENT_NEGATIVES))
+    sizes = small_sizes()
+    if size == "ci":
+        sizes = dataclasses.replace(sizes, encoder_layers=1, decoder_layers=1)
+        training = dataclasses.replace(training, lr=2e-3, drop_epochs=0)
+    host, names = detr_models(sizes)[method.removeprefix("p4-")], _losses(tuple(MOMENT_NEGATIVES))
     make = MomentDetrWithComponents if method == "p4-moment-detr" else QDDetrWithComponents
     return make(host=host, components=names), training
 
 
 def _xclip(size: Size) -> tuple[XCLIPWithComponents, TrainConfig]:
-    epochs = {"ci": 6, "demo": 12, "paper": 40}[size]
+    epochs = {"ci": 8, "demo": 12, "paper": 40}[size]
     training = TrainConfig(
         epochs=epochs, lr=2e-3, warmup_updates=50, probe_queries=8, threads=1, choose_epoch_by="t2v R@1", clip_norm=1.0
     )
