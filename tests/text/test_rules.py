@@ -160,6 +160,7 @@ def test_rewriting(sentence: str, component: Component, text: str) -> None:
         ("a dog runs.", "negated_passive"),
         ("the man hurts himself.", "positive"),
         ("a dog runs.", "changed_object"),
+        ("a red circle floats to the top", "changed_object"),
         ("a dog runs.", "changed_attribute"),
         ("a gizmo hums.", "changed_subject"),
         ("the ball is red.", "changed_verb"),

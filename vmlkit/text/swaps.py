@@ -16,6 +16,8 @@ MASS = word_set(
 )
 #: words whose shape-world reading holds only where everything named is a shape
 _PLACES = word_set("left right side screen place top bottom center middle corner wall edge")
+#: where these stand after a preposition they are places: "floats to the top" names no garment
+_NO_THINGS = _PLACES - {"wall"}
 #: verbs without movement, and prepositions that need it
 _STILL = word_set("sit stand lie sleep hold drink wash hug clap")
 _PATHS = word_set("into onto through across past toward towards over along up down to from out")
@@ -117,11 +119,12 @@ def _prepositional(clause: Clause) -> NounPhrase | None:
     for i in range(clause.action + 1, clause.end - 1):
         if clause.tags[i] in ("IN", "TO") and clause.words[i] not in ("and", "or", "but", "while", "as"):
             phrase = noun_phrase(clause.words, clause.tags, i + 1, clause.end)
-            if (
-                phrase is not None
-                and table().things.get(lemma(clause.words[phrase.head], "NOUN"), "drinks") != "drinks"
-            ):
-                return phrase  # "near the water" is a place and no drink
+            if phrase is None:
+                continue
+            word = clause.words[phrase.head]
+            kind = None if word in _NO_THINGS else table().things.get(lemma(word, "NOUN"))
+            if kind is not None and kind != "drinks":  # "near the water" is a place and no drink
+                return phrase
     return None
 
 
