@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vmlkit.errors import DataError
 from vmlkit.interop.names_detr import DETR
+from vmlkit.interop.names_xclip import XCLIP
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -130,6 +131,7 @@ RULES: dict[str, Rules] = {
         (r"^attention\.", "own_attention."),
         *TRANSFORMER,
     ),
+    "xclip": XCLIP,
 }
 
 
