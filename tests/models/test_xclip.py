@@ -1,13 +1,16 @@
 """X-CLIP on resident features: its text encoder, its frames, tiles, and that it can learn."""
 
+from pathlib import Path
+
 import jaxtyping
 import pytest
 import torch
 from batches import SHAPE, random_batch
 
 from vmlkit.errors import ConfigError
+from vmlkit.interop.names import load_checkpoint
 from vmlkit.models.method import Progress
-from vmlkit.models.xclip import XCLIP, TextEncoder, XCLIPConfig, frame_positions
+from vmlkit.models.xclip import XCLIP, TextEncoder, XCLIPConfig, XCLIPCore, frame_positions
 from vmlkit.nn.xclip_heads import TextStates
 from vmlkit.training.optim import ScheduledAdam
 
@@ -83,3 +86,28 @@ def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong, word in (({"width": 9}, "multiple"), ({"frames": 0}, "frames"), ({"frames": 12}, "positions")):
         with pytest.raises(ConfigError, match=word):
             XCLIPConfig(**{**SIZES, **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("header", ["seqTransf", "seqLSTM", "meanP"])
+def test_a_released_checkpoint_loads_by_its_own_names(header: str, tmp_path: Path) -> None:
+    """As saved by the released program: CLIP's weights are there too, and float16."""
+    core = XCLIPCore(XCLIPConfig(**{**SIZES, "header": header}))  # type: ignore[arg-type]
+    theirs = {
+        "temporal.positions.": "frame_position_embeddings.", "temporal.blocks.": "transformerClip.resblocks.",
+        "temporal.lstm.": "lstm_visual.", "attention_norm.": "ln_1.", "mlp_norm.": "ln_2.", "attention.": "attn.",
+        "expand.": "mlp.c_fc.", "contract.": "mlp.c_proj.", "in_proj.": "in_proj_", "heads.video_sentence":
+        "global_mat_weight", "heads.local": "local_mat_weight", "heads.video_words": "word_logit_weight",
+        "heads.words_first": "word_mat_weight", "heads.words_second": "word_mat_weight2",
+        "heads.sentence_frames": "frame_logit_weight", "heads.frames_first": "frame_mat_weight",
+        "heads.frames_second": "frame_mat_weight2", "logit_scale": "clip.logit_scale",
+    }  # fmt: skip
+    state = {"clip.visual.proj": torch.zeros(3, 3).half(), "clip.token_embedding.weight": torch.zeros(5, 3)}
+    for name, value in core.state_dict().items():
+        for ours, released in theirs.items():
+            name = name.replace(ours, released)
+        state[f"module.{name}"] = value + 1
+    torch.save(state, tmp_path / "best.pth")
+    fresh = XCLIPCore(core.config)
+    load_checkpoint(tmp_path / "best.pth", fresh, "xclip")
+    for (name, one), (_, other) in zip(fresh.state_dict().items(), core.state_dict().items(), strict=True):
+        torch.testing.assert_close(one, other + 1, msg=name)
