@@ -124,6 +124,17 @@ rows = [
 pd.DataFrame(rows).set_index("component")
 
 # %% [markdown]
+# A hundred test sentences of the toy world, all seven components:
+
+# %%
+from vmlkit.text.generation import Summary
+
+counts = Summary()
+for caption in dict.fromkeys(splits.test.sentences[:100]):
+    counts.add(variants_of(RuleGenerator(), caption))
+pd.DataFrame({"accepted": counts.accepted, "no such part": counts.absent, "refused": counts.refused})
+
+# %% [markdown]
 # In the toy world we know more than any writer: the script. So *changed* parts are drawn from it and are **false in
 # their video by construction**; negations come from the rules and are checked against the script. The positive is a
 # paraphrase in the world's own words (a passive is rarely possible here). Share of test sentences that have each part:
@@ -457,7 +468,7 @@ nb.show_source(DetrHost.loss)
 parts = ("train", "validation", "test")
 moments = {p: dataclasses.replace(getattr(splits, p), base=DetrDataset.of(getattr(splits, p).base)) for p in parts}
 moments = dataclasses.replace(splits, **moments)
-localiser = with_overrides(preset("p4-qd-detr", "toy", size), {"train.seed": seed, "train.evaluate_every": 4})
+localiser = with_overrides(preset("p4-qd-detr", "toy", size), {"train.seed": seed, "train.evaluate_every": 1})
 localiser = dataclasses.replace(localiser, data=experiment.data)
 run = run_experiment(localiser, f"{run_dir}_moments", splits=moments, progress=False)
 kept = ["loss/total", "loss/components", "loss/importance_entropy", "metric/R@1,mIoU", "metric/component accuracy"]
