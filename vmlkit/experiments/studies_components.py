@@ -154,8 +154,8 @@ def moments() -> Study:
             *beats("variants move apart", "P4, Fig. 5", "adaptive", "QD-DETR", "component accuracy"),
         ),
         note=(
-            "400 training videos of 16 clips, one layer a stack, 12 epochs, the last epoch, all 140 test videos: a size "
-            "for a laptop's quarter of an hour, far below the paper's 200 epochs on 7,218 queries. "
+            "400 training videos of 16 clips, one layer a stack, 12 epochs, the last epoch, all 140 test videos: a "
+            "size for a laptop's quarter of an hour, far below the paper's 200 epochs on 7,218 queries. "
             "Learning rate and batch size were chosen for the plain host on validation."
         ),
         metrics=MOMENT_METRICS,
