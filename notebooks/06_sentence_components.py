@@ -54,6 +54,7 @@ from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, new_figure, save_figure
 
 nb.start()
+pd.options.display.max_colwidth = 70
 experiment = with_overrides(preset("p4-xclip", "toy", size), {"train.seed": seed, "train.choose_epoch_by": "last"})
 splits = load_with_components(experiment.data, progress=False)
 texts = splits.test.texts
