@@ -11,7 +11,15 @@ from vmlkit.data.components import ComponentBatch, VariantBatch
 from vmlkit.data.detr_batches import DetrBatch, with_endpoints
 from vmlkit.errors import ConfigError
 from vmlkit.losses.components import ComponentLossConfig, component_loss
-from vmlkit.models.components import ComponentsConfig, WithComponents, XCLIPHost, end_token, other_video
+from vmlkit.models.components import (
+    ComponentsConfig,
+    JointEmbedding,
+    WithComponents,
+    XCLIPHost,
+    compare_jointly,
+    end_token,
+    other_video,
+)
 from vmlkit.models.components_detr import DetrHost
 from vmlkit.models.front import DataShape
 from vmlkit.models.method import Progress, StepOptimizer
@@ -19,6 +27,7 @@ from vmlkit.models.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.models.qd_detr import QDDetr, QDDetrConfig
 from vmlkit.models.xclip import XCLIP, XCLIPConfig
 from vmlkit.nn.detr import DetrSizes
+from vmlkit.nn.similarity import cosine, masked_mean
 
 NAMES = ("one", "two", "three")
 NOW = Progress(1, 1, 0)
@@ -246,7 +255,7 @@ def test_the_scale_of_xclip_is_cut_after_a_step() -> None:
     with torch.no_grad():
         method.model.core.logit_scale.fill_(9.0)
     method.step(batch_for("xclip"), NOW, torch.Generator(), {"all": Still()})
-    assert float(method.model.core.logit_scale.exp()) == pytest.approx(100.0)
+    assert float(method.model.core.logit_scale.detach().exp()) == pytest.approx(100.0)
 
 
 def test_end_token_is_the_last_word() -> None:
@@ -254,3 +263,23 @@ def test_end_token_is_the_last_word() -> None:
     last = end_token(batch.words, batch.word_mask)
     for i, count in enumerate(batch.word_mask.sum(1).tolist()):
         assert torch.equal(last[i], batch.words[i, count - 1])
+
+
+def test_any_joint_embedding_can_be_compared() -> None:
+    """The protocol asks for one method."""
+
+    class Sum:
+        def joint(self, batch: MomentBatch, words: torch.Tensor, mask: torch.Tensor, view: str) -> torch.Tensor:
+            text = masked_mean(words, mask)  # (B, R, Dw)
+            video = other_video(batch.frames) if view == "shuffled" else batch.frames
+            return text + (0 if view == "none" else video[..., : text.shape[-1]].mean(1)[:, None])
+
+    embedder, batch = Sum(), batch_for("xclip")
+    assert isinstance(embedder, JointEmbedding)
+    for view in ("own", "shuffled", "none"):
+        said = compare_jointly(embedder, batch.base, batch.variants, view)  # type: ignore[arg-type]
+        words = torch.cat((batch.base.words, torch.zeros(3, 0, SHAPE.word_dim)), 1)
+        anchor = embedder.joint(batch.base, words[:, None], batch.base.word_mask[:, None], view)[:, 0]
+        positive = batch.variants.positive[:, None], batch.variants.positive_mask[:, None]
+        expected = cosine(anchor, embedder.joint(batch.base, *positive, view)[:, 0])
+        torch.testing.assert_close(said.positive, expected)

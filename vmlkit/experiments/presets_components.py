@@ -51,7 +51,7 @@ def _detr(method: str, size: Size) -> tuple[Any, TrainConfig]:
     sizes = small_sizes()
     if size == "ci":
         sizes = dataclasses.replace(sizes, encoder_layers=1, decoder_layers=1)
-        training = dataclasses.replace(training, lr=2e-3, drop_epochs=0)
+        training = dataclasses.replace(training, batch_size=16, drop_epochs=0)
     host, names = detr_models(sizes)[method.removeprefix("p4-")], _losses(tuple(MOMENT_NEGATIVES))
     make = MomentDetrWithComponents if method == "p4-moment-detr" else QDDetrWithComponents
     return make(host=host, components=names), training

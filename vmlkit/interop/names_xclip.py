@@ -1,5 +1,9 @@
 """Parameter names of the released X-CLIP without CLIP itself, as rules for :mod:`vmlkit.interop.names`."""
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 XCLIP: tuple[tuple[str, str], ...] = (
     (r"^clip\.logit_scale$", "logit_scale"),
     (r"^frame_position_embeddings\.", "temporal.positions."),
@@ -20,3 +24,15 @@ XCLIP: tuple[tuple[str, str], ...] = (
     (r"^frame_mat_weight$", "heads.frames_first"),
     (r"^frame_mat_weight2$", "heads.frames_second"),
 )
+
+
+def core_of_checkpoint(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a released X-CLIP state dict that :class:`vmlkit.models.xclip.XCLIPCore` holds.
+
+    CLIP's own weights (``clip.*``, but for the scale) and the unused ``cross.*`` are left out.
+    """
+    return {
+        name: value
+        for name, value in released.items()
+        if name == "clip.logit_scale" or not name.startswith(("clip.", "cross."))
+    }

@@ -77,7 +77,8 @@ def toy_components(
     """A paraphrase and one false variant per component of some sentences of a split, in the order of ``query_ids``.
 
     Components of :data:`EXACT` come from the script (which of the possible ones is fixed by the query's id), the others
-    from the rule generator, checked against the scripts in which their sentence is told.  A sentence without such a part has None.
+    from the rule generator, checked against the scripts in which their sentence is told.  A sentence without such a
+    part has None.
 
     Raises:
         DataError: for a query of another split.
