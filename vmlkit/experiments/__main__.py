@@ -1,4 +1,4 @@
-"""``python -m vmlkit.experiments notebooks | site | students | readme | selection``: for the Makefile and maintainers."""
+"""``python -m vmlkit.experiments notebooks | site | students | readme | selection``: what the Makefile calls."""
 
 import argparse
 import sys

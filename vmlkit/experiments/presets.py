@@ -42,7 +42,7 @@ def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
     if method in ACTION_CONFIGS:
         return action_preset(method, data, size)  # type: ignore[arg-type]
     if method in COMPONENT_METHODS:
-        return component_preset(method, data, size)
+        return component_preset(method, data, size)  # type: ignore[arg-type]
     makers: dict[str, Callable[[str, Size], Experiment]] = {
         "toy": toy,
         "planted:charades": planted_charades,
