@@ -15,7 +15,7 @@ from vmlkit.experiments.experiment import Experiment, experiment_of, load_run, r
 from vmlkit.experiments.presets import preset
 from vmlkit.metrics.detection import detection_map
 from vmlkit.metrics.frame_rates import going_on_classes
-from vmlkit.training.action_task import Activation, ActionTask, frame_rates, queries_of, windows_of
+from vmlkit.training.action_task import ActionTask, Activation, frame_rates, queries_of, windows_of
 
 TINY = {
     "data.toy_train_videos": 24,
@@ -135,7 +135,13 @@ def test_a_run_from_labels_to_metrics(method: str, tmp_path: Path, splits: Actio
     columns = set(run.epochs.columns)
     assert {"metric/mAP@0.3:0.7", "metric/attention_fpr", "metric/attention_fnr", "lr/localiser"} <= columns
     if method == "tsm-vlc":
-        assert {"loss/nll", "loss/rank_complement", "lr/reconstructor", "lr/attention", "grad_norm/attention"} <= columns
+        assert {
+            "loss/nll",
+            "loss/rank_complement",
+            "lr/reconstructor",
+            "lr/attention",
+            "grad_norm/attention",
+        } <= columns
     clips = run.clip_scores
     assert clips["attention"].shape == (3, 5, 64)
     assert clips["class_activation"].shape == (3, 5, 64)
@@ -168,7 +174,7 @@ def test_three_optimisers_resume_to_the_same_bits(tmp_path: Path, splits: Action
     class Stop(Exception):
         pass
 
-    from vmlkit.models.action_training import ActionMethod  # noqa: PLC0415
+    from vmlkit.models.action_training import ActionMethod
 
     original, calls = ActionMethod.step, []
 

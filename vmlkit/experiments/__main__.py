@@ -1,4 +1,4 @@
-"""``python -m vmlkit.experiments notebooks | site | students | readme``: what the Makefile calls."""
+"""``python -m vmlkit.experiments notebooks | site | students | readme | selection``: what the Makefile calls."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from vmlkit.errors import ConfigError
 from vmlkit.experiments import notebooks as nb
 from vmlkit.experiments import readme
+from vmlkit.experiments.selection import measure
 from vmlkit.experiments.site import build_site
 
 
@@ -23,9 +24,14 @@ def main(arguments: list[str] | None = None) -> int:
     students = commands.add_parser("students", help="write all notebooks without their solutions")
     students.add_argument("--out", type=Path, default=Path("site/students"))
     commands.add_parser("readme", help="write the results section of README.md from results/")
+    chosen = commands.add_parser("selection", help="reduce P3's published training curve, beside runs of our own")
+    chosen.add_argument("--curve", type=Path, required=True, help="p3_author_training_curve.csv")
     for command in (run, site):
         command.add_argument("--executed", type=Path, default=Path("site/executed"), help="where executed copies go")
     options = parser.parse_args(arguments)
+    if options.command == "selection":
+        print(measure(options.curve))
+        return 0
     if options.command == "readme":
         readme.write()
         return 0
