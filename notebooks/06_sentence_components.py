@@ -23,6 +23,8 @@
 # see what the gain is said to come from.
 #
 # Time: about a minute at `ci` size on two cores. No GPU, no download, and no text leaves your machine.
+#
+# Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
 # ## The question
@@ -281,6 +283,12 @@ pd.DataFrame(forms, index=others).round(3)
 # loss has to turn round.
 
 # %% [markdown]
+# ## Before you train: predict
+#
+# After training, a sentence shall be nearer to its paraphrase than to its changed copy. Write down which component will
+# be learnt best, which worst, and whether showing a **wrong** video will change that.
+
+# %% [markdown]
 # ## Train: X-CLIP with and without components
 #
 # X-CLIP scores a video and a text by four similarities (whole with whole, words with video, frames with sentence, words
@@ -491,11 +499,20 @@ fig
 # lies about where the filled mark lies: on another video the same sentences are told apart as well. What was learnt is
 # about sentences.
 #
-# And the answers? Drag the epoch; the curve is the saliency where it was recorded.
+# ### Watch it learn
+#
+# And the answers? The first recorded sentence at four epochs; a window is drawn as a plateau.
 
 # %%
 from vmlkit.viz.scrubber import scrubber
+from vmlkit.viz.timeline import draw_epochs
 
+draw_epochs(run, run.probe[0]["query_id"])
+
+# %% [markdown]
+# All recorded sentences; the line is the saliency where it was recorded.
+
+# %%
 scrubber(run)
 
 # %%
@@ -600,6 +617,9 @@ pd.Series({n: verdict([a - b for a, b in zip(own[n], other[n], strict=True)])[1]
 #
 # Three components have the losses 0.5, 1.0 and 1.5, and equal weights. In which direction does one step of gradient
 # descent push each logit? Write $-\partial\mathcal L/\partial m_j$.
+#
+# <details><summary>Hint</summary>The derivative of a softmax: its own weight times one minus itself, or minus the other.
+# </details>
 
 
 # %% tags=["exercise"]
@@ -625,6 +645,8 @@ print("the easiest is pushed up, the hardest down:", push(three, torch.full((3,)
 #
 # Write a rule that needs no tagger: swap *left* and *right*, *up* and *down* in a sentence of the toy world, and return
 # None where there is nothing to swap.
+#
+# <details><summary>Hint</summary>Replace word by word, and compare with what you began with.</details>
 
 
 # %% tags=["exercise"]
@@ -658,6 +680,8 @@ print(f"{np.mean([t is not None for t in possible]):.2f} of the test sentences c
 #
 # A "model" that never learns and never looks: similarity is 1, minus 1 if exactly one of the two texts contains *not*.
 # What is its accuracy on the negated verbs of the test split? (A tie is not a success.)
+#
+# <details><summary>Hint</summary>Exactly one of two: compare two truths for being unequal.</details>
 
 
 # %% tags=["exercise"]
