@@ -389,11 +389,11 @@ nb.show_verdicts(ablation)
 ablation.per_seed("R@1,IoU=0.5 (iid)")
 
 # %% [markdown]
-# Read three things off these tables. **Out of distribution** nobody answers a late query: every training window was
-# early, and the answers stay there, however good the features. Only the rows with **temporal shifting** ever get one
-# right; in distribution they pay for it, because the location prior they lose is right there. And the literal Eq. (8)
-# costs: kept in size, the same memory does better with two seeds of three, and without it one seed never leaves the
-# location priors. (A softmax over numbers in [0, 1] was meant to attend; first of all it divides by T.)
+# Read three things off these tables. **Out of distribution** hardly a late query is answered: every training window was
+# early, and the answers stay there, however good the features. Only **temporal shifting** brings late answers in
+# number; in distribution it costs, because the location prior that it takes away is right there. And the literal
+# Eq. (8) is fragile: with the memory kept in size two seeds of three do better, and the seed that never left the
+# location priors does. (A softmax over numbers in [0, 1] is meant to attend; first of all it divides by T.)
 
 # %% [markdown]
 # ### Out of distribution on real sentences (Table 6)
