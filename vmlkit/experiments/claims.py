@@ -258,9 +258,15 @@ def load_results(name: str, results: Path = RESULTS) -> Results:
 
 def studies() -> dict[str, Callable[[], Study]]:
     """Every study by name."""
-    from vmlkit.experiments import studies_actions, studies_detr, studies_lnp, studies_reconstruction
+    from vmlkit.experiments import (
+        studies_actions,
+        studies_components,
+        studies_detr,
+        studies_lnp,
+        studies_reconstruction,
+    )
 
-    families = (studies_reconstruction, studies_lnp, studies_actions, studies_detr)
+    families = (studies_reconstruction, studies_lnp, studies_actions, studies_detr, studies_components)
     return {name: study for family in families for name, study in family.STUDIES.items()}
 
 

@@ -14,11 +14,14 @@ from vmlkit.data.batches import MomentDataset
 from vmlkit.data.detr_dataset import load_detr_splits
 from vmlkit.data.sources import DataConfig, load_splits
 from vmlkit.errors import ConfigError
+from vmlkit.experiments import component_methods as p4
 from vmlkit.experiments.action_methods import ACTION_CONFIGS, action_task, make_action
 from vmlkit.experiments.detr_methods import detr_method, detr_task
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.bm_detr import BMDetr, BMDetrConfig
 from vmlkit.models.cnm import CNM, CNMConfig
+from vmlkit.models.components import XCLIPWithComponents, xclip_with_components
+from vmlkit.models.components_detr import MomentDetrWithComponents, QDDetrWithComponents, detr_with_components
 from vmlkit.models.cpl import CPL, CPLConfig
 from vmlkit.models.front import DataShape
 from vmlkit.models.lnp_training import LNPOnCNM, LNPOnCPL, LNPOnPPS, build_lnp
@@ -82,6 +85,11 @@ METHODS: dict[str, MethodEntry] = {
     "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, detr_task, load_detr_splits),
     "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, detr_task, load_detr_splits),
     **{name: MethodEntry(make_action, kind, action_task, load_action_splits) for name, kind in ACTION_CONFIGS.items()},
+    "p4-moment-detr": MethodEntry(
+        detr_with_components, MomentDetrWithComponents, p4.moment_task, p4.load_detr_with_components
+    ),
+    "p4-qd-detr": MethodEntry(detr_with_components, QDDetrWithComponents, p4.moment_task, p4.load_detr_with_components),
+    "p4-xclip": MethodEntry(xclip_with_components, XCLIPWithComponents, p4.retrieval_task, p4.load_with_components),
 }
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vmlkit.errors import DataError
 from vmlkit.interop.names_detr import DETR
+from vmlkit.interop.names_xclip import XCLIP, core_of_checkpoint
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -130,6 +131,7 @@ RULES: dict[str, Rules] = {
         (r"^attention\.", "own_attention."),
         *TRANSFORMER,
     ),
+    "xclip": XCLIP,
 }
 
 
@@ -192,7 +194,8 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
             f"cannot be opened without running code from it ({type(error).__name__})",
             "save its state dict alone with torch.save(model.state_dict(), ...) or as safetensors",
         ) from error
-    load_released(module, _state_dict(content, path), model, path)
+    state = _state_dict(content, path)
+    load_released(module, core_of_checkpoint(state) if model == "xclip" else state, model, path)
 
 
 def _open_checkpoint(path: Path) -> object:

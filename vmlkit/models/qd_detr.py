@@ -117,8 +117,17 @@ class QDDetr(DetrMethod):
 
         The video is projected once, the decoder runs on the positive half alone.  A batch of one is its own negative.
         """
-        count = len(clips)
-        video, text = self.project_video(clips), self.project_text(words)
+        return self.projected_pair(self.project_video(clips), video_mask, self.project_text(words), text_mask)
+
+    def projected_pair(
+        self,
+        video: Float[Tensor, "B T D"],
+        video_mask: Bool[Tensor, "B T"],
+        text: Float[Tensor, "B L D"],
+        text_mask: Bool[Tensor, "B L"],
+    ) -> tuple[DetrOutput, Memory]:
+        """:meth:`pair` from projected clips and words, which others may share."""
+        count = len(video)
         _, where = self.positions(video_mask, text)  # CODE: the negative keeps the word positions of the positive
         both = self.encode(
             torch.cat((video, video)),

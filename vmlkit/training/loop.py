@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from vmlkit.config import to_dict
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
 from vmlkit.models.method import Method, Progress, StepOptimizer
 from vmlkit.runs import RunDirectory, write_json, write_npz
+from vmlkit.training.bert_adam import BertAdam, bert_adam_for
 from vmlkit.training.checkpoints import save_weights
 from vmlkit.training.evaluate import BATCH_DRAWS, DIAGNOSIS, EVALUATION, STEP_DRAWS, derive_seed, undisturbed
 from vmlkit.training.history import History, epoch_row
@@ -39,6 +40,7 @@ class TrainConfig:
 
     epochs: int = 30  #: passes over the training queries; CPL, PPS: 30, CNM: 50 on Charades-STA
     batch_size: int = 32  #: queries per step, the last batch may be smaller; CPL, PPS: 32, CNM: 128
+    optimizer: Literal["adam", "bert_adam"] = "adam"  #: X-CLIP's own, with its own schedule and decay, is "bert_adam"
     lr: float = 4e-4  #: peak learning rate
     warmup_updates: int = 400  #: updates until the peak; 0 means a constant rate
     warmup_init_lr: float = 1e-7  #: learning rate of the first update
@@ -142,7 +144,7 @@ class _Run:
         self.history = History()
         self.state = TrainingState(
             optimizers={
-                name: _optimizer(group, config, self._steps_per_epoch(), method.optimizer_settings().get(name, {}))
+                name: _optimizer(method, name, group, config, self._steps_per_epoch())
                 for name, group in method.parameter_groups().items()
             },
             draws=torch.Generator(device=self.device).manual_seed(derive_seed(config.seed, STEP_DRAWS)),
@@ -287,8 +289,11 @@ class _Run:
 
 
 def _optimizer(
-    group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int, own: Mapping[str, Any]
-) -> ScheduledAdam:
+    method: Method, name: str, group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int
+) -> ScheduledAdam | BertAdam:
+    if config.optimizer == "bert_adam":
+        total = config.epochs * steps_per_epoch
+        return bert_adam_for(method, group, lr=config.lr, total_updates=total, clip_norm=config.clip_norm)
     names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule", "weight_decay")
-    settings = {name: getattr(config, name) for name in names}
-    return ScheduledAdam(group, **{**settings, "drop_updates": config.drop_epochs * steps_per_epoch, **own})
+    settings = {key: getattr(config, key) for key in names} | {"drop_updates": config.drop_epochs * steps_per_epoch}
+    return ScheduledAdam(group, **(settings | method.optimizer_settings().get(name, {})))
