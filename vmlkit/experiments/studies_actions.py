@@ -113,8 +113,8 @@ def actions() -> Study:
                 "without TSM the rate is the same", "attention_fpr",
             ),
             _beats(
-                "BaS-Net", "BaS-Net + VLC", "P3, section 1", "VLC lowers the false negative rate of BaS-Net's attention",
-                PULL, "attention_fnr",
+                "BaS-Net", "BaS-Net + VLC", "P3, section 1",
+                "VLC lowers the false negative rate of BaS-Net's attention", PULL, "attention_fnr",
             ),
             _beats("HAM-Net + TSM", "HAM-Net", "P3, Table 8", looked_at=SLOW),
             _beats(
