@@ -138,8 +138,8 @@ def actions() -> Study:
             ),
         ),
         metrics=COLUMNS,
-        note="300 iterations where the row says nothing else, video-level labels only, protocol 'seconds'. Published: mean "
-        "mAP@0.3:0.7 on THUMOS14 (P3, Tables 1, 3 and 8), best evaluation on the test set.",
+        note="300 iterations where the row says nothing else, video-level labels only, protocol 'seconds'. Published: "
+        "mean mAP@0.3:0.7 on THUMOS14 (P3, Tables 1, 3 and 8), best evaluation on the test set.",
     )  # fmt: skip
 
 
