@@ -1,4 +1,4 @@
-"""The command line: ``vmlkit tour | check | train | evaluate | negatives | claims | labels``.
+"""The command line: ``vmlkit tour | check | train | evaluate | negatives | claims | labels | variants``.
 
 What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback.  Everything heavy is
 imported by the command that needs it, so ``vmlkit --help`` answers at once.
@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 from vmlkit import __version__
 from vmlkit.config import config_hash, with_overrides
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
+from vmlkit.text.options import add_variants_command
 
 if TYPE_CHECKING:
     from vmlkit.experiments.experiment import Experiment
 
-DATA = ("toy", "planted:charades", "charades", "activitynet", "planted:thumos14", "thumos14", "activitynet1.3")
+DATA = (
+    "toy", "planted:charades", "planted:charades_cd", "charades", "activitynet", "planted:thumos14", "thumos14",
+    "activitynet1.3",
+)  # fmt: skip
 SIZES = ("ci", "demo", "paper")
 PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum")
 VOTES = ("none", "activitynet", "charades", "pps_charades")
@@ -51,9 +55,15 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"vmlkit {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
-        _tour_options, _check_options, _train_options, _evaluate_options, _negatives_options, _claims_options,
+        _tour_options,
+        _check_options,
+        _train_options,
+        _evaluate_options,
+        _negatives_options,
+        _claims_options,
         _labels_options,
-    ):  # fmt: skip
+        add_variants_command,
+    ):
         add(commands)
     return top
 

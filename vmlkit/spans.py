@@ -51,6 +51,26 @@ def iou(a: Array, b: Array, eps: float = REFERENCE_EPS) -> Array:
     return _clip_low((overlap + eps) / (hull + eps))
 
 
+def generalized_iou(a: Array, b: Array) -> Array:
+    """Generalised IoU of spans ``(..., 2)``, broadcast: ``IoU - (hull - union) / hull``, in [-1, 1].
+
+    As in Moment-DETR: the union is the sum of lengths minus the overlap, and there is no epsilon, so two equal spans of
+    length zero give NaN.
+
+    >>> float(generalized_iou(np.array([0.0, 1.0]), np.array([3.0, 4.0])))
+    -0.5
+    """
+    common, union = overlap_and_union(a, b)
+    hull = _clip_low(_max(a[..., 1], b[..., 1]) - _min(a[..., 0], b[..., 0]))
+    return common / union - (hull - union) / hull
+
+
+def overlap_and_union(a: Array, b: Array) -> tuple[Array, Array]:
+    """Lengths of the overlap and of the union (sum of lengths minus overlap) of spans ``(..., 2)``, broadcast."""
+    common = _clip_low(_min(a[..., 1], b[..., 1]) - _max(a[..., 0], b[..., 0]))
+    return common, (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - common
+
+
 def intersection(a: Array, b: Array) -> Array:
     """The span ``a and b`` ``(..., 2)``; where they are disjoint, an empty span (start == end)."""
     start = _max(a[..., 0], b[..., 0])

@@ -27,8 +27,9 @@ CORE_PACKAGES = {"torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "
 #: what a user of the command line alone need not have
 OPTIONAL = {
     "anywidget", "imageio", "imageio_ffmpeg", "IPython", "ipykernel", "ipywidgets", "jupyter_client", "jupyter_core",
-    "jupyterlab", "jupytext", "matplotlib", "nbclient", "nbconvert", "nbformat", "nltk", "openai", "papermill", "PIL",
-    "playwright", "pydantic", "pytest", "seaborn", "submitit", "textblob", "traitlets", "transformers", "yaml",
+    "jupyterlab", "jupytext", "lemminflect", "matplotlib", "nbclient", "nbconvert", "nbformat", "nltk", "openai",
+    "papermill", "PIL", "playwright", "pydantic", "pytest", "seaborn", "submitit", "textblob", "traitlets",
+    "transformers", "yaml",
 }  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

@@ -16,6 +16,7 @@ import numpy as np
 from vmlkit.data.annotations.charades import Beyond
 from vmlkit.data.assembly import Unknown, build_dataset, encode_sentences
 from vmlkit.data.batches import MomentDataset
+from vmlkit.data.charades_cd import charades_cd_datasets
 from vmlkit.data.corpus import VECTORS, Rows, find_folder, read_corpus, sample, set_aside
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import open_features
@@ -36,8 +37,9 @@ class DataConfig:
 
     #: the last three have action classes instead of sentences, see :mod:`vmlkit.data.action_sources`; toy has both
     name: Literal[
-        "toy", "planted:charades", "charades", "activitynet", "planted:thumos14", "thumos14", "activitynet1.3"
-    ] = "toy"
+        "toy", "planted:charades", "planted:charades_cd", "charades", "activitynet", "planted:thumos14", "thumos14",
+        "activitynet1.3",
+    ] = "toy"  # fmt: skip
     clips: int = 64  #: T; the papers use 200
     seed: int = 0  #: of the videos set aside and of the queries kept below
     max_train_queries: int | None = None  #: keep a seeded sample of this size; None keeps all
@@ -72,6 +74,8 @@ class DataConfig:
     toy_feature_dim: int = 128
     toy_frame_px: int = 32
     toy_staging: Literal["default", "cast"] = "default"
+    #: "early" trains on moments of the early part of their videos (DETR family; see vmlkit.data.detr_dataset)
+    moments: Literal["anywhere", "early"] = "anywhere"
 
     def __post_init__(self) -> None:
         for name in ("clips", "max_words", "vocab_size", "max_train_queries", "max_validation_queries",
@@ -153,7 +157,8 @@ def load_splits(config: DataConfig, cache_dir: str | Path | None = None, progres
     """
     if config.name in ("planted:thumos14", "thumos14", "activitynet1.3"):
         raise DataError(config.name, "this source has action classes, no sentences", "train an action method on it")
-    splits = _toy(config, cache_dir, progress) if config.name == "toy" else _sentences(config, cache_dir, progress)
+    makers = {"toy": _toy, "planted:charades_cd": _charades_cd}
+    splits = makers.get(config.name, _sentences)(config, cache_dir, progress)
     for note in splits.notes if progress else ():
         print(note, file=sys.stderr)
     return splits
@@ -166,6 +171,20 @@ def _toy(config: DataConfig, cache_dir: str | Path | None, progress: bool) -> Sp
         keep = sample(np.arange(len(made[split])), most, config.seed, i)
         cut[split] = made[split] if len(keep) == len(made[split]) else made[split].subset(keep)
     return Splits(train=cut["train"], validation=cut["validation"], test=cut["test"])
+
+
+def _charades_cd(config: DataConfig, cache_dir: str | Path | None, progress: bool) -> Splits:
+    made, notes = charades_cd_datasets(
+        config.annotations,
+        config.planted,
+        _limits(config),
+        clips=config.clips,
+        seed=config.seed,
+        max_words=config.max_words,
+        vocab_size=config.vocab_size,
+        word_vectors=config.word_vectors,
+    )
+    return Splits(train=made["train"], validation=made["validation"], test=made["test"], notes=notes)
 
 
 def _limits(config: DataConfig) -> dict[str, int | None]:

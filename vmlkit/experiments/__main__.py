@@ -1,4 +1,4 @@
-"""``python -m vmlkit.experiments notebooks | site | readme | selection``: what the Makefile and maintainers call."""
+"""``python -m vmlkit.experiments notebooks | site | students | readme | selection``: what the Makefile calls."""
 
 import argparse
 import sys
@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     site = commands.add_parser("site", help="render all notebooks, running those whose last run is out of date")
     site.add_argument("--figures", type=Path, default=Path("figures"))
     site.add_argument("--out", type=Path, default=Path("site"))
+    students = commands.add_parser("students", help="write all notebooks without their solutions")
+    students.add_argument("--out", type=Path, default=Path("site/students"))
     commands.add_parser("readme", help="write the results section of README.md from results/")
     chosen = commands.add_parser("selection", help="reduce P3's published training curve, beside runs of our own")
     chosen.add_argument("--curve", type=Path, required=True, help="p3_author_training_curve.csv")
@@ -33,7 +35,18 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "readme":
         readme.write()
         return 0
+    if options.command == "students":
+        return write_student_editions(options.out)
     return run_all(options) if options.command == "notebooks" else render_all(options)
+
+
+def write_student_editions(out: Path) -> int:
+    """Every notebook without the cells tagged ``solution``; each check fails there until its exercise is done."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in nb.list_notebooks():
+        nb.write(nb.student_edition(nb.read(path)), out / path.name)
+        print(out / path.name)
+    return 0
 
 
 def run_all(options: argparse.Namespace) -> int:

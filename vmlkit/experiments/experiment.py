@@ -11,16 +11,24 @@ import torch
 from vmlkit.config import from_dict, to_dict
 from vmlkit.data.action_sources import load_action_splits
 from vmlkit.data.batches import MomentDataset
+from vmlkit.data.detr_dataset import load_detr_splits
 from vmlkit.data.sources import DataConfig, load_splits
 from vmlkit.errors import ConfigError
+from vmlkit.experiments import component_methods as p4
 from vmlkit.experiments.action_methods import ACTION_CONFIGS, action_task, make_action
+from vmlkit.experiments.detr_methods import detr_method, detr_task
 from vmlkit.metrics.moments import VoteRule
+from vmlkit.models.bm_detr import BMDetr, BMDetrConfig
 from vmlkit.models.cnm import CNM, CNMConfig
+from vmlkit.models.components import XCLIPWithComponents, xclip_with_components
+from vmlkit.models.components_detr import MomentDetrWithComponents, QDDetrWithComponents, detr_with_components
 from vmlkit.models.cpl import CPL, CPLConfig
 from vmlkit.models.front import DataShape
 from vmlkit.models.lnp_training import LNPOnCNM, LNPOnCPL, LNPOnPPS, build_lnp
 from vmlkit.models.method import Method
+from vmlkit.models.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.models.pps import PPS, PPSConfig
+from vmlkit.models.qd_detr import QDDetr, QDDetrConfig
 from vmlkit.runs import RunDirectory
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.final import final_evaluation
@@ -73,7 +81,15 @@ METHODS: dict[str, MethodEntry] = {
     "lnp-cnm": MethodEntry(_reconstruction(build_lnp), LNPOnCNM),
     "lnp-cpl": MethodEntry(_reconstruction(build_lnp), LNPOnCPL),
     "lnp-pps": MethodEntry(_reconstruction(build_lnp), LNPOnPPS),
+    "moment-detr": MethodEntry(detr_method(MomentDetr), MomentDetrConfig, detr_task, load_detr_splits),
+    "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, detr_task, load_detr_splits),
+    "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, detr_task, load_detr_splits),
     **{name: MethodEntry(make_action, kind, action_task, load_action_splits) for name, kind in ACTION_CONFIGS.items()},
+    "p4-moment-detr": MethodEntry(
+        detr_with_components, MomentDetrWithComponents, p4.moment_task, p4.load_detr_with_components
+    ),
+    "p4-qd-detr": MethodEntry(detr_with_components, QDDetrWithComponents, p4.moment_task, p4.load_detr_with_components),
+    "p4-xclip": MethodEntry(xclip_with_components, XCLIPWithComponents, p4.retrieval_task, p4.load_with_components),
 }
 
 

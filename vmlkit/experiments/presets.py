@@ -14,6 +14,8 @@ from vmlkit.errors import ConfigError
 from vmlkit.experiments.action_methods import ACTION_CONFIGS
 from vmlkit.experiments.action_presets import action_preset
 from vmlkit.experiments.experiment import METHODS, Experiment
+from vmlkit.experiments.presets_components import COMPONENT_METHODS, component_preset
+from vmlkit.experiments.presets_detr import DETR_METHODS, DETR_PRESETS
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.cnm import CNMConfig
 from vmlkit.models.cpl import CPLConfig
@@ -39,12 +41,16 @@ def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
         raise ConfigError(f"unknown size '{size}': choose ci, demo or paper")
     if method in ACTION_CONFIGS:
         return action_preset(method, data, size)  # type: ignore[arg-type]
+    if method in COMPONENT_METHODS:
+        return component_preset(method, data, size)  # type: ignore[arg-type]
     makers: dict[str, Callable[[str, Size], Experiment]] = {
         "toy": toy,
         "planted:charades": planted_charades,
         "charades": charades,
         "activitynet": activitynet,
     }
+    if method in DETR_METHODS:
+        makers = DETR_PRESETS
     if data not in makers:
         raise ConfigError(f"unknown data '{data}': choose one of {', '.join(makers)}")
     return makers[data](method, size)  # type: ignore[arg-type]

@@ -7,21 +7,18 @@ from pathlib import Path
 from vmlkit.interop.golden import GoldenCase
 from vmlkit.interop.golden_blocks import check_dual_transformer, check_gauss_cnm, check_gauss_cpl
 from vmlkit.interop.golden_cnm import check_cnm
+from vmlkit.interop.golden_components import COMPONENT_CHECKS
 from vmlkit.interop.golden_cpl import check_cpl
 from vmlkit.interop.golden_data import check_planted_case, check_sampling_case
+from vmlkit.interop.golden_detr import check_bm_detr, check_moment_detr, check_qd_detr
 from vmlkit.interop.golden_detr_metrics import EVALUATION_CHECKS
+from vmlkit.interop.golden_detr_ops import check_bm_shift, check_ops
 from vmlkit.interop.golden_metrics import check_metrics_case
 from vmlkit.interop.golden_pps import check_gauss_pps, check_pps
+from vmlkit.interop.golden_text import TEXT_CHECKS
 from vmlkit.interop.golden_wtal_detection import DETECTION_CHECKS, check_action_case, is_action_case
 from vmlkit.interop.golden_wtal_vlc import WTAL_CHECKS
-
-
-class NotBuiltYet(Exception):
-    """The case belongs to a paper that the package does not implement yet."""
-
-
-def _later(case: GoldenCase) -> None:
-    raise NotBuiltYet(f"{case.name}: its model is not part of the package yet")
+from vmlkit.interop.golden_xclip import XCLIP_CHECKS
 
 
 def _metrics(case: GoldenCase) -> None:
@@ -58,20 +55,24 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     **DETECTION_CHECKS,
     **WTAL_CHECKS,
     **EVALUATION_CHECKS,
+    "moment_detr_": check_moment_detr,
+    "qd_detr_": check_qd_detr,
+    "bm_detr_": check_bm_detr,
+    "ops_": check_ops,
+    "bm_shift_": check_bm_shift,
+    **COMPONENT_CHECKS,
+    **XCLIP_CHECKS,
+    **TEXT_CHECKS,
 }
-#: folders of papers to come, so that their cases are told apart from unknown ones
-LATER_FAMILIES = ("detr", "components")
 
 
-def check_of(name: str, family: str = "") -> Callable[[GoldenCase], None]:
-    """The check for a case of this name in the folder ``family``.
+def check_of(name: str) -> Callable[[GoldenCase], None]:
+    """The check for a case of this name.
 
     Raises:
         KeyError: for a name that no known kind begins.
     """
     kinds = [kind for kind in CHECKS if name.startswith(kind)]
-    if not kinds and family in LATER_FAMILIES:
-        return _later
     if not kinds:
         raise KeyError(f"golden case '{name}' is of no known kind")
     return CHECKS[max(kinds, key=len)]

@@ -5,6 +5,7 @@ error, never silently skipped.  The one reshaping: the authors keep the packed a
 ``in_proj_weight`` / ``in_proj_bias``, we keep it as a linear layer.
 """
 
+import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vmlkit.errors import DataError
+from vmlkit.interop.names_detr import DETR
+from vmlkit.interop.names_xclip import XCLIP, core_of_checkpoint
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -80,6 +83,9 @@ RULES: dict[str, Rules] = {
         (r"^trans_reconstructor\.", "reconstructor."),
         *TRANSFORMER,
     ),
+    "moment_detr": DETR,
+    "qd_detr": DETR,
+    "bm_detr": DETR,
     "basnet": (
         (r"^filter_module\.conv_1\.0\.", "attention.head.blocks.0.conv."),
         (r"^filter_module\.conv_2\.0\.", "attention.head.logit."),
@@ -125,6 +131,7 @@ RULES: dict[str, Rules] = {
         (r"^attention\.", "own_attention."),
         *TRANSFORMER,
     ),
+    "xclip": XCLIP,
 }
 
 
@@ -180,18 +187,25 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
     if not path.is_file():
         raise DataError(path, "no such checkpoint", "give the path of a downloaded checkpoint file")
     try:
-        content = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        content = load_file(path) if path.suffix == ".safetensors" else _open_checkpoint(path)
     except Exception as error:
         raise DataError(
             path,
             f"cannot be opened without running code from it ({type(error).__name__})",
             "save its state dict alone with torch.save(model.state_dict(), ...) or as safetensors",
         ) from error
-    load_released(module, _state_dict(content, path), model, path)
+    state = _state_dict(content, path)
+    load_released(module, core_of_checkpoint(state) if model == "xclip" else state, model, path)
+
+
+def _open_checkpoint(path: Path) -> object:
+    """Open a ``.pt`` without running code from it.
+
+    The DETR releases keep their options beside the weights as an ``argparse.Namespace``, a bag of attributes that runs
+    nothing when it is rebuilt; it is let through (and ignored), everything else that is not plain data is refused.
+    """
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:

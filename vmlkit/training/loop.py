@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from vmlkit.config import to_dict
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
 from vmlkit.models.method import Method, Progress, StepOptimizer
 from vmlkit.runs import RunDirectory, write_json, write_npz
+from vmlkit.training.bert_adam import BertAdam, bert_adam_for
 from vmlkit.training.checkpoints import save_weights
 from vmlkit.training.evaluate import BATCH_DRAWS, DIAGNOSIS, EVALUATION, STEP_DRAWS, derive_seed, undisturbed
 from vmlkit.training.history import History, epoch_row
@@ -39,10 +40,13 @@ class TrainConfig:
 
     epochs: int = 30  #: passes over the training queries; CPL, PPS: 30, CNM: 50 on Charades-STA
     batch_size: int = 32  #: queries per step, the last batch may be smaller; CPL, PPS: 32, CNM: 128
+    optimizer: Literal["adam", "bert_adam"] = "adam"  #: X-CLIP's own, with its own schedule and decay, is "bert_adam"
     lr: float = 4e-4  #: peak learning rate
     warmup_updates: int = 400  #: updates until the peak; 0 means a constant rate
     warmup_init_lr: float = 1e-7  #: learning rate of the first update
-    schedule: Schedule = "inverse_sqrt"  #: after the warm-up: ``lr sqrt(warmup / n)``, or ``lr`` throughout
+    schedule: Schedule = "inverse_sqrt"  #: after the warm-up: ``lr sqrt(warmup / n)``, ``lr`` throughout, or "steps"
+    drop_epochs: int = 0  #: with "steps", the rate is divided by ten after so many epochs, again and again; 0: never
+    weight_decay: float = 0.0  #: decoupled (AdamW); the DETR family: 1e-4
     clip_norm: float | None = 10.0  #: largest global gradient norm; None does not clip
     eps_rule: EpsRule = "reference"  #: where Adam's epsilon enters, see :class:`vmlkit.training.optim.ScheduledAdam`
     seed: int = 0  #: fixes batch order, word masks, dropout and evaluation (not the initial weights)
@@ -64,7 +68,8 @@ class TrainConfig:
         for name in (*positive.split(), "check_every_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"setting 'train.{name}' must be at least 1, not {getattr(self, name)}")
-        for name in ("warmup_updates", "checkpoint_every_steps", "seed", "warmup_init_lr"):
+        names = ("warmup_updates", "checkpoint_every_steps", "seed", "warmup_init_lr", "drop_epochs", "weight_decay")
+        for name in names:
             if getattr(self, name) < 0:
                 raise ConfigError(f"setting 'train.{name}' must not be negative, not {getattr(self, name)}")
         for name in ("lr", "clip_norm", "threads"):
@@ -139,7 +144,7 @@ class _Run:
         self.history = History()
         self.state = TrainingState(
             optimizers={
-                name: _optimizer(group, config, method.optimizer_settings().get(name, {}))
+                name: _optimizer(method, name, group, config, self._steps_per_epoch())
                 for name, group in method.parameter_groups().items()
             },
             draws=torch.Generator(device=self.device).manual_seed(derive_seed(config.seed, STEP_DRAWS)),
@@ -283,6 +288,12 @@ class _Run:
         return derive_seed(self.config.seed, EVALUATION, epoch)
 
 
-def _optimizer(group: list[torch.nn.Parameter], config: TrainConfig, own: Mapping[str, Any]) -> ScheduledAdam:
-    names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule")
-    return ScheduledAdam(group, **{**{name: getattr(config, name) for name in names}, **own})
+def _optimizer(
+    method: Method, name: str, group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int
+) -> ScheduledAdam | BertAdam:
+    if config.optimizer == "bert_adam":
+        total = config.epochs * steps_per_epoch
+        return bert_adam_for(method, group, lr=config.lr, total_updates=total, clip_norm=config.clip_norm)
+    names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule", "weight_decay")
+    settings = {key: getattr(config, key) for key in names} | {"drop_updates": config.drop_epochs * steps_per_epoch}
+    return ScheduledAdam(group, **(settings | method.optimizer_settings().get(name, {})))

@@ -19,24 +19,32 @@ from torch import Tensor, nn
 from vmlkit.errors import ConfigError
 from vmlkit.models.method import StepOptimizer
 
-Schedule = Literal["inverse_sqrt", "constant"]
+Schedule = Literal["inverse_sqrt", "constant", "steps"]
 EpsRule = Literal["reference", "torch"]
 
 
 def scheduled_lr(
-    updates: int, *, lr: float, warmup_updates: int, warmup_init_lr: float, schedule: Schedule = "inverse_sqrt"
+    updates: int,
+    *,
+    lr: float,
+    warmup_updates: int,
+    warmup_init_lr: float,
+    schedule: Schedule = "inverse_sqrt",
+    drop_updates: int = 0,
 ) -> float:
     """Learning rate after ``updates`` updates, i.e. the one that update number ``updates + 1`` uses.
 
     ``init + n (lr - init) / warmup`` for ``n < warmup``, then ``lr sqrt(warmup / n)``; the ``constant`` schedule stays
-    at ``lr`` after the same warm-up.
+    at ``lr`` after the same warm-up, and ``steps`` divides it by ten after every ``drop_updates`` updates (0: never).
 
     >>> [float(f"{scheduled_lr(n, lr=4e-4, warmup_updates=2, warmup_init_lr=1e-7):.6g}") for n in range(4)]
     [1e-07, 0.00020005, 0.0004, 0.000326599]
     """
     if updates < warmup_updates:
         return warmup_init_lr + updates * (lr - warmup_init_lr) / warmup_updates
-    if schedule == "constant" or warmup_updates == 0:
+    if schedule == "steps" and drop_updates:
+        return lr * 0.1 ** (updates // drop_updates)
+    if schedule != "inverse_sqrt" or warmup_updates == 0:
         return lr
     return lr * math.sqrt(warmup_updates / updates)
 
@@ -54,6 +62,8 @@ class ScheduledAdam(StepOptimizer):
         eps_rule: ``"reference"``: ``p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)``; ``"torch"``: epsilon is
             added after the bias correction.  Parameters that had no gradient in some updates share the group's ``t``
             in the reference rule's epsilon (and only there).
+        weight_decay: decoupled (AdamW); the DETR family.
+        drop_updates: of the ``steps`` schedule.
         l2: weight decay added to the gradient after the clip, as ``torch.optim.Adam`` does (P3, CO2-Net, BaS-Net).
         lag: updates by which the schedule stays behind; P3 sets the rate after the update, so its first two updates
             both run at ``warmup_init_lr`` (lag 1).
@@ -76,6 +86,8 @@ class ScheduledAdam(StepOptimizer):
         eps: float = 1e-8,
         eps_rule: EpsRule = "reference",
         schedule: Schedule = "inverse_sqrt",
+        weight_decay: float = 0.0,
+        drop_updates: int = 0,
         l2: float = 0.0,
         lag: int = 0,
     ) -> None:
@@ -83,7 +95,12 @@ class ScheduledAdam(StepOptimizer):
         if not self._parameters:
             raise ConfigError("an optimiser needs at least one trainable parameter")
         self._rate = functools.partial(
-            scheduled_lr, lr=lr, warmup_updates=warmup_updates, warmup_init_lr=warmup_init_lr, schedule=schedule
+            scheduled_lr,
+            lr=lr,
+            warmup_updates=warmup_updates,
+            warmup_init_lr=warmup_init_lr,
+            schedule=schedule,
+            drop_updates=drop_updates,
         )
         self._lag = lag
         self._clip_norm, self._beta2, self._eps, self._eps_rule = clip_norm, betas[1], eps, eps_rule
@@ -92,9 +109,10 @@ class ScheduledAdam(StepOptimizer):
         self.last_norm = torch.zeros((), device=self._parameters[0].device)
         # one kernel for all tensors: a quarter of the time of torch's default loop on a CPU, and no host reads
         fused = all(p.device.type in ("cpu", "cuda") for p in self._parameters)
-        self._adam = torch.optim.Adam(
-            self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused, weight_decay=l2
-        )
+        # l2 joins the gradient (Adam), weight_decay does not (AdamW)
+        adam: Any = torch.optim.AdamW if weight_decay else torch.optim.Adam
+        decay = weight_decay or l2
+        self._adam = adam(self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused, weight_decay=decay)
 
     def zero_grad(self) -> None:
         """Forget the gradients of its own parameters."""

@@ -1,0 +1,151 @@
+"""MSVD for text-video retrieval, in the layout that circulates with CLIP4Clip and X-CLIP.
+
+A folder with ``train_list.txt``, ``val_list.txt``, ``test_list.txt`` (one video id a line) and the captions as one of
+
+* ``raw-captions.json``: ``{video id: [caption, ...]}``, a caption being a text or a list of tokens;
+* ``AllVideoDescriptions.txt``: ``video_id caption`` a line, ``#`` comments;
+* ``video_corpus.csv`` (or ``MSR Video Description Corpus.csv``): the original table, English rows only.
+
+The circulating folder holds ``raw-captions.pkl``.  A pickle can run code when it is opened, so it is not read; the
+message says how to turn one that you trust into JSON.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from vmlkit.errors import DataError
+
+Split = Literal["train", "val", "test"]
+_TABLES = ("video_corpus.csv", "MSR Video Description Corpus.csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedVideos:
+    """Videos of a split with their captions, listed video by video."""
+
+    video_ids: tuple[str, ...]
+    captions: tuple[str, ...]
+    cut_off_points: Int[np.ndarray, " V"]  #: exclusive end of each video's captions
+
+    @property
+    def caption_video(self) -> Int[np.ndarray, " N"]:
+        """Row of the video of each caption."""
+        return np.repeat(np.arange(len(self.video_ids)), np.diff(self.cut_off_points, prepend=0))
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+
+def read_msvd(folder: str | Path, split: Split) -> CaptionedVideos:
+    """The videos of a split, in the order of its list, and all their captions.
+
+    Raises:
+        DataError: for a missing file, captions that exist as a pickle only, an empty or repeated entry, or a listed
+            video without a caption.
+    """
+    folder = Path(folder)
+    path = folder / f"{split}_list.txt"
+    videos = [line.strip() for line in _lines(path) if line.strip()]
+    if not videos:
+        raise DataError(path, "lists no video", "write one video id a line")
+    if len(set(videos)) != len(videos):
+        twice = next(v for v in videos if videos.count(v) > 1)
+        raise DataError(path, f"lists '{twice}' twice", "keep one of the lines")
+    source, captions = _captions(folder)
+    texts: list[str] = []
+    ends: list[int] = []
+    for video in videos:
+        own = captions.get(video, [])
+        if not own:
+            raise DataError(source, f"has no caption for '{video}' of {path.name}", "add one or take it off the list")
+        texts += own
+        ends.append(len(texts))
+    return CaptionedVideos(video_ids=tuple(videos), captions=tuple(texts), cut_off_points=np.asarray(ends))
+
+
+def _captions(folder: Path) -> tuple[Path, dict[str, list[str]]]:
+    if (path := folder / "raw-captions.json").is_file():
+        return path, _from_json(path)
+    if (path := folder / "AllVideoDescriptions.txt").is_file():
+        return path, _collect(path, _from_text(path))
+    for name in _TABLES:
+        if (path := folder / name).is_file():
+            return path, _collect(path, _from_table(path))
+    if (path := folder / "raw-captions.pkl").is_file():
+        opened = "pickle.load(open('raw-captions.pkl', 'rb'))"
+        convert = f"import json, pickle; json.dump({opened}, open('raw-captions.json', 'w'))"
+        raise DataError(
+            path,
+            "is a pickle, which can run code when opened",
+            f'if you trust it, convert it once: python -c "{convert}"',
+        )
+    raise DataError(folder, "holds no captions", f"add raw-captions.json, AllVideoDescriptions.txt or {_TABLES[0]}")
+
+
+def _from_json(path: Path) -> dict[str, list[str]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(path, f"is not valid JSON ({error})", "write it again") from error
+    if not isinstance(content, dict):
+        raise DataError(path, f"holds a {type(content).__name__}", "write {video id: [caption, ...]}")
+    return {str(video): [_text(path, video, c) for c in _list(path, video, rows)] for video, rows in content.items()}
+
+
+def _list(path: Path, video: str, rows: Any) -> list[Any]:
+    if not isinstance(rows, list):
+        raise DataError(path, f"'{video}' has a {type(rows).__name__} of captions", "write a list")
+    return rows
+
+
+def _text(path: Path, video: str, caption: Any) -> str:
+    if isinstance(caption, list) and all(isinstance(token, str) for token in caption):
+        caption = " ".join(caption)
+    if not isinstance(caption, str) or not caption.strip():
+        raise DataError(path, f"'{video}' has the caption {caption!r}", "write a text or a list of tokens")
+    return " ".join(caption.split())
+
+
+def _from_text(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        video, _, caption = line.strip().partition(" ")
+        if not caption.strip():
+            raise DataError(path, f"line {number} has no caption", "write 'video_id caption'")
+        yield video, caption
+
+
+def _from_table(path: Path) -> Iterator[tuple[str, str]]:
+    wanted = {"VideoID", "Start", "End", "Language", "Description"}
+    with path.open(encoding="utf-8-sig", newline="", errors="replace") as handle:
+        rows = csv.DictReader(handle)
+        missing = sorted(wanted - set(rows.fieldnames or ()))
+        if missing:
+            raise DataError(path, f"lacks the column '{missing[0]}'", "take the original table")
+        for row in rows:
+            if row["Language"] == "English" and (row["Description"] or "").strip():
+                yield f"{row['VideoID']}_{row['Start']}_{row['End']}", row["Description"]
+
+
+def _collect(path: Path, pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for video, caption in pairs:
+        found.setdefault(video, []).append(_text(path, video, caption))
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise DataError(path, "there is no such file", "check the folder of MSVD") from error
+    except UnicodeDecodeError as error:
+        raise DataError(path, "is not UTF-8 text", "download it again") from error

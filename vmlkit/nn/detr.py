@@ -1,0 +1,311 @@
+"""What Moment-DETR, QD-DETR and BM-DETR share: projections, attention, encoder and the plain decoder.
+
+Specification 2 and 3.  A *token* is a projected clip or word; positions are added to queries and keys, never to values;
+padded tokens are computed as queries (their values are finite and mean nothing) but hidden as keys.
+Axes: B queries, S tokens, Q moment queries, D hidden, H heads.
+"""
+
+import copy
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+Activation = Literal["relu", "prelu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetrSizes:
+    """Sizes of a DETR-family network; defaults are Moment-DETR's."""
+
+    hidden: int = 256  #: D
+    heads: int = 8  #: H
+    feed_forward: int = 1024
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    queries: int = 10  #: Q, moment queries
+    projection_layers: int = 2  #: blocks of each input projection
+    dropout: float = 0.1  #: in the transformer
+    input_dropout: float = 0.5  #: before each linear layer of the input projections
+    text_positions: bool = False  #: learned word positions in queries and keys of the encoder (``use_txt_pos``)
+    max_words: int = 32  #: rows of the table of word positions
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them, none after the last."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+
+    def forward(self, x: Float[Tensor, "... a"]) -> Float[Tensor, "... b"]:
+        """Apply the layers in order."""
+        for layer in self.layers[:-1]:
+            x = torch.relu(layer(x))
+        return self.layers[-1](x)
+
+
+class ProjectionBlock(nn.Module):
+    """Layer norm, dropout, linear."""
+
+    def __init__(self, size: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm, self.dropout, self.linear = nn.LayerNorm(size), nn.Dropout(dropout), nn.Linear(size, hidden)
+
+    def forward(self, x: Float[Tensor, "B S a"]) -> Float[Tensor, "B S D"]:
+        """Without the activation that follows all blocks but the last."""
+        return self.linear(self.dropout(self.norm(x)))
+
+
+class InputProjection(nn.ModuleList):
+    """Blocks from a feature size to the hidden size, with ReLU between them."""
+
+    def __init__(self, size: int, sizes: DetrSizes) -> None:
+        hidden = sizes.hidden
+        super().__init__(
+            ProjectionBlock(size if i == 0 else hidden, hidden, sizes.input_dropout)
+            for i in range(sizes.projection_layers)
+        )
+
+    def forward(self, x: Float[Tensor, "B S a"]) -> Float[Tensor, "B S D"]:
+        """Project a sequence."""
+        for block in list(self)[:-1]:
+            x = torch.relu(block(x))
+        return self[-1](x)
+
+
+class TextPositions(nn.Module):
+    """``Dropout(LN(text + table))``: it is added to the text again, so the words enter queries and keys twice.
+
+    Without ``text_positions`` the module exists, as in the releases, and is never called.
+    """
+
+    def __init__(self, sizes: DetrSizes) -> None:
+        super().__init__()
+        self.table = nn.Embedding(sizes.max_words, sizes.hidden)
+        self.norm, self.dropout = nn.LayerNorm(sizes.hidden), nn.Dropout(sizes.dropout)
+
+    def forward(self, text: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """Positions of projected words."""
+        return self.dropout(self.norm(text + self.table.weight[: text.shape[1]]))
+
+
+def split_heads(x: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S d"]:
+    """Give each head its share of the features."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def attend(
+    query: Float[Tensor, "B H Q a"],
+    key: Float[Tensor, "B H K a"],
+    value: Float[Tensor, "B H K d"],
+    *,
+    key_mask: Bool[Tensor, "B K"] | None = None,
+    blocked: Bool[Tensor, "B H Q K"] | None = None,
+    dropout: float = 0.0,
+) -> Float[Tensor, "B Q D"]:
+    """``softmax(q k / sqrt(a)) v`` with the heads joined again.
+
+    Args:
+        key_mask: True where a key is data.
+        blocked: further pairs that must not meet.
+        dropout: on the attention weights.
+    """
+    scores = torch.matmul(query / math.sqrt(query.shape[-1]), key.transpose(-1, -2))  # (B, H, Q, K)
+    if key_mask is not None:
+        scores = scores.masked_fill(~key_mask[:, None, None, :], -math.inf)
+    if blocked is not None:
+        scores = scores.masked_fill(blocked, -math.inf)
+    weights = nn.functional.dropout(torch.softmax(scores, dim=-1), dropout, training=dropout > 0)
+    return torch.matmul(weights, value).transpose(1, 2).flatten(2)  # (B, Q, D)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with a packed input projection; queries, keys and values may differ."""
+
+    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.in_proj, self.out_proj = nn.Linear(hidden, 3 * hidden), nn.Linear(hidden, hidden)
+
+    def forward(
+        self,
+        query: Float[Tensor, "B Q D"],
+        key: Float[Tensor, "B K D"],
+        value: Float[Tensor, "B K D"],
+        key_mask: Bool[Tensor, "B K"] | None = None,
+        blocked: Bool[Tensor, "B H Q K"] | None = None,
+    ) -> Float[Tensor, "B Q D"]:
+        """Attend and project out."""
+        parts = zip((query, key, value), self.in_proj.weight.chunk(3), self.in_proj.bias.chunk(3), strict=True)
+        q, k, v = (split_heads(nn.functional.linear(x, w, b), self.heads) for x, w, b in parts)
+        dropout = self.dropout if self.training else 0.0
+        return self.out_proj(attend(q, k, v, key_mask=key_mask, blocked=blocked, dropout=dropout))
+
+
+class FeedForward(nn.Module):
+    """``W2 drop(act(W1 x))``."""
+
+    def __init__(self, sizes: DetrSizes, activation: Activation) -> None:
+        super().__init__()
+        self.expand = nn.Linear(sizes.hidden, sizes.feed_forward)
+        self.contract = nn.Linear(sizes.feed_forward, sizes.hidden)
+        self.activation: nn.Module = nn.PReLU() if activation == "prelu" else nn.ReLU()
+        self.dropout = nn.Dropout(sizes.dropout)
+
+    def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
+        """Two linear layers."""
+        return self.contract(self.dropout(self.activation(self.expand(x))))
+
+
+class EncoderLayer(nn.Module):
+    """Post-norm: ``x <- LN(x + drop(attention)); x <- LN(x + drop(FF(x)))``."""
+
+    def __init__(self, sizes: DetrSizes, activation: Activation) -> None:
+        super().__init__()
+        self.attention = Attention(sizes.hidden, sizes.heads, sizes.dropout)
+        self.feed_forward = FeedForward(sizes, activation)
+        self.norm1, self.norm2 = nn.LayerNorm(sizes.hidden), nn.LayerNorm(sizes.hidden)
+        self.dropout = nn.Dropout(sizes.dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B S D"],
+        positions: Float[Tensor, "B S D"],
+        mask: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B S D"]:
+        """One layer of self-attention."""
+        where = x + positions
+        x = self.norm1(x + self.dropout(self.attention(where, where, x, mask)))
+        return self.norm2(x + self.dropout(self.feed_forward(x)))
+
+
+class CrossEncoderLayer(EncoderLayer):
+    """QD-DETR's text-to-video layer: clips attend to words.
+
+    # PAPER: post-norm, ``y = LN1(x + a); LN2(y + FF(y))`` / CODE: the second residual is the sum before the first norm,
+    # ``LN2(x + a + FF(y))`` -> ``normed_residual``
+    """
+
+    def __init__(self, sizes: DetrSizes, activation: Activation, *, normed_residual: bool) -> None:
+        super().__init__(sizes, activation)
+        self.normed_residual = normed_residual
+
+    def read(
+        self,
+        x: Float[Tensor, "B T D"],
+        positions: Float[Tensor, "B T D"],
+        text: Float[Tensor, "B L D"],
+        text_positions: Float[Tensor, "B L D"],
+        text_mask: Bool[Tensor, "B L"],
+        blocked: Bool[Tensor, "B H T L"] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Clips ``x`` after reading the words."""
+        found = self.attention(x + positions, text + text_positions, text, text_mask, blocked)
+        summed = x + self.dropout(found)
+        normed = self.norm1(summed)
+        return self.norm2((normed if self.normed_residual else summed) + self.dropout(self.feed_forward(normed)))
+
+
+class Encoder(nn.Module):
+    """A stack of encoder layers, cloned: they start from the same biases, as the releases do."""
+
+    def __init__(self, sizes: DetrSizes, activation: Activation, *, scaled_positions: bool = False) -> None:
+        super().__init__()
+        self.layers = clones(EncoderLayer(sizes, activation), sizes.encoder_layers)
+        #: BM-DETR: positions are rescaled by the content before each layer
+        self.position_scale = MLP(sizes.hidden, sizes.hidden, sizes.hidden) if scaled_positions else None
+
+    def forward(
+        self, x: Float[Tensor, "B S D"], positions: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"]
+    ) -> Float[Tensor, "B S D"]:
+        """Encode a sequence of tokens."""
+        for layer in self.layers:
+            scaled = positions if self.position_scale is None else positions * self.position_scale(x)
+            x = layer(x, scaled, mask)
+        return x
+
+
+class CrossEncoder(nn.Module):
+    """A stack of text-to-video layers."""
+
+    def __init__(self, layer: CrossEncoderLayer, count: int) -> None:
+        super().__init__()
+        self.layers = clones(layer, count)
+
+    def forward(self, x: Tensor, *args: Tensor | None) -> Float[Tensor, "B T D"]:
+        """Clips ``x`` after all layers; arguments as for :meth:`CrossEncoderLayer.read`."""
+        for layer in self.layers:
+            x = layer.read(x, *args)  # type: ignore[operator]
+        return x
+
+
+class DecoderLayer(nn.Module):
+    """Post-norm: self-attention among moment queries, cross-attention to the memory, feed-forward."""
+
+    def __init__(self, sizes: DetrSizes, activation: Activation) -> None:
+        super().__init__()
+        self.self_attention = Attention(sizes.hidden, sizes.heads, sizes.dropout)
+        self.cross_attention = Attention(sizes.hidden, sizes.heads, sizes.dropout)
+        self.feed_forward = FeedForward(sizes, activation)
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(sizes.hidden) for _ in range(3))
+        self.dropout = nn.Dropout(sizes.dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B Q D"],
+        query_positions: Float[Tensor, "B Q D"],
+        memory: Float[Tensor, "B S D"],
+        positions: Float[Tensor, "B S D"],
+        mask: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B Q D"]:
+        """One layer."""
+        query = x + query_positions
+        x = self.norm1(x + self.dropout(self.self_attention(query, query, x)))
+        found = self.cross_attention(x + query_positions, memory + positions, memory, mask)
+        x = self.norm2(x + self.dropout(found))
+        return self.norm3(x + self.dropout(self.feed_forward(x)))
+
+
+class PlainDecoder(nn.Module):
+    """Moment-DETR's decoder: learned query positions, zero content, one output norm shared by all layers."""
+
+    def __init__(self, sizes: DetrSizes, activation: Activation) -> None:
+        super().__init__()
+        self.layers = clones(DecoderLayer(sizes, activation), sizes.decoder_layers)
+        self.norm = nn.LayerNorm(sizes.hidden)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "Q D"],
+        memory: Float[Tensor, "B S D"],
+        positions: Float[Tensor, "B S D"],
+        mask: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "layers B Q D"]:
+        """Normed output of every layer; the *un-normed* one feeds the next layer."""
+        where = queries.expand(memory.shape[0], -1, -1)
+        x, outputs = torch.zeros_like(where), []
+        for layer in self.layers:
+            x = layer(x, where, memory, positions, mask)
+            outputs.append(self.norm(x))
+        return torch.stack(outputs)
+
+
+def clones(layer: nn.Module, count: int) -> nn.ModuleList:
+    """``count`` deep copies."""
+    return nn.ModuleList(copy.deepcopy(layer) for _ in range(count))
+
+
+def initialise_(transformer: nn.Module) -> None:
+    """Xavier-uniform matrices; zero biases of packed attention; everything else stays as PyTorch made it."""
+    for parameter in transformer.parameters():
+        if parameter.dim() > 1:
+            nn.init.xavier_uniform_(parameter)
+    for module in transformer.modules():
+        if isinstance(module, Attention):
+            nn.init.zeros_(module.in_proj.bias)
+            nn.init.zeros_(module.out_proj.bias)
