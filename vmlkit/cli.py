@@ -1,4 +1,4 @@
-"""The command line: ``vmlkit tour | check | train | evaluate | negatives | claims | variants``.
+"""The command line: ``vmlkit tour | check | train | evaluate | negatives | claims | labels | variants``.
 
 What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback.  Everything heavy is
 imported by the command that needs it, so ``vmlkit --help`` answers at once.
@@ -20,7 +20,10 @@ from vmlkit.text.options import add_variants_command
 if TYPE_CHECKING:
     from vmlkit.experiments.experiment import Experiment
 
-DATA = ("toy", "planted:charades", "planted:charades_cd", "charades", "activitynet")
+DATA = (
+    "toy", "planted:charades", "planted:charades_cd", "charades", "activitynet", "planted:thumos14", "thumos14",
+    "activitynet1.3",
+)  # fmt: skip
 SIZES = ("ci", "demo", "paper")
 PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum")
 VOTES = ("none", "activitynet", "charades", "pps_charades")
@@ -52,14 +55,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"vmlkit {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
-        _tour_options,
-        _check_options,
-        _train_options,
-        _evaluate_options,
-        _negatives_options,
-        _claims_options,
-        add_variants_command,
-    ):
+        _tour_options, _check_options, _train_options, _evaluate_options, _negatives_options, _claims_options,
+        _labels_options, add_variants_command,
+    ):  # fmt: skip
         add(commands)
     return top
 
@@ -140,6 +138,20 @@ def _claims_options(commands: Any) -> None:
     claims.add_argument("--seeds", type=int, metavar="N", help="number of seeds (default: the claim's own)")
     claims.add_argument("--out", type=Path, metavar="DIR", help="default: results")
     claims.set_defaults(run=_claims)
+
+
+def _labels_options(commands: Any) -> None:
+    labels = commands.add_parser("labels", help="count what is wrong with the labels of an action data set")
+    labels.add_argument("path", type=Path, metavar="PATH", help="annotation file, or the folder of the .npy files")
+    labels.set_defaults(run=_labels)
+
+
+def _labels(options: argparse.Namespace) -> int:
+    from vmlkit.data.annotations.thumos import read_actions
+    from vmlkit.data.label_report import label_report
+
+    print(label_report(read_actions(options.path)))
+    return 0
 
 
 def _tour(options: argparse.Namespace) -> int:
