@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 import types
 from pathlib import Path
 
@@ -196,6 +197,16 @@ def test_check_fails_where_training_fails(monkeypatch, capsys):
     assert "[failed]  training: RuntimeError: no kernel image\n" in capsys.readouterr().out
     monkeypatch.setattr(check, "train_for", lambda seconds: (1, 0.1, float("nan")))
     assert cli.main(["check"]) == 1
+
+
+def test_check_writes_a_variant_or_says_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(check, "train_for", lambda seconds: (3, 0.1, 2.5))
+    assert cli.main(["check"]) == 0
+    assert "[ok]      sentence variants by rules: 'a person opens the door.' -> " in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "textblob", None)
+    assert cli.main(["check"]) == 0
+    printed = capsys.readouterr().out
+    assert "[missing] sentence variants by rules: tagging parts of speech needs the package 'textblob'" in printed
 
 
 def test_check_trains_for_real():

@@ -19,9 +19,11 @@ from vmlkit import __version__, provenance
 from vmlkit.config import with_overrides
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.vocabulary import Vocabulary
+from vmlkit.errors import MissingDependency
 from vmlkit.experiments.experiment import build
 from vmlkit.experiments.presets import preset
 from vmlkit.models.method import Progress
+from vmlkit.text.rules import RuleGenerator
 from vmlkit.training.optim import ScheduledAdam
 from vmlkit.training.start import choose_device
 
@@ -66,7 +68,7 @@ def run_check(show: Callable[[str], None] = print, seconds: float = 1.0) -> bool
         seconds: how long to train.
     """
     fine = True
-    for line in (*_versions(), _device(), _training(seconds), *_optional()):
+    for line in (*_versions(), _device(), _training(seconds), *_optional(), _rules()):
         show(str(line))
         fine &= line.status != "failed"
     return fine
@@ -154,6 +156,16 @@ def _extra(extra: str, purpose: str, packages: dict[str, str]) -> Line:
         return Line("missing", f"{extra} ({purpose}): no {', '.join(absent)}; run  pip install 'vmlkit[{extra}]'")
     found = ", ".join(f"{name} {_version(name)}" for name in packages.values())
     return Line("ok", f"{extra} ({purpose}): {found}")
+
+
+def _rules() -> Line:
+    """One sentence through the rules, which read lexicons inside textblob and lemminflect."""
+    sentence = "a person opens the door."
+    try:
+        text = RuleGenerator().answer(sentence, {})["negated_verb"]
+    except MissingDependency as error:
+        return Line("missing", f"sentence variants by rules: {error}")
+    return Line("ok" if text else "failed", f"sentence variants by rules: {sentence!r} -> {text!r}")
 
 
 def _version(distribution: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``vmlkit tour | check | train | evaluate | claims | variants``.
+"""The command line: ``vmlkit tour | check | train | evaluate | negatives | claims | labels | variants``.
 
 What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback.  Everything heavy is
 imported by the command that needs it, so ``vmlkit --help`` answers at once.
@@ -20,8 +20,12 @@ from vmlkit.text.options import add_variants_command
 if TYPE_CHECKING:
     from vmlkit.experiments.experiment import Experiment
 
-DATA = ("toy", "planted:charades", "planted:charades_cd", "charades", "activitynet")
+DATA = (
+    "toy", "planted:charades", "planted:charades_cd", "charades", "activitynet", "planted:thumos14", "thumos14",
+    "activitynet1.3",
+)  # fmt: skip
 SIZES = ("ci", "demo", "paper")
+PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum")
 VOTES = ("none", "activitynet", "charades", "pps_charades")
 
 
@@ -51,13 +55,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"vmlkit {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
-        _tour_options,
-        _check_options,
-        _train_options,
-        _evaluate_options,
-        _claims_options,
-        add_variants_command,
-    ):
+        _tour_options, _check_options, _train_options, _evaluate_options, _negatives_options, _claims_options,
+        _labels_options, add_variants_command,
+    ):  # fmt: skip
         add(commands)
     return top
 
@@ -103,11 +103,33 @@ def _train_options(commands: Any) -> None:
 
 
 def _evaluate_options(commands: Any) -> None:
-    evaluate = commands.add_parser("evaluate", help="score a run's chosen epoch again and rewrite its metrics.json")
-    evaluate.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a run's chosen epoch again, or a file of predictions",
+        description="RUN_DIR: score the chosen epoch again and rewrite its metrics.json. "
+        "PREDICTIONS --ground-truth FILE: the published protocol of the data set, beside the baselines.",
+    )
+    evaluate.add_argument("run_dir", type=Path, metavar="RUN_DIR|PREDICTIONS")
     evaluate.add_argument("--draws", type=int, metavar="N", help="draws of the masked words (default: the run's)")
     evaluate.add_argument("--vote", choices=VOTES, help="how the answer is chosen (default: the run's)")
+    files = evaluate.add_argument_group("a file of predictions (JSON lines, may be .gz)")
+    files.add_argument("--ground-truth", type=Path, metavar="FILE", help="annotations in the Moment-DETR layout")
+    files.add_argument("--protocol", choices=PROTOCOLS, default="auto", help="default: by the fields of the file")
+    files.add_argument("--train", type=Path, metavar="FILE", help="training annotations, for the location priors")
+    files.add_argument("--common-only", action="store_true", help="evaluate only queries that both files have")
+    files.add_argument("--json", type=Path, metavar="OUT", help="write every number, denominator and dropped query")
     evaluate.set_defaults(run=_evaluate)
+
+
+def _negatives_options(commands: Any) -> None:
+    negatives = commands.add_parser("negatives", help="which queries of a file can serve as negatives of which")
+    negatives.add_argument("annotations", type=Path, nargs="+", metavar="FILE", help="in the Moment-DETR layout")
+    negatives.add_argument("--encoder", type=Path, metavar="DIR", help="a local sentence encoder (default: TF-IDF)")
+    negatives.add_argument("--max-iou", type=float, default=0.5, metavar="X", help="default: 0.5, the paper's")
+    negatives.add_argument("--max-similarity", type=float, default=0.8, metavar="X", help="default: 0.8")
+    negatives.add_argument("--out", type=Path, metavar="OUT", help="write the file with neg_query_ids filled in")
+    negatives.add_argument("--json", type=Path, metavar="OUT", help="write the numbers")
+    negatives.set_defaults(run=_negatives)
 
 
 def _claims_options(commands: Any) -> None:
@@ -116,6 +138,20 @@ def _claims_options(commands: Any) -> None:
     claims.add_argument("--seeds", type=int, metavar="N", help="number of seeds (default: the claim's own)")
     claims.add_argument("--out", type=Path, metavar="DIR", help="default: results")
     claims.set_defaults(run=_claims)
+
+
+def _labels_options(commands: Any) -> None:
+    labels = commands.add_parser("labels", help="count what is wrong with the labels of an action data set")
+    labels.add_argument("path", type=Path, metavar="PATH", help="annotation file, or the folder of the .npy files")
+    labels.set_defaults(run=_labels)
+
+
+def _labels(options: argparse.Namespace) -> int:
+    from vmlkit.data.annotations.thumos import read_actions
+    from vmlkit.data.label_report import label_report
+
+    print(label_report(read_actions(options.path)))
+    return 0
 
 
 def _tour(options: argparse.Namespace) -> int:
@@ -148,6 +184,13 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.ground_truth is not None:
+        from vmlkit.experiments.prediction_report import evaluate_file
+
+        print(evaluate_file(options.run_dir, options.ground_truth, options))
+        return 0
+    if options.run_dir.is_file():
+        raise ConfigError(f"{options.run_dir} is a file, not a run: add --ground-truth FILE to score predictions")
     from vmlkit.experiments.experiment import METHODS, load_run
     from vmlkit.training.final import final_evaluation
 
@@ -165,6 +208,14 @@ def _evaluate(options: argparse.Namespace) -> int:
         draws=experiment.test_draws if options.draws is None else options.draws,
     )
     print(results(experiment.method, metrics, task.columns))
+    return 0
+
+
+def _negatives(options: argparse.Namespace) -> int:
+    from vmlkit.experiments.negative_queries_report import negatives_of_files
+
+    limits = options.max_iou, options.max_similarity
+    print(negatives_of_files(options.annotations, options.encoder, *limits, options.out, options.json))
     return 0
 
 

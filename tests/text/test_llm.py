@@ -236,6 +236,18 @@ def test_an_error_in_one_sentence_keeps_those_before(tmp_path: Path) -> None:
         assert len(writer.rows) == 2 * len(COMPONENTS)
 
 
+def test_a_closed_generator_asks_nothing(tmp_path: Path) -> None:
+    with ChatServer(well) as server:
+        generator = ask(server, retries=0, cache=AnswerCache(tmp_path / "answers.sqlite"))
+        variants_of(generator, FRIDGE)
+        generator.close()
+        other = ask(server, retries=0)
+        other.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            variants_of(other, FRIDGE)
+        assert server.requests == 1
+
+
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://x/v1", "http://", None])
 def test_an_endpoint_needs_an_address(url: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")

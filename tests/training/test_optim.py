@@ -146,3 +146,30 @@ def test_an_update_runs_without_a_device_to_read_from():
     norm = optimizer.step([parameter])
     assert norm.device.type == "meta"
     assert optimizer.updates == 1
+
+
+def test_a_strided_gradient_moves_the_right_elements() -> None:
+    """``autograd.grad`` may hand over a view; the fused kernel would read it in another order."""
+    values = torch.arange(6.0).view(2, 3)
+    ours, plain = (torch.nn.Parameter(values.clone()) for _ in range(2))
+    gradient = torch.tensor([[1.0, 9.0], [-1.0, 9.0], [1.0, 9.0]]).t()[:1].expand(2, 3)
+    ours.grad, plain.grad = gradient, gradient.contiguous()
+    ScheduledAdam([ours], lr=0.1, warmup_updates=0, eps_rule="torch", clip_norm=None).step([ours])
+    torch.optim.Adam([plain], lr=0.1).step()
+    torch.testing.assert_close(ours, plain)
+
+
+def test_decay_and_lag() -> None:
+    """P3: coupled L2 as torch's Adam has it; the schedule one update behind."""
+    ours, plain = (torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
+    ours.grad, plain.grad = torch.tensor([0.1, 0.3]), torch.tensor([0.1, 0.3])
+    ScheduledAdam([ours], lr=0.1, warmup_updates=0, eps_rule="torch", clip_norm=None, l2=0.5).step([ours])
+    torch.optim.Adam([plain], lr=0.1, weight_decay=0.5).step()
+    torch.testing.assert_close(ours, plain)
+    late = ScheduledAdam([ours], lr=1.0, warmup_updates=2, warmup_init_lr=0.1, lag=1)
+    rates = []
+    for _ in range(4):
+        ours.grad = torch.ones(2)
+        late.step([ours])
+        rates.append(late.lr_used)
+    assert rates == pytest.approx([0.1, 0.1, 0.55, 1.0])

@@ -1,8 +1,8 @@
 """Charades-CD over planted features: real sentences and moments whose distribution changes between splits.
 
 ``train`` trains, ``val`` chooses the epoch, and the test split holds ``test_iid`` and ``test_ood``, told apart by the
-beginning of their query ids.  The files are those of the Moment-DETR layout; windows that end after their video are cut,
-and queries whose window fills the video are left out, as the released loader does.
+beginning of their query ids.  The files are those of the Moment-DETR layout; windows that end after their video are
+cut, and queries whose window fills the video are left out, as the released loader does.
 """
 
 import os

@@ -14,6 +14,14 @@ from vmlkit.data.batches import MomentBatch
 from vmlkit.spans import to_center_width, to_start_end
 
 
+@dataclass(frozen=True)
+class Targets:
+    """True windows of a batch, padded."""
+
+    windows: Float[Tensor, "B N 2"]  #: (center, width); any valid span on padding
+    mask: Bool[Tensor, "B N"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DetrBatch(MomentBatch):
     """What fully supervised training needs beside the moment batch; ``frames`` end with two endpoint features."""

@@ -104,7 +104,7 @@ def load_detr_splits(config: DataConfig, cache_dir: str | Path | None = None, pr
     grouped = early or config.name == "planted:charades_cd"
     return Splits(
         train=DetrDataset.of(parts["train"], candidates=True),
-        validation=DetrDataset.of(parts["validation"]),
-        test=DetrDataset.of(parts["test"], groups=grouped),
+        validation=DetrDataset.of(parts["validation"], candidates=True),
+        test=DetrDataset.of(parts["test"], candidates=True, groups=grouped),
         notes=made.notes,
     )

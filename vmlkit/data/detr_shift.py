@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vmlkit.data.detr_batches import DetrBatch, clip_range, clips_inside, endpoints, window_edges
-from vmlkit.losses.set_prediction import Targets
+from vmlkit.data.detr_batches import DetrBatch, Targets, clip_range, clips_inside, endpoints, window_edges
 from vmlkit.spans import to_center_width
 
 

@@ -258,9 +258,16 @@ def load_results(name: str, results: Path = RESULTS) -> Results:
 
 def studies() -> dict[str, Callable[[], Study]]:
     """Every study by name."""
-    from vmlkit.experiments import studies_components, studies_lnp, studies_reconstruction
+    from vmlkit.experiments import (
+        studies_actions,
+        studies_components,
+        studies_detr,
+        studies_lnp,
+        studies_reconstruction,
+    )
 
-    return {**studies_reconstruction.STUDIES, **studies_lnp.STUDIES, **studies_components.STUDIES}
+    families = (studies_reconstruction, studies_lnp, studies_actions, studies_detr, studies_components)
+    return {name: study for family in families for name, study in family.STUDIES.items()}
 
 
 def run_claims(name: str, *, seeds: int | None = None, out: Path = RESULTS) -> Path:

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from vmlkit.config import from_dict, to_dict
+from vmlkit.data.action_sources import load_action_splits
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.detr_dataset import load_detr_splits
 from vmlkit.data.sources import DataConfig, load_splits
 from vmlkit.errors import ConfigError
 from vmlkit.experiments import component_methods as p4
+from vmlkit.experiments.action_methods import ACTION_CONFIGS, action_task, make_action
 from vmlkit.experiments.detr_methods import detr_method, detr_task
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.models.bm_detr import BMDetr, BMDetrConfig
@@ -87,6 +89,7 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "p4-qd-detr": MethodEntry(detr_with_components, QDDetrWithComponents, p4.moment_task, p4.load_detr_with_components),
     "p4-xclip": MethodEntry(xclip_with_components, XCLIPWithComponents, p4.retrieval_task, p4.load_with_components),
+    **{name: MethodEntry(make_action, kind, action_task, load_action_splits) for name, kind in ACTION_CONFIGS.items()},
 }
 
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from vmlkit.data.sources import DataConfig, planted_charades_reduced
 from vmlkit.errors import ConfigError
+from vmlkit.experiments.action_methods import ACTION_CONFIGS
+from vmlkit.experiments.action_presets import action_preset
 from vmlkit.experiments.experiment import METHODS, Experiment
 from vmlkit.experiments.presets_components import COMPONENT_METHODS, component_preset
 from vmlkit.experiments.presets_detr import DETR_METHODS, DETR_PRESETS
@@ -38,7 +40,9 @@ def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
     if size not in ("ci", "demo", "paper"):
         raise ConfigError(f"unknown size '{size}': choose ci, demo or paper")
     if method in COMPONENT_METHODS:
-        return component_preset(method, data, size)
+        return component_preset(method, data, size)  # type: ignore[arg-type]
+    if method in ACTION_CONFIGS:
+        return action_preset(method, data, size)  # type: ignore[arg-type]
     makers: dict[str, Callable[[str, Size], Experiment]] = {
         "toy": toy,
         "planted:charades": planted_charades,

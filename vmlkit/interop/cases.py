@@ -16,6 +16,8 @@ from vmlkit.interop.golden_detr_ops import check_bm_shift, check_ops
 from vmlkit.interop.golden_metrics import check_metrics_case
 from vmlkit.interop.golden_pps import check_gauss_pps, check_pps
 from vmlkit.interop.golden_text import TEXT_CHECKS
+from vmlkit.interop.golden_wtal_detection import DETECTION_CHECKS, check_action_case, is_action_case
+from vmlkit.interop.golden_wtal_vlc import WTAL_CHECKS
 from vmlkit.interop.golden_xclip import XCLIP_CHECKS
 
 
@@ -32,10 +34,14 @@ def _metrics(case: GoldenCase) -> None:
 
 
 def _sampling(case: GoldenCase) -> None:
+    if is_action_case(case):
+        return check_action_case(case)
     check_sampling_case(case.arrays, case.meta)
 
 
 def _planted(case: GoldenCase) -> None:
+    if is_action_case(case):
+        return check_action_case(case)
     root = os.environ.get("VMLKIT_DATA")
     check_planted_case(case.arrays, case.meta, Path(root) / "charades_sta" if root else None)
 
@@ -54,6 +60,8 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     "p0_formulas_": _metrics,
     "pps_": check_pps,
     "gauss_pps_": check_gauss_pps,
+    **DETECTION_CHECKS,
+    **WTAL_CHECKS,
     **EVALUATION_CHECKS,
     "moment_detr_": check_moment_detr,
     "qd_detr_": check_qd_detr,
@@ -65,7 +73,7 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     **TEXT_CHECKS,
 }
 #: folders of papers to come, so that their cases are told apart from unknown ones
-LATER_FAMILIES = ("detr", "wtal")
+LATER_FAMILIES: tuple[str, ...] = ()
 
 
 def check_of(name: str, family: str = "") -> Callable[[GoldenCase], None]:

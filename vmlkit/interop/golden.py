@@ -6,7 +6,7 @@ is the longest known prefix of its name; every size and switch comes from the JS
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ VALUE_TOLERANCE = 1e-5
 GRADIENT_TOLERANCE = 1e-4
 #: after several Adam steps an element is compared only where its gradient is above this
 TINY_GRADIENT = 1e-6
+#: how often the parameters are moved by a rounding error where float32 has to be judged
+JITTERS = 4
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,57 @@ def assert_close(
     )
 
 
-def compare(case: GoldenCase, single: Mapping[str, Tensor], double: Mapping[str, Tensor]) -> None:
-    """Hold everything computed against every golden array of the case.
+Compute = Callable[["GoldenCase", torch.dtype], Mapping[str, Tensor]]
+
+
+def hold(case: GoldenCase, compute: Compute, *equivalents: Compute) -> None:
+    """Hold what ``compute`` and its ``equivalents`` give in float32, granting what float32 itself cannot settle.
+
+    The authors' numbers are rounded too, on another processor.  Where ours miss them, the parameters are moved by one
+    unit in the last place, :data:`JITTERS` times, and three times the largest distance of those results from float64 is
+    granted, element by element (a mask value near the 1e-10 floor moves by 1e-4 when its center moves by one unit).  A
+    wrong formula is wrong in float64 as well and gains nothing from it.
+
+    Args:
+        equivalents: other ways to compute the same (a cheaper order of evaluation); their exact values are the first's.
+    """
+    double = compute(case, torch.float64)
+    again: list[Mapping[str, Tensor]] = []
+    for way in (compute, *equivalents):
+        single = way(case, torch.float32)
+        try:
+            compare(case, single, double, again)
+        except AssertionError:
+            again = again or [compute(jittered(case, seed), torch.float32) for seed in range(JITTERS)]
+            compare(case, single, double, again)
+
+
+def jittered(case: GoldenCase, seed: int) -> GoldenCase:
+    """The case with every parameter moved by at most one unit in the last place of float32."""
+    draw, moved = np.random.default_rng(seed), {}
+    for name, value in case.parameters().items():
+        array = value.numpy()
+        if value.dtype.is_floating_point:
+            factor = 1 + float(np.finfo(np.float32).eps) * draw.uniform(-1, 1, array.shape)
+            array = (array.astype(np.float64) * factor).astype(array.dtype)
+        moved[f"param/{name}"] = array
+    meta = {key: value for key, value in case.meta.items() if key != "param_recipe"}
+    return GoldenCase(case.name, {**case.arrays, **moved}, meta)
+
+
+def compare(
+    case: GoldenCase,
+    single: Mapping[str, Tensor],
+    double: Mapping[str, Tensor],
+    again: Sequence[Mapping[str, Tensor]] = (),
+) -> None:
+    """Hold everything computed against every golden array of the case; :func:`hold` is the whole check.
 
     Args:
         single: our arrays by full key (``output/...``, ``grad.../...``), computed in float32.
-        double: the same in float64.  Where the two differ, float32 itself is that uncertain (a mask value near the
-            1e-10 floor moves by 1e-4 when its center moves by one unit in the last place), so twice that difference is
-            granted, element by element.  A wrong formula is wrong in both and gains nothing from it.
+        double: the same in float64.  Where the two differ, float32 itself is that uncertain, so twice that is
+            granted.
+        again: ``single`` with jittered parameters; three times their largest distance from ``double`` is granted.
     """
     wanted = {k: v for k, v in case.arrays.items() if not k.startswith(("param/", "input/", "buffer/"))}
     missing = sorted(wanted.keys() - single.keys())
@@ -116,7 +161,10 @@ def compare(case: GoldenCase, single: Mapping[str, Tensor], double: Mapping[str,
     for name, golden in wanted.items():
         tolerance = GRADIENT_TOLERANCE if name.startswith("grad") else VALUE_TOLERANCE
         ours = single[name].detach().cpu()
-        rounding = 2 * (ours.double() - double[name].detach().cpu().double()).abs().numpy()
+        exact = double[name].detach().cpu().double()
+        rounding = 2 * (ours.double() - exact).abs().numpy()
+        for other in again:
+            rounding = np.maximum(rounding, 3 * (other[name].detach().cpu().double() - exact).abs().numpy())
         if name.startswith("after4steps"):
             rounding = rounding + _adam_slack(name, single)
         assert_close(f"{case.name}:{name}", ours, golden, tolerance, rounding)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vmlkit.interop.golden import GRADIENT_TOLERANCE, VALUE_TOLERANCE, GoldenCase, assert_close, compare
+from vmlkit.interop.golden import GRADIENT_TOLERANCE, VALUE_TOLERANCE, GoldenCase, assert_close, hold
 from vmlkit.interop.names import load_released, our_name
 from vmlkit.nn.gaussian import cnm_mask, outer_spans, peak_gaussian
 from vmlkit.nn.transformer import Conditioning, DualTransformer, TransformerConfig
@@ -26,7 +26,7 @@ def transformer_config(sizes: dict) -> TransformerConfig:
 
 def check_dual_transformer(case: GoldenCase) -> None:
     """Both modes, with and without a mask, scaled masks, and gradients of the probed outputs."""
-    compare(case, _dual_transformer(case, torch.float32), _dual_transformer(case, torch.float64))
+    hold(case, _dual_transformer)
 
 
 def _dual_transformer(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:

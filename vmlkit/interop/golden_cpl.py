@@ -1,10 +1,12 @@
 """CPL against its golden vectors, under each evaluation plan."""
 
+import functools
+
 import torch
 from torch import Tensor
 
 from vmlkit.data.batches import MomentBatch
-from vmlkit.interop.golden import GoldenCase, compare
+from vmlkit.interop.golden import GoldenCase, hold
 from vmlkit.interop.golden_blocks import gradients_by_released_name, transformer_config
 from vmlkit.interop.golden_models import data_shape, flat, golden_batch, masked_words, parameters_after, training_steps
 from vmlkit.interop.names import load_released
@@ -18,8 +20,7 @@ from vmlkit.nn.transformer import Conditioning
 def check_cpl(case: GoldenCase) -> None:
     """Forward, every loss term, gradients of the parts and the whole, four steps; the cheaper plans agree exactly."""
     plans: tuple[Plan, ...] = ("all", "selected", "replay")
-    for plan in plans:
-        compare(case, _compute(case, torch.float32, plan), _compute(case, torch.float64, plan))
+    hold(case, *(functools.partial(_compute, plan=plan) for plan in plans))
 
 
 def build_cpl(case: GoldenCase, dtype: torch.dtype, plan: Plan) -> CPL:

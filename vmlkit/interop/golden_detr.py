@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vmlkit.data.detr_batches import Targets
 from vmlkit.data.detr_shift import Branch
 from vmlkit.interop.golden import GoldenCase, compare
 from vmlkit.interop.golden_blocks import gradients_by_released_name
 from vmlkit.interop.names import load_released
 from vmlkit.losses import set_prediction as sp
-from vmlkit.losses.set_prediction import SetWeights, Targets
+from vmlkit.losses.set_prediction import SetWeights
 from vmlkit.models.bm_detr import BMDetr, BMDetrConfig, BMDetrOutput
 from vmlkit.models.detr import DetrMethod, DetrOutput, Moments, Supervision
 from vmlkit.models.detr_windows import PostProcessing, ranked_windows

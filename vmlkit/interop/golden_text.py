@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from vmlkit.interop.golden import GoldenCase
 from vmlkit.text.checks import words_of
-from vmlkit.text.clauses import parse
+from vmlkit.text.clauses import Clause, parse
 from vmlkit.text.english import tag_caption, word_class
 from vmlkit.text.rewrite import negated, passive
 from vmlkit.text.rules import RuleGenerator
@@ -17,7 +17,7 @@ from vmlkit.text.rules import RuleGenerator
 #: share of words, and share of verbs, that must get the class given by hand
 ACCURACY, VERB_RECALL = 0.98, 0.97
 
-_REWRITES = {
+_REWRITES: dict[str, Callable[[Clause], str | None]] = {
     "negated_verb": negated,
     "passive": lambda clause: passive(clause, negate=False),
     "negated_passive": lambda clause: passive(clause, negate=True),
@@ -56,7 +56,7 @@ def check_rules_case(case: GoldenCase) -> None:
         clause = parse(sentence)
         answers = RuleGenerator().answer(sentence, {})
         # a passive that keeps the meaning is the positive text
-        given = {**answers, "passive": answers["positive"]}
+        given: dict[str, str | None] = {**dict(answers.items()), "passive": answers["positive"]}
         for target in row.keys() - {"sentence"}:
             if target not in _REWRITES:
                 raise AssertionError(f"{case.name}: no rule for the target '{target}'")

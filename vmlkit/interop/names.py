@@ -5,6 +5,7 @@ error, never silently skipped.  The one reshaping: the authors keep the packed a
 ``in_proj_weight`` / ``in_proj_bias``, we keep it as a linear layer.
 """
 
+import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,18 @@ FRONT: Rules = (
     (r"^word_fc\.", "front.word_projection."),
     (r"^mask_vec$", "front.mask"),
     (r"^start_vec$", "front.start"),
+)
+#: the attention parts of CO2-Net, TSM and VLC
+CROSS_MODAL: Rules = (
+    (r"^vAttn\.", "attention.rgb."),
+    (r"^fAttn\.", "attention.flow."),
+    (r"\.bit_wise_attn\.0\.", ".local.conv."),
+    (r"\.channel_conv\.0\.", ".channel.conv."),
+    (r"\.AE_e\.0\.", ".encode.conv."),
+    (r"\.AE_d\.0\.", ".decode.conv."),
+    (r"\.attention\.0\.", ".head.blocks.0.conv."),
+    (r"\.attention\.3\.", ".head.blocks.1.conv."),
+    (r"\.attention\.5\.", ".head.logit."),
 )
 RULES: dict[str, Rules] = {
     "dual_transformer": TRANSFORMER,
@@ -73,6 +86,51 @@ RULES: dict[str, Rules] = {
     "moment_detr": DETR,
     "qd_detr": DETR,
     "bm_detr": DETR,
+    "basnet": (
+        (r"^filter_module\.conv_1\.0\.", "attention.head.blocks.0.conv."),
+        (r"^filter_module\.conv_2\.0\.", "attention.head.logit."),
+        (r"^cas_module\.conv_1\.0\.", "body.0.conv."),
+        (r"^cas_module\.conv_2\.0\.", "body.1.conv."),
+        (r"^cas_module\.conv_3\.0\.", "classifier."),
+    ),
+    "hamnet": (
+        (r"^classifier\.0\.", "body.0.conv."),
+        (r"^classifier\.2\.", "body.1.conv."),
+        (r"^classifier\.5\.", "classifier."),
+        (r"^attention\.0\.", "attention.head.blocks.0.conv."),
+        (r"^attention\.2\.", "attention.head.blocks.1.conv."),
+        (r"^attention\.4\.", "attention.head.logit."),
+    ),
+    "co2net": (
+        (r"^feat_encoder\.0\.", "unused_encoder.conv."),
+        (r"^fusion\.0\.", "fusion.conv."),
+        (r"^classifier\.1\.", "body.conv."),
+        (r"^classifier\.4\.", "classifier."),
+        *CROSS_MODAL,
+    ),
+    "tsm": (
+        (r"^weight$", "queries.prompts"),
+        (r"^b_enc$", "queries.background"),
+        (r"^add_weight$", "queries.offsets"),
+        (r"^txt_emb\.0\.", "queries.embed.conv."),
+        (r"^MHA\.", "queries.attention."),
+        (r"^mlp\.0\.", "queries.expand."),
+        (r"^mlp\.3\.", "queries.contract."),
+        (r"^drop_path_attn\.scale$", "queries.attention_scale"),
+        (r"^drop_path_mlp\.scale$", "queries.feedforward_scale"),
+        (r"^fusion\.0\.", "fusion.conv."),
+        (r"^fusion2\.0\.", "body.conv."),
+        *CROSS_MODAL,
+    ),
+    "vlc": (
+        *FRONT,
+        (r"^fc_rec\.", "front.vocabulary_head."),
+        (r"^trans\.", "transformer."),
+        (r"^trans_a\.", "unused_transformer."),
+        *CROSS_MODAL,
+        (r"^attention\.", "own_attention."),
+        *TRANSFORMER,
+    ),
     "xclip": XCLIP,
 }
 
@@ -96,10 +154,13 @@ def to_our_names(released: Mapping[str, Tensor], model: str) -> dict[str, Tensor
 def load_released(module: nn.Module, released: Mapping[str, Tensor], model: str, source: object = "state dict") -> None:
     """Copy released parameters into ``module``.
 
+    Parts of a release that it never uses (``unused_...`` under our names) are left out where the module lacks them.
+
     Raises:
         DataError: naming every missing, left-over or misshapen parameter.
     """
     state, own = to_our_names(released, model), module.state_dict()
+    state = {name: value for name, value in state.items() if name in own or not name.startswith("unused_")}
     wrong = [f"missing {n}" for n in own.keys() - state.keys()]
     wrong += [f"unknown {n}" for n in state.keys() - own.keys()]
     wrong += [
@@ -126,11 +187,7 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
     if not path.is_file():
         raise DataError(path, "no such checkpoint", "give the path of a downloaded checkpoint file")
     try:
-        content = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        content = load_file(path) if path.suffix == ".safetensors" else _open_checkpoint(path)
     except Exception as error:
         raise DataError(
             path,
@@ -139,6 +196,16 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
         ) from error
     state = _state_dict(content, path)
     load_released(module, core_of_checkpoint(state) if model == "xclip" else state, model, path)
+
+
+def _open_checkpoint(path: Path) -> object:
+    """Open a ``.pt`` without running code from it.
+
+    The DETR releases keep their options beside the weights as an ``argparse.Namespace``, a bag of attributes that runs
+    nothing when it is rebuilt; it is let through (and ignored), everything else that is not plain data is refused.
+    """
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from vmlkit.data.detr_batches import Targets
 from vmlkit.losses.assignment import assign
 from vmlkit.spans import generalized_iou, to_start_end
 
@@ -31,14 +32,6 @@ class SetWeights:
     match_class: float = 4.0
     background: float = 0.1  #: class weight of unmatched queries (``eos_coef``)
     margin: float = 0.2  #: of the saliency hinge
-
-
-@dataclass(frozen=True)
-class Targets:
-    """True windows of a batch, padded."""
-
-    windows: Float[Tensor, "B N 2"]  #: (center, width); any valid span on padding
-    mask: Bool[Tensor, "B N"]
 
 
 @torch.no_grad()

@@ -85,6 +85,12 @@ def evaluate_qvhighlights(
     Raises:
         DataError: if the two sides have different queries (unless ``common_only``), or no query in common; for a
             relevant clip beyond the end of its video.
+
+    >>> query = QueryAnnotation(qid=1, query="a dog runs", vid="v", duration_s=60.0, windows_s=((4.0, 12.0),))
+    >>> said = QueryPrediction(qid=1, windows_s=np.array([[4.0, 8.0, 0.9], [4.0, 12.0, 0.4]]))
+    >>> found = evaluate_qvhighlights([said], [query])
+    >>> found.metrics["full"]["MR-R1"]["0.5"], found.metrics["full"]["MR-mAP"]["0.75"], dict(found.denominators)
+    (100.0, 50.0, {'short': 1, 'middle': 0, 'long': 0, 'full': 1})
     """
     pairs, dropped = _pair(predictions, queries, common_only)
     metrics: dict[str, Any] = {}
@@ -124,10 +130,17 @@ def evaluate_charades(
 
     Raises:
         DataError: as :func:`evaluate_qvhighlights`, and for predictions without windows.
+
+    >>> queries = [QueryAnnotation(qid=i, query="q", vid="v", duration_s=99.0, windows_s=w)
+    ...            for i, w in enumerate([((70.0, 80.0),), ((80.0, 90.0),)])]
+    >>> said = [QueryPrediction(qid=i, windows_s=np.array([[70.0, 75.0, 1.0]])) for i in range(2)]
+    >>> print(evaluate_charades(said, queries, limit_s=75.0))  # doctest: +ELLIPSIS
+    Charades, ... MR-full-R1@0.7 100.0 (full N=1; left out: every true window lies beyond 75 s: 1)
     """
     pairs, dropped = _pair(predictions, queries, common_only)
     if pairs[0][0].windows_s is None:
-        raise DataError("predictions", "hold no windows", "give 'pred_relevant_windows'")
+        what = f"line {pairs[0][0].line}: field 'pred_relevant_windows' is missing"
+        raise DataError("predictions", what, "predict windows")
     protocol = "Charades" if limit_s is None else f"Charades, true windows cut to {limit_s:g} s"
     if limit_s is not None:
         cut = [(p, q, [(min(max(s, 0.0), limit_s), min(e, limit_s)) for s, e in q.windows_s]) for p, q in pairs]
@@ -163,15 +176,22 @@ def evaluate_tvsum(
 
     Raises:
         DataError: as :func:`evaluate_qvhighlights`, and for predictions without clip scores or videos without labels.
+
+    >>> query = QueryAnnotation(qid="x", query="news", vid="x", duration_s=6.0, windows_s=(), domain="VU",
+    ...                         clip_labels=((1.0,), (1.0,), (5.0,)))
+    >>> print(evaluate_tvsum([QueryPrediction(qid="x", clip_scores=np.array([0.1, 0.2, 0.9]))], [query]))
+    TVSum: mAP 1.0 (VU N=1; left out: none)
     """
     pairs, dropped = _pair(predictions, queries, common_only)
     domains: dict[str, list[np.ndarray]] = {}
     uneven = 0
     for prediction, query in pairs:
         if prediction.clip_scores is None:
-            raise DataError("predictions", "hold no clip scores", "give 'pred_saliency_scores'")
+            what = f"line {prediction.line}: field 'pred_saliency_scores' is missing"
+            raise DataError("predictions", what, "predict one score per clip")
         if query.clip_labels is None or query.domain is None:
-            raise DataError("ground truth", f"'{query.qid}' has no label or no domain", "give a TVSum file")
+            what = f"line {query.line}: field 'label' or 'domain' is missing"
+            raise DataError("ground truth", what, "give a TVSum file")
         shared = min(len(prediction.clip_scores), len(query.clip_labels))
         uneven += len(prediction.clip_scores) != len(query.clip_labels)
         labels = np.asarray(query.clip_labels, dtype=np.float64)[:shared]
@@ -199,21 +219,23 @@ def _pair(
     """Predictions beside their queries, in the order of the predictions; ids 12 and "12" are the same."""
     truth = {str(q.qid): q for q in queries}
     said = {str(p.qid) for p in predictions}
-    unknown = tuple(p.qid for p in predictions if str(p.qid) not in truth)
-    silent = tuple(q.qid for q in queries if str(q.qid) not in said)
+    unknown = [p for p in predictions if str(p.qid) not in truth]
+    silent = [q for q in queries if str(q.qid) not in said]
     if len(said) < len(predictions) or len(truth) < len(queries):
         raise DataError("evaluation", "a qid occurs twice", "give one prediction and one query for each")
-    if not common_only and (unknown or silent):
-        fault, example = (silent, "has no prediction") if silent else (unknown, "is not in the ground truth")
-        what = f"{len(silent)} queries without a prediction and {len(unknown)} predictions without a query"
-        raise DataError(
-            "predictions", f"{what} (query {fault[0]!r} {example})", "evaluate only the common ones, or fix"
-        )
     pairs = [(p, truth[str(p.qid)]) for p in predictions if str(p.qid) in truth]
     if not pairs:
         raise DataError("predictions", "no qid is in the ground truth", "check that the two files belong together")
-    reasons = {"no prediction": silent, "predicted, but not in the ground truth": unknown}
-    return pairs, {reason: qids for reason, qids in reasons.items() if qids}
+    if not common_only and (unknown or silent):
+        where, fault = ("ground truth", "no prediction") if silent else ("predictions", "no ground truth")
+        first, count = (silent[0], len(silent)) if silent else (unknown[0], len(unknown))
+        what = f"line {first.line}: field 'qid': {first.qid!r} has {fault}, the first of {count} such"
+        raise DataError(where, what, "complete the files, or evaluate only the queries that both have (--common-only)")
+    left_out = {
+        "no prediction": tuple(q.qid for q in silent),
+        "predicted, but not in the ground truth": tuple(p.qid for p in unknown),
+    }
+    return pairs, {reason: qids for reason, qids in left_out.items() if qids}
 
 
 def _peculiar(pairs: _Pairs, truth: Sequence[Sequence[tuple[float, float]]]) -> dict[str, int]:
@@ -288,16 +310,17 @@ def clip_label_array(queries: Sequence[QueryAnnotation]) -> tuple[np.ndarray, np
     out = np.zeros((len(queries), max(1, int(clips.max())), width))
     for row, query in enumerate(queries):
         ids, scores = query.relevant_clip_ids, query.saliency_scores
-        where = f"ground truth, line {query.line}" if query.line else "ground truth"
         if ids is None or scores is None:
-            raise DataError(where, f"query {query.qid!r} has no saliency scores", "give a QVHighlights file")
+            what = f"line {query.line}: field 'saliency_scores' is missing"
+            raise DataError("ground truth", what, "give a QVHighlights file, or leave the clip scores out")
         if not ids:
             continue
         if max(ids) >= clips[row]:
-            what = f"query {query.qid!r} has the relevant clip {max(ids)} of {clips[row]}"
-            raise DataError(where, what, "correct the clip or the duration")
+            what = f"line {query.line}: field 'relevant_clip_ids' has the clip {max(ids)} in a video of {clips[row]}"
+            raise DataError("ground truth", what, "correct the clip or the duration")
         if any(len(entry) != width for entry in scores):
-            raise DataError(where, f"query {query.qid!r} has not {width} annotators", "give one score per annotator")
+            what = f"line {query.line}: field 'saliency_scores' has an entry without {width} scores"
+            raise DataError("ground truth", what, "give one score per annotator")
         out[row, list(ids)] = scores
     return out, clips
 

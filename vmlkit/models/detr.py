@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vmlkit.data.batches import MomentBatch, Predictions
-from vmlkit.data.detr_batches import DetrBatch, clips_inside, draw_clips
+from vmlkit.data.detr_batches import DetrBatch, Targets, clips_inside, draw_clips
 from vmlkit.errors import DataError
 from vmlkit.losses import set_prediction as sp
-from vmlkit.losses.set_prediction import SetWeights, Targets
+from vmlkit.losses.set_prediction import SetWeights
 from vmlkit.models.front import DataShape
 from vmlkit.models.method import Method, Progress
 from vmlkit.nn.detr import MLP, DetrSizes, InputProjection, TextPositions
@@ -142,7 +142,8 @@ class DetrMethod(Method):
     ) -> tuple[dict[str, Tensor], dict[str, Int[Tensor, "B N"]]]:
         """Window terms of the last layer and, with ``auxiliary``, of each earlier one under ``name_layer``."""
         last = len(moments.logits) - 1
-        terms, matches = {}, {}
+        terms: dict[str, Tensor] = {}
+        matches: dict[str, Int[Tensor, "B N"]] = {}
         for layer in [last, *(range(last) if auxiliary else ())]:
             suffix = "" if layer == last else f"_{layer}"
             found, matched = self.window_terms(moments.logits[layer], moments.spans[layer], targets, weights)

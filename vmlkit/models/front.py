@@ -94,8 +94,12 @@ class FrontEnd(nn.Module):
 
     def words(self, batch: MomentBatch) -> Float[Tensor, "B L1 D"]:
         """Projected words behind the start vector, without positions (L1 = L + 1)."""
-        start = self.start.expand(batch.words.shape[0], 1, -1)
-        return self.word_projection(self.dropout(torch.cat((start, batch.words), dim=1)))
+        return self.behind_start(batch.words)
+
+    def behind_start(self, words: Float[Tensor, "B L Dw"]) -> Float[Tensor, "B L1 D"]:
+        """The same from word vectors alone."""
+        start = self.start.expand(words.shape[0], 1, -1)
+        return self.word_projection(self.dropout(torch.cat((start, words), dim=1)))
 
     def masked_words(self, projected: Float[Tensor, "B L1 D"], masked: Bool[Tensor, "B L"]) -> Float[Tensor, "B L1 D"]:
         """Projected words with the drawn ones replaced by the projected mask vector (no dropout on it)."""

@@ -1,7 +1,7 @@
 """The contract between a paper and the training loop."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +64,10 @@ class Method(nn.Module):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """One optimiser per entry; most methods need one."""
         return {"all": [p for p in self.parameters() if p.requires_grad]}
+
+    def optimizer_settings(self) -> dict[str, dict[str, Any]]:
+        """What a group's optimiser does otherwise than the run's settings say, by the group's name."""
+        return {}
 
     def step(
         self,

@@ -101,7 +101,7 @@ class SpanDecoder(nn.Module):
         first = SpanDecoderLayer(sizes, first=True)
         self.layers = clones(first, sizes.decoder_layers)
         for layer in self.layers[1:]:
-            layer.ca_query_position = None
+            layer.register_module("ca_query_position", None)
         self.norm = nn.LayerNorm(size)
         self.position_scale, self.reference_head = MLP(size, size, size), MLP(size, size, size)
         self.width_head = MLP(size, size, anchor_outputs)

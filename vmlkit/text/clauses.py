@@ -23,6 +23,9 @@ _TIMES = word_set("then now also still finally again later soon first next sudde
 #: nouns without a singular
 PLURALS = word_set("clothes stairs sunglasses pants jeans drums scissors people police videos glasses")
 
+#: singular nouns that take a plural verb as well
+COLLECTIVES = word_set("couple group pair bunch crowd team lot number band family audience staff crew class line")
+
 Kind = Literal["simple", "auxiliary", "copula", "participle"]
 Span = tuple[int, int]
 
@@ -113,7 +116,7 @@ def parse(text: str) -> Clause | None:
         end -= 1
     start = _skip_opening(words, tags, end)
     subject = noun_phrase(words, tags, start, end)
-    if subject is None or _has_relative(words[subject.start : subject.end]):
+    if subject is None or _has_relative(words[subject.start + 1 : subject.end]):
         return None
     found = _verb_group(words, tags, subject, end)
     if found is None:
@@ -145,6 +148,8 @@ def parse(text: str) -> Clause | None:
 def _skip_opening(words: list[str], tags: list[str], end: int) -> int:
     """Skip time adverbs and phrases of place before the subject: "in the kitchen, a man ..."."""
     i = 0
+    if len(words) > 1 and words[0] == "person" and tags[1] in ("PRP", "DT"):
+        i = 1  # Charades puts "person" before some sentences: "person they open the door"
     while i < end and tags[i] == "IN" and words[i] not in ("while", "as", "when", "if", "because", "like"):
         phrase = noun_phrase(words, tags, i + 1, end)
         if phrase is None:
@@ -227,7 +232,7 @@ def _verb_group(
         return "auxiliary", finite, j, passive, negation, i
     if words[finite] in BE:
         return "copula", finite, finite, False, negation, i
-    if words[finite] in HAVE and negation is None:
+    if words[finite] in HAVE | DO and negation is None:
         return "simple", finite, finite, False, None, i
     return None
 
@@ -309,11 +314,24 @@ def _joins(base: str, word: str, words: list[str], tags: list[str], j: int, end:
     after = tags[j + 1] if j + 1 < end else "."
     if after in (".", "CC", "IN", "TO", "RB", "VBG"):
         return words[j + 1 : j + 2] != ["of"]
-    return f"{base} {word}" in table().swaps["phrases"] and base not in _MOTION
+    known = f"{base} {word}" in table().swaps["phrases"] or base in _PHRASAL.get(word, ())
+    return known and base not in _MOTION
 
 
 #: with these "up the stairs" or "down the street" is a place
 _MOTION = word_set("walk run climb jump go come move slide glide rise fall drop float spin look sit stand lie")
+
+
+#: further verbs that a particle belongs to
+_PHRASAL = {
+    "out": word_set("blow pick point hold try give hand check pull bring carry fill roll spread stretch lay let cut"),
+    "off": word_set("cut wipe wash clean tear rip peel pull show shake brush kick dry finish"),
+    "up": word_set("cut break tear pull mix chop sweep warm heat pack lift line gather eat drink wrap dig"),
+    "down": word_set("wipe knock pull push cut bring write chop tear"),
+    "over": word_set("knock flip turn push tip"),
+    "on": word_set("try pull slip"),
+    "away": word_set("give take clear pack drive push"),
+}
 
 
 def time_adverbs_before(clause: Clause, start: int, end: int) -> int:

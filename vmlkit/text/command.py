@@ -41,10 +41,10 @@ def run_variants(options: argparse.Namespace) -> int:
         finally:
             wanted = set(sentences)
             summary.add(row for row in writer.rows if row.sentence in wanted)
-            refused = [row for row in writer.rows if row.rejected and row.sentence in wanted]
-            print(_report(summary, refused))
+            print(_report(summary, [row for row in writer.rows if row.rejected and row.sentence in wanted]))
             if isinstance(generator, OpenAIGenerator):
                 print(_spent(generator, options))
+                generator.close()
     print(f"written to {options.out}")
     return 0
 
@@ -142,13 +142,16 @@ def _spent(generator: OpenAIGenerator, options: argparse.Namespace) -> str:
     return line
 
 
-def _report(summary: Summary, refused: Sequence[SentenceVariant]) -> str:
+def _report(summary: Summary, asked_again: Sequence[SentenceVariant]) -> str:
     """A table of accepted, absent and refused rows, and some refused answers."""
+    refused = [row for row in asked_again if not row.valid]
     lines = [f"\n{'':<18} {'accepted':>9} {'none':>7} {'refused':>8}"]
     for name in COMPONENTS:
         counts = (summary.accepted[name], summary.absent[name], summary.refused[name])
         if any(counts):
             lines.append(f"{name:<18} {counts[0]:>9} {counts[1]:>7} {counts[2]:>8}")
+    if len(asked_again) > len(refused):
+        lines.append(f"{len(asked_again) - len(refused)} of the accepted after a first answer was refused")
     for row in refused[:EXAMPLES]:
         last = row.rejected[-1]
         lines.append(f"refused: {row.component} of {row.sentence!r}: {last.text!r} {last.reason}")

@@ -239,7 +239,9 @@ class VariantWriter:
         for row in rows:
             if self.has(row.sentence, row.component):
                 raise DataError(self.path, f"already holds {row.component} of {row.sentence!r}", "write each row once")
-        os.write(self._file, "".join(map(to_line, rows)).encode("utf-8"))
+        data = "".join(map(to_line, rows)).encode("utf-8")
+        if os.write(self._file, data) < len(data):
+            raise DataError(self.path, "could not be written to the end", "make room on the disk and run it again")
         os.fsync(self._file)
         self.rows.extend(rows)
         self._done |= {(row.sentence, row.component) for row in rows}

@@ -41,7 +41,11 @@ _NOUNS = word_set("people police person left right something nothing anything ev
 
 
 def _plural(word: str, tag: str) -> bool:
-    return tag in ("NNS", "NNPS") or word in ("people", "police", "they", "we", "children", "men", "women")
+    return (
+        tag in ("NNS", "NNPS")
+        or word.endswith("men")
+        or word in ("people", "police", "they", "we", "children", "men", "women")
+    )
 
 
 def word_class(tag: str) -> WordClass:
@@ -104,6 +108,8 @@ def _closed_classes(words: list[str], tags: list[str]) -> None:
             tags[i] = "CD"
         elif word in DETERMINERS:
             tags[i] = "DT"
+        elif word == "top" and i and tags[i - 1][:2] in ("JJ", "NN") and not may_be(after, "NOUN"):
+            tags[i] = "NN"  # the garment
         elif word in QUANTIFIERS:
             tags[i] = "JJ"
         elif word == "to":
@@ -230,7 +236,7 @@ def _main_verb(words: list[str], tags: list[str], start: int, end: int) -> None:
             tags[i] = (
                 "VBZ" if words[i].endswith("s") and lemma(words[i], "VERB") != words[i] else _finite(words[i], tags[i])
             )
-        elif tags[i] in ("VBZ", "VBP", "VBD") and i not in fixed and best is not None:
+        elif tags[i] in ("VBZ", "VBP", "VBD") and i not in fixed:
             tags[i] = _not_finite(words[i], tags, i)
 
 
@@ -253,7 +259,7 @@ def _verb_score(words: list[str], tags: list[str], start: int, i: int) -> int:
     word, tag = words[i], tags[i]
     if tag in ("DT", "IN", "TO", "PRP", "PRP$", "CD", ".", "POS", "VB", "VBG", "MD", "RB", "CC") or not word.isalpha():
         return 0
-    if word in _NOUNS:
+    if word in _NOUNS or words[i + 1 : i + 2] == ["of"]:
         return 0
     s_form = word.endswith("s") and not word.endswith("ss") and lemma(word, "VERB") != word
     base = _could_be_base(word)
@@ -268,6 +274,8 @@ def _verb_score(words: list[str], tags: list[str], start: int, i: int) -> int:
         before == "IN" and words[j] in ("who", "and", "or", "but", "which")
     ):
         return 0
+    if before in ("VBN", "JJ") and j > start and tags[j - 1] in ("DT", "PRP$"):
+        return 0  # "his parked truck"
     score = 2 if tag.startswith("VB") else 0
     score += 1 if may_be(word, "VERB") else -1
     score += 0 if may_be(word, "NOUN") else 2
@@ -296,11 +304,13 @@ def _agreement(words: list[str], tags: list[str], start: int, j: int, before: st
     elif before.startswith("NN"):
         plural = _plural(words[j], before) or _coordinated(words, tags, start, j)
     elif before in ("VBN", "VBG"):
-        return 0
+        return -2 if base else 0
     else:
         return -2
     if s_form:
         return -1 if plural else 3
+    if base and words[j] == "person":
+        return 1  # a frequent slip: "person open the door"
     return (3 if plural else -3) if base else 1
 
 
@@ -325,8 +335,8 @@ def _participles(words: list[str], tags: list[str]) -> None:
                 tags[i] = "JJ"
             elif word.endswith("ing") and before not in ("DT", "PRP$", "JJ") and not _listed_noun(word):
                 tags[i] = "VBG"
-            elif word.endswith("ing") and after[:2] not in ("NN", "JJ") and may_be(word, "NOUN"):
-                tags[i] = "NN"
+            elif word.endswith("ing") and before in ("DT", "PRP$", "JJ") and after[:2] not in ("NN", "JJ"):
+                tags[i] = "NN" if may_be(word, "NOUN") else tags[i]
 
 
 def _listed_noun(word: str) -> bool:
@@ -349,7 +359,7 @@ def _leftovers(words: list[str], tags: list[str]) -> None:
             and may_be(word, "NOUN")
         ):
             tags[i] = _noun(word)
-        open_phrase = tags[i].startswith("JJ") and before in ("DT", "PRP$", "JJ", "CD") and ends
+        open_phrase = tags[i].startswith("JJ") and before in ("DT", "PRP$", "JJ", "CD", "IN", "VBG") and ends
         quantity = word in QUANTIFIERS or word == "bigger" or words[i + 1 : i + 2] == ["up"]
-        if open_phrase and may_be(word, "NOUN") and not quantity:
+        if open_phrase and (may_be(word, "NOUN") or _listed_noun(word)) and not quantity:
             tags[i] = _noun(word)

@@ -1,7 +1,7 @@
 """From sentences to rows: ask a generator, check every answer, ask again, write down what was refused and why."""
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,12 +30,12 @@ class VariantGenerator(Protocol):
     @property
     def deterministic(self) -> bool: ...
 
-    def answer(self, sentence: str, refused: Mapping[Component, Rejection]) -> Answers:
+    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
         """One text or ``None`` for each of the seven components.
 
         Args:
             sentence: the anchor.
-            refused: what was wrong with the answer before; empty when asked for the first time.
+            refused: what was wrong with the answers before; empty when asked for the first time.
 
         Raises:
             BrokenAnswer: if nothing usable came back, for example broken JSON.
@@ -76,14 +76,13 @@ def variants_of(
     """
     accepted: dict[Component, str | None] = {}
     history: dict[Component, list[Rejection]] = {component: [] for component in components}
-    refused: dict[Component, Rejection] = {}
     attempts = dict.fromkeys(components, 0)
     for _ in range(1 if generator.deterministic else retries + 1):
         open_parts = [component for component in components if component not in accepted]
         for component in open_parts:
             attempts[component] += 1
         try:
-            answers = generator.answer(sentence, refused)
+            answers = generator.answer(sentence, {c: tuple(history[c]) for c in open_parts if history[c]})
         except BrokenAnswer as error:
             wrong = {component: str(error) for component in open_parts}
             texts: Answers = dict.fromkeys(open_parts)
@@ -120,13 +119,11 @@ def generate(
     components: Sequence[Component] = COMPONENTS,
     *,
     workers: int = 1,
-    tick: Callable[[list[SentenceVariant]], None] = lambda rows: None,
 ) -> Iterator[list[SentenceVariant]]:
     """Generate what the file lacks, sentence by sentence, in order; yields the rows just written.
 
     Args:
         workers: sentences that are asked for at the same time.
-        tick: also called with the rows just written, before they are yielded.
     """
     missing = [
         (sentence, lacking)
@@ -135,7 +132,6 @@ def generate(
     ]
     for rows in _in_order(generator, missing, workers):
         writer.append(rows)
-        tick(rows)
         yield rows
 
 

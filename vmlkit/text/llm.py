@@ -106,7 +106,7 @@ class OpenAIGenerator:
         self.cache, self.usage = cache, Usage()
         self._client = _client(base_url, api_key, timeout, retries)
 
-    def answer(self, sentence: str, refused: Mapping[Component, Rejection]) -> Answers:
+    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
         """One answer, from the cache or from the endpoint.
 
         Raises:
@@ -124,6 +124,12 @@ class OpenAIGenerator:
         if self.cache is not None:
             self.cache.put(self.model, self.prompt_version, text, content)
         return answers
+
+    def close(self) -> None:
+        """Let go of connections and cache; requests that still wait are not repeated."""
+        self._client.close()
+        if self.cache is not None:
+            self.cache.close()
 
     def _ask(self, messages: list[dict[str, str]]) -> str:
         import openai

@@ -1,6 +1,6 @@
 """Variants from a language model in a local folder, by transformers; nothing is downloaded or sent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class LocalGenerator:
         self.device, self.max_new_tokens = device, max_new_tokens
         self.model, self.prompt_version = self.folder.resolve().name, prompts().version
 
-    def answer(self, sentence: str, refused: Mapping[Component, Rejection]) -> Answers:
+    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
         """One answer.
 
         Raises:

@@ -5,7 +5,7 @@ the sentence" and "Alter voice of the sentence"; the rest of the wording is ours
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,18 +30,20 @@ class Prompts:
     again: str
     refused: str
 
-    def messages(self, sentence: str, refused: Mapping[Component, Rejection] | None = None) -> list[dict[str, str]]:
+    def messages(
+        self, sentence: str, refused: Mapping[Component, Sequence[Rejection]] | None = None
+    ) -> list[dict[str, str]]:
         """The chat messages for one sentence.
 
         Args:
             sentence: the caption.
-            refused: answers to correct, with the reasons why they were refused.
+            refused: answers to correct, with the reasons why they were refused, the last one at the end.
         """
         lines = [self.caption.format(sentence=sentence)]
         lines += [f"{component}: {self.fields[component]}" for component in COMPONENTS]
         if refused:
             lines.append(self.again)
-            for component, rejection in refused.items():
+            for component, rejection in ((c, r) for c, rejections in refused.items() for r in rejections):
                 text = "the answer" if rejection.text is None else f'"{rejection.text}"'
                 lines.append(self.refused.format(component=component, text=text, reason=rejection.reason))
         return [{"role": "system", "content": self.system}, {"role": "user", "content": "\n".join(lines)}]

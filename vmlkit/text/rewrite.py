@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vmlkit.text.clauses import Clause, NounPhrase, join, noun_phrase, time_adverbs_before
+from vmlkit.text.clauses import COLLECTIVES, Clause, NounPhrase, join, noun_phrase, time_adverbs_before
 from vmlkit.text.english import BE, DO
 from vmlkit.text.wordlists import inflect, lemma, word_set
 
@@ -32,7 +32,7 @@ def negated(clause: Clause) -> str | None:
         return _finish(clause, [*tokens[: i + 1], "not", *tokens[i + 1 :]])
     manner = time_adverbs_before(clause, clause.subject_end, i)
     helper = {"VBZ": "does", "VBP": "do", "VBD": "did"}[clause.tags[i]]
-    if helper == "do" and not clause.plural(clause.subject):
+    if helper == "do" and not (clause.plural(clause.subject) or words[clause.subject.head] in COLLECTIVES):
         helper = "does"  # "person open the door"
     base = lemma(words[i], "VERB")
     return _finish(clause, [*tokens[:manner], helper, "not", *tokens[manner:i], base, *tokens[i + 1 :]])

@@ -1,6 +1,6 @@
 """The offline default: variants by rules, word tables and a lexicon; nothing rather than nonsense."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from vmlkit.text.checks import Answers, failures
 from vmlkit.text.clauses import Clause, parse
@@ -28,7 +28,7 @@ class RuleGenerator:
     def __init__(self, allowed: Allowed | None = None) -> None:
         self.allowed = allowed
 
-    def answer(self, sentence: str, refused: Mapping[Component, Rejection]) -> Answers:
+    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
         """The first possibility of each component that passes every check.
 
         Raises:

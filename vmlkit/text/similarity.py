@@ -36,7 +36,7 @@ class TfidfSimilarity:
     meaning do not count, so "opens the door" and "closes the door" are rather alike, and two paraphrases without a
     common word have similarity 0.
 
-    >>> tfidf = TfidfSimilarity(["person opens a door", "a person opens a door", "someone laughs"])
+    >>> tfidf = TfidfSimilarity(["person opens a door", "A door: opens person.", "someone laughs"])
     >>> tfidf.pairs(np.array([0, 0]), np.array([1, 2])).round(2)
     array([1., 0.])
     """

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from vmlkit.text.clauses import PLURALS, Clause, NounPhrase, join, noun_phrase
+from vmlkit.text.clauses import COLLECTIVES, PLURALS, Clause, NounPhrase, join, noun_phrase
 from vmlkit.text.english import BE
 from vmlkit.text.wordlists import inflect, lemma, lemmas, same_meaning, table, word_set
 
@@ -16,12 +16,13 @@ MASS = word_set(
 )
 #: words whose shape-world reading holds only where everything named is a shape
 _PLACES = word_set("left right side screen place top bottom center middle corner wall edge")
+#: where these stand after a preposition they are places: "floats to the top" names no garment
+_NO_THINGS = _PLACES - {"wall"}
 #: verbs without movement, and prepositions that need it
 _STILL = word_set("sit stand lie sleep hold drink wash hug clap")
 _PATHS = word_set("into onto through across past toward towards over along up down to from out")
 #: verbs that do not go with what follows "to", "with" or "at"
 _ALONE = word_set("sleep hide ignore")
-_GROUPS = word_set("group couple pair bunch crowd team lot number band line")
 _INDEFINITE = ("a", "an", "one", "another", "each", "every")
 
 
@@ -107,7 +108,7 @@ def changed_subject(clause: Clause) -> Iterator[str]:
             yield _replaced(clause, phrase.head, phrase.head + 1, ["the", _rotated(("dogs", "horses"), clause)[0]])
         return
     inner = phrase.head + 2
-    if words[phrase.head] in _GROUPS and words[phrase.head + 1 : inner] == ("of",):
+    if words[phrase.head] in COLLECTIVES and words[phrase.head + 1 : inner] == ("of",):
         members = noun_phrase(words, clause.tags, inner, clause.end)
         phrase = members or phrase
     yield from _other_noun(clause, phrase, ("subjects", "things"))
@@ -118,11 +119,12 @@ def _prepositional(clause: Clause) -> NounPhrase | None:
     for i in range(clause.action + 1, clause.end - 1):
         if clause.tags[i] in ("IN", "TO") and clause.words[i] not in ("and", "or", "but", "while", "as"):
             phrase = noun_phrase(clause.words, clause.tags, i + 1, clause.end)
-            if (
-                phrase is not None
-                and table().things.get(lemma(clause.words[phrase.head], "NOUN"), "drinks") != "drinks"
-            ):
-                return phrase  # "near the water" is a place and no drink
+            if phrase is None:
+                continue
+            word = clause.words[phrase.head]
+            kind = None if word in _NO_THINGS else table().things.get(lemma(word, "NOUN"))
+            if kind is not None and kind != "drinks":  # "near the water" is a place and no drink
+                return phrase
     return None
 
 

@@ -92,8 +92,8 @@ def lemmas(word: str) -> frozenset[str]:
     Raises:
         MissingDependency: without lemminflect.
     """
-    found = {lemma for forms in _lemminflect().getAllLemmas(word).values() for lemma in forms}
-    return frozenset(found | {word})
+    known = _lemminflect().getAllLemmas(word) or _lemminflect().getAllLemmasOOV(word, upos="NOUN")
+    return frozenset({form for forms in known.values() for form in forms} | {word})
 
 
 @cache
@@ -122,7 +122,7 @@ def is_known(word: str) -> bool:
 
 
 #: where the lexicon's first form is not the usual one
-_FORMS = {("lie", "VBN"): "lain", ("bite", "VBN"): "bitten", ("hide", "VBN"): "hidden"}
+_FORMS = {("lie", "VBN"): "lain", ("bite", "VBN"): "bitten", ("light", "VBN"): "lit", ("hide", "VBN"): "hidden"}
 
 
 @cache

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from vmlkit.data.detr_batches import DetrBatch
 from vmlkit.data.detr_dataset import DetrDataset, NegativeSource
+from vmlkit.data.detr_shift import Branch
 from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.metrics.moments import moment_metrics
+from vmlkit.models.bm_detr import BMDetr
 from vmlkit.models.method import Method, Progress
 from vmlkit.training import history
-from vmlkit.training.evaluate import BATCH_ORDER, EvaluationArrays, derive_seed, evaluate
+from vmlkit.training.evaluate import BATCH_ORDER, EvaluationArrays, derive_seed, evaluate, undisturbed
 from vmlkit.training.task import Task, batch_order
 
 #: what happens to a query whose video is in the batch already
@@ -61,16 +63,41 @@ class DetrTask(Task):
         draws: int = 1,
         progress: Progress | None = None,
     ) -> tuple[dict[str, float], EvaluationArrays]:
-        """The metrics of single moments; the mean probability in and out of the moment; all of it per group.
+        """The metrics of single moments, also per group; BM-DETR's probabilities in and out of the moment.
 
         Nothing in an answer is random, so one draw says everything.
         """
         metrics, arrays = evaluate(method, dataset, generator_seed, batch_size, progress=progress)
-        metrics |= probability_metrics(arrays)
+        metrics |= probability_metrics(arrays.clip_scores.get("probability"), arrays.truth, "p")
+        if isinstance(method, BMDetr) and method.config.background_aware:
+            joint = self.joint_probability(method, dataset, generator_seed, batch_size)
+            metrics |= probability_metrics(joint, arrays.truth, "joint")
         for name, rows in dataset.groups.items():
             part = group_metrics(arrays, rows)
             metrics |= {f"{key} ({name})": value for key, value in part.items()}
         return metrics, arrays
+
+    def joint_probability(
+        self, method: BMDetr, dataset: DetrDataset, seed: int, batch_size: int = 128
+    ) -> Float[np.ndarray, "N T"]:
+        """``p+ (1 - p-)`` of every query with one drawn negative sentence, as in training; NaN on padding.
+
+        Without negatives, or where a split has no candidates prepared, it is p+.
+        """
+        parts, source = [], self.negatives if dataset.candidates is not None else None
+        with undisturbed(method) as device:
+            draws = torch.Generator().manual_seed(seed)
+            for first in range(0, len(dataset), batch_size):
+                rows = torch.arange(first, min(first + batch_size, len(dataset)))
+                batch = dataset.batch(rows)
+                if source is not None:
+                    batch = dataset.with_negatives(batch, rows, source, draws, static=False)
+                batch = batch.to(device)  # type: ignore[assignment]
+                branch = Branch(batch.frames, batch.frame_mask)
+                (out,) = method.together([branch], (batch.words, batch.word_mask), batch.negative)
+                assert out.background is not None
+                parts.append(out.background.joint.masked_fill(~batch.frame_mask, torch.nan).cpu())
+        return torch.cat(parts).numpy()
 
     def proposal_rows(self, epoch: int, arrays: EvaluationArrays, indices: np.ndarray) -> pd.DataFrame:
         """Windows as positive proposals; their weight is the foreground score, their NLL minus its logarithm."""
@@ -121,18 +148,20 @@ def distinct_batches(
     return tuple(batches)
 
 
-def probability_metrics(arrays: EvaluationArrays) -> dict[str, float]:
-    """Mean matching probability of clips inside and outside the moment (P2, Table 9), a mean of means over queries."""
-    probability = arrays.clip_scores.get("probability")
+def probability_metrics(
+    probability: Float[np.ndarray, "N T"] | None, truth: Float[np.ndarray, "N 2"], name: str
+) -> dict[str, float]:
+    """Mean probability of clips inside and outside the moment (P2, Table 9), a mean of means over queries."""
     if probability is None:
         return {}
-    valid = ~np.isnan(probability)
-    inside = clips_of(arrays.truth, probability.shape[1]) & valid
+    valid: np.ndarray = ~np.isnan(probability)
+    inside: np.ndarray = clips_of(truth, probability.shape[1]) & valid
+    sides: dict[str, np.ndarray] = {"inside": inside, "outside": valid & ~inside}
     found = {}
-    for name, mask in (("p,inside", inside), ("p,outside", valid & ~inside)):
+    for side, mask in sides.items():
         there = mask.any(axis=1)  # a moment may fill its video
         rows = np.where(mask, probability, 0.0)[there].sum(axis=1) / mask[there].sum(axis=1)
-        found[name] = float(rows.mean()) if len(rows) else float("nan")
+        found[f"{name},{side}"] = float(rows.mean()) if len(rows) else float("nan")
     return found
 
 

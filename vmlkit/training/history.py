@@ -71,7 +71,7 @@ def probe_strips(
     named = {"video_ids": np.asarray(videos, dtype=np.str_)}
     if dataset.film_strip is None:
         rows = dataset.video_index[[first_query[v] for v in videos]]
-        return named | {"heat": _principal_trace(dataset.frames[rows].float().cpu().numpy())}
+        return named | {"heat": principal_trace(dataset.frames[rows].float().cpu().numpy())}
     strips = [np.asarray(dataset.film_strip(video, frames, pixels)) for video in videos]
     for video, strip in zip(videos, strips, strict=True):
         if strip.shape != (frames, pixels, pixels, 3) or strip.dtype != np.uint8:
@@ -80,7 +80,8 @@ def probe_strips(
     return named | {"strips": np.stack(strips)}
 
 
-def _principal_trace(frames: Float[np.ndarray, "videos T Dv"]) -> Float[np.ndarray, "videos T"]:
+def principal_trace(frames: Float[np.ndarray, "videos T Dv"]) -> Float[np.ndarray, "videos T"]:
+    """The first principal component of the clip features over these videos, scaled to [0, 1]."""
     flat = frames.reshape(-1, frames.shape[-1]).astype(np.float64)
     flat = flat - flat.mean(axis=0)
     axis = np.linalg.eigh(flat.T @ flat)[1][:, -1]

@@ -144,7 +144,7 @@ class _Run:
         self.history = History()
         self.state = TrainingState(
             optimizers={
-                name: _optimizer(method, group, config, self._steps_per_epoch())
+                name: _optimizer(method, name, group, config, self._steps_per_epoch())
                 for name, group in method.parameter_groups().items()
             },
             draws=torch.Generator(device=self.device).manual_seed(derive_seed(config.seed, STEP_DRAWS)),
@@ -289,11 +289,12 @@ class _Run:
 
 
 def _optimizer(
-    method: Method, group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int
+    method: Method, name: str, group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int
 ) -> ScheduledAdam | BertAdam:
     if config.optimizer == "bert_adam":
         total = config.epochs * steps_per_epoch
         return bert_adam_for(method, group, lr=config.lr, total_updates=total, clip_norm=config.clip_norm)
+    own = method.optimizer_settings().get(name, {})
     names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule", "weight_decay")
     settings = {name: getattr(config, name) for name in names}
-    return ScheduledAdam(group, **settings, drop_updates=config.drop_epochs * steps_per_epoch)
+    return ScheduledAdam(group, **{**settings, "drop_updates": config.drop_epochs * steps_per_epoch, **own})

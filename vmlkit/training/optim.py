@@ -64,6 +64,9 @@ class ScheduledAdam(StepOptimizer):
             in the reference rule's epsilon (and only there).
         weight_decay: decoupled (AdamW); the DETR family.
         drop_updates: of the ``steps`` schedule.
+        l2: weight decay added to the gradient after the clip, as ``torch.optim.Adam`` does (P3, CO2-Net, BaS-Net).
+        lag: updates by which the schedule stays behind; P3 sets the rate after the update, so its first two updates
+            both run at ``warmup_init_lr`` (lag 1).
 
     Attributes:
         updates: number of updates made.
@@ -85,6 +88,8 @@ class ScheduledAdam(StepOptimizer):
         schedule: Schedule = "inverse_sqrt",
         weight_decay: float = 0.0,
         drop_updates: int = 0,
+        l2: float = 0.0,
+        lag: int = 0,
     ) -> None:
         self._parameters = list(parameters)
         if not self._parameters:
@@ -97,15 +102,17 @@ class ScheduledAdam(StepOptimizer):
             schedule=schedule,
             drop_updates=drop_updates,
         )
+        self._lag = lag
         self._clip_norm, self._beta2, self._eps, self._eps_rule = clip_norm, betas[1], eps, eps_rule
         self.updates = 0
         self.lr_used = self._rate(0)
         self.last_norm = torch.zeros((), device=self._parameters[0].device)
         # one kernel for all tensors: a quarter of the time of torch's default loop on a CPU, and no host reads
         fused = all(p.device.type in ("cpu", "cuda") for p in self._parameters)
+        # l2 joins the gradient (Adam), weight_decay does not (AdamW)
         adam: Any = torch.optim.AdamW if weight_decay else torch.optim.Adam
-        extra = {"weight_decay": weight_decay} if weight_decay else {}
-        self._adam = adam(self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused, **extra)
+        decay = weight_decay or l2
+        self._adam = adam(self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused, weight_decay=decay)
 
     def zero_grad(self) -> None:
         """Forget the gradients of its own parameters."""
@@ -116,11 +123,15 @@ class ScheduledAdam(StepOptimizer):
 
         All gradients in ``clip`` are scaled, own or not, as ``clip_grad_norm_`` does in the references.
         """
+        for p in self._parameters:
+            # the fused kernel reads memory in the parameter's order, and autograd.grad may return a strided view
+            if p.grad is not None and p.grad.stride() != p.stride():
+                p.grad = torch.empty_like(p).copy_(p.grad)
         gradients = [p.grad for p in clip if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self._clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(clip, self._clip_norm, norm)
-        self.lr_used = self._rate(self.updates)
+        self.lr_used = self._rate(max(self.updates - self._lag, 0))
         group = self._adam.param_groups[0]
         group["lr"] = self.lr_used
         if self._eps_rule == "reference":

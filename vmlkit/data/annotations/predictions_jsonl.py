@@ -4,9 +4,12 @@ One object a line: ``qid``, ``pred_relevant_windows`` (a ranked list of ``[start
 ``pred_saliency_scores`` (one number per clip), either of which may be absent from the whole file.
 """
 
-from collections.abc import Mapping
+import gzip
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +70,25 @@ def prediction_from(fields: Mapping[str, object], where: str = "prediction", lin
         clip_scores=_clip_scores(record) if SCORES in fields else None,
         line=line,
     )
+
+
+def write_predictions(path: str | Path, predictions: Iterable[QueryPrediction]) -> None:
+    """Write a file of the layout, gzipped where the name ends in ``.gz``; it appears whole or not at all.
+
+    Windows and scores have four decimals, as the released programs write them.
+    """
+    lines = []
+    for prediction in predictions:
+        record: dict[str, Any] = {"qid": prediction.qid}
+        if prediction.windows_s is not None:
+            record[WINDOWS] = [[float(f"{value:.4f}") for value in row] for row in prediction.windows_s]
+        if prediction.clip_scores is not None:
+            record[SCORES] = [float(value) for value in prediction.clip_scores]
+        lines.append(json.dumps(record, allow_nan=False) + "\n")
+    data, path = "".join(lines).encode(), Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    temporary.replace(path)
 
 
 def _windows(record: Record) -> np.ndarray:

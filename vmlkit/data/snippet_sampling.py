@@ -1,0 +1,47 @@
+"""Choosing a fixed number of snippets of a video: the sampler shared by BaS-Net, HAM-Net, CO2-Net and P3.
+
+With ``L`` snippets and ``S`` wanted, position ``i`` belongs to ``d_i = i L / S``.  Short videos are stretched by
+repetition, so batches never hold padding.
+"""
+
+import numpy as np
+from jaxtyping import Int
+
+from vmlkit.errors import DataError
+
+
+def uniform_indices(length: int, count: int) -> Int[np.ndarray, " S"]:
+    """``floor(d_i)``; the identity where ``length == count``.
+
+    >>> uniform_indices(3, 5).tolist(), uniform_indices(7, 3).tolist()
+    ([0, 0, 1, 1, 2], [0, 2, 4])
+    """
+    return _starts(length, count)[:count]
+
+
+def random_indices(length: int, count: int, rng: np.random.Generator | np.random.RandomState) -> Int[np.ndarray, " S"]:
+    """A random snippet near every ``d_i``; the identity where ``length == count``.
+
+    Drawn from the *inclusive* range ``int(d_i) .. int(d_{i+1})`` where the two differ (ranges share an end, so an index
+    may be one smaller than the one before it), else ``int(d_i)``; the last from ``int(d_i) .. length - 1``.
+
+    Args:
+        rng: one ``choice`` per position with a range.  The released code uses NumPy's legacy generator;
+            ``numpy.random.RandomState(seed)`` reproduces its indices.
+    """
+    starts = _starts(length, count)
+    if length == count:
+        return starts[:count]
+    chosen = starts[:count].copy()
+    ends = np.append(starts[1:count], length - 1)
+    for i in np.flatnonzero(starts[:count] < ends):
+        chosen[i] = rng.choice(range(starts[i], ends[i] + 1))
+    return chosen
+
+
+def _starts(length: int, count: int) -> Int[np.ndarray, " S"]:
+    if length < 1 or count < 1:
+        raise DataError("snippet sampling", f"{count} of {length} snippets", "give positive numbers")
+    if length == count:
+        return np.arange(count)
+    return (np.arange(count) * length / count).astype(np.int64)

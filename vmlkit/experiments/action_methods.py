@@ -1,0 +1,64 @@
+"""The methods of action localisation by name: their settings, and how they are made from a training split."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from vmlkit.data.actions import ActionDataset
+from vmlkit.models.action_training import ActionBaSNet, ActionCO2Net, ActionConfig, ActionHAMNet, ActionMethod
+from vmlkit.models.localiser import ActionShape
+from vmlkit.text.embeddings import hashed_vectors
+from vmlkit.training.action_task import ActionTask
+
+if TYPE_CHECKING:
+    from vmlkit.experiments.experiment import Experiment
+
+#: words between [START] and the label in the handcrafted prompt of P3's Table 4
+CONTEXT = ("a", "video", "of")
+ACTION_CONFIGS: dict[str, type[ActionConfig]] = {
+    "basnet": ActionBaSNet,
+    "hamnet": ActionHAMNet,
+    "co2net": ActionCO2Net,
+    "tsm": ActionCO2Net,
+    "tsm-vlc": ActionCO2Net,
+}
+
+
+def make_action(config: ActionConfig, data: ActionDataset) -> ActionMethod:
+    """The method sized to a training split, with its class texts."""
+    return ActionMethod(config, action_shape(data))
+
+
+def action_shape(data: ActionDataset) -> ActionShape:
+    """What a method reads off the data: widths, class words, vocabulary."""
+    return ActionShape(
+        features=data.rows.shape[1],
+        class_words=data.class_vectors,
+        vocabulary=len(data.vocabulary),
+        context_words=context_words(data),
+    )
+
+
+def context_words(data: ActionDataset) -> Tensor:
+    """Vectors of "a video of"; a word outside the vocabulary gets a hashed one of the usual length."""
+    dim = data.vectors.shape[1]
+    norm = float(data.vectors[1:].norm(dim=1).mean())
+    rows = []
+    for word in CONTEXT:
+        known = data.vocabulary.ids([word])
+        rows.append(data.vectors[known[0]] if known else norm * torch.from_numpy(hashed_vectors([word], dim))[0])
+    return torch.stack(rows)
+
+
+def action_task(experiment: "Experiment") -> ActionTask:
+    """How the experiment's batches are drawn and its answers scored."""
+    model: ActionConfig = experiment.model
+    return ActionTask(
+        clips=experiment.data.clips,
+        sampler=model.sampler,
+        pairs=getattr(model.host, "pairs", 3),
+        steps_per_epoch=model.steps_per_epoch,
+        proposals=model.proposals,
+        protocol=model.protocol,
+    )

@@ -1,0 +1,134 @@
+"""Losses of weakly supervised action localisation: a bag of snippets and the labels of the whole video.
+
+Axes: B videos, T snippets, C classes, K = C + 1 with background as the *last* column, F features.  ``cas`` is the class
+activation sequence (logits), ``attention`` the class-agnostic foreground weight in [0, 1].
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Consistency = Literal["none", "share", "mse", "mae", "kl"]
+
+#: added to the sum of a target before it is normalised (CO2-Net, HAM-Net)
+_TARGET_EPS = 1e-4
+
+
+def suppress(cas: Float[Tensor, "B T K"], attention: Float[Tensor, "B T"]) -> Float[Tensor, "B T K"]:
+    """``S(X, a) = a (X - m) + m``, m the smallest logit of each snippet (kept in the graph).
+
+    Where the attention is zero every class falls to the smallest logit, not to zero (CO2-Net code).
+    """
+    low = cas.amin(dim=2, keepdim=True)
+    return attention[..., None] * (cas - low) + low
+
+
+def topk_mean(cas: Float[Tensor, "B T K"], count: int) -> Float[Tensor, "B K"]:
+    """Mean of the ``count`` largest values over time, class by class."""
+    return cas.topk(count, dim=1).values.mean(dim=1)
+
+
+def bag_target(labels: Float[Tensor, "B C"], background: float, eps: float = _TARGET_EPS) -> Float[Tensor, "B K"]:
+    """``[y, b]`` divided by its sum (plus ``eps``)."""
+    target = torch.nn.functional.pad(labels, (0, 1), value=background)
+    return target / (target.sum(dim=1, keepdim=True) + eps)
+
+
+def mil(
+    cas: Float[Tensor, "B T K"], labels: Float[Tensor, "B C"], *, background: float, ratio: int
+) -> Float[Tensor, " B"]:
+    """Top-k multiple-instance loss of each video: cross-entropy of the bag with its labels.
+
+    ``k = max(1, T // ratio)``; background belongs to the bag (1) or was suppressed (0).  HAM-Net Eq. (3), CO2-Net.
+    """
+    bag = topk_mean(cas, max(1, cas.shape[1] // ratio))
+    return -(bag_target(labels, background) * torch.log_softmax(bag, dim=1)).sum(dim=1)
+
+
+def guide(attention: Float[Tensor, "B T"], cas: Float[Tensor, "B T K"]) -> Float[Tensor, ""]:
+    """``mean |1 - a - softmax(X)_background|``: attention opposes the background probability (HAM-Net, CO2-Net)."""
+    return (1 - attention - cas.softmax(dim=2)[..., -1]).abs().mean()
+
+
+def coactivity(
+    features: Float[Tensor, "B T F"],
+    suppressed: Float[Tensor, "B T K"],
+    labels: Float[Tensor, "B C"],
+    *,
+    pairs: int = 3,
+    gap: float = 0.5,
+) -> Float[Tensor, ""]:
+    """Features where a class is active are alike in two videos of that class, and unlike where it is not (W-TALC).
+
+    The videos at positions (0, 1), (2, 3), ... of the batch are pairs that share a class; nothing is detached.
+
+    # CODE: without a shared class the released program divides 0 by 0; here the loss is 0 then.
+    """
+    active = suppressed[: 2 * pairs].softmax(dim=1)  # (2P, T, K), over time
+    used = features[: 2 * pairs].transpose(1, 2)  # (2P, F, T)
+    high = used @ active  # (2P, F, K)
+    low = used @ (1 - active) / max(suppressed.shape[1] - 1, 1)
+    high, low = high.unflatten(0, (pairs, 2)), low.unflatten(0, (pairs, 2))
+    alike = _cosine_distance(high[:, 0], high[:, 1])  # (P, K)
+    first = (alike - _cosine_distance(high[:, 0], low[:, 1]) + gap).clamp_min(0)
+    second = (alike - _cosine_distance(high[:, 1], low[:, 0]) + gap).clamp_min(0)
+    shared = labels[: 2 * pairs].unflatten(0, (pairs, 2)).prod(dim=1)  # (P, C)
+    both = 0.5 * (first + second)[:, : labels.shape[1]]
+    return (shared * both).sum() / shared.sum().clamp_min(1)
+
+
+def _cosine_distance(u: Float[Tensor, "P F K"], v: Float[Tensor, "P F K"]) -> Float[Tensor, "P K"]:
+    norms = torch.linalg.vector_norm(u, dim=1) * torch.linalg.vector_norm(v, dim=1)
+    some = norms > 0
+    return 1 - torch.where(some, (u * v).sum(dim=1) / torch.where(some, norms, 1.0), 0.0)
+
+
+def mutual(first: Float[Tensor, "B T"], second: Float[Tensor, "B T"]) -> Float[Tensor, ""]:
+    """Each modality's attention follows the other's, which is held fixed (CO2-Net)."""
+    square = torch.nn.functional.mse_loss
+    return 0.5 * square(first, second.detach()) + 0.5 * square(second, first.detach())
+
+
+def consistency(own: Float[Tensor, "B T"], other: Float[Tensor, "B T"], kind: Consistency = "mse") -> Tensor:
+    """P3 Eq. (11) and Table 5: ``own`` attention approaches the ``other`` network's, which is held fixed.
+
+    ``kl`` compares the attentions as distributions over time, ``KL(other || own)``, a mean over videos.
+    ``none`` and ``share`` constrain nothing (under ``share`` there is one attention, not two).
+    """
+    fixed = other.detach()
+    if kind == "mse":
+        return ((own - fixed) ** 2).mean()
+    if kind == "mae":
+        return (own - fixed).abs().mean()
+    if kind == "kl":
+        p, q = (a / (a.sum(dim=1, keepdim=True) + 1e-8) for a in (fixed, own))
+        return (p * ((p + 1e-8).log() - (q + 1e-8).log())).sum(dim=1).mean()
+    return own.new_zeros(())
+
+
+def reconstruction_error(pairs: tuple[tuple[Tensor, Tensor], ...]) -> list[Tensor]:
+    """Mean squared error of each (prediction, target) of the cross-modal auto-encoders (P3, code only)."""
+    return [torch.nn.functional.mse_loss(prediction, target) for prediction, target in pairs]
+
+
+def bag_cross_entropy(
+    score: Float[Tensor, "B K"], labels: Float[Tensor, "B C"], *, background: float
+) -> Float[Tensor, ""]:
+    """BaS-Net Eq. (4): element-wise binary cross-entropy of softmax scores with fractional targets, mean over B K."""
+    return torch.nn.functional.binary_cross_entropy(score, bag_target(labels, background, eps=0.0))
+
+
+def dropped_attention(
+    attention: Float[Tensor, "B T"], ratio: float, *, include_min: bool = False
+) -> Float[Tensor, "B T"]:
+    """HAM-Net's semi-soft drop: keep only attention *below* a threshold relative to the video's largest value.
+
+    Without the most salient snippets the classifier has to find the rest of the action.  ``include_min`` measures the
+    threshold from the smallest value (defined in the release, not used by its loss).
+    """
+    high = attention.amax(dim=1, keepdim=True)
+    low = attention.amin(dim=1, keepdim=True) if include_min else torch.zeros_like(high)
+    kept: Bool[Tensor, "B T"] = attention < low + ratio * (high - low)
+    return torch.where(kept, attention, 0.0)
