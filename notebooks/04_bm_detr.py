@@ -484,7 +484,7 @@ print(f"of 75 clips the best gets at most {largest_attention(75):.3f}; equal sha
 # **2.** Write the mask of allowed negatives for one video yourself: row i, column j is True where j may be a negative
 # of i by time (IoU below 0.5). Windows are `(start, end)` rows.
 #
-# <details><summary>Hint</summary><code>windows[:, None]</code> and <code>windows[None]</code> give every pair.</details>
+# <details><summary>Hint</summary><code>windows[:, None]</code> with <code>windows[None]</code>: every pair.</details>
 
 
 # %% tags=["exercise"]

@@ -673,8 +673,8 @@ pd.Series({n: verdict([a - b for a, b in zip(own[n], other[n], strict=True)])[1]
 # Three components have the losses 0.5, 1.0 and 1.5, and equal weights. In which direction does one step of gradient
 # descent push each logit? Write $-\partial\mathcal L/\partial m_j$.
 #
-# <details><summary>Hint</summary>The derivative of a softmax: its own weight times one minus itself, or minus the other.
-# </details>
+# <details><summary>Hint</summary>The derivative of a softmax is its own weight times (one minus itself), or times
+# minus the other.</details>
 
 
 # %% tags=["exercise"]
