@@ -375,7 +375,7 @@ for name, (branch, targets) in shifted.items():
 # %% [markdown]
 # ## Claims measured
 #
-# Three seeds of each row, on the toy world. Every row trained on *early* moments (centered in the first 55 % of their
+# Five seeds of each row (three in the tables after it), on the toy world. Every row trained on *early* moments (centered in the first 55 % of their
 # video); `iid` are the test queries like these, `ood` the late ones.
 
 # %%
@@ -430,7 +430,7 @@ metrics_table({name: {m: row[m] for m in metrics} for name, row in beside.items(
 
 # %% [markdown]
 # Runs of this length say little about which method is better; they show what learning looks like. The claims above
-# had twice the moments and three seeds.
+# had twice the moments and several seeds.
 
 # %% [markdown]
 # ## Paper against code, the list
