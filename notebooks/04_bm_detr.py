@@ -21,6 +21,8 @@
 # QD-DETR, and runs it in two modes: as its authors released it, and as its paper says.
 #
 # Time: about a minute at `ci` size on two cores, several minutes at `demo` size. No GPU, no download.
+#
+# Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
 # ## The question
@@ -225,8 +227,16 @@ run.epochs.set_index("epoch")[shown].round(3)
 # %% [markdown]
 # ## Watch it learn
 #
-# QD-DETR first: windows at every epoch, and the saliency of every clip. The scrubber draws a window as a bump with its
-# center and width; the bold one is the answer. Drag the epoch.
+# QD-DETR first, without a mouse: the first recorded sentence at four epochs. A window is drawn as a plateau, the bold
+# one is the answer.
+
+# %%
+from vmlkit.viz.timeline import draw_epochs
+
+draw_epochs(runs["QD-DETR"], runs["QD-DETR"].probe[0]["query_id"])
+
+# %% [markdown]
+# Now all recorded sentences: windows at every epoch, and the saliency of every clip. Drag the epoch.
 
 # %%
 from vmlkit.viz.scrubber import save_html, scrubber
@@ -363,7 +373,7 @@ for name, (branch, targets) in shifted.items():
     print("endpoint features in order" if in_order else "endpoint features out of order: they tell the old place")
 
 # %% [markdown]
-# ## The claims, measured
+# ## Claims measured
 #
 # Three seeds of each row, on the toy world. Every row trained on *early* moments (centered in the first 55 % of their
 # video); `iid` are the test queries like these, `ood` the late ones.
@@ -384,6 +394,16 @@ nb.show_results(ablation)
 
 # %%
 nb.show_verdicts(ablation)
+
+# %%
+ablation.per_seed("R@1,IoU=0.5 (iid)")
+
+# %% [markdown]
+# Read three things off these tables. **Out of distribution** hardly a late query is answered: every training window was
+# early, and the answers stay there, however good the features. Only **temporal shifting** brings late answers in
+# number; in distribution it costs, because the location prior that it takes away is right there. And the literal
+# Eq. (8) is fragile: with the memory kept in size two seeds of three do better, and the seed that never left the
+# location priors does. (A softmax over numbers in [0, 1] is meant to attend; first of all it divides by T.)
 
 # %% [markdown]
 # ### Out of distribution on real sentences (Table 6)
@@ -437,6 +457,8 @@ metrics_table({name: {m: row[m] for m in metrics} for name, row in beside.items(
 #
 # **1.** How flat can the frame attention be? For probabilities in [0, 1] and T clips, give the largest weight that a
 # single clip can get.
+#
+# <details><summary>Hint</summary>Make all others as small as they can be, and mind what the softmax adds up.</details>
 
 
 # %% tags=["exercise"]
@@ -461,6 +483,8 @@ print(f"of 75 clips the best gets at most {largest_attention(75):.3f}; equal sha
 # %% [markdown]
 # **2.** Write the mask of allowed negatives for one video yourself: row i, column j is True where j may be a negative
 # of i by time (IoU below 0.5). Windows are `(start, end)` rows.
+#
+# <details><summary>Hint</summary><code>windows[:, None]</code> and <code>windows[None]</code> give every pair.</details>
 
 
 # %% tags=["exercise"]
@@ -490,6 +514,8 @@ print("negatives of each query:", ours)
 # %% [markdown]
 # **3.** The released shifted label. The moment covers clips `first..last` (inclusive) of n after the shift. Give the
 # width, as a fraction of the video, that the release trains with, and the true one.
+#
+# <details><summary>Hint</summary>Count the clips of a moment that covers one clip only.</details>
 
 
 # %% tags=["exercise"]
@@ -515,7 +541,7 @@ assert label_widths(5, 5, 10)[0] == 0, "a moment of one clip gets an empty windo
 print("a moment of one clip gets a window of width", label_widths(5, 5, 10)[0])
 
 # %% [markdown]
-# ## Where to go from here
+# ## What to read next
 #
 # `vmlkit train bm-detr --set model.mode=authors` trains the released form, `vmlkit train qd-detr` its ancestor, and
 # `vmlkit claims bm-detr` repeats the tables above.

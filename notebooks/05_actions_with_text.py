@@ -21,6 +21,8 @@
 # text information*, CVPR 2023) adds: class names as queries (**TSM**) and a sentence to complete (**VLC**).
 #
 # Time: under a minute at `ci` size on two cores. No GPU, no download.
+#
+# Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
 # ## The question
@@ -136,6 +138,12 @@ low
 # **Paper against code.** Training uses this $S(X,a)$. When P3 *localises*, its code multiplies plainly, $a\,X$
 # (`vmlkit.metrics.proposals`). Nothing in a video-level loss says that attention must be high *inside* the action: it
 # only has to leave something to classify. Keep that in mind.
+
+# %% [markdown]
+# ## Before you train: predict
+#
+# The loss asks for the right classes of the whole video and for nothing else. Write down: will attention be too high on
+# background more often, or too low inside actions? And at which border of an action will it fail first?
 
 # %% [markdown]
 # ## Train a host
@@ -388,7 +396,7 @@ print(
 # much. In this repository the last epoch is scored, and nothing is ever chosen on test.
 
 # %% [markdown]
-# ## Claims, measured
+# ## Claims measured
 #
 # ### TSM and VLC added to the hosts (P3's Table 8)
 
@@ -431,6 +439,8 @@ nb.show_verdicts(planted)
 #
 # With T snippets and ratio r, $k=\max(1,\lfloor T/r\rfloor)$. An action fills 5 of 64 snippets, with logit 4 inside and
 # 0 outside. What is the bag's score?
+#
+# <details><summary>Hint</summary>How many of the k places can hold a snippet of the action?</details>
 
 
 # %% tags=["exercise"]
@@ -456,6 +466,8 @@ print("a short action is diluted:", [round(bag_score(64, n, 7), 2) for n in (1, 
 # ### 2. Modify: keep the smallest logit
 #
 # Write $S(X,a)=a\,(X-m)+m$ with m the smallest logit of each snippet. The check compares it with a plain product.
+#
+# <details><summary>Hint</summary>Keep the class axis when you take the smallest, so that shapes fit.</details>
 
 
 # %% tags=["exercise"]
@@ -486,6 +498,8 @@ print(
 #
 # Suppose training has converged and every evaluation is the same number plus noise of standard deviation s. By how much
 # does the best of n beat the mean? Draw 2000 runs of n standard normal numbers.
+#
+# <details><summary>Hint</summary>One row per run: its largest number, then the mean over rows.</details>
 
 
 # %% tags=["exercise"]

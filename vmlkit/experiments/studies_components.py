@@ -38,7 +38,7 @@ MOMENT_METRICS = (
     "component accuracy", "component accuracy, shuffled video", "component accuracy, text alone",
 )  # fmt: skip
 TEXTS_ALONE = "notebook 06: the loss separates texts, and the score of a video with a text need not follow"
-SHORTCUT = "notebook 06: variants can be told apart without the video, so the loss asks little of the encoder"
+SHORTCUT = "notebook 06: the variants are told apart on a wrong video as well, so the loss teaches texts, not moments"
 
 #: what each component is called in tables
 NAMES = {
@@ -104,62 +104,86 @@ def retrieval() -> Study:
     )  # fmt: skip
 
 
+def _moment_row(name: str, published: str = "", **settings: Any) -> Row:
+    return _row("p4-qd-detr", MOMENT_SIZE, name, f"QVHighlights {published}" if published else "", **settings)
+
+
+def _moment_claims(text: str, source: str, better: str, worse: str, *metrics: str) -> tuple[Claim, ...]:
+    return tuple(
+        Claim(text=text, source=source, better=better, worse=worse, metric=m, looked_at=SHORTCUT)
+        for m in metrics or ("R@1,mIoU", "R@1,IoU=0.5")
+    )
+
+
+MOMENT_HOST = ("QD-DETR", "val/test R1@0.7: 45.61/44.98")
+MOMENT_NOTE = (
+    "400 training videos of 16 clips, one layer a stack, 12 epochs, the last epoch, all 140 test videos: a size for a "
+    "laptop's quarter of an hour, far below the paper's 200 epochs on 7,218 queries. Learning rate and batch size were "
+    "chosen for the plain host on validation; the weight of the loss is 1, where the paper is silent."
+)
+
+
 def moments() -> Study:
-    """Tables 2 and 4: QD-DETR with one component at a time, with all, and both controls."""
+    """Table 2: QD-DETR with components, and both controls."""
+    constant = "best constant window"
+    return Study(
+        name="components-moments",
+        title="P4 on QD-DETR: moments on the toy world",
+        rows=(
+            _moment_row(*MOMENT_HOST, loss__weight=0.0),
+            _moment_row("simple", "test R1@0.7: 45.01", loss__kind="simple"),
+            _moment_row("adaptive", "test R1@0.7: 45.85"),
+            _moment_row("control: text only", control="text_only"),
+            _moment_row("control: shuffled video", control="shuffled_video"),
+        ),
+        claims=(
+            *_moment_claims("QD-DETR beats a constant window", "baseline", "QD-DETR", constant, "R@1,mIoU"),
+            *_moment_claims(
+                "QD-DETR beats a constant window", "baseline", "QD-DETR", f"{constant} (IoU=0.5)", "R@1,IoU=0.5"
+            ),
+            *_moment_claims("sentence components improve moments", "P4, Table 2", "adaptive", "QD-DETR"),
+            *_moment_claims("simple components improve moments", "P4, Table 2", "simple", "QD-DETR"),
+            *_moment_claims("adaptive beats simple", "P4, Table 2", "adaptive", "simple"),
+            *_moment_claims("the gain needs the video", "control", "adaptive", "control: text only"),
+            *_moment_claims("the gain needs the right video", "control", "adaptive", "control: shuffled video"),
+            *_moment_claims("variants move apart", "P4, Fig. 5", "adaptive", "QD-DETR", "component accuracy"),
+        ),
+        note=MOMENT_NOTE,
+        metrics=MOMENT_METRICS,
+    )
 
-    def row(name: str, published: str = "", **settings: Any) -> Row:
-        said = f"QVHighlights {published}" if published else ""
-        return _row("p4-qd-detr", MOMENT_SIZE, name, said, **settings)
 
+def parts() -> Study:
+    """Table 4: one component at a time; also the third loss, and a tenth of its weight."""
     tables = {
         "negated_verb": "47.87", "changed_attribute": "46.45", "changed_object": "46.26", "negated_passive": "47.03",
         "changed_subject": "46.39",
     }  # fmt: skip
     singles = tuple(
-        row(f"{NAMES[name]} alone", f"val R1@0.7: {tables[name]}", names=(name,), loss__kind="simple")
+        _moment_row(f"{NAMES[name]} alone", f"val R1@0.7: {tables[name]}", names=(name,), loss__kind="simple")
         for name in MOMENT_NEGATIVES
     )
-
-    def beats(text: str, source: str, better: str, worse: str, *metrics: str) -> tuple[Claim, ...]:
-        return tuple(
-            Claim(text=text, source=source, better=better, worse=worse, metric=m, looked_at=SHORTCUT) for m in metrics
-        )
-
-    both = ("R@1,mIoU", "R@1,IoU=0.5")
     return Study(
-        name="components-moments",
-        title="P4 on QD-DETR: moments on the toy world",
+        name="components-parts",
+        title="P4 on QD-DETR: one component at a time on the toy world",
         rows=(
-            row("QD-DETR", "val/test R1@0.7: 45.61/44.98", loss__weight=0.0),
-            row("simple", "test R1@0.7: 45.01", loss__kind="simple"),
-            row("most discernable", "test R1@0.7: 44.94", loss__kind="discernable"),
-            row("adaptive", "test R1@0.7: 45.85"),
-            row("control: text only", control="text_only"),
-            row("control: shuffled video", control="shuffled_video"),
+            _moment_row(*MOMENT_HOST, loss__weight=0.0),
             *singles,
+            _moment_row("most discernable", "test R1@0.7: 44.94", loss__kind="discernable"),
+            _moment_row("adaptive, weight 0.1", loss__weight=0.1),
         ),
-        claims=(
-            *beats("QD-DETR beats a constant window", "baseline", "QD-DETR", "best constant window", both[0]),
-            *beats("QD-DETR beats a constant window", "baseline", "QD-DETR", "best constant window (IoU=0.5)", both[1]),
-            *beats("sentence components improve moments", "P4, Table 2", "adaptive", "QD-DETR", *both),
-            *(
-                claim
-                for single in singles
-                for claim in beats(f"{single.name} helps", "P4, Table 4", single.name, "QD-DETR", *both)
-            ),
-            *beats("adaptive beats simple", "P4, Table 2", "adaptive", "simple", *both),
-            *beats("adaptive beats most discernable", "P4, Table 2", "adaptive", "most discernable", *both),
-            *beats("the gain needs the video", "control", "adaptive", "control: text only", *both),
-            *beats("the gain needs the right video", "control", "adaptive", "control: shuffled video", *both),
-            *beats("variants move apart", "P4, Fig. 5", "adaptive", "QD-DETR", "component accuracy"),
+        claims=tuple(
+            claim
+            for single in singles
+            for claim in _moment_claims(f"{single.name} helps", "P4, Table 4", single.name, "QD-DETR")
         ),
-        note=(
-            "400 training videos of 16 clips, one layer a stack, 12 epochs, the last epoch, all 140 test videos: a "
-            "size for a laptop's quarter of an hour, far below the paper's 200 epochs on 7,218 queries. "
-            "Learning rate and batch size were chosen for the plain host on validation."
-        ),
+        note=MOMENT_NOTE,
         metrics=MOMENT_METRICS,
     )
 
 
-STUDIES: dict[str, Callable[[], Study]] = {"components-retrieval": retrieval, "components-moments": moments}
+STUDIES: dict[str, Callable[[], Study]] = {
+    "components-retrieval": retrieval,
+    "components-moments": moments,
+    "components-parts": parts,
+}
