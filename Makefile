@@ -22,7 +22,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   then command -v $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test lab notebooks figures site pair lint format bench claims clean distclean
+.PHONY: help install tour test lab notebooks figures site students gif pair lint format bench claims clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,13 @@ figures: notebooks ## make the pictures of figures/ again; every one is drawn by
 
 site: $(STAMP) ## render all notebooks into site/, running those whose last run is out of date
 	@$(BIN)/python -m vmlkit.experiments site
+
+students: $(STAMP) ## write all notebooks without their solutions into site/students
+	@$(BIN)/python -m vmlkit.experiments students
+
+gif: $(STAMP) ## film the scrubber of the tour's run into figures/scrubber.gif (needs Chromium)
+	@test -f runs/00_tour/metrics.json || $(BIN)/vmlkit tour
+	@$(BIN)/python tools/scrubber_gif.py runs/00_tour figures/scrubber.gif
 
 # the second direction only puts the headers and tags of the .py into jupytext's own order
 pair: $(STAMP) ## bring notebooks/*.ipynb in step with the notebooks/*.py beside them

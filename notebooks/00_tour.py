@@ -20,6 +20,8 @@
 # You train one here, watch its proposals move, and hold its numbers against guesses that never look at the video.
 #
 # Time: about one minute at `ci` size on two cores, a few minutes at `demo` size. No GPU, no download.
+#
+# Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
 # ## The question
@@ -117,6 +119,16 @@ figure.figure
 # *Three guesses, drawn as curves over the seconds: the filled one lies on the shaded ground truth.*
 
 # %% [markdown]
+# ### Symbols
+#
+# | symbol | in the code | shape |
+# | --- | --- | --- |
+# | $c, w$: center, width of a proposal | `centers`, `widths` | (B, P), shares of the video |
+# | $g$: weight of a clip | `masks` | (B, P, S) on S cells of time |
+# | $\mathcal{L}_{CE}$: how badly a proposal explains its sentence | `nll` | (B, P) |
+# | $\sigma$: sharpness | `sigma` | a number |
+
+# %% [markdown]
 # ## The mathematics, on two numbers
 #
 # CPL (*contrastive proposal learning*, CVPR 2022), Eq. (3): a proposal with center $c$ and width $w$ gives clip $i$ the
@@ -207,6 +219,24 @@ page = save_html(run, Path(run_dir) / "scrubber.html", query=learned[0])
 print(page, f"{page.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
+# ## Paper against code
+#
+# A paper and its program are two descriptions of a method, and they differ more often than you would think. The first
+# paper of this family multiplies the mask into the *scores* before the softmax; its program multiplies it into the
+# *probabilities* after. Two clips with scores $(0, \ln 3)$, a mask of $(1, 0)$: do not look at the second clip.
+
+# %%
+scores, mask = torch.tensor([0.0, np.log(3)]), torch.tensor([1.0, 0.0])
+q, k, v = torch.ones(1, 1, 1, 1, 1), scores.float().view(1, 1, 1, 2, 1), torch.zeros(1, 1, 1, 2, 1)
+for form, place in (("prob", "code: on probabilities"), ("logit", "paper: on scores")):
+    _, looks = weighted_attention(q, k, v, weight=mask.view(1, 1, 2), form=form)
+    print(f"{place:24s} attention {looks.flatten().numpy().round(2)}")
+
+# %% [markdown]
+# On scores the second clip is not hidden at all. Here both forms are one setting, `attention`; every notebook has such
+# a section, and `01_cnm` lets you drag this one with the mouse.
+
+# %% [markdown]
 # ## The numbers, beside guesses that never look
 #
 # `R@1,IoU=0.5`: share of sentences whose answer overlaps the truth by half or more. `mIoU`: mean overlap. The epoch was
@@ -251,6 +281,8 @@ nb.show_verdicts(results)
 # ### 1. Predict: what does the whole-video guess score?
 #
 # A span of width $w$ inside a video of length 1 overlaps the whole-video answer with IoU $w$. So what is its mIoU?
+#
+# <details><summary>Hint</summary>The intersection is the span itself, the union is the video.</details>
 
 
 # %% tags=["exercise"]
@@ -275,6 +307,8 @@ print("right: the mIoU of 'everything' is just the mean share of the video that 
 #
 # Ranking by reconstruction is what makes the answer. Take the proposal with the **highest** NLL instead, and compute
 # its mean IoU over the recorded sentences of the last epoch.
+#
+# <details><summary>Hint</summary><code>groupby(...).nll.idxmax()</code> gives the rows.</details>
 
 
 # %% tags=["exercise"]
@@ -298,7 +332,40 @@ assert abs(worst_answer_miou(positives) - by_hand) < 1e-6, "one row per query: t
 print(f"best reconstruction: mIoU {answers.mean():.3f};  worst: {worst_answer_miou(positives):.3f}")
 
 # %% [markdown]
-# ### 3. Measure: how many proposals are worth having?
+# ### 3. Measure: R@1,IoU=m, by yourself
+#
+# The most common number of the field, from nothing but spans: the share of sentences whose answer reaches IoU $m$.
+# Does an answer that hits $m$ exactly count?
+#
+# <details><summary>Hint</summary>IoU of two spans: the smaller end minus the larger start (never below 0), divided by
+# the larger end minus the smaller start.</details>
+
+
+# %% tags=["exercise"]
+def recall_at_one(answers: np.ndarray, truth: np.ndarray, m: float) -> float:
+    """Share of rows whose spans (N, 2) and (N, 2) have an IoU of at least m."""
+    raise NotImplementedError("intersection over union per row, then the mean of a comparison")
+
+
+# %% jupyter={"source_hidden": true} tags=["solution"]
+def recall_at_one(answers: np.ndarray, truth: np.ndarray, m: float) -> float:
+    """Share of rows whose spans (N, 2) and (N, 2) have an IoU of at least m."""
+    low, high = np.minimum(answers, truth), np.maximum(answers, truth)
+    overlap = np.clip(low[:, 1] - high[:, 0], 0, None)
+    return float(np.mean(overlap / (high[:, 1] - low[:, 0]) >= m))
+
+
+# %% tags=["check"]
+two = np.array([[0.0, 0.5], [0.0, 0.5]])
+assert recall_at_one(two, np.array([[0.0, 1.0], [0.6, 1.0]]), 0.5) == 0.5, "IoU 0.5 counts at m = 0.5; disjoint is 0"
+constant = np.broadcast_to([0.0, 1.0], splits.test.spans.shape)
+for m in (0.3, 0.5, 0.7):
+    measured = run.metrics["baselines"]["whole video"][f"R@1,IoU={m}"]
+    assert abs(recall_at_one(constant, splits.test.spans, m) - measured) < 1e-6, f"the table has another R@1,IoU={m}"
+print("right: your function gives the row 'whole video' of the table above, to the last digit")
+
+# %% [markdown]
+# ### 4. Measure: how many proposals are worth having?
 #
 # Open-ended. Train with `{"model.proposals": 1}` and `{"model.proposals": 8}` (give each run its own `run_dir`).
 # Compare mIoU *and* R@5. What does the diversity term do when there is only one proposal?

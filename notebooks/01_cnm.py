@@ -21,6 +21,8 @@
 # apart equation by equation, trains it, and finds out why it stays behind its own loss.
 #
 # Time: about a minute and a half at `ci` size on two cores, a few minutes at `demo` size. No GPU, no download.
+#
+# Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
 # ## The question
@@ -234,6 +236,14 @@ _ = save_figure(fig, "figures/01_cnm_attention.png")
 # *Dark is much attention; between the green lines the mask is above 0.01. Left, everything outside is white. Right,
 # attention leaks out: outside, the mask does not hide the clips, it only makes them all equal.* With the paper's form
 # even a perfect mask lets the reconstructor read the rest of the video.
+#
+# Now by hand. First guess: at which width do the two forms agree? Then drag until they do. (CNM's mask is this Gaussian
+# with $\sigma=\sqrt{2\alpha}$.)
+
+# %%
+from vmlkit.viz.playgrounds import gaussian_playground
+
+gaussian_playground(0.5, 0.3, sigma=round(math.sqrt(2 * alpha), 1))
 
 # %% [markdown]
 # ## Eq. (9) and (10): the word loss
@@ -630,6 +640,13 @@ from vmlkit.config import to_dict
 from vmlkit.models.front import DataShape
 from vmlkit.models.method import LossTerms, Method
 from vmlkit.training.loop import train
+from vmlkit.training.task import Task
+
+
+class Labelled(Task):
+    """Single moments whose training batches carry the true spans."""
+
+    supervised = True
 
 
 class Taught(CNM):
@@ -657,7 +674,7 @@ supervised = train(
     experiment.train,
     f"{run_dir}_taught",
     about,
-    with_spans=True,
+    task=Labelled(),
     progress=False,
 )
 load_weights(taught, supervised.checkpoint)
@@ -848,6 +865,8 @@ nb.show_verdicts(planted)
 #
 # A proposal claims the span from $c-\frac w2$ to $c+\frac w2$. What weight does Eq. (5) give a clip exactly on its
 # border?
+#
+# <details><summary>Hint</summary>Put the distance, half a width, into Eq. (5); the width cancels.</details>
 
 
 # %% tags=["exercise"]
@@ -872,6 +891,8 @@ print(f"weight on the border: {measured:.2f}. The mask is wider than the span th
 # ### 2. Modify: the mask on probabilities, by yourself
 #
 # Write the code's form of Eq. (8). Then the check multiplies the mask by 0.3. What will change, in which form?
+#
+# <details><summary>Hint</summary>The sum in the denominator has the same factor as the numerator.</details>
 
 
 # %% tags=["exercise"]
@@ -905,6 +926,8 @@ print(f"mask times 0.3: on probabilities nothing changes, on logits the attentio
 # ### 3. Measure: how often does the contrast complain?
 #
 # A hinge $\max(a-b+\beta, 0)$ gives no gradient once it is 0. What share of sentences still gets one?
+#
+# <details><summary>Hint</summary>Compare, turn true and false into 1 and 0, take the mean.</details>
 
 
 # %% tags=["exercise"]
@@ -932,6 +955,8 @@ for name in ("positive", "the true moment"):
 #
 # The sweep above compares 21 masks. CPL has four proposals here. Keep `count` of the 21 places, evenly spaced and with
 # both ends, and compute the share of sentences whose lowest kept place lies inside the true moment.
+#
+# <details><summary>Hint</summary><code>valleys[:, kept].argmin(axis=1)</code> counts among the kept places.</details>
 
 
 # %% tags=["exercise"]

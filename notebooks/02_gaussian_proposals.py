@@ -21,6 +21,8 @@
 # You climb these three rungs, measure what that number does, train the last rung and look inside.
 #
 # Time: about one and a half minutes at `ci` size on two cores, some minutes at `demo` size. No GPU, no download.
+#
+# Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
 # ## The question
@@ -134,7 +136,13 @@ for name, sigma in {"CNM (alpha 5)": 10**0.5, "CPL on the toy world": 4.0, "CPL 
 
 # %% [markdown]
 # So "width" means different things in different papers: at CPL's released $\sigma$ a clip at the *edge* of the
-# predicted span is as good as invisible.
+# predicted span is as good as invisible. Drag $\sigma$ and watch the curve leave the bar below it, which is the span
+# that the same proposal claims:
+
+# %%
+from vmlkit.viz.playgrounds import gaussian_playground
+
+gaussian_playground(0.5, 0.45, sigma=9.0)
 
 # %% [markdown]
 # ## Second rung: several Gaussians, ranked
@@ -721,6 +729,8 @@ for metric, gap in gaps.items():
 #
 # You move CPL to a data set whose moments take a share $w$ of their videos on average. Turn the formula of $w^*$
 # around.
+#
+# <details><summary>Hint</summary>Width and lambda stand in for each other: their product is fixed.</details>
 
 
 # %% tags=["exercise"]
@@ -747,6 +757,8 @@ print(f"training moments take {mean_width:.3f} of their video: lambda {fitting:.
 #
 # Give proposal $j$ the voice $c_j = 1/(1 + r_j)$, where $r_j$ is its rank by NLL (0 is best), and let
 # $v_i = \sum_j c_j\,\mathrm{IoU}(i,j)$ decide. `vmlkit.spans.iou(a, b)` broadcasts.
+#
+# <details><summary>Hint</summary>The rank of each entry is <code>argsort().argsort()</code>.</details>
 
 # %%
 from vmlkit.spans import iou
@@ -778,6 +790,8 @@ print(f"mIoU: lowest NLL {100 * rules['none']['R@1,mIoU']:.1f}, vote by rank {10
 #
 # Write the gradient of $(\max_j c_j - \min_j c_j)^2$ with respect to the centers of one proposal (no ties). What does
 # it say to the components in between?
+#
+# <details><summary>Hint</summary>Only two centers appear in the formula. Which?</details>
 
 
 # %% tags=["exercise"]

@@ -21,6 +21,8 @@
 # equation by equation, watch it work, and find out what moved and what only seemed to.
 #
 # Time: about one and a half minutes at `ci` size on two cores. No GPU, no download.
+#
+# Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
 # ## The question
@@ -186,6 +188,14 @@ assert abs(dual_sign(0.64, 1, 0.5, 0.8)) < 1e-12
 pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("alpha").round(3)
 
 # %% [markdown]
+# Which $\alpha$ and $\beta$ would give you half the training for each phase? Guess, then drag:
+
+# %%
+from vmlkit.viz.playgrounds import overlap_playground, schedule_playground
+
+schedule_playground(0.5, 0.8, epochs=30)
+
+# %% [markdown]
 # ## Eqs. (2) and (4) on two numbers
 #
 # The second loss is the usual margin: the positive must beat every negative by $\gamma$, $L_{mt} = \sum_m
@@ -321,8 +331,14 @@ draw_epochs(run, worst, (first, easy_end, last))
 # ## Fig. 6, with its controls
 #
 # P0 rates negatives by their mean IoN. The number flatters: a vanishing negative inside a poor positive scores one,
-# and intervals drawn at random score well. So here it stands beside random intervals, CPL's variable-sized Gaussians
-# (which lie outside their positive, so they score zero by construction), and the mean width.
+# and intervals drawn at random score well. Convince yourself: drag the bars until IoU is poor and IoN is one.
+
+# %%
+overlap_playground()
+
+# %% [markdown]
+# So here IoN stands beside random intervals, CPL's variable-sized Gaussians (which lie outside their positive, so they
+# score zero by construction), and the mean width.
 
 # %%
 names = {"IoN": "learned", "IoN random": "random intervals", "IoN variable": "variable Gaussians"}
@@ -395,6 +411,20 @@ figure
 # cheap way to be easy, and slow to come back from, because where a sigmoid is flat its gradient is small. Longer runs
 # end narrower still: see the column `negative width` among the claims.
 #
+# Both runs side by side, the same sentence at the same epoch: on the left the visible variant, on the right the
+# settings of the paper. The shorter run stays at its last epoch.
+
+# %%
+scrubber(
+    run,
+    compare=runs["paper"],
+    names=("visible variant", "paper's settings"),
+    query=claimed.index[0],
+    epoch=easy_end,
+    max_bytes=600_000,
+)
+
+# %% [markdown]
 # ## Is it the first frames?
 #
 # Three measurements decide. Where do the negatives end up? How does CE depend on *where* a narrow mask lies? And does
@@ -702,6 +732,8 @@ negatives_in(planted)
 #
 # Epochs are whole numbers from 1 to $e_{max}$. Which is the first with $c > 0$? Predict it for the paper's 30 epochs
 # before you compute it.
+#
+# <details><summary>Hint</summary>Where c is exactly zero, it is not yet above zero.</details>
 
 
 # %% tags=["exercise"]
@@ -729,6 +761,8 @@ print(
 #
 # Another reading of A1 drops the normalisation: output = $\sum_j p_{ij}\, s\, g_j\, v_j$. Now s acts. But what else
 # can make the output small?
+#
+# <details><summary>Hint</summary>How much of the probability lies under a narrow mask?</details>
 
 
 # %% tags=["exercise"]
@@ -756,6 +790,8 @@ print("a narrow mask closes itself: the network could fake 'I explain nothing' b
 # One pass gives CE(neg); its combined gradient factor is $\lambda_1 c - \lambda_2$ where the triplet is active (A10
 # (i)) and $\lambda_1 c$ where it is not. The masks may only see $L_{dce}$'s share. By what must you multiply what
 # arrives at them?
+#
+# <details><summary>Hint</summary>The factor times the combined gradient shall be the wanted one.</details>
 
 
 # %% tags=["exercise"]

@@ -55,9 +55,15 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"vmlkit {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
-        _tour_options, _check_options, _train_options, _evaluate_options, _negatives_options, _claims_options,
-        _labels_options, add_variants_command,
-    ):  # fmt: skip
+        _tour_options,
+        _check_options,
+        _train_options,
+        _evaluate_options,
+        _negatives_options,
+        _claims_options,
+        _labels_options,
+        add_variants_command,
+    ):
         add(commands)
     return top
 

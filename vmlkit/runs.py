@@ -168,7 +168,7 @@ PROPOSAL_COLUMNS: dict[str, str] = {
     "width": "float32",
     "start": "float32",  # clipped to [0, 1]
     "end": "float32",
-    "weight": "float32",  # selection weight of a negative; NaN for positives
+    "weight": "float32",  # selection weight of a negative, foreground score of a window (DETR family), else NaN
     "nll": "float32",
     "chosen": "bool",  # the answer of the method
     "iou": "float32",  # with the truth

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from vmlkit.config import from_dict, to_dict
+from vmlkit.config import from_dict, to_dict, with_overrides
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.action_methods import ACTION_CONFIGS, context_words
-from vmlkit.experiments.experiment import METHODS
+from vmlkit.experiments.experiment import METHODS, experiment_of_settings
+from vmlkit.experiments.p3_tables import TABLES, p3_row
 from vmlkit.experiments.presets import preset
 
 DATA = ("toy", "planted:thumos14", "thumos14")
@@ -60,3 +61,34 @@ def test_the_words_of_the_handcrafted_prompt_have_vectors() -> None:
     assert words.shape == (3, data.vectors.shape[1])
     assert bool((words.norm(dim=1) > 0).all())
     assert bool((words[0] == data.vectors[data.vocabulary.ids(["a"])[0]]).all())
+
+
+@pytest.mark.parametrize(("table", "row"), [(t, r) for t, rows in TABLES.items() for r in rows])
+def test_every_row_of_the_tables_is_an_experiment(table: int, row: str) -> None:
+    for size in ("demo", "paper"):
+        data = "toy" if size == "demo" else "thumos14"
+        experiment = p3_row(table, row, data, size)
+        assert experiment_of_settings(json.loads(json.dumps(to_dict(experiment)))) == experiment
+        if table == 8:
+            assert (experiment.model.vlc is not None) == ("VLC" in row)
+            assert (experiment.model.host.classifier == "text") == ("TSM" in row)
+
+
+def test_rows_differ_where_the_tables_say_so() -> None:
+    assert p3_row(5, "KL").model.vlc.consistency == "kl"
+    assert p3_row(6, "GRU").model.vlc.reconstructor == "gru"
+    assert p3_row(4, "hand-crafted").model.host.text.prompt == "handcrafted"
+    assert p3_row(7, "a [CLS]").data.prompt_template == "a "
+    assert p3_row(5, "MSE") == p3_row(6, "Transformer") == p3_row(3, "P3")
+    with pytest.raises(ConfigError, match="no row"):
+        p3_row(5, "cosine")
+
+
+def test_a_template_changes_the_captions() -> None:
+    small = {"data.toy_train_videos": 24, "data.toy_validation_videos": 4, "data.toy_test_videos": 5}
+    texts = {}
+    for row in ("a [CLS]", "a video of the [CLS]"):
+        experiment = with_overrides(p3_row(7, row), small)
+        texts[row] = METHODS["tsm-vlc"].load(experiment.data, progress=False).train.sentences[0]
+    assert texts["a [CLS]"].startswith("a ")
+    assert texts["a video of the [CLS]"] == "a video of the " + texts["a [CLS]"].removeprefix("a ")

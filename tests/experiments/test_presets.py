@@ -15,6 +15,7 @@ from vmlkit.errors import ConfigError
 from vmlkit.experiments.action_methods import ACTION_CONFIGS
 from vmlkit.experiments.experiment import METHODS, build, experiment_of, load_run, run_experiment
 from vmlkit.experiments.presets import preset
+from vmlkit.experiments.presets_detr import DETR_METHODS
 from vmlkit.training.evaluate import evaluate
 
 DATA = ("toy", "planted:charades", "charades", "activitynet")

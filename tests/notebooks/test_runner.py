@@ -106,6 +106,15 @@ def test_student_edition_drops_solutions_only(tmp_path: Path) -> None:
     assert len(original.cells) == len(edition.cells) + 1
 
 
+def test_students_get_every_notebook_without_solutions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make(tmp_path / "a.ipynb", "def f(): return 1", "assert f() == 1", metadata={0: {"tags": ["solution"]}})
+    monkeypatch.setattr(nb, "list_notebooks", lambda: [path])
+    assert main(["students", "--out", str(tmp_path / "students")]) == 0
+    sources = [cell.source for cell in nb.read(tmp_path / "students" / "a.ipynb").cells]
+    assert "assert f() == 1" in sources
+    assert "def f(): return 1" not in sources
+
+
 def test_pages_hold_no_widget_and_fold_solutions(tmp_path: Path) -> None:
     path = make(tmp_path / "a.ipynb", "x = 'folded'", "show()", metadata={0: {"jupyter": {"source_hidden": True}}})
     notebook = nb.read(path)

@@ -75,7 +75,7 @@ def test_a_case_of_two_files_is_checked_from_either(data, synthetic):
     paths = [path for path in cases_in(data) if path.name.startswith("qvh")]
     assert len(paths) == 2
     for path in paths:
-        check_of(load_case(path).name, "detr")(load_case(path))
+        check_of(load_case(path).name)(load_case(path))
     wrong = changed(synthetic, ("metrics", "brief", "MR-full-mAP"), 1.0).meta["metrics"]
     (data / "qvh_val_x_metrics.json").write_text(json.dumps(wrong))
     for path in paths:
@@ -107,7 +107,7 @@ def test_a_charades_case_must_name_the_queries_that_vanish(data, synthetic):
     starts = {q.qid: min(start for start, _ in q.windows_s) for q in truth}
     gone = [p.qid for p in said if starts[p.qid] >= 75]
     assert gone
-    check = check_of("charades_cd_iid_x", "detr")
+    check = check_of("charades_cd_iid_x")
     check(charades_case(synthetic, gone, metrics))
     with pytest.raises(AssertionError):
         check(charades_case(synthetic, gone[1:], metrics))
@@ -123,7 +123,7 @@ def test_a_tvsum_case_compares_every_domain(data):
         "tvsum_x", {}, {"gt": "tvsum_val.jsonl", "predictions": predictions, "mAP_by_domain": {"A": 2.0, "B": 2.0}}
     )
     with pytest.raises(AssertionError, match="2 of 2 numbers differ"):
-        check_of("tvsum_x", "detr")(case)
+        check_of("tvsum_x")(case)
 
 
 @pytest.mark.parametrize("name", ["charades_cd_iid_x", "tvsum_x"])

@@ -1,16 +1,12 @@
 """Run directories made from arrays, and a headless Chromium that may not use the network."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import FLAGS, chromium
 from make_run import write_run
-
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +28,6 @@ def agg() -> Iterator[None]:
     matplotlib.use("Agg")
     with matplotlib.rc_context():
         yield
-
-
-def chromium() -> str:
-    """Path of an installed Chromium; skips without one, unless VMLKIT_REQUIRE_BROWSER=1 asks for a failure."""
-    names = (os.environ.get("VMLKIT_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    path = next((found for name in names if name and (found := shutil.which(name))), None)
-    if path is None:
-        reason = "no Chromium: install it, or name it in VMLKIT_CHROMIUM"
-        if os.environ.get("VMLKIT_REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
 
 
 class Watched:

@@ -27,19 +27,42 @@ COLORS = (
 )
 
 
-def write_run(path: Path, *, heat: bool = False, epochs: int = EPOCHS, queries: int = 6, seed: int = 0) -> Path:
-    """Write a complete run directory and return its path."""
+def write_run(
+    path: Path,
+    *,
+    heat: bool = False,
+    epochs: int = EPOCHS,
+    queries: int = 6,
+    seed: int = 0,
+    name: str = "toy",
+    positives: int = POSITIVES,
+    negatives: int = NEGATIVES,
+    windows: bool = False,
+    signals: bool = False,
+) -> Path:
+    """Write a complete run directory and return its path.
+
+    ``windows`` gives every query a second true window, ``signals`` records two signals per clip.  Runs with the same
+    ``seed`` share their queries.
+    """
     path.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     probe = [_query(rng, q) for q in range(queries)]
-    proposals = pd.concat([_history(rng, q, k, epochs) for k, q in enumerate(probe)], ignore_index=True)
+    if windows:
+        for query in probe:
+            query["spans_s"] = [query["span_s"], [round(0.9 * query["duration_s"], 2), query["duration_s"]]]
+    counts = (positives, negatives)
+    every = [_history(rng, q, k, epochs, counts) for k, q in enumerate(probe)]
+    proposals = pd.concat(every, ignore_index=True)
     proposals["query_id"] = proposals["query_id"].astype("category")
     proposals.sort_values("epoch", kind="stable").to_parquet(path / "proposals.parquet", index=False)
     _epoch_table(rng, proposals, epochs).to_parquet(path / "epochs.parquet", index=False)
     (path / "probe.json").write_text(json.dumps(probe))
-    (path / "config.json").write_text(json.dumps({"schema": 1, "name": "toy", "settings": {"model": {"sigma": 4.0}}}))
+    (path / "config.json").write_text(json.dumps({"schema": 1, "name": name, "settings": {"model": {"sigma": 4.0}}}))
     (path / "metrics.json").write_text(json.dumps({"test": {"R@1,mIoU": 0.44}}))
     videos = np.array([q["video_id"] for q in probe])
+    if signals:
+        np.savez(path / "clip_scores.npz", **_signals(probe, epochs))
     if heat:
         trace = np.stack([np.exp(-(((np.arange(64) - 64 * rng.random()) / 9) ** 2)) for _ in probe])
         np.savez(path / "strips.npz", heat=trace.astype(np.float16), video_ids=videos)
@@ -65,23 +88,39 @@ def _query(rng: np.random.Generator, k: int) -> dict:
     }
 
 
-def _history(rng: np.random.Generator, query: dict, k: int, epochs: int) -> pd.DataFrame:
+def _signals(probe: list[dict], epochs: int) -> dict[str, np.ndarray]:
+    """Saliency that sharpens onto the moment and an attention that does not; 50 clips, the last ones padding."""
+    clips, done = np.arange(50), np.linspace(0, 1, epochs + 1)[:, None, None]
+    used = np.array([50 - 3 * (k % 4) for k in range(len(probe))])[:, None]
+    start, end = (np.array([[q["span_s"][i] / q["duration_s"]] for q in probe]) for i in (0, 1))
+    inside = 1 / (1 + np.exp(-30 * np.minimum(clips / used - start, end - clips / used)))
+    saliency = (1 - done) * 0.4 + done * inside + 0.05 * np.sin(clips)
+    attention = 0.5 + 0.4 * np.sin(clips / 5 + done) * np.ones((1, len(probe), 1))
+    scores = {"saliency": saliency, "attention": attention}
+    padded = {name: np.where(clips < used, values, np.nan).astype(np.float16) for name, values in scores.items()}
+    named = {"epochs": np.arange(epochs + 1), "query_ids": np.array([q["query_id"] for q in probe])}
+    return named | padded
+
+
+def _history(rng: np.random.Generator, query: dict, k: int, epochs: int, counts: tuple[int, int]) -> pd.DataFrame:
+    positives_count, negatives_count = counts
     truth = np.array(query["span_s"]) / query["duration_s"]
     target = np.array([truth.mean(), np.ptp(truth)])
     if k == 4:
         target = np.array([(truth.mean() + 0.5) % 1.0, 0.3])
-    first = np.stack([rng.uniform(0.1, 0.9, POSITIVES), rng.uniform(0.3, 0.8, POSITIVES)], axis=1)
-    ends = target + rng.normal(0, [0.06, 0.05], (POSITIVES, 2)) * np.array([[0.2], [1], [1.6], [2.2]])
-    away = np.stack([rng.uniform(0.03, 0.15, NEGATIVES), rng.uniform(0.05, 0.2, NEGATIVES)], axis=1)
-    near = truth.mean() + np.array([-0.24, 0.2, 0.3])
+    first = np.stack([rng.uniform(0.1, 0.9, positives_count), rng.uniform(0.3, 0.8, positives_count)], axis=1)
+    scale = np.resize([0.2, 1, 1.6, 2.2], positives_count)[:, None]
+    ends = target + rng.normal(0, [0.06, 0.05], (positives_count, 2)) * scale
+    away = np.stack([rng.uniform(0.03, 0.15, negatives_count), rng.uniform(0.05, 0.2, negatives_count)], axis=1)
+    near = truth.mean() + np.resize([-0.24, 0.2, 0.3, -0.3, 0.12, -0.15, 0.4, 0.25], negatives_count)
     rows = []
     for epoch in range(epochs + 1):
         done = 1 - np.exp(-epoch / 3.5)
         positives = (1 - done) * first + done * ends + rng.normal(0, 0.012, first.shape)
         hard = 1 / (1 + np.exp(-(epoch - 0.6 * epochs)))
-        goal = np.stack([near, np.full(NEGATIVES, 0.22)], axis=1)
+        goal = np.stack([near, np.full(negatives_count, 0.22)], axis=1)
         negatives = (1 - hard) * away + hard * goal + rng.normal(0, 0.01, away.shape)
-        weights = np.exp(rng.normal(0, 0.1, NEGATIVES) + hard * np.array([0.9, 0.1, -0.8]))
+        weights = np.exp(rng.normal(0, 0.1, negatives_count) + hard * np.resize([0.9, 0.1, -0.8], negatives_count))
         rows.append(_rows(epoch, query["query_id"], positives, negatives, weights / weights.sum(), truth, done, rng))
     return pd.concat(rows)
 

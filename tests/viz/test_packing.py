@@ -10,7 +10,9 @@ import pytest
 from make_run import write_run
 from matplotlib.image import imread
 
+from vmlkit.errors import DataError
 from vmlkit.viz.packing import MISSING, Packed, dequantize, pack, quantize
+from vmlkit.viz.signals import POINTS
 from vmlkit.viz.snapshots import RunView
 
 
@@ -60,8 +62,10 @@ def test_scores_answers_and_kinds_come_back(run_path: Path, packed: Packed) -> N
 
 def test_curves_come_back_with_gaps(run_path: Path, packed: Packed) -> None:
     epochs = RunView(run_path).epochs
-    assert [c["name"] for c in packed.meta["curves"]] == ["loss/total", "metric/R@1,mIoU", "curriculum/c"]
-    for c, column in enumerate(("loss/total", "metric/R@1,mIoU", "curriculum/c")):
+    curves = packed.meta["curves"]
+    assert [c["name"] for c in curves] == [c for c in epochs.columns if "/" in c]
+    assert [c["name"] for c in curves if c["shown"]] == ["loss/total", "metric/R@1,mIoU", "curriculum/c"]
+    for c, column in enumerate(c["name"] for c in curves):
         np.testing.assert_allclose(packed.array("curves")[c], epochs[column].to_numpy(np.float32))
     assert np.isnan(packed.array("curves")[0, 0]), "there is no loss before training"
     assert packed.array("curve_epochs").tolist() == list(range(13))
@@ -140,3 +144,69 @@ def test_runs_without_negatives_curves_or_pictures_are_packed(run_path: Path) ->
     assert packed.meta["curves"] == []
     assert packed.strip_bytes(0) is None
     assert packed.array("center").shape == (13, 6, 4)
+
+
+def test_every_true_window_is_embedded(tmp_path: Path) -> None:
+    meta = pack(write_run(tmp_path / "run", windows=True)).meta
+    for query in meta["queries"]:
+        assert len(query["truths"]) == 2
+        assert query["truths"][1] == pytest.approx([0.9 * query["duration"], query["duration"]], abs=0.01)
+
+
+def test_signals_span_their_video_without_its_padding(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", signals=True)
+    stored = np.load(path / "clip_scores.npz")
+    packed = pack(path)
+    assert [s["name"] for s in packed.meta["signals"]] == ["saliency", "attention"]
+    assert [s["shown"] for s in packed.meta["signals"]] == [True, False]
+    values = packed.array("signal/saliency")
+    assert values.shape == (13, 6, POINTS)
+    assert np.isfinite(values).all(), "padding is cut off, not drawn"
+    for q, query in enumerate(packed.meta["queries"]):
+        row = stored["query_ids"].tolist().index(query["id"])
+        original = stored["saliency"][12, row].astype(float)
+        original = original[np.isfinite(original)]
+        assert len(original) < 50 or row % 4 == 0
+        peak = (np.argmax(values[12, q]) + 0.5) / POINTS
+        assert abs(peak - (np.argmax(original) + 0.5) / len(original)) < 0.05
+        assert values[12, q].max() == pytest.approx(original.max(), abs=0.02)
+
+
+def test_an_epoch_without_signals_is_missing_and_wrong_shapes_are_refused(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", signals=True)
+    stored = dict(np.load(path / "clip_scores.npz"))
+    few = {k: v[:5] if v.ndim in (1, 3) and k != "query_ids" else v for k, v in stored.items()}
+    np.savez(path / "clip_scores.npz", **few)
+    values = pack(path).array("signal/saliency")
+    assert np.isfinite(values[:5]).all()
+    assert np.isnan(values[5:]).all()
+    np.savez(path / "clip_scores.npz", **{**few, "saliency": np.zeros((5, 2, 9), np.float16)})
+    with pytest.raises(DataError, match=r"'saliency' has shape \(5, 2, 9\)"):
+        pack(path)
+
+
+def test_two_runs_share_queries_and_keep_their_own_numbers(run_path: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", epochs=8, queries=4, name="toy", positives=1, negatives=2)
+    packed = pack(run_path, other=other)
+    meta = packed.meta
+    assert (meta["name"], meta["other"]["name"]) == ("toy (1)", "toy (2)")
+    named = pack(run_path, other=other, names=("this", "that")).meta
+    assert (named["name"], named["other"]["name"]) == ("this", "that")
+    assert {q["id"] for q in meta["queries"]} == {f"test/{k}" for k in range(4)}
+    assert "Recorded by one run only, and left out: 2 queries." in meta["left_out"]
+    assert meta["other"]["epochs"] == list(range(9))
+    assert packed.array("center", run=1).shape == (9, 4, 3)
+    view = RunView(other)
+    for q, query in enumerate(meta["queries"]):
+        shot = view.snapshot(query["id"], 8)
+        np.testing.assert_allclose(
+            packed.array("center", run=1)[8, q], [*shot.positives[:, 0], *shot.negatives[:, 0]], atol=1e-4
+        )
+    stranger = write_run(tmp_path / "stranger", queries=2)
+    probe = json.loads((stranger / "probe.json").read_text())
+    table = pd.read_parquet(stranger / "proposals.parquet")
+    (stranger / "probe.json").write_text(json.dumps([{**q, "query_id": "x" + q["query_id"]} for q in probe]))
+    table["query_id"] = "x" + table["query_id"].astype(str)
+    table.to_parquet(stranger / "proposals.parquet", index=False)
+    with pytest.raises(DataError, match="no recorded query in common"):
+        pack(run_path, other=stranger)

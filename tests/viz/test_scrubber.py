@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vmlkit.errors import DataError
-from vmlkit.viz.page import read_asset, script_json
-from vmlkit.viz.scrubber import ScrubberSource, save_html, scrubber
+from vmlkit.viz.live import script_json, stylesheet
+from vmlkit.viz.scrubber import ScrubberSource, save_html, scrubber, scrubber_module
 
 HOSTILE = "the cyan cross </script><b>shakes</b> & wobbles"
 
@@ -70,7 +70,7 @@ def test_the_twin_carries_the_same_bytes_and_state(twin: str, source: ScrubberSo
     state = constant(script, "STATE")
     assert {k: state[k] for k in ("epoch", "query", "selected")} == {"epoch": 3, "query": "test/5", "selected": -1}
     assert state["meta"] == source.packed.meta
-    assert read_asset("scrubber.mjs") in script
+    assert scrubber_module() in script
 
 
 def test_the_twin_shows_a_picture_where_scripts_do_not_run(twin: str) -> None:
@@ -93,12 +93,12 @@ def test_json_in_a_script_keeps_its_meaning(text: str) -> None:
 
 
 def test_the_module_may_stand_inside_a_script_element() -> None:
-    module = read_asset("scrubber.mjs")
+    module = scrubber_module()
     assert "</" not in module
     assert "<!--" not in module
     assert "export default { render };" in module
     assert not re.search(r"\bimport\b", module), "one module, nothing to load"
-    assert "</" not in read_asset("scrubber.css")
+    assert "</" not in stylesheet()
 
 
 def test_a_page_loads_nothing(run_path: Path, tmp_path: Path) -> None:
@@ -125,8 +125,13 @@ def test_a_page_stays_below_its_bound(run_path: Path, tmp_path: Path) -> None:
 def test_a_query_that_is_not_embedded_is_refused(run_path: Path) -> None:
     with pytest.raises(DataError, match="query 'test/99' is not in the scrubber; choose from"):
         save_html(run_path, "never.html", query="test/99")
+    small = ScrubberSource(run_path, 10)
     with pytest.raises(DataError, match="raise max_bytes"):
-        save_html(run_path, "never.html", query="test/5", max_bytes=10)
+        small.query_id("test/5" if small.query_ids != ["test/5"] else "test/4")
+
+
+def test_a_query_that_is_asked_for_is_embedded_however_small_the_bound(run_path: Path) -> None:
+    assert ScrubberSource(run_path, 10, query="test/5").query_ids == ["test/5"]
 
 
 class TestWidget:
@@ -199,7 +204,7 @@ class TestPlain:
 
     def test_it_saves_the_full_scrubber(self, plain, tmp_path: Path) -> None:
         page = plain.save_html(tmp_path / "p.html").read_text(encoding="utf-8")
-        assert read_asset("scrubber.mjs") in page
+        assert scrubber_module() in page
 
     def test_traces_are_drawn(self, heat_path: Path) -> None:
         from vmlkit.viz.scrubber_plain import timeline_svg

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from make_run import write_run
 
 from vmlkit.viz.scrubber import save_html
 from vmlkit.viz.snapshots import RunView
@@ -18,11 +19,11 @@ def page_path(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def number(page: Any, name: str) -> int:
-    return int(page.locator("canvas").get_attribute(name))
+    return int(page.locator("canvas.stage").get_attribute(name))
 
 
 def pixels(page: Any) -> bytes:
-    return page.locator("canvas").screenshot()
+    return page.locator("canvas.stage").screenshot()
 
 
 def until(page: Any, condition: Callable[[], bool]) -> bool:
@@ -46,8 +47,9 @@ def test_five_presses_show_epoch_five(watch: Callable, page_path: Path, run_path
     assert number(page, "data-epoch") == 5
     assert number(page, "data-draws") == draws + 5
     assert pixels(page) != before
-    iou = RunView(run_path).snapshot("test/0", 5).chosen_iou
-    assert page.inner_text(".label") == f"epoch 5 · “the red circle slides to the left” · IoU {iou:.2f}"
+    shot = RunView(run_path).snapshot("test/0", 5)
+    said = f"epoch 5 · “the red circle slides to the left” · IoU {shot.chosen_iou:.2f} · IoN up to {shot.ion.max():.2f}"
+    assert page.inner_text(".label") == said
     page.keyboard.press("ArrowLeft")
     assert number(page, "data-epoch") == 4
     assert watched.problems == []
@@ -59,7 +61,7 @@ def test_queries_and_proposals_are_chosen(watch: Callable, page_path: Path, run_
     page = watched.open(page_path)
     before = pixels(page)
     page.select_option(".query", "test/5")
-    assert page.locator("canvas").get_attribute("data-query") == "test/5"
+    assert page.locator("canvas.stage").get_attribute("data-query") == "test/5"
     assert "the cyan cross </script><b>shakes</b> & wobbles" in page.inner_text(".label")
     assert pixels(page) != before
     page.select_option(".pick", label="negative 2")
@@ -95,31 +97,33 @@ def test_clicks_choose_curves_and_epochs(watch: Callable, page_path: Path, run_p
     page = watched.open(page_path)
     page.focus("input[type=range]")
     page.keyboard.press("End")
-    box = page.locator("canvas").bounding_box()
+    box = page.locator("canvas.stage").bounding_box()
     shot = RunView(run_path).snapshot("test/0", 12)
     left, right = 104, 16
     x = left + (box["width"] - left - right) * shot.positives[shot.chosen, 0]
     strip = (box["width"] - left - right) / 14 * 0.95
     page.mouse.click(box["x"] + x, box["y"] + strip + 48)
     assert page.inner_text(".detail").startswith(f"positive {shot.chosen + 1} (the answer)")
-    page.mouse.click(box["x"] + left + 2, box["y"] + box["height"] - 50)
+    panels = page.locator("canvas.panels").bounding_box()
+    page.mouse.click(panels["x"] + left + 2, panels["y"] + 50)
     assert number(page, "data-epoch") == 0
-    page.mouse.click(box["x"] + box["width"] - right - 2, box["y"] + box["height"] - 50)
+    page.mouse.click(panels["x"] + panels["width"] - right - 2, panels["y"] + 50)
     assert number(page, "data-epoch") == 12
     assert watched.problems == []
 
 
 def test_every_focusable_element_keeps_its_keys(watch: Callable, page_path: Path) -> None:
     page = watch().open(page_path)
-    focusable = page.locator(".vmlkit-scrubber :is(button, select, input, [tabindex])")
+    focusable = page.locator(".vmlkit-scrubber :is(button, select, input, summary, [tabindex])")
     marked = focusable.evaluate_all("nodes => nodes.map(n => n.dataset.lmSuppressShortcuts)")
-    assert marked == ["true"] * 5
+    assert len(marked) > 8
+    assert set(marked) == {"true"}
 
 
 def test_it_is_sharp_dark_and_narrow_where_asked(watch: Callable, page_path: Path) -> None:
     dark = watch(color_scheme="dark", device_scale_factor=2)
     page = dark.open(page_path)
-    width, css = page.locator("canvas").evaluate("c => [c.width, c.clientWidth]")
+    width, css = page.locator("canvas.stage").evaluate("c => [c.width, c.clientWidth]")
     assert width == 2 * css
     ground = page.locator(".vmlkit-scrubber").evaluate("n => getComputedStyle(n).backgroundColor")
     assert ground == "rgb(21, 24, 28)"
@@ -127,7 +131,7 @@ def test_it_is_sharp_dark_and_narrow_where_asked(watch: Callable, page_path: Pat
     page.emulate_media(color_scheme="light")
     assert until(page, lambda: pixels(page) != before), "a change of theme redraws"
     page.set_viewport_size({"width": 480, "height": 700})
-    assert until(page, lambda: page.locator("canvas").evaluate("c => c.width") < 960)
+    assert until(page, lambda: page.locator("canvas.stage").evaluate("c => c.width") < 960)
     assert page.locator("body").evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
     assert dark.problems == []
 
@@ -152,4 +156,75 @@ def test_cleaning_up_stops_everything(watch: Callable, page_path: Path) -> None:
     page.evaluate("window.done()")
     assert page.locator(".vmlkit-scrubber").count() == 0
     page.wait_for_timeout(700)
+    assert watched.problems == []
+
+
+def test_search_narrows_the_queries_and_keys_move_between_them(watch: Callable, page_path: Path) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    page.fill(".find", "CYAN shakes")
+    assert page.locator(".query option").count() == 1
+    assert page.locator("canvas.stage").get_attribute("data-query") == "test/5"
+    page.fill(".find", "cyan")
+    assert page.locator(".query option").count() == 2
+    page.click(".next")
+    assert page.locator("canvas.stage").get_attribute("data-query") == "test/4"
+    page.fill(".find", "no such words")
+    assert page.get_attribute(".find", "aria-invalid") == "true"
+    assert page.locator(".query option").count() == 6
+    page.fill(".find", "")
+    page.focus("input[type=range]")
+    page.keyboard.press("n")
+    assert page.locator("canvas.stage").get_attribute("data-query") != "test/4"
+    page.keyboard.press("p")
+    assert page.locator("canvas.stage").get_attribute("data-query") == "test/4"
+    page.keyboard.press("Space")
+    assert page.get_attribute(".play", "aria-pressed") == "true"
+    page.keyboard.press("Space")
+    assert page.get_attribute(".play", "aria-pressed") == "false"
+    assert watched.problems == []
+
+
+def test_curves_and_signals_are_chosen(watch: Callable, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", signals=True, windows=True)
+    watched = watch()
+    page = watched.open(save_html(run, tmp_path / "run.html"))
+    assert page.inner_text(".choose.curves summary") == "curves: 3 of 8"
+    assert page.inner_text(".choose.signals summary") == "signals: 1 of 2"
+    tall = page.locator("canvas.panels").bounding_box()["height"]
+    page.click(".choose.curves summary")
+    page.check("input[value='loss/ranking']")
+    page.check("input[value='lr/all']")
+    assert page.inner_text(".choose.curves summary") == "curves: 5 of 8"
+    assert page.locator("canvas.panels").bounding_box()["height"] > tall
+    page.click(".choose.signals summary")
+    before = pixels(page)
+    page.check("input[value='attention']")
+    assert pixels(page) != before
+    for name in ("saliency", "attention"):
+        page.uncheck(f"input[value='{name}']")
+    assert page.inner_text(".choose.signals summary") == "signals: 0 of 2"
+    assert watched.problems == []
+
+
+def test_two_runs_move_together(watch: Callable, run_path: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", epochs=8, name="other", positives=2, negatives=0)
+    watched = watch()
+    page = watched.open(save_html(run_path, tmp_path / "two.html", compare=other, query="test/0"))
+    stages = page.locator("canvas.stage")
+    assert stages.count() == 2
+    before = [stages.nth(i).screenshot() for i in range(2)]
+    page.focus("input[type=range]")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    assert [stages.nth(i).get_attribute("data-epoch") for i in range(2)] == ["4", "4"]
+    assert all(stages.nth(i).screenshot() != before[i] for i in range(2))
+    first, second = (RunView(path).snapshot("test/0", 4).chosen_iou for path in (run_path, other))
+    label = page.inner_text(".label")
+    assert f"toy: IoU {first:.2f}" in label
+    assert f"other: IoU {second:.2f}" in label
+    page.keyboard.press("End")
+    assert page.locator("canvas.stage").first.get_attribute("data-epoch") == "12"
+    page.select_option(".pick", label="positive 2")
+    assert page.inner_text(".detail").count("positive 2") == 2
     assert watched.problems == []

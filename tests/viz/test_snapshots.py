@@ -8,7 +8,7 @@ import pytest
 
 from vmlkit.errors import DataError
 from vmlkit.runs import RunDirectory
-from vmlkit.viz.snapshots import CurveShape, RunView, thin_log
+from vmlkit.viz.snapshots import INTERVAL, CurveShape, RunView, thin_log
 
 
 class Altered:
@@ -81,7 +81,7 @@ def test_negatives_without_a_place_are_left_out(run_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "positive", "negative"),
     [
-        ({}, CurveShape(9.0), CurveShape(4.5)),
+        ({}, INTERVAL, INTERVAL),
         ({"model": {"sigma": 4.0}}, CurveShape(4.0), CurveShape(2.0)),
         ({"model": {"sigma_gauss": 9.0, "sigma_neg_gauss": 3.0}}, CurveShape(9.0), CurveShape(3.0)),
         ({"alpha": 5.5, "max_width": 0.45, "width_floor": 0.1}, CurveShape(11**0.5, 0.1), CurveShape(11**0.5 / 2)),

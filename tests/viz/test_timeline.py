@@ -1,6 +1,7 @@
 """Film strips and timelines: the right things at the right seconds, told apart by place, line and words."""
 
 import itertools
+from dataclasses import astuple
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from vmlkit.errors import DataError
 from vmlkit.viz import style
 from vmlkit.viz.filmstrip import draw_film_strip, draw_heat_strip, draw_strip
-from vmlkit.viz.snapshots import RunView
+from vmlkit.viz.snapshots import INTERVAL, RunView
 from vmlkit.viz.timeline import draw_epochs, draw_timeline, gaussian
 
 FRAMES = np.arange(8 * 6 * 6 * 3, dtype=np.uint8).reshape(8, 6, 6, 3)
@@ -211,3 +212,18 @@ def test_figures_are_not_left_open_in_pyplot(run_path: Path) -> None:
     draw_epochs(run_path, "test/0", (0,))
     draw_timeline(None, FRAMES, 20.0, None, POSITIVES)
     assert plt.get_fignums() == before
+
+
+def test_several_true_windows_are_several_bands() -> None:
+    axes = draw_timeline(None, None, 20.0, [(2.0, 5.0), (11.0, 14.0)], [(0.2, 0.1)])
+    bands = [c for c in axes.lanes.collections if c.get_label() == "ground truth"]
+    assert [tuple(b.get_paths()[0].get_extents().intervalx) for b in bands] == [(2.0, 5.0), (11.0, 14.0)]
+    assert "2 windows" in [t.get_text() for t in axes.lanes.texts]
+
+
+def test_an_interval_is_drawn_as_wide_as_it_is() -> None:
+    curve = gaussian(*astuple(INTERVAL))
+    height = curve(0.5, 0.2, np.array([0.35, 0.4, 0.42, 0.5, 0.6, 0.65]))
+    assert height[[0, 5]].max() < 0.02
+    assert height[[1, 4]] == pytest.approx(np.exp(-0.5))
+    assert height[2:4].min() > 0.9

@@ -1,4 +1,4 @@
-"""``python -m vmlkit.experiments notebooks | site | readme``: what the Makefile calls."""
+"""``python -m vmlkit.experiments notebooks | site | students | readme | selection``: what the Makefile calls."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from vmlkit.errors import ConfigError
 from vmlkit.experiments import notebooks as nb
 from vmlkit.experiments import readme
+from vmlkit.experiments.selection import measure
 from vmlkit.experiments.site import build_site
 
 
@@ -20,14 +21,32 @@ def main(arguments: list[str] | None = None) -> int:
     site = commands.add_parser("site", help="render all notebooks, running those whose last run is out of date")
     site.add_argument("--figures", type=Path, default=Path("figures"))
     site.add_argument("--out", type=Path, default=Path("site"))
+    students = commands.add_parser("students", help="write all notebooks without their solutions")
+    students.add_argument("--out", type=Path, default=Path("site/students"))
     commands.add_parser("readme", help="write the results section of README.md from results/")
+    chosen = commands.add_parser("selection", help="reduce P3's published training curve, beside runs of our own")
+    chosen.add_argument("--curve", type=Path, required=True, help="p3_author_training_curve.csv")
     for command in (run, site):
         command.add_argument("--executed", type=Path, default=Path("site/executed"), help="where executed copies go")
     options = parser.parse_args(arguments)
+    if options.command == "selection":
+        print(measure(options.curve))
+        return 0
     if options.command == "readme":
         readme.write()
         return 0
+    if options.command == "students":
+        return write_student_editions(options.out)
     return run_all(options) if options.command == "notebooks" else render_all(options)
+
+
+def write_student_editions(out: Path) -> int:
+    """Every notebook without the cells tagged ``solution``; each check fails there until its exercise is done."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in nb.list_notebooks():
+        nb.write(nb.student_edition(nb.read(path)), out / path.name)
+        print(out / path.name)
+    return 0
 
 
 def run_all(options: argparse.Namespace) -> int:

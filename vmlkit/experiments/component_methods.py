@@ -40,8 +40,8 @@ def _wrapped(config: DataConfig, splits: Splits, *, detr: bool) -> Splits:
         texts = toy_components(config.toy, name, split.query_ids)
         return attach(DetrDataset.of(split) if detr else split, texts, any_word_vector)
 
-    wrapped: dict[str, Any] = {name: wrap(name) for name in ("train", "validation", "test")}
-    return dataclasses.replace(splits, **wrapped)
+    parts: dict[str, Any] = {name: wrap(name) for name in ("train", "validation", "test")}
+    return dataclasses.replace(splits, **parts)
 
 
 def retrieval_task(experiment: Any) -> ComponentTask:

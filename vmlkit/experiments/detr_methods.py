@@ -7,7 +7,7 @@ from vmlkit.data.detr_dataset import DetrDataset
 from vmlkit.models.bm_detr import BMDetrConfig, negative_source
 from vmlkit.models.detr import DetrMethod
 from vmlkit.models.front import DataShape
-from vmlkit.training.detr_task import DetrTask
+from vmlkit.training.detr_task import DetrTask, GroupedDetrTask
 
 
 def detr_method(make: Callable[[Any, DataShape], DetrMethod]) -> Callable[[Any, DetrDataset], DetrMethod]:
@@ -26,8 +26,9 @@ def detr_task(experiment: Any) -> DetrTask:
     BM-DETR's batches hold distinct videos, because its alignment takes every other sentence of a batch for a negative:
     a repeated video is dropped (release) or moves to the next batch (``paper``).
     """
-    settings = experiment.model
+    settings, data = experiment.model, experiment.data
+    kind = GroupedDetrTask if data.moments == "early" or data.name == "planted:charades_cd" else DetrTask
     if not isinstance(settings, BMDetrConfig):
-        return DetrTask()
+        return kind()
     repeats = "drop" if settings.mode == "authors" else "defer"
-    return DetrTask(negatives=negative_source(settings), repeats=repeats)  # type: ignore[arg-type]
+    return kind(negatives=negative_source(settings), repeats=repeats)  # type: ignore[arg-type]

@@ -84,12 +84,12 @@ METHODS: dict[str, MethodEntry] = {
     "moment-detr": MethodEntry(detr_method(MomentDetr), MomentDetrConfig, detr_task, load_detr_splits),
     "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, detr_task, load_detr_splits),
     "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, detr_task, load_detr_splits),
+    **{name: MethodEntry(make_action, kind, action_task, load_action_splits) for name, kind in ACTION_CONFIGS.items()},
     "p4-moment-detr": MethodEntry(
         detr_with_components, MomentDetrWithComponents, p4.moment_task, p4.load_detr_with_components
     ),
     "p4-qd-detr": MethodEntry(detr_with_components, QDDetrWithComponents, p4.moment_task, p4.load_detr_with_components),
     "p4-xclip": MethodEntry(xclip_with_components, XCLIPWithComponents, p4.retrieval_task, p4.load_with_components),
-    **{name: MethodEntry(make_action, kind, action_task, load_action_splits) for name, kind in ACTION_CONFIGS.items()},
 }
 
 

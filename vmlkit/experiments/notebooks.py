@@ -197,10 +197,22 @@ def render_html(executed: Path, out: Path) -> Path:
     )
     notebook = strip_widgets(read(executed))
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title(notebook) or executed.stem}})
+    page = re.sub(r'href="(\w+)\.(?:md|ipynb)"', r'href="\1.html"', page)  # pages of the site link to each other
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(out.name + ".part")
     temporary.write_text(page, encoding="utf-8")
     return temporary.replace(out)
+
+
+def render_text(text: Path, out: Path) -> str:
+    """Write a Markdown file as a page like those of the notebooks, and return its title."""
+    nbformat = _require("nbformat", "rendering a page")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text.read_text(encoding="utf-8"))])
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, f"{text.stem}.ipynb")
+        write(notebook, source)
+        render_html(source, out)
+    return title(notebook) or text.stem
 
 
 def title(notebook: Any) -> str | None:

@@ -39,10 +39,10 @@ def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
         raise ConfigError(f"unknown method '{method}': choose one of {', '.join(METHODS)}")
     if size not in ("ci", "demo", "paper"):
         raise ConfigError(f"unknown size '{size}': choose ci, demo or paper")
-    if method in COMPONENT_METHODS:
-        return component_preset(method, data, size)  # type: ignore[arg-type]
     if method in ACTION_CONFIGS:
         return action_preset(method, data, size)  # type: ignore[arg-type]
+    if method in COMPONENT_METHODS:
+        return component_preset(method, data, size)  # type: ignore[arg-type]
     makers: dict[str, Callable[[str, Size], Experiment]] = {
         "toy": toy,
         "planted:charades": planted_charades,

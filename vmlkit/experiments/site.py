@@ -6,6 +6,7 @@
 import html
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,20 +60,29 @@ def build_site(sources: list[Path], executed: Path, figures: Path, site: Path) -
         nb.render_html(copy, site / f"{source.stem}.html")
         pages.append(_page(source.stem, copy, figures, site))
         print(f"rendered {site / pages[-1].href}", flush=True)
+    texts = sorted({text for source in sources for text in source.parent.glob("*.md")})
+    links = {f"{text.stem}.html": nb.render_text(text, site / f"{text.stem}.html") for text in texts}
     index = site / "index.html"
-    index.write_text(index_html(pages), encoding="utf-8")
+    index.write_text(index_html(pages, links), encoding="utf-8")
     return index
 
 
-def index_html(pages: list[Page]) -> str:
-    """The index: a list of cards, readable without style sheets and in a dark theme."""
+def index_html(pages: list[Page], links: Mapping[str, str] | None = None) -> str:
+    """The index: a list of cards, readable without style sheets and in a dark theme.
+
+    Args:
+        pages: one card each.
+        links: further pages, their titles by address.
+    """
+    items = [f'<a href="{html.escape(href)}">{html.escape(title)}</a>' for href, title in (links or {}).items()]
+    more = f"<p>Besides: {', '.join(items)}.</p>\n" if items else ""
     cards = "\n".join(_card(page) for page in pages)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>vmlkit notebooks</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n<h1>vmlkit notebooks</h1>\n"
         "<p>Every page was executed from top to bottom by one command, <code>make site</code>.</p>\n"
-        f"<ol>\n{cards}\n</ol>\n</body>\n</html>\n"
+        f"{more}<ol>\n{cards}\n</ol>\n</body>\n</html>\n"
     )
 
 

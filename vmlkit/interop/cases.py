@@ -21,14 +21,6 @@ from vmlkit.interop.golden_wtal_vlc import WTAL_CHECKS
 from vmlkit.interop.golden_xclip import XCLIP_CHECKS
 
 
-class NotBuiltYet(Exception):
-    """The case belongs to a paper that the package does not implement yet."""
-
-
-def _later(case: GoldenCase) -> None:
-    raise NotBuiltYet(f"{case.name}: its model is not part of the package yet")
-
-
 def _metrics(case: GoldenCase) -> None:
     check_metrics_case(case.arrays, case.meta)
 
@@ -72,19 +64,15 @@ CHECKS: dict[str, Callable[[GoldenCase], None]] = {
     **XCLIP_CHECKS,
     **TEXT_CHECKS,
 }
-#: folders of papers to come, so that their cases are told apart from unknown ones
-LATER_FAMILIES: tuple[str, ...] = ()
 
 
-def check_of(name: str, family: str = "") -> Callable[[GoldenCase], None]:
-    """The check for a case of this name in the folder ``family``.
+def check_of(name: str) -> Callable[[GoldenCase], None]:
+    """The check for a case of this name.
 
     Raises:
         KeyError: for a name that no known kind begins.
     """
     kinds = [kind for kind in CHECKS if name.startswith(kind)]
-    if not kinds and family in LATER_FAMILIES:
-        return _later
     if not kinds:
         raise KeyError(f"golden case '{name}' is of no known kind")
     return CHECKS[max(kinds, key=len)]

@@ -209,6 +209,15 @@ class ActionMethod(Method):
         terms = {**loss.terms, **rec.terms, **pull.terms, "consistency": towards}
         return LossTerms(total + c.consistency_weight * towards, terms)
 
+    def diagnose(self, batch: ActionBatch, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:  # type: ignore[override]
+        """How far the two attentions are apart, and how much of a batch each takes for foreground."""
+        own = self.localiser(batch.frames).attention
+        if self.vlc is None:
+            return {"attention": own.mean().detach()}
+        other = self.vlc.attention(batch.frames).attention
+        measured = {"attention": own.mean(), "vlc attention": other.mean(), "distance": (own - other).abs().mean()}
+        return {name: value.detach() for name, value in measured.items()}
+
     # ---- answers
 
     @torch.no_grad()

@@ -118,6 +118,15 @@ class DetrTask(Task):
         return {"negatives": self.negatives, "repeats": self.repeats}
 
 
+class GroupedDetrTask(DetrTask):
+    """The same where the test split is reported in two groups: in and out of the training distribution."""
+
+    columns: ClassVar[tuple[str, ...]] = (
+        "R@1,IoU=0.5 (iid)", "R@1,IoU=0.7 (iid)", "R@1,mIoU (iid)",
+        "R@1,IoU=0.5 (ood)", "R@1,IoU=0.7 (ood)", "R@1,mIoU (ood)",
+    )  # fmt: skip
+
+
 def distinct_batches(
     queue: list[int], video_ids: tuple[str, ...], batch_size: int, *, defer: bool
 ) -> tuple[Tensor, ...]:
@@ -170,7 +179,8 @@ def clips_of(spans: Float[np.ndarray, "N 2"], clips: int) -> Bool[np.ndarray, "N
     middle = (np.arange(clips) + 0.5) / clips
     inside = (middle >= spans[:, :1]) & (middle <= spans[:, 1:])
     nearest = np.abs(middle - spans.mean(axis=1, keepdims=True)).argmin(axis=1)
-    return inside | (~inside.any(axis=1)[:, None] & (np.arange(clips) == nearest[:, None]))
+    empty = np.asarray(inside.any(axis=1)) == 0
+    return inside | (empty[:, None] & (np.arange(clips) == nearest[:, None]))
 
 
 def group_metrics(arrays: EvaluationArrays, rows: Bool[np.ndarray, " N"]) -> dict[str, float]:

@@ -294,7 +294,6 @@ def _optimizer(
     if config.optimizer == "bert_adam":
         total = config.epochs * steps_per_epoch
         return bert_adam_for(method, group, lr=config.lr, total_updates=total, clip_norm=config.clip_norm)
-    own = method.optimizer_settings().get(name, {})
     names = ("lr", "warmup_updates", "warmup_init_lr", "clip_norm", "eps_rule", "schedule", "weight_decay")
-    settings = {name: getattr(config, name) for name in names}
-    return ScheduledAdam(group, **{**settings, "drop_updates": config.drop_epochs * steps_per_epoch, **own})
+    settings = {key: getattr(config, key) for key in names} | {"drop_updates": config.drop_epochs * steps_per_epoch}
+    return ScheduledAdam(group, **(settings | method.optimizer_settings().get(name, {})))

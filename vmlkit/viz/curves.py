@@ -58,7 +58,7 @@ def compare_runs(
     tables = {name: _tables(run) for name, run in runs.items()}
     columns = list(columns) if columns is not None else _common_columns(tables)
     _check_columns(tables, columns)
-    fig, axes = _panels(len(columns), panels_per_row, room=0.42 + 0.07 * max(map(len, runs)))
+    fig, axes = _panels(len(columns), panels_per_row, room=0.5 + 0.08 * max(map(len, runs)))
     for ax, column in zip(axes, columns, strict=True):
         ends = [_draw_series(ax, t, column, SERIES[i]) for i, t in enumerate(tables.values())]
         ax.set_title(_title(column))

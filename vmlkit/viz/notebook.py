@@ -1,10 +1,12 @@
 """What a notebook shows besides figures: the code behind an equation, tables of results, and verdicts."""
 
 import inspect
+import os
 import re
 import textwrap
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,12 +19,20 @@ if TYPE_CHECKING:
 
 
 def start() -> None:
-    """Prepare a notebook: the figure style, and the package's own warnings as errors.
+    """Prepare a notebook: the figure style, the package's own warnings as errors, the repository as working directory.
 
-    Call it once, in the set-up cell.
+    JupyterLab starts a notebook in its own folder, ``make notebooks`` in the repository; from here on both write the
+    same ``figures/`` and ``runs/``.  Call it once, in the set-up cell.
     """
     use_style()
+    os.chdir(repository(Path.cwd()))
     warnings.filterwarnings("error", category=UserWarning, module=r"vmlkit(\.|$)")
+
+
+def repository(folder: Path) -> Path:
+    """The nearest folder at or above ``folder`` that holds ``notebooks/`` and ``pyproject.toml``; else ``folder``."""
+    marks = ("notebooks", "pyproject.toml")
+    return next((f for f in (folder, *folder.parents) if all((f / m).exists() for m in marks)), folder)
 
 
 def show_source(item: Callable[..., Any] | type, *, docstring: bool = False) -> "Code":

@@ -1,35 +1,52 @@
-"""A recorded run as one block of bytes and a description, small enough to live inside a notebook or a web page.
+"""A recorded run, or two of them, as one block of bytes and a description: small enough for a notebook or a web page.
 
-Fractions are stored as 16-bit integers (a step of 1/65534 of the range, 65535 for a missing value), pictures as JPEG.
-What does not fit is left out by rule, and the description says so in words.
+Numbers are stored as 16-bit integers (a step of 1/65534 of the range, 65535 for a missing value), per-clip signals as
+8-bit ones, pictures as JPEG.  What does not fit is left out by rule, and the description says so in words.
 """
 
-import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from vmlkit.errors import MissingDependency
+from vmlkit.errors import DataError
+from vmlkit.viz.blocks import MISSING, Block, dequantize, encode_strip, quantize
+from vmlkit.viz.signals import Signals, read_signals
 from vmlkit.viz.snapshots import RunView, Snapshot, thin_log
 from vmlkit.viz.style import ROLES, Role
 
-#: the code of a missing value
-MISSING = 65535
+__all__ = ["MISSING", "Packed", "dequantize", "pack", "quantize"]
 
 _NEGATIVE_ROLES = ("easy_negative", "hard_negative", "negative")
+
+#: bytes per proposal: seven 16-bit numbers and a kind
+_PROPOSAL_BYTES = 15
+
+#: room for the gaps that keep arrays aligned
+_PADDING = 128
+
+#: curves over epochs beyond these are left out, in the order of the table
+_MAX_CURVES = 60
+
+#: groups of columns of ``epochs.parquet`` that become curves, and what to call them
+_GROUPS = {"loss": "loss terms", "metric": "metrics", "curriculum": "schedule", "lr": "learning rate",
+           "grad_norm": "gradient norm", "gradient": "gradient norm of a term"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Packed:
-    """``data`` is little-endian and holds the arrays that ``meta["arrays"]`` and ``meta["strips"]`` locate."""
+    """``data`` is little-endian and holds the arrays that ``meta["arrays"]`` and ``meta["strips"]`` locate.
+
+    ``meta`` describes the first run; ``meta["other"]`` the second in the same words, or is None.
+    """
 
     meta: dict[str, Any]
     data: bytes
 
-    def array(self, name: str) -> np.ndarray:
+    def array(self, name: str, run: int = 0) -> np.ndarray:
         """One array as stored, in its own units again: float64 with NaN for missing values, or integers."""
-        entry = self.meta["arrays"][name]
+        entry = (self.meta["other"] if run else self.meta)["arrays"][name]
         count = int(np.prod(entry["shape"]))
         raw = np.frombuffer(self.data, np.dtype(entry["dtype"]).newbyteorder("<"), count, entry["offset"])
         raw = raw.reshape(entry["shape"])
@@ -41,22 +58,15 @@ class Packed:
         return self.data[entry["offset"] : entry["offset"] + entry["length"]] if entry else None
 
 
-def quantize(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Numbers in low..high as uint16; others are clipped, NaN becomes :data:`MISSING`.
-
-    >>> quantize(np.array([0.0, 0.5, 1.0, np.nan]), 0.0, 1.0).tolist()
-    [0, 32767, 65534, 65535]
-    """
-    scaled = (np.clip(values, low, high) - low) / (high - low) * (MISSING - 1)
-    return np.where(np.isnan(scaled), MISSING, np.round(np.nan_to_num(scaled))).astype(np.uint16)
-
-
-def dequantize(codes: np.ndarray, low: float, high: float) -> np.ndarray:
-    """The inverse of :func:`quantize`, off by at most (high - low) / 131068."""
-    return np.where(codes == MISSING, np.nan, low + codes / (MISSING - 1) * (high - low))
-
-
-def pack(run: Any, *, max_bytes: int = 1_500_000, max_epochs: int = 48) -> Packed:
+def pack(
+    run: Any,
+    *,
+    other: Any = None,
+    first: str | None = None,
+    names: Sequence[str] | None = None,
+    max_bytes: int = 1_500_000,
+    max_epochs: int = 64,
+) -> Packed:
     """Choose what to embed and encode it.
 
     Epochs beyond ``max_epochs`` are thinned on a log scale, because most happens early.  Queries come in an order that
@@ -64,75 +74,96 @@ def pack(run: Any, *, max_bytes: int = 1_500_000, max_epochs: int = 48) -> Packe
 
     Args:
         run: a run directory, its path, or a :class:`~vmlkit.viz.snapshots.RunView`.
+        other: a second run to show beside it; then only queries that both recorded are embedded.
+        first: a query to embed in any case, before all others.
+        names: what to call the runs; as they call themselves unless given.
         max_bytes: of ``data``; in a page base64 adds a third.  One query is embedded in any case.
-        max_epochs: how many epochs to keep at most.
+        max_epochs: how many epochs to keep at most, of each run.
 
     Raises:
-        DataError: when the run has no recorded proposals.
+        DataError: when a run has no recorded proposals, or the two have no query in common.
         MissingDependency: when matplotlib, which encodes the pictures, is not installed.
     """
-    view = RunView(run)
-    epochs = [view.recorded_epochs[i] for i in thin_log(len(view.recorded_epochs), max_epochs)]
-    ranked = _rank(view)
-    sizes = max((_counts(view, q) for q in ranked), key=sum)
+    views = [RunView(run)] + ([RunView(other)] if other is not None else [])
+    epochs = [[view.recorded_epochs[i] for i in thin_log(len(view.recorded_epochs), max_epochs)] for view in views]
+    ranked = _common(views)
+    if first in ranked:
+        ranked = [first, *(q for q in ranked if q != first)]
+    sizes = [max((_counts(view, q) for q in ranked), key=sum) for view in views]
+    signals = [read_signals(view, kept) for view, kept in zip(views, epochs, strict=True)]
     strips: dict[str, tuple[dict[str, Any], bytes] | None] = {}
     chosen: list[str] = []
-    total = 0
+    per_query = sum(
+        len(kept) * (sum(size) * _PROPOSAL_BYTES + found.bytes_per_epoch)
+        for kept, size, found in zip(epochs, sizes, signals, strict=True)
+    )
+    total = sum(4 * len(view.epochs) * (1 + len(_curve_names(view))) + _PADDING for view in views)
     for query in ranked:
-        video = str(view.query(query)["video_id"])
-        new = {} if video in strips else {video: _encode_strip(view.film_strip(video))}
-        cost = len(epochs) * sum(sizes) * 15 + sum(len(s[1]) for s in new.values() if s)
+        video = str(views[0].query(query)["video_id"])
+        new = {} if video in strips else {video: encode_strip(_film_strip(views, video))}
+        cost = per_query + sum(len(s[1]) for s in new.values() if s)
         if chosen and total + cost > max_bytes:
             break
         chosen.append(query)
         strips.update(new)
         total += cost
-    block = _Block()
-    _add_proposals(block, view, epochs, chosen, sizes)
-    curves = _add_curves(block, view)
+    block = Block()
+    parts = [_add_run(block, *run_of, chosen) for run_of in zip(views, epochs, sizes, signals, strict=True)]
+    titles = distinct_names(list(names or [view.title for view in views]))
     meta = {
-        "version": 1,
-        "epochs": epochs,
-        "queries": [_describe(view, q, list(strips)) for q in chosen],
-        "counts": {"positives": sizes[0], "negatives": sizes[1]},
-        "shapes": [asdict(shape) for shape in view.shapes()],
-        "negative_roles": list(_NEGATIVE_ROLES),
-        "curves": curves,
+        "version": 2,
+        **parts[0],
+        "name": titles[0],
+        "other": {**parts[1], "name": titles[1]} if len(parts) > 1 else None,
+        "queries": [_describe(views[0], q, list(strips)) for q in chosen],
         "strips": block.add_strips(strips),
-        "arrays": block.table,
         "roles": {name: _role(role) for name, role in ROLES.items()},
-        "left_out": _left_out(view, epochs, chosen, max_bytes),
+        "left_out": _left_out(views, epochs, chosen, ranked, max_bytes),
     }
     return Packed(meta, bytes(block.data))
 
 
-class _Block:
-    """Bytes under construction; every array starts at a multiple of four."""
+def distinct_names(names: list[str]) -> list[str]:
+    """Names for two runs, told apart by a number where they are the same.
 
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.table: dict[str, dict[str, Any]] = {}
+    >>> distinct_names(["cpl", "cpl"]), distinct_names(["cpl", "cnm"])
+    (['cpl (1)', 'cpl (2)'], ['cpl', 'cnm'])
+    """
+    return [f"{n} ({i + 1})" if names.count(n) > 1 else n for i, n in enumerate(names)]
 
-    def put(self, raw: bytes) -> int:
-        self.data += b"\0" * (-len(self.data) % 4)
-        self.data += raw
-        return len(self.data) - len(raw)
 
-    def add(self, name: str, values: np.ndarray, low: float | None = None, high: float | None = None) -> None:
-        stored = values if low is None or high is None else quantize(values, low, high)
-        offset = self.put(stored.astype(stored.dtype.newbyteorder("<")).tobytes())
-        self.table[name] = {"offset": offset, "dtype": stored.dtype.name, "shape": list(stored.shape)}
-        if low is not None:
-            self.table[name] |= {"low": low, "high": high}
+def _common(views: list[RunView]) -> list[str]:
+    """Queries that every run recorded, ranked by the first."""
+    ranked = _rank(views[0])
+    for other in views[1:]:
+        ranked = [q for q in ranked if q in set(_rank(other))]
+        if not ranked:
+            what = f"has no recorded query in common with {other.name}"
+            raise DataError(views[0].name, what, "compare runs on the same data with the same probe queries")
+    return ranked
 
-    def add_strips(self, strips: dict[str, tuple[dict[str, Any], bytes] | None]) -> dict[str, Any] | None:
-        kept = {v: s for v, s in strips.items() if s is not None}
-        if not kept:
-            return None
-        videos = [
-            {**s[0], "offset": self.put(s[1]), "length": len(s[1])} if (s := kept.get(v)) else None for v in strips
-        ]
-        return {"videos": videos}
+
+def _film_strip(views: list[RunView], video: str) -> np.ndarray | None:
+    return next((strip for view in views if (strip := view.film_strip(video)) is not None), None)
+
+
+def _add_run(
+    block: Block, view: RunView, epochs: list[int], sizes: tuple[int, int], signals: Signals, queries: list[str]
+) -> dict[str, Any]:
+    """Put one run into the block and describe it."""
+    block.table = {}
+    _add_proposals(block, view, epochs, queries, sizes)
+    curves = _add_curves(block, view)
+    described = signals.add_to(block, queries)
+    return {
+        "epochs": epochs,
+        "counts": {"positives": sizes[0], "negatives": sizes[1]},
+        "shapes": [asdict(shape) for shape in view.shapes()],
+        "negative_roles": list(_NEGATIVE_ROLES),
+        "curves": curves,
+        "signals": described,
+        "arrays": block.table,
+    }
 
 
 def _role(role: Role) -> dict[str, Any]:
@@ -167,12 +198,12 @@ def _describe(view: RunView, query_id: str, videos: list[str]) -> dict[str, Any]
         "id": query_id,
         "sentence": str(query["sentence"]),
         "duration": float(query["duration_s"]),
-        "truth": [float(x) for x in query["span_s"]],
+        "truths": [list(span) for span in view.truths(query_id)],
         "video": videos.index(str(query["video_id"])),
     }
 
 
-def _add_proposals(block: _Block, view: RunView, epochs: list[int], queries: list[str], sizes: tuple[int, int]) -> None:
+def _add_proposals(block: Block, view: RunView, epochs: list[int], queries: list[str], sizes: tuple[int, int]) -> None:
     """Arrays (epochs, queries, positives then negatives); proposals that do not exist are missing values."""
     shape = (len(epochs), len(queries), sum(sizes))
     names = ("center", "width", "start", "end", "weight", "score", "nll")
@@ -216,44 +247,47 @@ def _fill(rows: dict[str, np.ndarray], shot: Snapshot, sizes: tuple[int, int]) -
         rows["weight"][at], rows["score"][at], rows["nll"][at] = weight[:count], score[:count], nll[:count]
 
 
-def _add_curves(block: _Block, view: RunView) -> list[dict[str, str]]:
-    """One loss, one metric and one schedule value over all epochs, as far as the run has them."""
-    picked = []
-    for group, favourite in (("loss", "total"), ("metric", "R@1,mIoU"), ("curriculum", "c")):
-        columns = [c for c in view.epochs.columns if c.startswith(f"{group}/")]
-        columns = [c for c in columns if c == f"{group}/{favourite}"] or columns
-        if columns and np.isfinite(view.epochs[columns[0]].to_numpy(dtype=float)).any():
-            picked.append(columns[0])
-    block.add("curve_epochs", view.epochs["epoch"].to_numpy(dtype=np.int32))
-    values = [view.epochs[c].to_numpy(dtype=np.float32) for c in picked]
-    block.add("curves", np.stack(values) if values else np.zeros((0, len(view.epochs)), np.float32))
-    return [{"name": c, "title": "loss" if c == "loss/total" else c.split("/", 1)[1].replace("_", " ")} for c in picked]
+def _curve_names(view: RunView) -> list[str]:
+    columns = [c for c in view.epochs.columns if c.split("/")[0] in _GROUPS and "/" in c]
+    return [c for c in columns if np.isfinite(view.epochs[c].to_numpy(dtype=float)).any()][:_MAX_CURVES]
 
 
-def _encode_strip(strip: np.ndarray | None) -> tuple[dict[str, Any], bytes] | None:
-    if strip is None:
-        return None
-    if strip.ndim == 1:
-        values = strip.astype(float)
-        spread = float(np.nanmax(values) - np.nanmin(values)) or 1.0
-        return {"kind": "heat", "count": len(values)}, (
-            np.nan_to_num((values - np.nanmin(values)) / spread * 255).round().astype(np.uint8).tobytes()
-        )
-    try:
-        from matplotlib.image import imsave
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "notebooks", "encoding film strips") from error
-    file = io.BytesIO()
-    quality = {"quality": 88, "subsampling": 0, "optimize": True}
-    imsave(file, np.concatenate(list(strip), axis=1), format="jpeg", pil_kwargs=quality)
-    return {"kind": "film", "count": len(strip)}, file.getvalue()
+def _add_curves(block: Block, view: RunView) -> list[dict[str, Any]]:
+    """Every column of the epoch table that has a finite number; ``shown``: one of each group to begin with."""
+    table, names = view.epochs, _curve_names(view)
+    block.add("curve_epochs", table["epoch"].to_numpy(dtype=np.int32))
+    values = [table[c].to_numpy(dtype=np.float32) for c in names]
+    block.add("curves", np.stack(values) if values else np.zeros((0, len(table)), np.float32))
+    favourites = [_favourite(names, group, name) for group, name in _FAVOURITES]
+    return [{"name": c, "title": _title(c), "group": _GROUPS[c.split("/")[0]], "shown": c in favourites} for c in names]
 
 
-def _left_out(view: RunView, epochs: list[int], queries: list[str], max_bytes: int) -> str:
+_FAVOURITES = (("loss", "total"), ("metric", "R@1,mIoU"), ("curriculum", "c"))
+
+
+def _favourite(names: list[str], group: str, name: str) -> str | None:
+    mine = [c for c in names if c.startswith(f"{group}/")]
+    return f"{group}/{name}" if f"{group}/{name}" in mine else next(iter(mine), None)
+
+
+def _title(column: str) -> str:
+    group, name = column.split("/", 1)
+    words = name.replace("_", " ")
+    group = {"lr": "learning rate, ", "grad_norm": "gradient norm, "}.get(group, "")
+    return "loss" if column == "loss/total" else group + words
+
+
+def _left_out(
+    views: list[RunView], epochs: list[list[int]], queries: list[str], ranked: list[str], max_bytes: int
+) -> str:
     """What was left out, in words; empty when nothing was."""
     parts = []
-    if len(epochs) < len(view.recorded_epochs):
-        parts.append(f"{len(epochs)} of {len(view.recorded_epochs)} epochs (denser at the start)")
-    if len(queries) < len(view.queries):
-        parts.append(f"{len(queries)} of {len(view.queries)} queries (largest gains and worst ends)")
-    return f"Embedded: {' and '.join(parts)}, to stay below {max_bytes / 1000:,.0f} kB." if parts else ""
+    for view, kept in zip(views, epochs, strict=True):
+        if len(kept) < len(view.recorded_epochs):
+            parts.append(f"{len(kept)} of {len(view.recorded_epochs)} epochs (denser at the start)")
+    recorded = len(ranked) if len(views) > 1 else len(views[0].queries)
+    if len(queries) < recorded:
+        parts.append(f"{len(queries)} of {recorded} queries (largest gains and worst ends)")
+    said = f"Embedded: {' and '.join(dict.fromkeys(parts))}, to stay below {max_bytes / 1000:,.0f} kB." if parts else ""
+    alone = sum(len(view.queries) for view in views) - len(views) * len(ranked) if len(views) > 1 else 0
+    return f"{said} Recorded by one run only, and left out: {alone} queries.".strip() if alone else said

@@ -1,45 +1,74 @@
 """The epoch scrubber: drag through the epochs of a recorded run and watch every proposal move.
 
-It reads a run directory only, so last week's run opens with no model and no GPU.  In a live notebook it is an
+It reads run directories only, so last week's run opens with no model and no GPU.  In a live notebook it is an
 anywidget; the same module runs in exported notebooks and in the page that ``save_html`` writes.  Where anywidget is
 not installed, :func:`scrubber` falls back to sliders of ipywidgets and a picture drawn by Python.
 """
 
 import importlib.util
+import io
 import os
+from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vmlkit.errors import DataError
+from vmlkit.viz.live import html_fragment, module, write_page
 from vmlkit.viz.packing import Packed, pack
-from vmlkit.viz.page import html_fragment, preview_png, write_page
+from vmlkit.viz.shapes import gaussian
 from vmlkit.viz.snapshots import RunLike, RunView
+from vmlkit.viz.style import SCREEN_DPI, styled
+from vmlkit.viz.timeline import draw_timeline
 
 if TYPE_CHECKING:
     from vmlkit.viz.scrubber_plain import EpochScrubberPlain
     from vmlkit.viz.scrubber_widget import EpochScrubber
 
-__all__ = ["EpochScrubber", "EpochScrubberPlain", "ScrubberSource", "save_html", "scrubber"]
+__all__ = ["EpochScrubber", "EpochScrubberPlain", "ScrubberSource", "save_html", "scrubber", "scrubber_module"]
 
 AnyRun = RunLike | RunView | str | os.PathLike[str]
 
+#: bound on the embedded data unless another is given
+MAX_BYTES = 1_500_000
+
+
+def scrubber_module() -> str:
+    """The scrubber as one ES module."""
+    return module("record", "stage", "panels", "controls", "scrubber")
+
 
 class ScrubberSource:
-    """A packed run and what every form of the scrubber does with it.
+    """A packed run (or two) and what every form of the scrubber does with it.
 
     Args:
         run: a run directory or its path.
         max_bytes: bound on the embedded data; see :func:`vmlkit.viz.packing.pack`.
+        compare: a second run to show beside the first.
+        query: a query that is embedded in any case.
+        names: what to call the two runs; as they call themselves unless given.
 
     Raises:
-        DataError: when the run has no recorded proposals.
+        DataError: when a run has no recorded proposals, or the two recorded no query in common.
     """
 
-    def __init__(self, run: AnyRun, max_bytes: int) -> None:
+    def __init__(
+        self,
+        run: AnyRun,
+        max_bytes: int = MAX_BYTES,
+        *,
+        compare: AnyRun | None = None,
+        query: object | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
         self.view = RunView(run)
-        self.packed: Packed = pack(self.view, max_bytes=max_bytes)
-        self.epochs: list[int] = self.packed.meta["epochs"]
-        self.query_ids: list[str] = [q["id"] for q in self.packed.meta["queries"]]
+        self.other = None if compare is None else RunView(compare)
+        first = None if query is None else str(query)
+        self.packed: Packed = pack(self.view, other=self.other, first=first, names=names, max_bytes=max_bytes)
+        meta = self.packed.meta
+        self.epochs: list[int] = sorted({*meta["epochs"], *(meta["other"] or meta)["epochs"]})
+        self.query_ids: list[str] = [q["id"] for q in meta["queries"]]
+        self.names: list[str] = [part["name"] for part in (meta, meta["other"]) if part]
 
     def query_id(self, wanted: object | None) -> str:
         """The id as text; the first embedded query when None.
@@ -58,39 +87,115 @@ class ScrubberSource:
         """The embedded epoch nearest to ``epoch``; -1 means the last."""
         return self.epochs[-1] if epoch < 0 else min(self.epochs, key=lambda e: abs(e - epoch))
 
-    def fragment(self, epoch: int, query_id: str, selected: int = -1) -> str:
+    def known(self, kind: str, names: Sequence[str] | None) -> list[str]:
+        """Names of the ``curves`` or ``signals`` to show; those shown to begin with when None.
+
+        Raises:
+            DataError: for a name that neither run has.
+        """
+        meta = self.packed.meta
+        entries = {e["name"]: e["shown"] for part in (meta["other"] or meta, meta) for e in part[kind]}
+        if names is None:
+            return [name for name, shown in entries.items() if shown]
+        for name in names:
+            if name not in entries:
+                remedy = f"choose from {list(entries)[:12]}" if entries else "the run recorded none"
+                raise DataError(self.view.name, f"there is no '{name}' among the {kind}", remedy)
+        return [str(name) for name in names]
+
+    def fragment(
+        self,
+        epoch: int,
+        query_id: str,
+        selected: int = -1,
+        curves: Sequence[str] | None = None,
+        signals: Sequence[str] | None = None,
+    ) -> str:
         """HTML that shows the scrubber without a kernel, opening at the given state."""
-        preview = preview_png(self.view, query_id, self.epochs[-1])
-        return html_fragment(self.packed, preview, {"epoch": epoch, "query": query_id, "selected": selected})
+        sentence = self.view.query(query_id)["sentence"]
+        state = {
+            "epoch": epoch,
+            "query": query_id,
+            "selected": selected,
+            "curves": self.known("curves", curves),
+            "signals": self.known("signals", signals),
+            "meta": self.packed.meta,
+        }
+        return html_fragment(
+            scrubber_module(),
+            state,
+            preview=preview_png(self.view, query_id, self.view.recorded_epochs[-1]),
+            alt=f"Epoch scrubber, last epoch: proposals over time for “{sentence}”",
+            data=self.packed.data,
+        )
+
+    def save(self, path: str | os.PathLike[str], fragment: str) -> Path:
+        """Write ``fragment`` as a page of its own."""
+        return write_page(path, self.title(), fragment, 1560 if self.other else 980)
 
     def title(self) -> str:
-        """A heading for a page: the name of the run."""
-        return f"{self.view.run.config.get('name') or Path(self.view.name).name}: proposals over epochs"
+        """A heading for a page: the name of the run, or of both."""
+        return f"{' beside '.join(self.names)}: proposals over epochs"
 
     def summary(self) -> str:
         """One line of plain text."""
-        return f"EpochScrubber: {len(self.query_ids)} queries, epochs {self.epochs[0]} to {self.epochs[-1]}"
+        beside = f", {' beside '.join(self.names)}" if self.other else ""
+        return f"EpochScrubber: {len(self.query_ids)} queries, epochs {self.epochs[0]} to {self.epochs[-1]}{beside}"
+
+
+def preview_png(view: RunView, query_id: str, epoch: int) -> bytes:
+    """A picture of one query at one epoch, for places where scripts do not run."""
+    query, shot = view.query(query_id), view.snapshot(query_id, epoch)
+    positive, negative = view.shapes()
+    file = io.BytesIO()
+    with styled():
+        axes = draw_timeline(
+            None,
+            view.film_strip(query["video_id"]),
+            query["duration_s"],
+            view.truths(query_id),
+            shot.positives,
+            shot.negatives,
+            chosen=shot.chosen,
+            iou=shot.chosen_iou,
+            sentence=query["sentence"],
+            answer_s=shot.answer_s(query["duration_s"]),
+            curve=gaussian(*astuple(positive)),
+            negative_curve=gaussian(*astuple(negative)),
+            negative_roles=shot.negative_roles,
+        )
+        axes.strip.set_title(f"“{query['sentence']}” · epoch {epoch}", loc="left", fontsize=10.5)
+        axes.figure.savefig(file, format="png", dpi=SCREEN_DPI, metadata={"Software": None})
+    return file.getvalue()
 
 
 def scrubber(
-    run: AnyRun, *, query: object | None = None, epoch: int = 0, max_bytes: int = 1_500_000
+    run: AnyRun,
+    *,
+    compare: AnyRun | None = None,
+    names: Sequence[str] | None = None,
+    query: object | None = None,
+    epoch: int = 0,
+    max_bytes: int = MAX_BYTES,
 ) -> "EpochScrubber | EpochScrubberPlain":
     """The scrubber in the best form this installation can show.
 
     Args:
         run: a run directory or its path.
+        compare: a second run to show beside the first, linked to it (not in the plain form).
+        names: what to call the two runs; as they call themselves unless given.
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
         max_bytes: bound on the embedded data.
 
     Raises:
-        DataError: when the run has no recorded proposals, or the query is not embedded.
+        DataError: when a run has no recorded proposals, or the query was not recorded.
         MissingDependency: when neither anywidget nor ipywidgets is installed.
     """
     if importlib.util.find_spec("anywidget") is not None:
         from vmlkit.viz.scrubber_widget import EpochScrubber
 
-        return EpochScrubber(run, query=query, epoch=epoch, max_bytes=max_bytes)
+        return EpochScrubber(run, compare=compare, names=names, query=query, epoch=epoch, max_bytes=max_bytes)
     from vmlkit.viz.scrubber_plain import EpochScrubberPlain
 
     return EpochScrubberPlain(run, query=query, epoch=epoch, max_bytes=max_bytes)
@@ -100,18 +205,19 @@ def save_html(
     run: AnyRun,
     path: str | os.PathLike[str],
     *,
+    compare: AnyRun | None = None,
+    names: Sequence[str] | None = None,
     query: object | None = None,
     epoch: int = 0,
-    max_bytes: int = 1_500_000,
+    max_bytes: int = MAX_BYTES,
 ) -> Path:
     """Write the scrubber as one file that opens from disk without a network; needs neither anywidget nor Jupyter.
 
     Raises:
         DataError: as :func:`scrubber`.
     """
-    source = ScrubberSource(run, max_bytes)
-    fragment = source.fragment(source.nearest_epoch(epoch), source.query_id(query))
-    return write_page(path, source.title(), fragment)
+    source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
+    return source.save(path, source.fragment(source.nearest_epoch(epoch), source.query_id(query)))
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 import base64
 import html
 import os
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ try:
 except ImportError as error:
     raise MissingDependency("ipywidgets", "notebooks", "the epoch scrubber") from error
 
-from vmlkit.viz.page import write_page
-from vmlkit.viz.scrubber import AnyRun, ScrubberSource
+from vmlkit.viz.scrubber import MAX_BYTES, AnyRun, ScrubberSource
 from vmlkit.viz.shapes import gaussian
 from vmlkit.viz.snapshots import CurveShape, Snapshot
 from vmlkit.viz.style import FAINT, ROLES, spread_apart
@@ -38,9 +38,9 @@ class EpochScrubberPlain(ipywidgets.VBox):
     """
 
     def __init__(
-        self, run: AnyRun, *, query: object | None = None, epoch: int = 0, max_bytes: int = 1_500_000, **arguments: Any
+        self, run: AnyRun, *, query: object | None = None, epoch: int = 0, max_bytes: int = MAX_BYTES, **arguments: Any
     ) -> None:
-        self.source = ScrubberSource(run, max_bytes)
+        self.source = ScrubberSource(run, max_bytes, query=query)
         sentences = [(f"“{q['sentence']}”", q["id"]) for q in self.source.packed.meta["queries"]]
         self.epochs = ipywidgets.SelectionSlider(
             options=self.source.epochs,
@@ -63,8 +63,7 @@ class EpochScrubberPlain(ipywidgets.VBox):
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the full scrubber as one self-contained page and return its path."""
-        fragment = self.source.fragment(self.epochs.value, self.queries.value)
-        return write_page(path, self.source.title(), fragment)
+        return self.source.save(path, self.source.fragment(self.epochs.value, self.queries.value))
 
 
 def timeline_svg(source: ScrubberSource, query_id: str, epoch: int) -> str:
@@ -79,6 +78,7 @@ def timeline_svg(source: ScrubberSource, query_id: str, epoch: int) -> str:
     parts += _axis_svg(query["duration"], base, floor)
     parts += _proposals_svg(shot, view.shapes(), base)
     score = "" if shot.chosen is None else f" · IoU {shot.chosen_iou:.2f}"
+    score += f" · IoN up to {np.nanmax(shot.ion):.2f}" if np.isfinite(shot.ion).any() else ""
     words = f"epoch {epoch}{'' if epoch else ' (before training)'} · “{query['sentence']}”{score}"
     alt, body = html.escape(words, quote=True), "".join(parts)
     return (
@@ -125,16 +125,20 @@ def _strip_svg(source: ScrubberSource, video: int) -> tuple[float, list[str]]:
 
 
 def _truth_svg(query: dict[str, Any], cap: float, floor: float) -> list[str]:
-    role, (start, end) = ROLES["truth"], query["truth"]
-    x0, x1 = _x(start / query["duration"]), _x(end / query["duration"])
-    right = x1 < _LEFT + 0.85 * _INNER
-    return [
-        f'<rect x="{x0:.1f}" y="{cap}" width="{x1 - x0:.1f}" height="{floor - cap}" fill="{role.color}"'
-        f' fill-opacity="0.16" stroke="{role.color}"/>',
-        f'<rect x="{x0:.1f}" y="{cap - 4}" width="{x1 - x0:.1f}" height="8" fill="{role.color}"/>',
-        _text(role.label, _LEFT - 10, cap, role.text),
-        _text(f"{start:.1f}–{end:.1f} s", x1 + 7 if right else x0 - 7, cap, role.text, "start" if right else "end"),
-    ]
+    role, parts = ROLES["truth"], [_text(ROLES["truth"].label, _LEFT - 10, cap, ROLES["truth"].text)]
+    for start, end in query["truths"]:
+        x0, x1 = _x(start / query["duration"]), _x(end / query["duration"])
+        parts += [
+            f'<rect x="{x0:.1f}" y="{cap}" width="{x1 - x0:.1f}" height="{floor - cap}" fill="{role.color}"'
+            f' fill-opacity="0.16" stroke="{role.color}"/>',
+            f'<rect x="{x0:.1f}" y="{cap - 4}" width="{x1 - x0:.1f}" height="8" fill="{role.color}"/>',
+        ]
+    (first, _), (start, last) = query["truths"][0], query["truths"][-1]
+    words = f"{start:.1f}–{last:.1f} s" if len(query["truths"]) == 1 else f"{len(query['truths'])} windows"
+    at = _x(last / query["duration"])
+    right = at < _LEFT + 0.85 * _INNER
+    place, side = (at + 7, "start") if right else (_x(first / query["duration"]) - 7, "end")
+    return [*parts, _text(words, place, cap, role.text, side)]
 
 
 def _axis_svg(duration: float, base: float, floor: float) -> list[str]:
@@ -145,7 +149,7 @@ def _axis_svg(duration: float, base: float, floor: float) -> list[str]:
 
 
 def _proposals_svg(shot: Snapshot, shapes: tuple[CurveShape, CurveShape], base: float) -> list[str]:
-    positive, negative = (gaussian(s.sigma, s.floor) for s in shapes)
+    positive, negative = (gaussian(*astuple(s)) for s in shapes)
     t = np.linspace(0, 1, 388)
     several = len(shot.positives) > (shot.chosen is not None)
     parts = [_text("positives", _LEFT - 10, base - 50, ROLES["positive"].text)] if several else []

@@ -1,6 +1,7 @@
-"""The scrubber as an anywidget; its behaviour is in ``scrubber.mjs``, the same file that exported pages carry."""
+"""The scrubber as an anywidget; its behaviour is in ``web/``, the same files that exported pages carry."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +13,62 @@ try:
 except ImportError as error:
     raise MissingDependency("anywidget", "notebooks", "the epoch scrubber") from error
 
-from vmlkit.viz.page import read_asset, write_page
-from vmlkit.viz.scrubber import AnyRun, ScrubberSource
+from vmlkit.viz.live import stylesheet
+from vmlkit.viz.scrubber import MAX_BYTES, AnyRun, ScrubberSource, scrubber_module
 
 
 class EpochScrubber(anywidget.AnyWidget):
-    """Drag through the epochs of a recorded run.
+    """Drag through the epochs of a recorded run, or of two runs side by side.
 
-    The history is sent to the browser once; only ``epoch``, ``query`` and ``selected`` travel afterwards, both ways.
+    The history is sent to the browser once; only the small values (``epoch``, ``query``, ``selected``, ``curves``,
+    ``signals``) travel afterwards, both ways.
 
     Args:
         run: a run directory or its path.
+        compare: a second run, shown beside the first at the same epoch and query.
+        names: what to call the two runs; as they call themselves unless given.
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
+        curves: columns of ``epochs.parquet`` to draw; one loss, one metric and the schedule unless given.
+        signals: per-clip signals to draw over the video; the first recorded one unless given.
         max_bytes: bound on the embedded data; the widget says what it leaves out.
 
     Raises:
-        DataError: when the run has no recorded proposals, or the query is not embedded.
+        DataError: when a run has no recorded proposals, the two have no query in common, or a name is unknown.
     """
 
-    _esm = read_asset("scrubber.mjs")
-    _css = read_asset("scrubber.css")
+    _esm = scrubber_module()
+    _css = stylesheet()
 
     data = traitlets.Bytes(help="the packed history, sent once").tag(sync=True)
     meta = traitlets.Dict(help="what is where in data; see vmlkit.viz.packing").tag(sync=True)
     epoch = traitlets.Int(0, help="the epoch shown").tag(sync=True)
     query = traitlets.Unicode("", help="the id of the query shown").tag(sync=True)
     selected = traitlets.Int(-1, help="a proposal, positives before negatives; -1: none").tag(sync=True)
+    curves = traitlets.List(traitlets.Unicode(), help="names of the curves over epochs").tag(sync=True)
+    signals = traitlets.List(traitlets.Unicode(), help="names of the signals over the video").tag(sync=True)
 
     def __init__(
-        self, run: AnyRun, *, query: object | None = None, epoch: int = 0, max_bytes: int = 1_500_000, **arguments: Any
+        self,
+        run: AnyRun,
+        *,
+        compare: AnyRun | None = None,
+        names: Sequence[str] | None = None,
+        query: object | None = None,
+        epoch: int = 0,
+        curves: Sequence[str] | None = None,
+        signals: Sequence[str] | None = None,
+        max_bytes: int = MAX_BYTES,
+        **arguments: Any,
     ) -> None:
-        self.source = ScrubberSource(run, max_bytes)
+        self.source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
         packed = self.source.packed
-        start = {"epoch": self.source.nearest_epoch(epoch), "query": self.source.query_id(query)}
+        start = {
+            "epoch": self.source.nearest_epoch(epoch),
+            "query": self.source.query_id(query),
+            "curves": self.source.known("curves", curves),
+            "signals": self.source.known("signals", signals),
+        }
         super().__init__(data=packed.data, meta=packed.meta, **start, **arguments)
 
     @traitlets.validate("epoch")
@@ -60,8 +83,15 @@ class EpochScrubber(anywidget.AnyWidget):
     def _existing_proposal(self, proposal: Any) -> int:
         return proposal["value"] if 0 <= proposal["value"] < sum(self.source.packed.meta["counts"].values()) else -1
 
+    @traitlets.validate("curves", "signals")
+    def _known_names(self, proposal: Any) -> list[str]:
+        return self.source.known(proposal["trait"].name, proposal["value"])
+
     def __repr__(self) -> str:
         return self.source.summary()
+
+    def _twin(self) -> str:
+        return self.source.fragment(self.epoch, self.query, self.selected, self.curves, self.signals)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The live widget, an HTML twin for pages without a kernel, and a line of text."""
@@ -69,10 +99,8 @@ class EpochScrubber(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        twin = self.source.fragment(self.epoch, self.query, self.selected)
-        return {**data, "text/html": twin, "text/plain": repr(self)}, metadata
+        return {**data, "text/html": self._twin(), "text/plain": repr(self)}, metadata
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the scrubber as it stands as one self-contained page and return its path."""
-        fragment = self.source.fragment(self.epoch, self.query, self.selected)
-        return write_page(path, self.source.title(), fragment)
+        return self.source.save(path, self._twin())

@@ -30,10 +30,15 @@ class RunLike(Protocol):
 
 @dataclass(frozen=True)
 class CurveShape:
-    """A Gaussian of standard deviation max(width, floor) / sigma, its peak at 1."""
+    """``exp(-|(t - c) sigma / max(w, floor)|^power / 2)``: a Gaussian at power 2, a plateau at a high power."""
 
     sigma: float
     floor: float = 0.01
+    power: float = 2.0
+
+
+#: a proposal that is an interval and no Gaussian: a plateau, falling off at start and end
+INTERVAL = CurveShape(2.0, power=12.0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,16 @@ class RunView:
         """The epochs whose proposals were recorded, ascending."""
         return [int(e) for e in np.unique(self.proposals["epoch"].to_numpy())]
 
+    @property
+    def title(self) -> str:
+        """The name of the run, for people."""
+        return str(self.run.config.get("name") or Path(self.name).name)
+
+    @cached_property
+    def clip_scores(self) -> dict[str, np.ndarray]:
+        """Per-clip signals as recorded: ``epochs``, ``query_ids``, one (E, Q, T) array per signal; {} without any."""
+        return dict(getattr(self.run, "clip_scores", None) or {})
+
     @cached_property
     def _groups(self) -> dict[tuple[int, str], pd.DataFrame]:
         return {(int(e), q): rows for (e, q), rows in self.proposals.groupby(["epoch", "query_id"], sort=False)}
@@ -133,6 +148,12 @@ class RunView:
             raise DataError(self.name, f"query '{query_id}' was not recorded", f"choose from {_some(self.queries)}")
         return self.queries[str(query_id)]
 
+    def truths(self, query_id: object) -> list[tuple[float, float]]:
+        """Every true window of a query in seconds, in order of start; one where only ``span_s`` was recorded."""
+        query = self.query(query_id)
+        windows = query.get("spans_s") or [query["span_s"]]
+        return sorted((float(start), float(end)) for start, end in windows)
+
     def film_strip(self, video_id: object) -> np.ndarray | None:
         """Film strip (n, px, px, 3) uint8, heat map (T,), or None when the run keeps neither."""
         return self._strips.get(str(video_id))
@@ -141,16 +162,17 @@ class RunView:
         """How the run's method turns (center, width) into a curve, for positives and for negatives.
 
         Positives: ``sigma`` of CPL, ``sigma_gauss`` of PPS, or CNM's ``alpha`` (exp(-alpha (t - c)^2 / w^2) is a
-        Gaussian with sigma = sqrt(2 alpha)); 9 where the settings name none.  Negatives: the ``exponent`` of P0's Eq. 1
-        where they are learned, ``sigma_neg_gauss`` of PPS, else half of sigma as in CPL.
+        Gaussian with sigma = sqrt(2 alpha)); :data:`INTERVAL` where the settings name none.
+        Negatives: the ``exponent`` of P0's Eq. 1 where they are learned, ``sigma_neg_gauss`` of PPS, else half of sigma
+        as in CPL.
         """
         settings = self.run.config
-        positive = CurveShape(DEFAULT_SIGMA)
+        positive = INTERVAL
         if found := _settings_with(settings, "alpha", "max_width", "width_floor"):
             positive = CurveShape((2 * found["alpha"]) ** 0.5, found["width_floor"])
         elif found := _settings_with(settings, "sigma") or _settings_with(settings, "sigma_gauss"):
             positive = CurveShape(found["sigma"] if "sigma" in found else found["sigma_gauss"])
-        negative = CurveShape(positive.sigma / 2)
+        negative = INTERVAL if positive is INTERVAL else CurveShape(positive.sigma / 2)
         if found := _settings_with(settings, "negatives", "exponent", "rule_sigma"):
             learned = CurveShape((2 * found["exponent"]) ** 0.5, found.get("width_floor", 0.01))
             negative = learned if found["negatives"] == "learned" else CurveShape(found["rule_sigma"] / 2)

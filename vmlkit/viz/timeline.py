@@ -6,7 +6,8 @@ band through both is the ground truth, the bold filled curve is the answer of th
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +21,9 @@ from vmlkit.viz.style import FAINT, INK, ROLES, plain_axis, spread_apart
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+
+#: one (start, end) or several
+Spans: TypeAlias = tuple[float, float] | Sequence[Sequence[float]] | np.ndarray
 
 #: how deep a negative hangs, where a positive is 1 high
 _DIP = 0.78
@@ -41,7 +45,7 @@ def draw_timeline(
     target: "Axes | Figure | SubFigure | None",
     frames: np.ndarray | None,
     duration_s: float,
-    truth_s: tuple[float, float] | None,
+    truth_s: Spans | None,
     positives: Float[np.ndarray, "P 2"],
     negatives: Float[np.ndarray, "M 2"] | Sequence[Sequence[float]] = (),
     *,
@@ -62,7 +66,7 @@ def draw_timeline(
         target: where to draw; None makes a figure eight inches wide, an axis gives up its place.
         frames: pictures ``(n, px, px, 3)`` uint8, a trace ``(T,)``, or None.
         duration_s: length of the video.
-        truth_s: start and end of the annotated moment in seconds, or None.
+        truth_s: start and end of the annotated moment in seconds, a list of them where there are several, or None.
         positives: center and width of each positive, fractions of the video.
         negatives: the same for the negatives.
         chosen: which positive is the answer; None when there is no answer.
@@ -98,7 +102,7 @@ def draw_timeline(
 def draw_lanes(
     ax: "Axes",
     duration_s: float,
-    truth_s: tuple[float, float] | None,
+    truth_s: Spans | None,
     positives: Float[np.ndarray, "P 2"],
     negatives: Float[np.ndarray, "M 2"] | Sequence[Sequence[float]] = (),
     *,
@@ -165,15 +169,15 @@ def draw_epochs(
         draw_lanes(
             ax,
             query["duration_s"],
-            tuple(query["span_s"]),
+            view.truths(query_id),
             shot.positives,
             shot.negatives,
             chosen=shot.chosen,
             iou=shot.chosen_iou,
             answer_s=shot.answer_s(query["duration_s"]),
             weights=_informative(shot),
-            curve=curve or gaussian(positive.sigma, positive.floor),
-            negative_curve=negative_curve or curve or gaussian(negative.sigma, negative.floor),
+            curve=curve or gaussian(*astuple(positive)),
+            negative_curve=negative_curve or curve or gaussian(*astuple(negative)),
             negative_roles=shot.negative_roles,
             cap=i == 0,
         )
@@ -201,19 +205,23 @@ def _label_row(ax: "Axes", shot: Snapshot, last: bool) -> None:
         ax.tick_params(axis="x", length=0, labelbottom=False)
 
 
-def _draw_truth(ax: "Axes", truth_s: tuple[float, float], cap: bool) -> None:
-    role, (start, end) = ROLES["truth"], truth_s
+def _draw_truth(ax: "Axes", truth_s: Spans, cap: bool) -> None:
+    role, windows = ROLES["truth"], np.asarray(truth_s, dtype=float).reshape(-1, 2)
     low, top = ax.get_ylim()
     top = CAP if cap else top
-    ax.fill_between([start, end], low, top, color=role.color, alpha=0.16, linewidth=0, zorder=0, label=role.label)
-    ax.vlines([start, end], low, top, color=role.color, linewidth=role.width, zorder=1)
+    for start, end in windows:
+        ax.fill_between([start, end], low, top, color=role.color, alpha=0.16, linewidth=0, zorder=0, label=role.label)
+        ax.vlines([start, end], low, top, color=role.color, linewidth=role.width, zorder=1)
+        if cap:
+            ax.fill_between([start, end], CAP - 0.07, CAP + 0.07, color=role.color, linewidth=0, zorder=4)
     if not cap:
         return
-    ax.fill_between([start, end], CAP - 0.07, CAP + 0.07, color=role.color, linewidth=0, zorder=4)
+    start, end = float(windows[:, 0].min()), float(windows[:, 1].max())
+    words = f"{start:.1f}–{end:.1f} s" if len(windows) == 1 else f"{len(windows)} windows"
     duration = ax.get_xlim()[1]
     right = end < 0.85 * duration
     x, side = (end + 0.008 * duration, "left") if right else (start - 0.008 * duration, "right")
-    ax.text(x, CAP, f"{start:.1f}–{end:.1f} s", ha=side, va="center", color=role.text, fontsize=8)
+    ax.text(x, CAP, words, ha=side, va="center", color=role.text, fontsize=8)
     _lane_label(ax, CAP, role.label, role.text, "truth")
 
 

@@ -1,0 +1,120 @@
+"""Live pictures: one module for a live notebook (anywidget), for exported notebooks and for pages of their own.
+
+The module is the files of ``web/`` joined in order; each of them defines functions, the last one ``render({ model, el
+})``.  Without a kernel the same module runs over a plain object in place of anywidget's model.  Everything a picture
+needs is inside: nothing is loaded.  Where scripts do not run (an untrusted notebook, a viewer that cleans HTML), a
+preview picture remains.
+"""
+
+import base64
+import html
+import json
+import os
+import uuid
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+# The part of anywidget's model that the modules use, over a plain object.
+_STAND_IN = """
+{
+  const host = document.getElementById(HOST);
+  const state = { ...STATE };
+  if (DATA) state.data = new DataView(Uint8Array.from(atob(DATA), (c) => c.charCodeAt(0)).buffer);
+  const listeners = {};
+  const model = {
+    get: (name) => state[name],
+    set: (name, value) => {
+      state[name] = value;
+      (listeners[`change:${name}`] ?? []).slice().forEach((callback) => callback());
+    },
+    on: (event, callback) => (listeners[event] ??= []).push(callback),
+    off: (event, callback) => { listeners[event] = (listeners[event] ?? []).filter((c) => c !== callback); },
+    save_changes: () => {},
+  };
+  host.replaceChildren();
+  render({ model, el: host });
+}
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 32px auto; max-width: {width}px; padding: 0 20px;
+ font: 14px/1.5 -apple-system, "Segoe UI", Arial, "Liberation Sans", sans-serif;
+ background: #fff; color: #22262b; }}
+h1 {{ font-size: 20px; font-weight: 600; margin: 0 0 16px; }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #15181c; color: #e8ebee; }} }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{fragment}
+</body>
+</html>
+"""
+
+
+@cache
+def read_asset(name: str) -> str:
+    """The text of a file of ``web/``."""
+    return files("vmlkit.viz").joinpath("web", name).read_text(encoding="utf-8")
+
+
+def module(*names: str) -> str:
+    """The files ``base.mjs`` and ``NAME.mjs`` of ``web/`` as one ES module; the last one defines ``render``."""
+    return "\n".join(read_asset(f"{name}.mjs") for name in ("base", *names)) + "\nexport default { render };\n"
+
+
+def stylesheet() -> str:
+    """The style sheet of all live pictures."""
+    return read_asset("live.css")
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside a script element: no text in it can end the element or open a comment.
+
+    >>> script_json("</script>")
+    '"\\\\u003c/script>"'
+    """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def html_fragment(source: str, state: dict[str, Any], *, preview: bytes, alt: str, data: bytes = b"") -> str:
+    """A ``<div>`` with a preview picture, and the inline module that replaces it by the live picture.
+
+    Args:
+        source: the module, from :func:`module`.
+        state: what the module reads from its model, as JSON.
+        preview: PNG bytes.
+        alt: the preview in words.
+        data: bytes that the module reads as ``data``.
+    """
+    host = f"vmlkit-live-{uuid.uuid4().hex}"
+    constants = {"HOST": host, "STATE": state, "DATA": base64.b64encode(data).decode("ascii")}
+    lines = [f"const {name} = {script_json(value)};" for name, value in constants.items()]
+    return (
+        f"<style>{stylesheet()}</style>\n"
+        f'<div id="{host}"><img alt="{html.escape(alt, quote=True)}" style="max-width: 100%"'
+        f' src="data:image/png;base64,{base64.b64encode(preview).decode("ascii")}"></div>\n'
+        f'<script type="module">\n{source}\n' + "\n".join(lines) + f"{_STAND_IN}</script>"
+    )
+
+
+def write_page(path: str | os.PathLike[str], title: str, fragment: str, width: int = 980) -> Path:
+    """Write one self-contained HTML file and return its path; it appears under its name only when complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(_PAGE.format(title=html.escape(title), fragment=fragment, width=width), encoding="utf-8")
+    partial.replace(path)
+    return path

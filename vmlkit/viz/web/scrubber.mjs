@@ -1,0 +1,152 @@
+// The epoch scrubber: one run, or two side by side, at one epoch and one query.
+
+function render({ model, el }) {
+  const record = decode(model);
+  const { meta, runs, epochs } = record;
+  const ui = buildControls(record);
+  const stages = runs.map(() => new Sheet({ class: "stage" }));
+  const panels = new Sheet({ class: "panels" });
+  const curves = [...new Map(runs.flatMap((run) => run.curves).map((c) => [c.name, c])).values()];
+  const signals = [...new Map(runs.flatMap((run) => run.signals).map((s) => [s.name, s])).values()];
+  const chooseCurves = chooser("curves", grouped(curves), (names) => put(model, "curves", names));
+  const chooseSignals = chooser("signals", [["per clip", signals]], (names) => put(model, "signals", names));
+  const queries = queryPicker(meta.queries, (id) => put(model, "query", id));
+  queries.node.append(ui.pick);
+  const root = make("div", { class: "vmlkit-live vmlkit-scrubber" },
+    make("div", { class: "row" }, ui.play, ui.speed, ui.slider, ui.at), queries.node, ui.label,
+    make("div", { class: "stages" }, ...stages.map((sheet) => sheet.canvas)), panels.canvas,
+    make("div", { class: "row choices" }, chooseCurves.node, chooseSignals.node), ui.detail, ui.note);
+  root.classList.toggle("two", runs.length > 1);
+  el.append(root);
+  let strips = [];
+  let [boxes, layout, scales, shownItems, panelKey] = [[], null, [], [], ""];
+
+  const state = () => {
+    const epoch = epochs[nearest(epochs, model.get("epoch"))];
+    const q = Math.max(meta.queries.findIndex((query) => query.id === model.get("query")), 0);
+    return { epoch, q, query: meta.queries[q], at: runs.map((run) => nearest(run.epochs, epoch)) };
+  };
+  // `selected` counts the proposals of the first run; the other follows by name
+  const selectedName = () => {
+    const k = model.get("selected");
+    const { positives: P } = runs[0].counts;
+    return k < 0 ? "" : k < P ? `positive ${k + 1}` : `negative ${k - P + 1}`;
+  };
+  const select = (item) => {
+    const [kind, n] = item ? item.name.split(" ") : ["", 0];
+    const k = !item ? -1 : kind === "positive" ? n - 1 : runs[0].counts.positives + Number(n) - 1;
+    put(model, "selected", k < runs[0].K ? k : -1);
+  };
+
+  function drawStage(r, look, { epoch, q, query, at }) {
+    const [run, sheet, strip] = [runs[r], stages[r], strips[query.video]];
+    const room = root.clientWidth || 760;
+    const width = Math.max(runs.length > 1 && room >= 720 ? Math.floor((room - 16) / 2) : room, 300);
+    const lines = model.get("signals").map((name) => run.signals.find((s) => s.name === name)).filter(Boolean);
+    const some = model.get("signals").some((name) => runs.some((other) => other.signals.some((s) => s.name === name)));
+    const stripBox = meta.strips ? meta.strips.videos[query.video] : null;
+    const box = layStage(width, stripBox, run, some, runs.length > 1);
+    sheet.fit(width, box.total);
+    sheet.canvas.style.width = `${width}px`;
+    const e = run.epochs[at[r]];
+    const title = runs.length > 1 ? run.name + (e === epoch ? "" : ` (epoch ${e})`) : "";
+    const key = [query.id, width, look.dark, look.ground, Boolean(strip), some, title].join("|");
+    const top = box.side ? box.traces : box.cap - 14;
+    const ctx = sheet.begin(key, (back) => drawGround(back, look, box, strip, query, run, title, r ? [5, 3] : []), top);
+    if (some) drawSignals(ctx, look, box, run, at[r], q, lines);
+    const items = proposalsAt(run, at[r], q);
+    drawLanes(ctx, look, box, items, meta.roles, selectedName());
+    boxes[r] = box;
+    return items;
+  }
+
+  function drawPanels(look, { epoch, at }) {
+    const names = model.get("curves").filter((name) => curves.some((c) => c.name === name));
+    const key = [root.clientWidth, look.dark, look.ground, ...names].join("|");
+    if (key !== panelKey) {
+      layout = layPanels(Math.max(root.clientWidth || 760, 300), names.length);
+      scales = names.map((name, i) => panelScale(runs, name, layout.boxes[i]));
+      panelKey = key;
+    }
+    panels.canvas.hidden = !names.length;
+    const shown = runs.map((run, r) => run.epochs[at[r]]);
+    if (!names.length) return;
+    panels.fit(Math.max(root.clientWidth || 760, 300), layout.total);
+    const title = (name) => curves.find((c) => c.name === name).title;
+    const ctx = panels.begin(key, (back) =>
+      names.forEach((name, i) => drawPanel(back, look, layout.boxes[i], scales[i], title(name))));
+    scales.forEach((scale, i) => drawCursor(ctx, look, layout.boxes[i], scale, epoch, shown));
+    panels.drawn({ epoch });
+  }
+
+  const write = (node, words) => { if (node.textContent !== words) node.textContent = words; };
+
+  function describe({ epoch, query }) {
+    const scores = shownItems.flatMap((items, r) => {
+      const said = scoreWords(items).join(", ");
+      return said ? [runs.length > 1 ? `${runs[r].name}: ${said}` : said.replace(", ", " · ")] : [];
+    });
+    const words = [`epoch ${epoch}${epoch ? "" : " (before training)"}`, `“${query.sentence}”`, ...scores].join(" · ");
+    write(ui.label, words);
+    write(ui.at, `epoch ${epoch} / ${epochs.at(-1)}`);
+    ui.slider.value = epochs.indexOf(epoch);
+    ui.slider.setAttribute("aria-valuetext", `epoch ${epoch}`);
+    queries.show(query.id);
+    chooseCurves.show(model.get("curves"));
+    chooseSignals.show(model.get("signals"));
+    const names = [...new Set(shownItems.flat().map((item) => item.name))];
+    if (ui.pick.options.length !== names.length + 1) {
+      ui.pick.replaceChildren(make("option", { value: "" }, "proposal …"), ...names.map((n) => make("option", { value: n }, n)));
+    }
+    const name = selectedName();
+    ui.pick.value = names.includes(name) ? name : "";
+    const found = shownItems.map((items) => items.find((item) => item.name === name));
+    const details = found.flatMap((item, r) =>
+      (item ? [(runs.length > 1 ? `${runs[r].name}: ` : "") + numbersOf(item, query)] : []));
+    write(ui.detail, details.length ? details.join("   |   ") : "Click a curve, or choose a proposal, to read its numbers.");
+    stages.forEach((sheet, r) => {
+      const whose = runs.length > 1 ? ` of ${runs[r].name}` : "";
+      sheet.canvas.setAttribute("aria-label", `Film strip, ground truth and proposals${whose}: ${words}`);
+    });
+    panels.canvas.setAttribute("aria-label", `Curves over epochs, cursor at epoch ${epoch}`);
+  }
+
+  function draw(look) {
+    const now = state();
+    shownItems = runs.map((_, r) => drawStage(r, look, now));
+    drawPanels(look, now);
+    describe(now);
+    stages.forEach((sheet) => sheet.drawn({ epoch: now.epoch, query: now.query.id }));
+  }
+
+  const last = epochs.length - 1;
+  const go = (i) => put(model, "epoch", epochs[clamp(i, 0, last)]);
+  const here = () => epochs.indexOf(state().epoch);
+  const film = player(ui, () => { go(here() + 1); return here() < last; });
+  const toggle = () => {
+    if (film.playing()) { film.stop(); return; }
+    if (here() === last) go(0);
+    film.start();
+  };
+  ui.slider.addEventListener("input", () => { film.stop(); go(Number(ui.slider.value)); });
+  ui.slider.addEventListener("keydown", (event) => {
+    const act = { " ": toggle, n: () => queries.move(1), p: () => queries.move(-1) }[event.key];
+    if (act && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); act(); }
+  });
+  ui.play.addEventListener("click", toggle);
+  ui.pick.addEventListener("change", () => select(shownItems.flat().find((item) => item.name === ui.pick.value)));
+  stages.forEach((sheet, r) => sheet.canvas.addEventListener("click", (event) =>
+    select(proposalNear(boxes[r], shownItems[r], event.offsetX, event.offsetY))));
+  panels.canvas.addEventListener("click", (event) => {
+    const epoch = epochAt(layout, scales, event.offsetX, event.offsetY);
+    if (epoch !== null) { film.stop(); go(nearest(epochs, epoch)); }
+  });
+
+  const kept = keepDrawn({ model, root, roles: meta.roles, names: ["epoch", "query", "selected", "curves", "signals"], draw });
+  decodeStrips(record).then((done) => { strips = done; stages[0].canvas.dataset.ready = "true"; kept.redraw(); });
+  return () => {
+    film.stop();
+    kept.stop();
+    strips.forEach((strip) => strip?.picture?.close());
+  };
+}
