@@ -629,10 +629,11 @@ nb.show_verdicts(localising)
 gains(localising, "QD-DETR", ("R@1,mIoU", "R@1,IoU=0.5"), ("control: text only", "control: shuffled video"))
 
 # %% [markdown]
-# On moments, with the weight 1 that we take where the paper is silent, the loss **costs**: the simple form takes half of
-# what the host had learnt. Adaptive is better than simple, by doing less: its weights withdrew from what is hard. Of the
-# controls, the one that never meets the video costs nothing; the one on a wrong video costs more than the loss on the
-# right one. So the encoder does feel which video it is given, but what it is asked for helps nobody to find a moment.
+# On moments, with the weight 1 that we take where the paper is silent, the loss **costs**: the simple form takes half
+# of what the host had learnt. Adaptive is better than simple, by doing less: its weights withdrew from what is hard. Of
+# the controls, the one that never meets the video costs nothing; the one on a wrong video costs more than the loss on
+# the right one. So the encoder does feel which video it is given, but what it is asked for helps nobody to find a
+# moment.
 #
 # And in the trained models, is the *video* what tells variants apart? Component accuracy on the right video minus that
 # on a wrong one:
