@@ -56,3 +56,8 @@ def test_drawn_parameters_follow_the_recipe() -> None:
     expected = {"a.weight": a / np.sqrt(5), "b.norm.weight": 1 + 0.1 * b, "c.bias": 0.1 * c}
     for name, value in expected.items():
         torch.testing.assert_close(ours[name], torch.from_numpy(value.astype(np.float32)))
+
+
+def test_the_selection_stays_small() -> None:
+    folder = Path(__file__).parent.parent / "golden"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 6_000_000
