@@ -375,7 +375,7 @@ for name, (branch, targets) in shifted.items():
 # %% [markdown]
 # ## Claims measured
 #
-# Three seeds of each row, on the toy world. Every row trained on *early* moments (centered in the first 55 % of their
+# Five seeds of each row (three in the tables after it), on the toy world. Every row trained on *early* moments (centered in the first 55 % of their
 # video); `iid` are the test queries like these, `ood` the late ones.
 
 # %%
@@ -430,7 +430,7 @@ metrics_table({name: {m: row[m] for m in metrics} for name, row in beside.items(
 
 # %% [markdown]
 # Runs of this length say little about which method is better; they show what learning looks like. The claims above
-# had twice the moments and three seeds.
+# had twice the moments and several seeds.
 
 # %% [markdown]
 # ## Paper against code, the list
@@ -484,7 +484,7 @@ print(f"of 75 clips the best gets at most {largest_attention(75):.3f}; equal sha
 # **2.** Write the mask of allowed negatives for one video yourself: row i, column j is True where j may be a negative
 # of i by time (IoU below 0.5). Windows are `(start, end)` rows.
 #
-# <details><summary>Hint</summary><code>windows[:, None]</code> and <code>windows[None]</code> give every pair.</details>
+# <details><summary>Hint</summary><code>windows[:, None]</code> with <code>windows[None]</code>: every pair.</details>
 
 
 # %% tags=["exercise"]

@@ -446,7 +446,7 @@ fig
 
 # %% [markdown]
 # *Bold blue: tested on the part it was trained on.* Read along a row how far one part reaches, and down a column who
-# solves it. A part that is trained alone is learnt in three epochs. The last row had all six parts and more epochs, and
+# solves it. A part that most sentences have, trained alone, is learnt in three epochs. The last row had all six parts and more epochs, and
 # is worse on those from which the importance weights withdrew.
 
 # %%
@@ -573,7 +573,7 @@ pd.DataFrame({n: [100 * r[m] for m in kept] for n, r in rows.items() if all(m in
 )
 
 # %% [markdown]
-# At `ci` size the localiser has seen 574 sentences six times and is no better than the priors beside it. The claims
+# At `ci` size the localiser has seen 574 sentences six times and is about level with the priors beside it. The claims
 # below train longer, on twice the videos.
 
 # %% [markdown]
@@ -646,10 +646,11 @@ nb.show_verdicts(localising)
 gains(localising, "QD-DETR", ("R@1,mIoU", "R@1,IoU=0.5"), ("control: text only", "control: shuffled video"))
 
 # %% [markdown]
-# On moments, with the weight 1 that we take where the paper is silent, the loss **costs**: the simple form takes half of
-# what the host had learnt. Adaptive is better than simple, by doing less: its weights withdrew from what is hard. Of the
-# controls, the one that never meets the video costs nothing; the one on a wrong video costs more than the loss on the
-# right one. So the encoder does feel which video it is given, but what it is asked for helps nobody to find a moment.
+# On moments, with the weight 1 that we take where the paper is silent, the loss **costs**: the simple form takes half
+# of what the host had learnt. Adaptive is better than simple, by doing less: its weights withdrew from what is hard. Of
+# the controls, the one that never meets the video costs nothing; the one on a wrong video costs more than the loss on
+# the right one. So the encoder does feel which video it is given, but what it is asked for helps nobody to find a
+# moment.
 #
 # And in the trained models, is the *video* what tells variants apart? Component accuracy on the right video minus that
 # on a wrong one:
@@ -661,6 +662,8 @@ own, other = ({n: localising.values(n, m) for n in localising.record["rows"]} fo
 pd.Series({n: verdict([a - b for a, b in zip(own[n], other[n], strict=True)])[1] for n in own}, name="points")
 
 # %% [markdown]
+# Nothing, in any of them, beyond the spread of the seeds: what the loss teaches can be read off the sentences.
+#
 # How to read the paper's own tables after this: single runs without spread; Table 4 is on validation and Table 2 on
 # test, so single parts and their combination cannot be compared; and no row shows what is left when the video is taken
 # away.
@@ -673,8 +676,8 @@ pd.Series({n: verdict([a - b for a, b in zip(own[n], other[n], strict=True)])[1]
 # Three components have the losses 0.5, 1.0 and 1.5, and equal weights. In which direction does one step of gradient
 # descent push each logit? Write $-\partial\mathcal L/\partial m_j$.
 #
-# <details><summary>Hint</summary>The derivative of a softmax: its own weight times one minus itself, or minus the other.
-# </details>
+# <details><summary>Hint</summary>The derivative of a softmax is its own weight times (one minus itself), or times
+# minus the other.</details>
 
 
 # %% tags=["exercise"]

@@ -72,7 +72,7 @@ def test_names_of_studies_and_rows_agree() -> None:
         rows = {row.name for row in study.rows}
         assert len(rows) == len(study.rows)
         baselines = {"uniform random", "best constant window", "best constant window (IoU=0.5)", "whole video"}
-        baselines |= {RANDOM, WHOLE, PRIOR}
+        baselines |= {RANDOM, WHOLE, PRIOR, "chance"}
         for claim in study.claims:
             assert claim.better in rows
             assert claim.worse in rows | baselines

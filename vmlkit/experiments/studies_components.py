@@ -22,6 +22,8 @@ MOMENT_SIZE: dict[str, Any] = {
     "model.host.sizes.encoder_layers": 1,
     "model.host.sizes.decoder_layers": 1,
     "model.host.text_to_video_layers": 1,
+    "model.host.sizes.dropout": 0.1,
+    "model.host.sizes.input_dropout": 0.1,
     "train.epochs": 12,
     "train.lr": 1e-3,
     "train.batch_size": 16,

@@ -101,6 +101,7 @@ def bm_detr() -> Study:
             *_priors(authors),
             *_priors(paper),
         ),
+        seeds=(0, 1, 2, 3, 4),
         note=NOTE,
         metrics=METRICS,
     )  # fmt: skip
