@@ -48,7 +48,8 @@ def draw_class_activation(run: Any, query_id: str, epochs: Sequence[int] | None 
         ax.set_ylabel(f"epoch {epoch}", rotation=0, ha="right", va="center")
         ax.tick_params(labelbottom=epoch == chosen[-1])
     axes[-1].set_xlabel("seconds")
-    axes[1].legend(loc="upper right", fontsize=7, ncols=4)
+    named = {label: handle for ax in axes[1:] for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(named.values()), list(named), loc="upper right", fontsize=7, ncols=4)
     return figure
 
 
