@@ -12,10 +12,8 @@ import torch
 from vmlkit.config import from_dict, to_dict, with_overrides
 from vmlkit.data.sources import load_splits
 from vmlkit.errors import ConfigError
-from vmlkit.experiments.action_methods import ACTION_CONFIGS
 from vmlkit.experiments.experiment import METHODS, build, experiment_of, load_run, run_experiment
 from vmlkit.experiments.presets import preset
-from vmlkit.experiments.presets_detr import DETR_METHODS
 from vmlkit.training.evaluate import evaluate
 
 DATA = ("toy", "planted:charades", "charades", "activitynet")
@@ -28,7 +26,8 @@ TINY = {
 }
 
 
-MOMENTS = [name for name in METHODS if name not in (*ACTION_CONFIGS, *DETR_METHODS)]
+#: the weakly supervised family, which knows every source of moments
+MOMENTS = [name for name, entry in METHODS.items() if entry.load is load_splits]
 
 
 @pytest.mark.parametrize(("method", "data"), list(itertools.product(MOMENTS, DATA)))
