@@ -375,8 +375,8 @@ for name, (branch, targets) in shifted.items():
 # %% [markdown]
 # ## Claims measured
 #
-# Five seeds of each row (three in the tables after it), on the toy world. Every row trained on *early* moments (centered in the first 55 % of their
-# video); `iid` are the test queries like these, `ood` the late ones.
+# Five seeds of each row (three in the tables after it), on the toy world. Every row trained on *early* moments
+# (centered in the first 55 % of their video); `iid` are the test queries like these, `ood` the late ones.
 
 # %%
 results = load_results("bm-detr")

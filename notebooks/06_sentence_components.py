@@ -203,7 +203,7 @@ pd.Series({name: float(value) for name, value in values.items()}).round(3)
 nb.show_source(component_loss)
 
 # %% [markdown]
-# ## Eq. (4): importance, and where Eq. (5) leads
+# ## Eq. (4): importance
 #
 # A small module reads the anchor and the words of each negative and gives it a logit $m_j$;
 # $\omega=\mathrm{softmax}(m)$ over the parts that the sentence has.
@@ -214,6 +214,8 @@ from vmlkit.nn.importance import ImportanceModule
 nb.show_source(ImportanceModule.forward)
 
 # %% [markdown]
+# ## Predict: where does Eq. (5) lead?
+#
 # The text of the paper says that weight goes to the parts that the model finds *hard*. What does the formula say?
 #
 # $$\frac{\partial \mathcal L}{\partial m_j}=\omega_j\,(\mathcal L_j-\mathcal L)$$
@@ -318,6 +320,8 @@ epochs = runs["with components"].epochs.set_index("epoch")
 epochs[["loss/retrieval", "loss/components", "loss/importance_entropy", "metric/component accuracy"]].round(3).T
 
 # %% [markdown]
+# ## Watch it learn
+#
 # The component loss falls fast. And the importance weights? Recorded at every epoch, on one fixed batch:
 
 # %%
@@ -446,8 +450,8 @@ fig
 
 # %% [markdown]
 # *Bold blue: tested on the part it was trained on.* Read along a row how far one part reaches, and down a column who
-# solves it. A part that most sentences have, trained alone, is learnt in three epochs. The last row had all six parts and more epochs, and
-# is worse on those from which the importance weights withdrew.
+# solves it. A part that most sentences have, trained alone, is learnt in three epochs. The last row had all six parts
+# and more epochs, and is worse on those from which the importance weights withdrew.
 
 # %%
 trained = np.mean([matrix.loc[part, part] for part in texts.components])
@@ -551,16 +555,20 @@ fig
 #
 # ### Watch it learn
 #
-# And the answers? The first recorded sentence at four epochs; a window is drawn as a plateau.
+# And the answers? One recorded sentence over the epochs, the one whose answer improved most:
 
 # %%
 from vmlkit.viz.scrubber import scrubber
 from vmlkit.viz.timeline import draw_epochs
 
-draw_epochs(run, run.probe[0]["query_id"])
+answers = run.proposals[run.proposals.chosen].set_index(["epoch", "query_id"]).iou
+gained = (answers[answers.index.levels[0].max()] - answers[0]).sort_values(ascending=False)
+fig = draw_epochs(run, gained.index[0])
+save_figure(fig, "figures/06_sentence_components.png")
+fig
 
 # %% [markdown]
-# All recorded sentences; the line is the saliency where it was recorded.
+# Now drag the epoch; the menu has the other sentences, failures included.
 
 # %%
 scrubber(run)
@@ -631,7 +639,8 @@ gains(retrieval, "X-CLIP", shown, ("control: shuffled variants",))
 # as large as the luck of a seed, and the same holds between the three losses. The changed subject alone makes things
 # worse. And the question that we began with, whether the *video* tells a sentence from its variant (match accuracy),
 # has the same answer with and without the loss.
-#
+
+# %% [markdown]
 # Then moments (Table 2; `vmlkit claims components-parts` makes Table 4, in about twenty minutes). The controls train
 # the same loss where it cannot use the video (*text only*) or uses a wrong one (*shuffled video*):
 
@@ -676,8 +685,7 @@ pd.Series({n: verdict([a - b for a, b in zip(own[n], other[n], strict=True)])[1]
 # Three components have the losses 0.5, 1.0 and 1.5, and equal weights. In which direction does one step of gradient
 # descent push each logit? Write $-\partial\mathcal L/\partial m_j$.
 #
-# <details><summary>Hint</summary>The derivative of a softmax is its own weight times (one minus itself), or times
-# minus the other.</details>
+# <details><summary>Hint</summary>The sign of the gradient above, turned round.</details>
 
 
 # %% tags=["exercise"]
@@ -704,7 +712,7 @@ print("the easiest is pushed up, the hardest down:", push(three, torch.full((3,)
 # Write a rule that needs no tagger: swap *left* and *right*, *up* and *down* in a sentence of the toy world, and return
 # None where there is nothing to swap.
 #
-# <details><summary>Hint</summary>Replace word by word, and compare with what you began with.</details>
+# <details><summary>Hint</summary>Look each word up in a dictionary of four, with itself as the default.</details>
 
 
 # %% tags=["exercise"]
@@ -739,7 +747,7 @@ print(f"{np.mean([t is not None for t in possible]):.2f} of the test sentences c
 # A "model" that never learns and never looks: similarity is 1, minus 1 if exactly one of the two texts contains *not*.
 # What is its accuracy on the negated verbs of the test split? (A tie is not a success.)
 #
-# <details><summary>Hint</summary>Exactly one of two: compare two truths for being unequal.</details>
+# <details><summary>Hint</summary>Two booleans differ where <code>!=</code> says so.</details>
 
 
 # %% tags=["exercise"]

@@ -20,20 +20,21 @@ def load_with_components(config: DataConfig, cache_dir: Any = None, progress: bo
     Raises:
         ConfigError: for another source: wrap its splits with :func:`vmlkit.data.components.attach`.
     """
-    return _wrapped(config, load_splits(config, cache_dir, progress), detr=False)
+    return _wrapped(config, cache_dir, progress, detr=False)
 
 
 def load_detr_with_components(config: DataConfig, cache_dir: Any = None, progress: bool = True) -> Splits:
     """The same for the DETR family."""
-    return _wrapped(config, load_splits(config, cache_dir, progress), detr=True)
+    return _wrapped(config, cache_dir, progress, detr=True)
 
 
-def _wrapped(config: DataConfig, splits: Splits, *, detr: bool) -> Splits:
+def _wrapped(config: DataConfig, cache_dir: Any, progress: bool, *, detr: bool) -> Splits:
     if config.name != "toy":
         raise ConfigError(
             f"there are no sentence components for {config.name!r}: generate variants with `vmlkit variants` and "
             "attach them to its splits (vmlkit.data.components)"
         )
+    splits = load_splits(config, cache_dir, progress)
 
     def wrap(name: Any) -> ComponentDataset:
         split = getattr(splits, name)
