@@ -197,8 +197,8 @@ print(page, f"{page.stat().st_size / 1e6:.1f} MB")
 # %% [markdown]
 # ## The numbers, beside answers that see no frame
 #
-# Two baselines are *told* the classes of each test video, which no method is. What a method has above them is
-# localisation.
+# The rows marked *(true classes)* are told the classes of each test video, which no method is. What a method has above
+# them is localisation.
 
 # %%
 from vmlkit.metrics.report import metrics_table

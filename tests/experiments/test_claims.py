@@ -12,7 +12,7 @@ from vmlkit.experiments import claims, readme
 from vmlkit.experiments.claims import Claim, Row, Study, load_results, run_claims, run_study, studies, verdict
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.experiments.presets import preset
-from vmlkit.training.action_baselines import PRIOR, RANDOM, WHOLE
+from vmlkit.metrics.baselines_detection import NAMES
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted((ROOT / "results").glob("*.json"))
@@ -72,7 +72,7 @@ def test_names_of_studies_and_rows_agree() -> None:
         rows = {row.name for row in study.rows}
         assert len(rows) == len(study.rows)
         baselines = {"uniform random", "best constant window", "best constant window (IoU=0.5)", "whole video"}
-        baselines |= {RANDOM, WHOLE, PRIOR, "chance"}
+        baselines |= {*NAMES, "chance"}
         for claim in study.claims:
             assert claim.better in rows
             assert claim.worse in rows | baselines

@@ -8,7 +8,7 @@ from vmlkit.config import with_overrides
 from vmlkit.experiments.action_presets import small_vlc
 from vmlkit.experiments.claims import Claim, Row, Study
 from vmlkit.experiments.presets import preset
-from vmlkit.training.action_baselines import RANDOM, WHOLE
+from vmlkit.metrics.baselines_detection import RANDOM, WHOLE
 from vmlkit.training.action_task import ActionTask
 
 AVERAGE = ActionTask.headline

@@ -16,6 +16,7 @@ from torch import Tensor
 from vmlkit import spans as sp
 from vmlkit.data.action_segments import ActionSegments
 from vmlkit.data.actions import ActionBatch, ActionDataset, paired_indices
+from vmlkit.metrics.baselines_detection import baseline_detection_metrics
 from vmlkit.metrics.detection import DetectionResult, Protocol, detection_map
 from vmlkit.metrics.detections import Detections
 from vmlkit.metrics.frame_rates import FrameCounts, classification_map, classification_scores, frame_counts
@@ -31,7 +32,6 @@ from vmlkit.models.action_training import ActionMethod
 from vmlkit.models.basnet import BaSNet
 from vmlkit.models.method import Method, Progress
 from vmlkit.training import history
-from vmlkit.training.action_baselines import action_baselines
 from vmlkit.training.evaluate import BATCH_ORDER, PROBE, EvaluationArrays, derive_seed, undisturbed
 from vmlkit.training.task import Task, batch_order
 
@@ -263,8 +263,15 @@ class ActionTask(Task):
         return out
 
     def baselines(self, train: ActionDataset, test: ActionDataset) -> dict[str, dict[str, float]]:
-        """Rows that never look at a test video; see :func:`vmlkit.training.action_baselines.action_baselines`."""
-        return action_baselines(train, test, self.protocol)
+        """Rows that never look at a test video; see :mod:`vmlkit.metrics.baselines_detection`."""
+        return baseline_detection_metrics(
+            train.truth,
+            train.durations,
+            test.truth_under(self.protocol),
+            test.durations,
+            self.protocol,
+            snippets_per_s=1 / test.snippet_s,
+        )
 
     def record(self) -> Mapping[str, Any]:
         """What ``metrics.json`` keeps of the task's settings."""
