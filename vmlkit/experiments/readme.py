@@ -8,12 +8,25 @@ from vmlkit.experiments.claims import RESULTS, Results, load_results
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 STUDIES = ("cpl", "planted-charades", "lnp-generators")
+VERDICTS = ("holds", "not settled", "does not hold")
 
 
 def section(results: Path = RESULTS) -> str:
-    """A table per study with the baselines under it, its verdicts counted, and where it comes from."""
+    """A table per study with the baselines under it and where it comes from, then the verdicts of all studies."""
     parts = [_part(load_results(name, results)) for name in STUDIES if (results / f"{name}.json").is_file()]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, _all(results)])
+
+
+def _all(results: Path) -> str:
+    """One line a study: how many of its claims hold.  The notebooks show the tables and what was looked at."""
+    lines = ["**All studies**: how many claims hold, are not settled by the seeds, or do not hold.", ""]
+    lines += [f"| study | command | {' | '.join(VERDICTS)} |", "| --- " * (2 + len(VERDICTS)) + "|"]
+    for path in sorted(results.glob("*.json")):
+        study = load_results(path.stem, results)
+        counts = study.verdicts()["verdict"].value_counts()
+        numbers = " | ".join(str(counts.get(word, 0)) for word in VERDICTS)
+        lines.append(f"| {study.record['title']} | `{study.record['command']}` | {numbers} |")
+    return "\n".join(lines)
 
 
 def _part(results: Results) -> str:
@@ -21,7 +34,7 @@ def _part(results: Results) -> str:
     lines = [["", *table.columns], ["---"] * (len(table.columns) + 1)]
     lines += [[str(name), *map(str, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)]
     counts = results.verdicts()["verdict"].value_counts()
-    verdicts = ", ".join(f"{counts.get(word, 0)} {word}" for word in ("holds", "not settled", "does not hold"))
+    verdicts = ", ".join(f"{counts.get(word, 0)} {word}" for word in VERDICTS)
     rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return (
         f"**{results.record['title']}**, percent, mean ± standard deviation over seeds. {results.record['note']}\n\n"
