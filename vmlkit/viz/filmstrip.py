@@ -33,7 +33,8 @@ def draw_film_strip(ax: "Axes", frames: UInt8[np.ndarray, "n px px 3"], duration
     """Draw ``n`` pictures side by side, each centred on its time (k + 0.5) duration_s / n; the x axis is in seconds.
 
     Pictures keep their proportions.  Where the axes are too low for all of them side by side, every second (third, ...)
-    is shown; the position of a picture always is its time.
+    is shown; the position of a picture always is its time, but that the first moves inwards by less than half a clip
+    where it would be cut off.
 
     Args:
         frames: evenly spaced pictures, uint8.
@@ -43,10 +44,11 @@ def draw_film_strip(ax: "Axes", frames: UInt8[np.ndarray, "n px px 3"], duration
     box = ax.get_window_extent()
     height_s = duration_s * box.height / box.width
     step = max(1, int(np.ceil(0.98 * height_s * len(frames) / duration_s)))
-    side = min(0.94 * step * duration_s / len(frames), height_s)
+    # between two even steps there is no middle picture: a little room is left for the first one to move into
+    side = min(0.94 * (step if step % 2 else step - 0.25) * duration_s / len(frames), height_s)
     tall = side / height_s
     for k in range((step - 1) // 2, len(frames), step):
-        middle = (k + 0.5) * duration_s / len(frames)
+        middle = max((k + 0.5) * duration_s / len(frames), side / 2)
         extent = (middle - side / 2, middle + side / 2, 0.5 - tall / 2, 0.5 + tall / 2)
         ax.imshow(frames[k], extent=extent, aspect="auto", interpolation="lanczos", zorder=2)
     ax.set_xlim(0, duration_s)
