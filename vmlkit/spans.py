@@ -62,13 +62,13 @@ def generalized_iou(a: Array, b: Array) -> Array:
     """
     common, union = overlap_and_union(a, b)
     hull = _clip_low(_max(a[..., 1], b[..., 1]) - _min(a[..., 0], b[..., 0]))
-    return common / union - (hull - union) / hull
+    return _array(common / union - (hull - union) / hull)
 
 
 def overlap_and_union(a: Array, b: Array) -> tuple[Array, Array]:
     """Lengths of the overlap and of the union (sum of lengths minus overlap) of spans ``(..., 2)``, broadcast."""
     common = _clip_low(_min(a[..., 1], b[..., 1]) - _max(a[..., 0], b[..., 0]))
-    return common, (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - common
+    return common, _array((a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - common)
 
 
 def intersection(a: Array, b: Array) -> Array:
