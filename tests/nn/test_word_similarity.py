@@ -115,4 +115,4 @@ def test_scaling_changes_the_attention() -> None:
     sentence, words = torch.randn(2, 8), torch.randn(2, 3, 4, 8)
     mask = torch.ones(2, 3, 4, dtype=torch.bool)
     sharp, soft = (module(scaled)(sentence, words, mask).attention for scaled in (False, True))
-    assert float(sharp.max()) > float(soft.max())
+    assert float(sharp.detach().max()) > float(soft.detach().max())
