@@ -134,6 +134,7 @@ class BMDetr(DetrMethod):
     def __init__(self, config: BMDetrConfig, shape: DataShape) -> None:
         super().__init__(config.sizes, shape)
         self.config, sizes, size = config, config.sizes, config.sizes.hidden
+        # Sec. 3.2: positions are rescaled by the content before each layer
         self.encoder = Encoder(sizes, "prelu", scaled_positions=True)
         self.decoder: SpanDecoder | PlainDecoder
         if config.learnable_spans:
@@ -147,20 +148,6 @@ class BMDetr(DetrMethod):
         self.saliency_head = nn.Linear(size, 1)
         self.pooling = nn.ModuleDict({name: AttentivePooling(size) for name in ("video", "text")})
         self.alignment = nn.ModuleDict({name: nn.Linear(size, config.alignment_size) for name in ("video", "text")})
-
-    def encode(
-        self,
-        video: Float[Tensor, "B T D"],
-        video_mask: Bool[Tensor, "B T"],
-        text: Float[Tensor, "B L D"],
-        text_mask: Bool[Tensor, "B L"],
-    ) -> Memory:
-        """Sec. 3.2: self-attention over clips and words; positions are rescaled by the content before each layer."""
-        positions = torch.cat(self.positions(video_mask, text), dim=1)
-        mask = torch.cat((video_mask, text_mask), dim=1)
-        tokens = self.encoder(torch.cat((video, text), dim=1), positions, mask)
-        clips = video.shape[1]
-        return Memory(tokens[:, :clips], video_mask, tokens, positions, mask, text=tokens[:, clips:])
 
     def background(self, memory: Memory, negative: Memory | None) -> Background:
         """Eq. (5)-(8): ``p = p+ (1 - p-)``, ``o = softmax(p)``, ``X' = o X``."""

@@ -18,7 +18,7 @@ from vmlkit.losses import set_prediction as sp
 from vmlkit.losses.set_prediction import SetWeights
 from vmlkit.models.front import DataShape
 from vmlkit.models.method import Method, Progress
-from vmlkit.nn.detr import MLP, DetrSizes, InputProjection, TextPositions
+from vmlkit.nn.detr import MLP, DetrSizes, Encoder, InputProjection, TextPositions
 from vmlkit.nn.positions import clip_positions
 
 
@@ -74,6 +74,8 @@ class Supervision:
 class DetrMethod(Method):
     """Projections, heads, shared loss terms and predictions."""
 
+    encoder: Encoder
+
     def __init__(self, sizes: DetrSizes, shape: DataShape) -> None:
         super().__init__()
         self.sizes = sizes
@@ -105,8 +107,12 @@ class DetrMethod(Method):
         text: Float[Tensor, "B L D"],
         text_mask: Bool[Tensor, "B L"],
     ) -> Memory:
-        """Projected clips and words to the memory."""
-        raise TypeError(f"{type(self).__name__} does not define encode")
+        """Projected clips and words to the memory: self-attention over both together."""
+        positions = torch.cat(self.positions(video_mask, text), dim=1)
+        mask = torch.cat((video_mask, text_mask), dim=1)
+        tokens = self.encoder(torch.cat((video, text), dim=1), positions, mask)
+        clips = video.shape[1]
+        return Memory(tokens[:, :clips], video_mask, tokens, positions, mask, text=tokens[:, clips:])
 
     def decode(self, memory: Memory) -> Moments:
         """Windows from the memory."""

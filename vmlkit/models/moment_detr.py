@@ -18,7 +18,7 @@ moment queries         ``queries.weight``, added as positions       (Q, D)
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,20 +57,6 @@ class MomentDetr(DetrMethod):
         wide = config.alignment_size
         names = () if wide is None else ("query", "text", "video")  # "video" is never used (released code)
         self.alignment = nn.ModuleDict({name: nn.Linear(size, wide or 1) for name in names})
-
-    def encode(
-        self,
-        video: Float[Tensor, "B T D"],
-        video_mask: Bool[Tensor, "B T"],
-        text: Float[Tensor, "B L D"],
-        text_mask: Bool[Tensor, "B L"],
-    ) -> Memory:
-        """Self-attention over clips and words together."""
-        positions = torch.cat(self.positions(video_mask, text), dim=1)
-        mask = torch.cat((video_mask, text_mask), dim=1)
-        tokens = self.encoder(torch.cat((video, text), dim=1), positions, mask)
-        clips = video.shape[1]
-        return Memory(tokens[:, :clips], video_mask, tokens, positions, mask, text=tokens[:, clips:])
 
     def decode(self, memory: Memory) -> Moments:
         """Moment queries attend to clips and words; spans are a sigmoid of the span head."""

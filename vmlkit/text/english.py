@@ -215,10 +215,6 @@ def _clauses(words: list[str], tags: list[str]) -> list[tuple[int, int]]:
     return list(zip(bounds, [*bounds[1:], len(words)], strict=True))
 
 
-def _is_finite(words: list[str], tags: list[str], i: int) -> bool:
-    return tags[i] in ("VBZ", "VBP", "VBD", "MD") and tags[i] != "POS"
-
-
 def _main_verb(words: list[str], tags: list[str], start: int, end: int) -> None:
     """Choose the word that is the finite verb of a clause, and turn the other finite readings back into nouns."""
     fixed = [i for i in range(start, end) if words[i] in BE | DO | MODALS | HAVE and tags[i] != "POS"]

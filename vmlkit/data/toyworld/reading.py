@@ -15,7 +15,6 @@ from vmlkit.data.toyworld.world import PAIR_ACTIONS
 from vmlkit.text.wordlists import lemma
 
 _MOVES = {"move", "rise", "fall"}
-_HELPERS = {"aux", "prep", "conj", "det", "manner"}
 _DIRECTIONS = {"dir:left": "left", "dir:right": "right", "dir:up": "up", "dir:down": "down"}
 _ENDS = {"place:top": "up", "place:bottom": "down"}
 
