@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vmlkit.data.action_segments import ActionSegments
-from vmlkit.metrics.detection import THRESHOLDS, detection_map
-from vmlkit.metrics.detections import Detections
+from vmlkit.actions.detection import THRESHOLDS, detection_map
+from vmlkit.actions.detections import Detections
+from vmlkit.actions.segments import ActionSegments
 
 VIDEOS, INSTANCES, CLASSES = 212, 3358, 20
 TOLERANCE = 1e-12

@@ -23,12 +23,11 @@ import torch
 from torch import Tensor
 
 from vmlkit import provenance
-from vmlkit.data.detr_batches import DetrBatch, with_endpoints
-from vmlkit.data.detr_shift import Branch
-from vmlkit.models.bm_detr import BMDetr, BMDetrConfig, BMDetrOutput
-from vmlkit.models.front import DataShape
-from vmlkit.models.method import Progress
-from vmlkit.nn.detr import DetrSizes
+from vmlkit.detr.batches import DetrBatch, with_endpoints
+from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, BMDetrOutput
+from vmlkit.detr.layers import DetrSizes
+from vmlkit.detr.shift import Branch
+from vmlkit.training.method import DataShape, Progress
 
 #: hidden, layers, batch, clips, words, clip features, word features
 SIZES = {"toy": (64, 2, 32, 32, 10, 128, 48), "charades": (256, 3, 8, 32, 16, 1024, 512)}

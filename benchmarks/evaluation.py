@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from tests.parity.golden_detr_metrics import flat
 from vmlkit import provenance
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, read_predictions
-from vmlkit.interop.golden_detr_metrics import flat
 from vmlkit.metrics.protocols import evaluate_qvhighlights
 
 ROOT = Path(__file__).parents[1]

@@ -40,7 +40,7 @@ view
 TRAIN = """
 from vmlkit.config import with_overrides
 from vmlkit.experiments.experiment import run_experiment
-from vmlkit.experiments.presets import preset
+from vmlkit.methods import preset
 settings = {"train.epochs": 1000, "data.max_train_queries": 320, "data.max_test_queries": 16}
 settings |= {"data.max_validation_queries": 16}
 print("training", flush=True)

@@ -17,12 +17,12 @@ import torch
 
 from vmlkit import provenance
 from vmlkit.data.batches import MomentBatch
-from vmlkit.models.cpl import CPL, CPLConfig
-from vmlkit.models.front import DataShape, ReconstructionConfig
-from vmlkit.models.lnp import LNPConfig
-from vmlkit.models.lnp_training import LNP
-from vmlkit.models.method import Method, Progress
 from vmlkit.nn.transformer import TransformerConfig
+from vmlkit.reconstruction.cpl import CPL, CPLConfig
+from vmlkit.reconstruction.front import ReconstructionConfig
+from vmlkit.reconstruction.lnp import LNPConfig
+from vmlkit.reconstruction.lnp_training import LNP
+from vmlkit.training.method import DataShape, Method, Progress
 
 PLANS = ("all", "selected", "replay")
 LNP_STEP = "lnp on cpl"

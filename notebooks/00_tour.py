@@ -44,7 +44,7 @@ import torch
 from vmlkit.config import with_overrides
 from vmlkit.data.sources import load_splits
 from vmlkit.experiments.experiment import run_experiment
-from vmlkit.experiments.presets import preset
+from vmlkit.methods import preset
 from vmlkit.metrics.report import metrics_table
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.curves import draw_curves
@@ -136,7 +136,7 @@ figure.figure
 # width away it is $e^{-(\sigma/2)^2/2} = e^{-2}$.
 
 # %%
-from vmlkit.nn.gaussian import peak_gaussian
+from vmlkit.reconstruction.gaussian import peak_gaussian
 
 g = peak_gaussian(torch.tensor(0.5), torch.tensor(0.5), 5, sigma=4)
 print("cells 0, .25, .5, .75, 1:", g.numpy().round(4), "  e^-2 =", round(float(np.exp(-2)), 4))
@@ -155,7 +155,7 @@ nb.show_source(weighted_attention)
 # And this is how well a proposal explains its sentence, Eq. (9): the negative log-likelihood of its words.
 
 # %%
-from vmlkit.losses.reconstruction import word_nll
+from vmlkit.reconstruction.losses import word_nll
 
 nb.show_source(word_nll)
 

@@ -52,7 +52,7 @@ from vmlkit.config import with_overrides
 from vmlkit.data.sources import load_splits
 from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, run_experiment
-from vmlkit.experiments.presets import preset
+from vmlkit.methods import preset
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, save_figure
 
@@ -166,7 +166,7 @@ for _ in range(4):
 # cell a width away $e^{-4}$. Do it by hand, then let the package do it.
 
 # %%
-from vmlkit.nn.gaussian import cnm_mask
+from vmlkit.reconstruction.gaussian import cnm_mask
 
 by_hand = torch.tensor([-4.0, -1.0, 0.0, -1.0, -4.0]).exp()
 mask = cnm_mask(torch.tensor(0.5), torch.tensor(0.5), 5, alpha=4)
@@ -255,7 +255,7 @@ gaussian_playground(0.5, 0.3, sigma=round(math.sqrt(2 * alpha), 1))
 # Two words, a vocabulary of three. The true words get probabilities $\frac12$ and $\frac14$: $\ln 2+\ln 4=\ln 8$.
 
 # %%
-from vmlkit.losses.reconstruction import word_nll
+from vmlkit.reconstruction.losses import word_nll
 
 p = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
 logits, targets, both = p.log()[None, None], torch.tensor([[0, 0]]), torch.ones(1, 2, dtype=torch.bool)
@@ -273,7 +273,7 @@ print(f"paper: {paper.item():.4f} = ln 8;  code: {code.item():.4f}, smoothed by 
 # of its batch must also predict an end symbol.
 
 # %%
-from vmlkit.models.cnm import CNM, intra_video_contrast, reconstruction_loss
+from vmlkit.reconstruction.cnm import CNM, intra_video_contrast, reconstruction_loss
 
 nll = torch.tensor([[2.00, 2.05, 2.50]])  # one sentence: positive, hard, easy
 assert torch.allclose(reconstruction_loss(nll).total, torch.tensor(2.00 + 2.05))
@@ -342,7 +342,7 @@ pd.DataFrame(rows, index=list(parts)).round(4)
 # Now one real step of each stage, with the other stage held still. How many tensors move?
 
 # %%
-from vmlkit.models.method import Progress, StepOptimizer
+from vmlkit.training.method import Progress, StepOptimizer
 from vmlkit.training.optim import ScheduledAdam
 
 
@@ -637,9 +637,8 @@ groups.mean().assign(sentences=groups.size()).round(2)
 
 # %%
 from vmlkit.config import to_dict
-from vmlkit.models.front import DataShape
-from vmlkit.models.method import LossTerms, Method
 from vmlkit.training.loop import train
+from vmlkit.training.method import DataShape, LossTerms, Method
 from vmlkit.training.task import Task
 
 

@@ -54,7 +54,7 @@ from vmlkit.config import with_overrides
 from vmlkit.data.sources import load_splits
 from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, load_run, run_experiment
-from vmlkit.experiments.presets import preset
+from vmlkit.methods import preset
 from vmlkit.metrics.report import metrics_table
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.curves import draw_curves
@@ -116,7 +116,7 @@ figure
 # $g = \exp(-5 \cdot \frac{1}{16} / \frac14) = e^{-5/4}$.
 
 # %%
-from vmlkit.nn.gaussian import cnm_mask, natural_width, peak_gaussian
+from vmlkit.reconstruction.gaussian import cnm_mask, natural_width, peak_gaussian
 
 half = torch.tensor(0.5)
 g = cnm_mask(half, half, 5, alpha=5.0)
@@ -152,7 +152,7 @@ gaussian_playground(0.5, 0.45, sigma=9.0)
 
 # %%
 from vmlkit.metrics.moments import moment_metrics, order_by_nll, vote
-from vmlkit.models.front import pick
+from vmlkit.reconstruction.front import pick
 
 nll = torch.tensor([[2.1, 1.7, 2.4]], requires_grad=True)
 best = nll.argmin(dim=1)
@@ -171,7 +171,7 @@ assert nll.grad[0].tolist() == [0.0, 1.0, 0.0], "only the winner learns from the
 # $\frac14+\frac14+\frac14+0 = \frac34$. Move the second mask away and only the first $\frac14$ stays.
 
 # %%
-from vmlkit.losses.ranking import diversity
+from vmlkit.reconstruction.ranking import diversity
 
 touching = torch.tensor([[[1.0, 0, 0, 0], [1, 1, 0, 0]]])
 apart = torch.tensor([[[1.0, 0, 0, 0], [0, 0, 1, 1]]])
@@ -204,7 +204,7 @@ for width in (0.2, 0.4, 0.8):
 # $e^{-8}$ at the center of the other: the mask there is $\frac34 + \frac14 e^{-8}$ and $\frac14 + \frac34 e^{-8}$.
 
 # %%
-from vmlkit.nn.mixtures import component_weights
+from vmlkit.reconstruction.mixtures import component_weights
 
 q = component_weights(torch.tensor([[1.0, 3.0, 1.0]]).log(), proposals=2)
 components = peak_gaussian(torch.tensor([0.25, 0.75]), torch.tensor([0.5, 0.5]), 5, sigma=4.0)
@@ -217,7 +217,7 @@ assert np.isclose(mixture[3], 0.25 + 0.75 * np.exp(-8))
 # The whole of it, as it runs. `share_widths` decides whose width a component uses; remember it for later.
 
 # %%
-from vmlkit.models.pps import PPS, regularisers, total_loss
+from vmlkit.reconstruction.pps import PPS, regularisers, total_loss
 
 nb.show_source(PPS.positives)
 
@@ -324,7 +324,7 @@ assert trained[0.15].iloc[-1] > trained[0.26].iloc[-1] > trained[0.4].iloc[-1]
 # `published_cells` rescales it by 50/16; `None` takes it as it stands.
 
 # %%
-from vmlkit.models.cpl import CPLConfig
+from vmlkit.reconstruction.cpl import CPLConfig
 
 released, cells = CPLConfig(), 16
 rescaled = released.diversity_at(cells)
@@ -382,7 +382,7 @@ assert weak.iloc[-1] > trained[0.26].iloc[-1], "with a tenth of the weight the s
 # components.
 
 # %%
-from vmlkit.losses.mixtures import component_diversity, pull
+from vmlkit.reconstruction.mixture_losses import component_diversity, pull
 
 both = torch.ones(1, 2, dtype=torch.bool)
 pulled = pull(torch.tensor([[[0.2, 0.6]]]), both)
@@ -638,7 +638,7 @@ pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "source"]).round
 # two-component proposal, widths written as (own sentence).(component):
 
 # %%
-from vmlkit.nn.mixtures import share_widths
+from vmlkit.reconstruction.mixtures import share_widths
 
 widths = torch.tensor([[0.0, 1.1, 1.2], [0.0, 2.1, 2.2], [0.0, 3.1, 3.2]])  # the first column is proposal 0's
 for mode in ("first", "released"):

@@ -51,12 +51,12 @@ import torch
 from vmlkit import spans as sp
 from vmlkit.config import with_overrides
 from vmlkit.data.sources import load_splits
-from vmlkit.experiments import negatives_probe as probe
-from vmlkit.experiments import negatives_report as report
 from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, load_run, run_experiment
-from vmlkit.experiments.presets import preset, visible_negatives
-from vmlkit.models.method import Progress
+from vmlkit.methods import preset
+from vmlkit.reconstruction import probe, report
+from vmlkit.reconstruction.presets import visible_negatives
+from vmlkit.training.method import Progress
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.panels import draw_panels, draw_schedule
 from vmlkit.viz.scrubber import scrubber
@@ -124,7 +124,7 @@ picture.figure
 # 1, its neighbours $e^{-1/4}$, the ends $e^{-1}$.
 
 # %%
-from vmlkit.nn.gaussian import paper_gaussian, peak_gaussian
+from vmlkit.reconstruction.gaussian import paper_gaussian, peak_gaussian
 
 middle = torch.tensor(0.5)
 mask = paper_gaussian(middle, middle, 5)
@@ -146,7 +146,7 @@ for where, sigma in (("CPL as published", 9.0), ("CPL in the toy world", paper.m
 # feeds the positives. P0 adds one linear layer that reads the same output:
 
 # %%
-from vmlkit.models.negatives import NegativeHead, SelectionHead
+from vmlkit.reconstruction.negatives import NegativeHead, SelectionHead
 
 nb.show_source(NegativeHead.forward)
 
@@ -167,7 +167,7 @@ nb.show_source(SelectionHead.forward)
 # lasts.
 
 # %%
-from vmlkit.losses.dual_signed import curve_family, dual_sign, sign_change
+from vmlkit.reconstruction.dual_signed import curve_family, dual_sign, sign_change
 
 share = np.linspace(0.01, 1, 100)
 alphas = (0, 0.2, 0.5, 1, 2, 5)
@@ -204,7 +204,7 @@ schedule_playground(0.5, 0.8, epochs=30)
 # 0.05$, the second costs nothing.
 
 # %%
-from vmlkit.losses.dual_signed import dual_signed, multi_triplet
+from vmlkit.reconstruction.dual_signed import dual_signed, multi_triplet
 
 nll, everyone = torch.tensor([[2.1, 3.0]]), torch.ones(1, 2)
 dce, mt = dual_signed(nll, everyone, c=-0.6), multi_triplet(torch.tensor([2.0]), nll, everyone, gap=0.15)
@@ -220,7 +220,7 @@ assert torch.allclose(mt, torch.tensor(0.05))
 # the same parameters; exercise 3 asks you to derive it.
 
 # %%
-from vmlkit.models.lnp_training import LNP
+from vmlkit.reconstruction.lnp_training import LNP
 
 nb.show_source(LNP.losses)
 
@@ -588,8 +588,8 @@ reach.map("{:.1e}".format)
 # the generator inside P0, and P0 when it is also asked to report its negatives (for the figures above).
 
 # %%
-from vmlkit.models.front import DataShape
-from vmlkit.models.lnp_training import LNPOnCPL, build_lnp
+from vmlkit.reconstruction.lnp_training import LNPOnCPL, build_lnp
+from vmlkit.training.method import DataShape
 
 with torch.device("meta"):  # shapes without numbers: the sizes of the paper on Charades-STA
     full_size = build_lnp(LNPOnCPL(), DataShape(frame_dim=1024, word_dim=300, vocabulary=1112))

@@ -45,10 +45,10 @@ import pandas as pd
 import torch
 
 from vmlkit.config import with_overrides
-from vmlkit.data.detr_shift import Branch
+from vmlkit.detr.shift import Branch
 from vmlkit.experiments.claims import load_results
-from vmlkit.experiments.experiment import METHODS, build, run_experiment
-from vmlkit.experiments.presets import preset
+from vmlkit.experiments.experiment import build, run_experiment
+from vmlkit.methods import METHODS, preset
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.filmstrip import draw_film_strip
 from vmlkit.viz.style import ROLES, SERIES, save_figure
@@ -114,9 +114,9 @@ print(splits.train.candidates.report)
 # truth is $(c,w)=(0.5,0.2)$; prediction 0 is far off and sure, prediction 1 is right and unsure.
 
 # %%
-from vmlkit.data.detr_batches import Targets
-from vmlkit.losses import set_prediction as criterion
-from vmlkit.losses.set_prediction import SetWeights
+from vmlkit.detr import criterion
+from vmlkit.detr.batches import Targets
+from vmlkit.detr.criterion import SetWeights
 
 truth = Targets(torch.tensor([[[0.5, 0.2]]]), torch.tensor([[True]]))
 spans = torch.tensor([[[0.1, 0.2], [0.5, 0.2]]])
@@ -136,7 +136,7 @@ print("costs:", cost.numpy().round(3), " matched:", criterion.match(logits, span
 # The lines that compute it, and where the two modes part:
 
 # %%
-from vmlkit.models.bm_detr import BMDetr
+from vmlkit.detr.bm_detr import BMDetr
 
 nb.show_source(BMDetr.background)
 
@@ -327,8 +327,8 @@ _ = save_figure(fig, "figures/04_bm_detr_product.png")
 # `1 2`, its new place is after two of the remaining clips `0 3 4`.
 
 # %%
-from vmlkit.data.detr_batches import clips_inside
-from vmlkit.data.detr_shift import shift_order, shifted_branch
+from vmlkit.detr.batches import clips_inside
+from vmlkit.detr.shift import shift_order, shifted_branch
 
 one = torch.tensor([1])
 assert shift_order(one, one + 1, torch.ones(1, 5).bool(), one + 1).order.tolist() == [[0, 3, 1, 2, 4]]
@@ -503,7 +503,7 @@ def allowed(windows: np.ndarray) -> np.ndarray:
 
 
 # %% tags=["check"]
-from vmlkit.data.negative_queries import find_negatives
+from vmlkit.detr.negative_queries import find_negatives
 
 windows = np.array([(0.0, 4.0), (1.0, 4.0), (5.0, 9.0), (4.0, 8.0)])
 found = find_negatives(["v"] * 4, [[tuple(w)] for w in windows])
@@ -531,7 +531,7 @@ def label_widths(first: int, last: int, n: int) -> tuple[float, float]:
 
 
 # %% tags=["check"]
-from vmlkit.data.detr_shift import shifted_window_indices
+from vmlkit.detr.shift import shifted_window_indices
 
 moved = shift_order(torch.tensor([2]), torch.tensor([4]), torch.ones(1, 10).bool(), torch.tensor([6]))
 released = float(shifted_window_indices(moved, torch.tensor([10]))[0, 1])

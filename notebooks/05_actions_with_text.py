@@ -46,11 +46,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from vmlkit.actions.presets import small_vlc
 from vmlkit.config import with_overrides
-from vmlkit.experiments.action_presets import small_vlc
 from vmlkit.experiments.claims import load_results
-from vmlkit.experiments.experiment import METHODS, build, run_experiment
-from vmlkit.experiments.presets import preset
+from vmlkit.experiments.experiment import build, run_experiment
+from vmlkit.methods import METHODS, preset
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, save_figure
 
@@ -114,7 +114,7 @@ print("sentence:", splits.test.sentences[example])
 # one class and the background, $k=2$: the class gets $(3+1)/2=2$, the background $(2+0)/2=1$.
 
 # %%
-from vmlkit.losses.multiple_instance import bag_target, mil, suppress, topk_mean
+from vmlkit.actions.losses import bag_target, mil, suppress, topk_mean
 
 cas = torch.tensor([[[3.0, -1.0], [1.0, 0.0], [-2.0, 2.0], [0.0, -3.0]]])
 assert torch.equal(topk_mean(cas, 2), torch.tensor([[2.0, 1.0]]))
@@ -136,7 +136,7 @@ low
 
 # %% [markdown]
 # **Paper against code.** Training uses this $S(X,a)$. When P3 *localises*, its code multiplies plainly, $a\,X$
-# (`vmlkit.metrics.proposals`). Nothing in a video-level loss says that attention must be high *inside* the action: it
+# (`vmlkit.actions.proposals`). Nothing in a video-level loss says that attention must be high *inside* the action: it
 # only has to leave something to classify. Keep that in mind.
 
 # %% [markdown]
@@ -159,7 +159,7 @@ epochs.set_index("epoch")[shown].round(3)
 # %% [markdown]
 # The last two columns are the two mistakes, counted per snippet: background with an attention above one half
 # (over-complete) and foreground below it (incomplete). P3 quotes such rates without a definition; ours is in
-# `vmlkit.metrics.frame_rates`.
+# `vmlkit.actions.frame_rates`.
 #
 # ## Watch it learn
 #
@@ -213,9 +213,9 @@ metrics_table({name: {m: row[m] for m in task.columns} for name, row in rows.ite
 # network did not change between the rows (instances read off its attention, as P3 does):
 
 # %%
+from vmlkit.actions.detection_protocols import protocol_table, under_every_protocol
+from vmlkit.actions.proposals import attention_proposals
 from vmlkit.experiments.experiment import load_run
-from vmlkit.metrics.detection_protocols import protocol_table, under_every_protocol
-from vmlkit.metrics.proposals import attention_proposals
 
 method, _, _ = load_run(run_dir, progress=False)
 said = task.activations(method, splits.test)
@@ -233,7 +233,7 @@ protocol_table(results).round(1)
 # name; a snippet's logit is a dot product with the query.
 
 # %%
-from vmlkit.nn.text_queries import TextQueries
+from vmlkit.actions.text_queries import TextQueries
 
 nb.show_source(TextQueries.forward)
 
@@ -308,7 +308,7 @@ pd.concat({name: table.set_index("epoch")[columns].iloc[1:] for name, table in c
 # target is the attention from *before* both updates:
 
 # %%
-from vmlkit.models.action_training import ActionMethod
+from vmlkit.actions.method import ActionMethod
 
 nb.show_source(ActionMethod.step)
 

@@ -46,11 +46,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from vmlkit.components.methods import load_with_components
 from vmlkit.config import with_overrides
 from vmlkit.experiments.claims import load_results, verdict
-from vmlkit.experiments.component_methods import load_with_components
 from vmlkit.experiments.experiment import build, run_experiment
-from vmlkit.experiments.presets import preset
+from vmlkit.methods import preset
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, new_figure, save_figure
@@ -98,8 +98,8 @@ fig
 # nonsense*.
 
 # %%
-from vmlkit.text.generation import variants_of
-from vmlkit.text.rules import RuleGenerator
+from vmlkit.components.variants.generation import variants_of
+from vmlkit.components.variants.rules import RuleGenerator
 
 captions = ["The small red square knocks the yellow cross away.", "A pink ring expands.", "Two men cook together."]
 written = [row for caption in captions for row in variants_of(RuleGenerator(), caption)]
@@ -111,7 +111,7 @@ table.set_index(["sentence", "component"])
 # What does the checker refuse? Answers as a careless writer might give them, for *"a red ball falls down"*:
 
 # %%
-from vmlkit.text.checks import failures
+from vmlkit.components.variants.checks import failures
 
 careless = {
     "negated_verb": "a red ball falls down",
@@ -132,7 +132,7 @@ pd.DataFrame(rows).set_index("component")
 # A hundred test sentences of the toy world, all seven components:
 
 # %%
-from vmlkit.text.generation import Summary
+from vmlkit.components.variants.generation import Summary
 
 counts = Summary()
 for caption in dict.fromkeys(splits.test.sentences[:100]):
@@ -175,7 +175,7 @@ pd.Series(texts.valid.mean(axis=0), index=texts.components, name="share of sente
 # $\mathcal L_1=\ln 2$. The second is far: $\mathcal L_2=\ln(1+e^{-1})$.
 
 # %%
-from vmlkit.losses.components import (
+from vmlkit.components.losses import (
     adaptive,
     component_loss,
     entropy,
@@ -209,7 +209,7 @@ nb.show_source(component_loss)
 # $\omega=\mathrm{softmax}(m)$ over the parts that the sentence has.
 
 # %%
-from vmlkit.nn.importance import ImportanceModule
+from vmlkit.components.importance import ImportanceModule
 
 nb.show_source(ImportanceModule.forward)
 
@@ -266,7 +266,7 @@ fig
 # own form) a second soft **maximum**. Word vectors of the toy world, a sentence and a version with one word changed:
 
 # %%
-from vmlkit.data.toyworld.new_words import any_word_vector
+from vmlkit.components.toy_words import any_word_vector
 from vmlkit.nn.similarity import late_interaction
 
 
@@ -300,7 +300,7 @@ pd.DataFrame(forms, index=others).round(3)
 # loss for it compares **texts only**: it never sees a video.
 
 # %%
-from vmlkit.models.xclip import XCLIP
+from vmlkit.components.xclip import XCLIP
 
 nb.show_source(XCLIP.retrieval_loss)
 
@@ -352,7 +352,7 @@ print(f"entropy {entropies.iloc[0]:.2f} -> {entropies.iloc[-1]:.2f} nats; most w
 # ## Similarities, before and after (the paper's Fig. 5)
 
 # %%
-from vmlkit.training.components import compare_split, match_split
+from vmlkit.components.task import compare_split, match_split
 from vmlkit.viz.components import draw_similarities
 
 triplets = {name: compare_split(model.host, splits.test, "own") for name, model in models.items()}
@@ -485,7 +485,7 @@ pd.DataFrame(found, index=columns).T.round(1)
 # model likes best; the frame is green where it is the right one:
 
 # %%
-from vmlkit.training.retrieval import caption_rows, embed_split
+from vmlkit.components.retrieval import caption_rows, embed_split
 
 inputs = embed_split(models["with components"].model, splits.test.base, 128)
 logits = models["with components"].model.core.logits(*inputs).numpy()
@@ -520,8 +520,8 @@ fig
 # Now the loss could use the video. Could: two of its five negatives contain *not*, and no anchor and no positive does.
 
 # %%
-from vmlkit.data.detr_dataset import DetrDataset
-from vmlkit.models.components_detr import DetrHost
+from vmlkit.components.on_detr import DetrHost
+from vmlkit.detr.dataset import DetrDataset
 
 nb.show_source(DetrHost.loss)
 

@@ -11,7 +11,7 @@ import pytest
 from vmlkit import check, cli, tour
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
 from vmlkit.experiments import experiment as running
-from vmlkit.experiments.presets import preset
+from vmlkit.methods import preset
 from vmlkit.training.task import Task
 
 ROW = dict.fromkeys((*Task.columns, "R@1,IoU=0.1"), 0.25)

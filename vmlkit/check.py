@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from vmlkit import __version__, provenance
+from vmlkit.components.variants.rules import RuleGenerator
 from vmlkit.config import with_overrides
 from vmlkit.data.batches import MomentDataset
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import MissingDependency
 from vmlkit.experiments.experiment import build
-from vmlkit.experiments.presets import preset
-from vmlkit.models.method import Progress
-from vmlkit.text.rules import RuleGenerator
+from vmlkit.methods import preset
+from vmlkit.text.vocabulary import Vocabulary
+from vmlkit.training.method import Progress
 from vmlkit.training.optim import ScheduledAdam
 from vmlkit.training.start import choose_device
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vmlkit import __version__
+from vmlkit.components.variants.options import add_variants_command
 from vmlkit.config import config_hash, with_overrides
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
-from vmlkit.text.options import add_variants_command
 
 if TYPE_CHECKING:
-    from vmlkit.experiments.experiment import Experiment
+    from vmlkit.training.experiment import Experiment
 
 DATA = (
     "toy", "planted:charades", "planted:charades_cd", "charades", "activitynet", "planted:thumos14", "thumos14",
@@ -153,8 +153,8 @@ def _labels_options(commands: Any) -> None:
 
 
 def _labels(options: argparse.Namespace) -> int:
-    from vmlkit.data.annotations.thumos import read_actions
-    from vmlkit.data.label_report import label_report
+    from vmlkit.actions.label_report import label_report
+    from vmlkit.actions.thumos import read_actions
 
     print(label_report(read_actions(options.path)))
     return 0
@@ -179,7 +179,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from vmlkit.experiments.experiment import METHODS, run_experiment
+    from vmlkit.experiments.experiment import run_experiment
+    from vmlkit.methods import METHODS
 
     experiment = experiment_from(options)
     folder = options.run_dir or default_run_dir(options, experiment)
@@ -197,7 +198,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     if options.run_dir.is_file():
         raise ConfigError(f"{options.run_dir} is a file, not a run: add --ground-truth FILE to score predictions")
-    from vmlkit.experiments.experiment import METHODS, load_run
+    from vmlkit.experiments.experiment import load_run
+    from vmlkit.methods import METHODS
     from vmlkit.training.final import final_evaluation
 
     method, splits, experiment = load_run(options.run_dir)
@@ -218,7 +220,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _negatives(options: argparse.Namespace) -> int:
-    from vmlkit.experiments.negative_queries_report import negatives_of_files
+    from vmlkit.detr.negative_queries_report import negatives_of_files
 
     limits = options.max_iou, options.max_similarity
     print(negatives_of_files(options.annotations, options.encoder, *limits, options.out, options.json))
@@ -239,7 +241,7 @@ def experiment_from(options: argparse.Namespace) -> "Experiment":
     Raises:
         ConfigError: for an unknown name or setting, or a value of the wrong type.
     """
-    from vmlkit.experiments.presets import preset
+    from vmlkit.methods import preset
 
     named = {"data.annotations": options.annotations, "data.features": options.features, "train.seed": options.seed}
     overrides = {key: value for key, value in named.items() if value is not None}

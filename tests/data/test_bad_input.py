@@ -12,9 +12,9 @@ from vmlkit.data.annotations.charades import read_annotations
 from vmlkit.data.assembly import build_dataset, encode_sentences
 from vmlkit.data.features import open_features
 from vmlkit.data.sources import DataConfig, Splits, load_splits
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence
+from vmlkit.text.vocabulary import Vocabulary
 
 
 def load(config: DataConfig, **options: object) -> Splits:

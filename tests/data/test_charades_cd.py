@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from vmlkit.data.detr_dataset import load_detr_splits
 from vmlkit.data.sources import DataConfig, load_splits
+from vmlkit.detr.dataset import load_detr_splits
 from vmlkit.errors import DataError
-from vmlkit.experiments.presets import preset
+from vmlkit.methods import preset
 
 WORDS = ("<PAD>", "person", "a", "door", "opens", "closes", "window", "the", "slowly")
 FILES = {"train": 6, "val": 3, "test_iid": 2, "test_ood": 4}

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.parity.golden_data import SkipCase, check_planted_case, check_sampling_case
 from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.planted import STOP_WORDS, PlantedConfig, PlantedFeatures
 from vmlkit.errors import DataError
-from vmlkit.interop.golden_data import SkipCase, check_planted_case, check_sampling_case
 from vmlkit.text.embeddings import WordVectors
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "wsml"

@@ -15,10 +15,10 @@ from vmlkit.data.assembly import build_dataset, encode_sentences
 from vmlkit.data.corpus import sample, set_aside
 from vmlkit.data.features import open_features
 from vmlkit.data.sources import DataConfig, Splits, load_splits, planted_charades_reduced
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import ConfigError
 from vmlkit.text import tagging
 from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences
+from vmlkit.text.vocabulary import Vocabulary
 
 
 def load(config: DataConfig, **options: object) -> Splits:

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from vmlkit.actions.baselines import NAMES
 from vmlkit.cli import main
 from vmlkit.config import with_overrides
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments import claims, readme
-from vmlkit.experiments.claims import Claim, Row, Study, load_results, run_claims, run_study, studies, verdict
+from vmlkit.experiments.claims import load_results, run_claims, run_study, verdict
 from vmlkit.experiments.experiment import experiment_of_settings
-from vmlkit.experiments.presets import preset
-from vmlkit.metrics.baselines_detection import NAMES
+from vmlkit.methods import STUDIES, preset
+from vmlkit.training.study import Claim, Row, Study
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted((ROOT / "results").glob("*.json"))
@@ -21,7 +22,7 @@ COMMITTED = sorted((ROOT / "results").glob("*.json"))
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda p: p.stem)
 def test_committed_results_belong_to_a_study_as_it_is_now(path: Path) -> None:
     results = load_results(path.stem, path.parent)
-    study = studies()[path.stem]()
+    study = STUDIES[path.stem]()
     record = results.record
     assert record["command"] == f"vmlkit claims {study.name}"
     assert len(record["seeds"]) >= 3
@@ -66,7 +67,7 @@ def test_verdicts() -> None:
 
 
 def test_names_of_studies_and_rows_agree() -> None:
-    for name, make in studies().items():
+    for name, make in STUDIES.items():
         study = make()
         assert study.name == name
         rows = {row.name for row in study.rows}
@@ -115,7 +116,7 @@ def test_a_study_runs_resumes_and_reports(
         results.values("nobody", "R@1,mIoU")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(claims, "studies", lambda: {"tiny": tiny_study})
+    monkeypatch.setattr(claims, "STUDIES", {"tiny": tiny_study})
     assert main(["claims", "tiny", "--seeds", "1", "--out", "fewer"]) == 0
     assert "CPL beats CNM" in capsys.readouterr().out
     assert load_results("tiny", tmp_path / "fewer").record["seeds"] == [0]

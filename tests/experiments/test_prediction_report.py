@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.parity.golden_detr_metrics import assert_equal_numbers
 from vmlkit import cli
-from vmlkit.experiments.negative_queries_report import coverage
+from vmlkit.detr.negative_queries_report import coverage
 from vmlkit.experiments.prediction_report import baselines, evaluate, evaluate_file
-from vmlkit.interop.golden_detr_metrics import assert_equal_numbers
 
 CASE = Path(__file__).parents[1] / "golden" / "detr" / "eval_synth_a.json.gz"
 

@@ -12,8 +12,8 @@ import torch
 from vmlkit.config import from_dict, to_dict, with_overrides
 from vmlkit.data.sources import load_splits
 from vmlkit.errors import ConfigError
-from vmlkit.experiments.experiment import METHODS, build, experiment_of, load_run, run_experiment
-from vmlkit.experiments.presets import preset
+from vmlkit.experiments.experiment import build, experiment_of, load_run, run_experiment
+from vmlkit.methods import METHODS, preset
 from vmlkit.training.evaluate import evaluate
 
 DATA = ("toy", "planted:charades", "charades", "activitynet")

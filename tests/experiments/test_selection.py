@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from vmlkit.actions.model_selection import read_training_curve, selections
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.experiments.selection import COMMAND, SEEDS, load_selection, measure, own_experiment
-from vmlkit.metrics.model_selection import read_training_curve, selections
 
 ROOT = Path(__file__).parents[2]
 TINY = {"data__toy_train_videos": 24, "data__toy_validation_videos": 3, "data__toy_test_videos": 4,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vmlkit.interop.golden_metrics import check_metrics_case
+from tests.parity.golden_metrics import check_metrics_case
 
 FOLDER = Path(__file__).parents[1] / "golden" / "wsml"
 CASES = ("metrics_cnm_b", "metrics_cpl_b", "metrics_pps_b", "p0_formulas_a")

@@ -1,11 +1,11 @@
 """HL-mAP, Hit@1 and top-5 mAP: against naive loops, and the stated conventions one by one."""
 
-import naive_evaluation as naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.metrics import naive_evaluation as naive
 from vmlkit.errors import DataError
 from vmlkit.metrics import highlights as hl
 

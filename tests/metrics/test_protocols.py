@@ -4,14 +4,14 @@ import math
 import os
 from pathlib import Path
 
-import naive_evaluation as naive
 import numpy as np
 import pytest
 
+from tests.metrics import naive_evaluation as naive
+from tests.parity.golden_detr_metrics import flat
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction
 from vmlkit.errors import DataError
-from vmlkit.interop.golden_detr_metrics import flat
 from vmlkit.metrics.protocols import evaluate_charades, evaluate_qvhighlights, evaluate_tvsum, percent
 
 

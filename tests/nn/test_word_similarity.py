@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vmlkit.nn.importance import ImportanceModule
+from vmlkit.components.importance import ImportanceModule
 from vmlkit.nn.similarity import cosine, late_interaction, masked_mean, masked_softmax, soft_maximum
 
 

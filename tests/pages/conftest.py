@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import ROOT, Complaints, Lab, chromium, jupyterlab, new_page
+
+from tests.browsing import ROOT, Complaints, Lab, chromium, jupyterlab, new_page
 
 #: what notebooks read; they write into the copy
 _SHARED = ("pyproject.toml", "jupytext.toml", "results", "vmlkit", "constraints.txt")

@@ -6,8 +6,8 @@ from typing import Any
 import jupytext
 import nbformat
 import pytest
-from browsing import ROOT, Complaints, Lab, evaluate
 
+from tests.browsing import ROOT, Complaints, Lab, evaluate
 from vmlkit.experiments.notebooks import list_notebooks, render_html
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

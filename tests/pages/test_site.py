@@ -6,13 +6,13 @@ from typing import Any
 
 import nbformat
 import pytest
-from browsing import ROOT, Complaints
 
+from tests.browsing import ROOT, Complaints
 from vmlkit.experiments.site import build_site
 
 sys.path.insert(0, str(ROOT / "tests" / "viz"))
 
-from make_run import write_run
+from tests.viz.make_run import write_run
 
 pytestmark = pytest.mark.browser
 

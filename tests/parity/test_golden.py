@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from vmlkit.interop.cases import cases_in, check_of
-from vmlkit.interop.golden import GoldenCase, draw_parameters, load_case
-from vmlkit.interop.golden_data import SkipCase
+from tests.parity.cases import cases_in, check_of
+from tests.parity.golden import GoldenCase, draw_parameters, load_case
+from tests.parity.golden_data import SkipCase
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.parity.cases import cases_in, check_of
+from tests.parity.golden import GoldenCase, load_case
+from tests.parity.golden_data import SkipCase
 from vmlkit.data.annotations.detr_jsonl import annotation_from
 from vmlkit.data.annotations.predictions_jsonl import prediction_from
-from vmlkit.interop.cases import cases_in, check_of
-from vmlkit.interop.golden import GoldenCase, load_case
-from vmlkit.interop.golden_data import SkipCase
 from vmlkit.metrics.protocols import evaluate_charades
 
 CASE = Path(__file__).parents[1] / "golden" / "detr" / "eval_synth_a.json.gz"

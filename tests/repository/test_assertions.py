@@ -68,8 +68,3 @@ def test_every_test_asserts(path: Path) -> None:
 def test_the_rule_tells_an_empty_test(body: str, expected: list[str]) -> None:
     tree = ast.parse(f"def helper():\n    assert f()\n\ndef test_x():\n    {body}\n")
     assert empty_tests(tree) == expected
-
-
-def test_file_names_are_unique() -> None:
-    names = [path.name for path in FILES]
-    assert len(names) == len(set(names)), "without packages, pytest tells test files apart by name only"

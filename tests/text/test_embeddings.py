@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import DataError
 from vmlkit.text.embeddings import (
     WordVectors,
@@ -17,6 +16,7 @@ from vmlkit.text.embeddings import (
     read_npz_vectors,
     read_word_vectors,
 )
+from vmlkit.text.vocabulary import Vocabulary
 
 ARRAYS = {
     "words": np.array(["<PAD>", "door", "cat"]),

@@ -5,17 +5,17 @@ import json
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from tiny import TRAIN, VALIDATION, TinyMethod, tiny_dataset, tiny_train
 
+from tests.training import tiny
+from tests.training.tiny import TRAIN, VALIDATION, TinyMethod, tiny_dataset, tiny_train
 from vmlkit import spans as sp
 from vmlkit.errors import DataError, TrainingDiverged
 from vmlkit.metrics.moments import vote as voted
-from vmlkit.models.method import Progress
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.evaluate import EVALUATION, derive_seed, evaluate
 from vmlkit.training.final import final_evaluation
+from vmlkit.training.method import Progress
 from vmlkit.training.task import Task
 
 TEST = tiny_dataset("tiny/test", 13, 3)

@@ -6,18 +6,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 import torch
-from tiny import TRAIN, VALIDATION, TinyMethod, TwoStageMethod, tiny_dataset, tiny_train
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.training import tiny
+from tests.training.tiny import TRAIN, VALIDATION, TinyMethod, TwoStageMethod, tiny_dataset, tiny_train
 from vmlkit.config import with_overrides
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
-from vmlkit.models.method import LossTerms, Progress
 from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory
 from vmlkit.training.checkpoints import load_weights, weights_info
 from vmlkit.training.evaluate import EVALUATION, derive_seed, evaluate
 from vmlkit.training.loop import TrainConfig, train
+from vmlkit.training.method import LossTerms, Progress
 from vmlkit.training.task import batch_order
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
-import tiny
 import torch
-from tiny import KILLED, TinyMethod, TwoStageMethod, tiny_train
 
+from tests.training import tiny
+from tests.training.tiny import KILLED, TinyMethod, TwoStageMethod, tiny_train
 from vmlkit.errors import DataError
 from vmlkit.runs import RunDirectory
 from vmlkit.training.checkpoints import load_state, load_weights

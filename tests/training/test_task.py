@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tiny
-from tiny import TRAIN, VALIDATION, TinyMethod, tiny_train
 
+from tests.training import tiny
+from tests.training.tiny import TRAIN, VALIDATION, TinyMethod, tiny_train
 from vmlkit.training.history import History
 from vmlkit.training.loop import train
 from vmlkit.training.task import Task

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from vmlkit.data.batches import MomentBatch, MomentDataset, Predictions
-from vmlkit.data.vocabulary import Vocabulary
-from vmlkit.models.method import LossTerms, Method, Progress
+from vmlkit.text.vocabulary import Vocabulary
 from vmlkit.training.loop import TrainConfig, train
+from vmlkit.training.method import LossTerms, Method, Progress
 
 CLIPS, FEATURES, WORDS, VECTORS, HIDDEN, POSITIVES, NEGATIVES = 8, 6, 5, 4, 8, 3, 2
 

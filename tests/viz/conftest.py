@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import FLAGS, chromium
-from make_run import write_run
+
+from tests.browsing import FLAGS, chromium
+from tests.viz.make_run import write_run
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from make_run import write_run
 
+from tests.viz.make_run import write_run
 from vmlkit.errors import DataError
 from vmlkit.viz import style
 from vmlkit.viz.curves import compare_runs, draw_attention, draw_baselines, draw_curves

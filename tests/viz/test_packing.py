@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from make_run import write_run
 from matplotlib.image import imread
 
+from tests.viz.make_run import write_run
 from vmlkit.errors import DataError
 from vmlkit.viz.packing import MISSING, Packed, dequantize, pack, quantize
 from vmlkit.viz.signals import POINTS

@@ -12,9 +12,9 @@ import torch
 
 from vmlkit import spans as sp
 from vmlkit.errors import ConfigError
-from vmlkit.losses.dual_signed import dual_sign, sign_change
 from vmlkit.nn.attention import weighted_attention
-from vmlkit.nn.gaussian import peak_gaussian
+from vmlkit.reconstruction.dual_signed import dual_sign, sign_change
+from vmlkit.reconstruction.gaussian import peak_gaussian
 from vmlkit.viz.playgrounds import LivePage, gaussian_playground, overlap_playground, schedule_playground
 
 MAKERS = (gaussian_playground, schedule_playground, overlap_playground)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_run import write_run
 
+from tests.viz.make_run import write_run
 from vmlkit.viz.scrubber import save_html
 from vmlkit.viz.snapshots import RunView
 

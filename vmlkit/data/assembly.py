@@ -17,9 +17,9 @@ from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import load_clips
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence, masking_probabilities, masking_weight
+from vmlkit.text.vocabulary import Vocabulary
 
 Unknown = Literal["keep", "skip", "error"]
 

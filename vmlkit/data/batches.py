@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit import spans as sp
-from vmlkit.data.vocabulary import Vocabulary
+from vmlkit.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)

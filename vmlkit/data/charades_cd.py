@@ -16,11 +16,11 @@ from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
 from vmlkit.data.assembly import build_dataset, encode_sentences
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.planted import PlantedConfig, PlantedFeatures
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import DataError
 from vmlkit.text.embeddings import embedding_table, read_word_vectors
 from vmlkit.text.similarity import words
 from vmlkit.text.tagging import TaggedSentence
+from vmlkit.text.vocabulary import Vocabulary
 
 FILES = {"train": "train", "validation": "val", "test_iid": "test_iid", "test_ood": "test_ood"}
 

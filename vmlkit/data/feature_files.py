@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import h5py
 import numpy as np
@@ -20,6 +20,7 @@ HDF5_NAMES = ("c3d_features", "feature", "features", "i3d_features")
 NPZ_NAMES = ("features", "feature", "arr_0")
 
 
+@runtime_checkable
 class FeatureStore(Protocol):
     """Feature rows by video id, in time order."""
 

@@ -22,10 +22,10 @@ from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import open_features
 from vmlkit.data.planted import PlantedConfig, PlantedFeatures
 from vmlkit.data.toyworld import ToyConfig, toy_splits
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.text.embeddings import WordVectors, embedding_table, read_word_vectors
 from vmlkit.text.tagging import TaggedSentence
+from vmlkit.text.vocabulary import Vocabulary
 
 #: words kept by the released models where the word vectors do not say which
 DEFAULT_VOCABULARY = {"charades": None, "activitynet": 8000}
@@ -35,7 +35,7 @@ DEFAULT_VOCABULARY = {"charades": None, "activitynet": 8000}
 class DataConfig:
     """What to train and test on.  Fields from ``annotations`` to ``feature_dtype`` do not concern the toy world."""
 
-    #: the last three have action classes instead of sentences, see :mod:`vmlkit.data.action_sources`; toy has both
+    #: the last three have action classes instead of sentences, see :mod:`vmlkit.actions.sources`; toy has both
     name: Literal[
         "toy", "planted:charades", "planted:charades_cd", "charades", "activitynet", "planted:thumos14", "thumos14",
         "activitynet1.3",
@@ -74,7 +74,7 @@ class DataConfig:
     toy_feature_dim: int = 128
     toy_frame_px: int = 32
     toy_staging: Literal["default", "cast"] = "default"
-    #: "early" trains on moments of the early part of their videos (DETR family; see vmlkit.data.detr_dataset)
+    #: "early" trains on moments of the early part of their videos (DETR family; see vmlkit.detr.dataset)
     moments: Literal["anywhere", "early"] = "anywhere"
 
     def __post_init__(self) -> None:

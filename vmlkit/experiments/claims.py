@@ -12,7 +12,7 @@ positive; anything between is **not settled** by these seeds.
 import dataclasses
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,47 +22,13 @@ import pandas as pd
 from vmlkit import provenance
 from vmlkit.config import config_hash, to_dict, with_overrides
 from vmlkit.errors import ConfigError, DataError
-from vmlkit.experiments.experiment import METHODS, Experiment, run_experiment
+from vmlkit.experiments.experiment import run_experiment
+from vmlkit.methods import METHODS, STUDIES
 from vmlkit.runs import RunDirectory, read_json, write_json
+from vmlkit.training.study import METRICS, Study
 
 RESULTS = Path("results")
 SCHEMA = 1
-#: columns of a table of single moments
-METRICS = ("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,mIoU")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One setting of a study: an experiment, and the paper's number beside it where there is one."""
-
-    name: str
-    experiment: Experiment
-    published: str = ""  #: what the paper reports for this row on its own data, with the table
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """``better`` beats ``worse`` in ``metric`` (test split); ``worse`` may be a row or a baseline."""
-
-    text: str
-    source: str
-    better: str
-    worse: str
-    metric: str = "R@1,mIoU"
-    looked_at: str = ""  #: what was examined where it does not hold
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """Rows, seeds and claims; ``note`` says what the setting can and cannot show."""
-
-    name: str
-    title: str
-    rows: tuple[Row, ...]
-    claims: tuple[Claim, ...]
-    seeds: tuple[int, ...] = (0, 1, 2)
-    note: str = ""
-    metrics: tuple[str, ...] = METRICS  #: columns of the table
 
 
 def run_study(
@@ -256,20 +222,6 @@ def load_results(name: str, results: Path = RESULTS) -> Results:
     return Results(path, read_json(path))
 
 
-def studies() -> dict[str, Callable[[], Study]]:
-    """Every study by name."""
-    from vmlkit.experiments import (
-        studies_actions,
-        studies_components,
-        studies_detr,
-        studies_lnp,
-        studies_reconstruction,
-    )
-
-    families = (studies_reconstruction, studies_lnp, studies_actions, studies_detr, studies_components)
-    return {name: study for family in families for name, study in family.STUDIES.items()}
-
-
 def run_claims(name: str, *, seeds: int | None = None, out: Path = RESULTS) -> Path:
     """Run a study by name and print its table and verdicts.
 
@@ -280,10 +232,9 @@ def run_claims(name: str, *, seeds: int | None = None, out: Path = RESULTS) -> P
     Raises:
         ConfigError: for an unknown study.
     """
-    known = studies()
-    if name not in known:
-        raise ConfigError(f"unknown study '{name}': choose one of {', '.join(known)}")
-    path = run_study(known[name](), seeds=None if seeds is None else range(seeds), results=out)
+    if name not in STUDIES:
+        raise ConfigError(f"unknown study '{name}': choose one of {', '.join(STUDIES)}")
+    path = run_study(STUDIES[name](), seeds=None if seeds is None else range(seeds), results=out)
     results = load_results(name, out)
     print(f"\n{results.table().to_string()}\n\n{results.verdicts().to_string(index=False)}")
     return path

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from vmlkit import provenance
+from vmlkit.actions.model_selection import read_training_curve, selections
+from vmlkit.actions.task import ActionTask
 from vmlkit.config import to_dict, with_overrides
 from vmlkit.experiments.claims import RESULTS
-from vmlkit.experiments.experiment import METHODS, Experiment, build
-from vmlkit.experiments.presets import preset
-from vmlkit.metrics.model_selection import read_training_curve, selections
+from vmlkit.experiments.experiment import build
+from vmlkit.methods import METHODS, preset
 from vmlkit.runs import read_json, write_json
-from vmlkit.training.action_task import ActionTask
+from vmlkit.training.experiment import Experiment
 from vmlkit.training.loop import train
 
 FILE = Path("selection") / "p3.json"

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import DataError
+from vmlkit.text.vocabulary import Vocabulary
 
 PAD = "<PAD>"
 

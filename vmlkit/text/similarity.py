@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from vmlkit.errors import DataError, MissingDependency
 _BLOCK = 4_000_000
 
 
+@runtime_checkable
 class SentenceSimilarity(Protocol):
     """The similarity of pairs of sentences from a fixed list."""
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vmlkit.errors import ConfigError
-from vmlkit.models.method import StepOptimizer
+from vmlkit.training.method import StepOptimizer
 
 
 def warmup_cosine(fraction: float, warmup: float = 0.1) -> float:

@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 
 from vmlkit.errors import DataError
-from vmlkit.models.method import Method
 from vmlkit.runs import SCHEMA, atomic_path, write_bytes
+from vmlkit.training.method import Method
 
 _REMEDY = "delete the run directory and train again"
 

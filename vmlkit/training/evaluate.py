@@ -19,7 +19,7 @@ from vmlkit.errors import DataError, TrainingDiverged
 from vmlkit.metrics.moments import VoteRule, moment_metrics
 from vmlkit.metrics.moments import vote as voted
 from vmlkit.metrics.negatives import ion_metrics
-from vmlkit.models.method import Method, Progress
+from vmlkit.training.method import Method, Progress
 
 #: what a seed is for; joins the user's seed so that the streams never coincide
 BATCH_ORDER, STEP_DRAWS, EVALUATION, PROBE, DIAGNOSIS, BATCH_DRAWS = 1, 2, 3, 4, 5, 6

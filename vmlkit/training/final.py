@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from vmlkit.models.method import Method, Progress
 from vmlkit.runs import SCHEMA, RunDirectory, write_json
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.evaluate import EVALUATION, derive_seed
+from vmlkit.training.method import Method, Progress
 from vmlkit.training.task import Task
 
 

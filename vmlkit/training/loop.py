@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from vmlkit.config import to_dict
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
-from vmlkit.models.method import Method, Progress, StepOptimizer
 from vmlkit.runs import RunDirectory, write_json, write_npz
 from vmlkit.training.bert_adam import BertAdam, bert_adam_for
 from vmlkit.training.checkpoints import save_weights
 from vmlkit.training.evaluate import BATCH_DRAWS, DIAGNOSIS, EVALUATION, STEP_DRAWS, derive_seed, undisturbed
 from vmlkit.training.history import History, epoch_row
+from vmlkit.training.method import Method, Progress, StepOptimizer
 from vmlkit.training.optim import EpsRule, Schedule, ScheduledAdam
 from vmlkit.training.start import choose_device, create_run, matching_run, reproducible, run_record
 from vmlkit.training.steps import TrainingState

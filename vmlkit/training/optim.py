@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vmlkit.errors import ConfigError
-from vmlkit.models.method import StepOptimizer
+from vmlkit.training.method import StepOptimizer
 
 Schedule = Literal["inverse_sqrt", "constant", "steps"]
 EpsRule = Literal["reference", "torch"]

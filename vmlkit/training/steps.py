@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from vmlkit.errors import DataError
-from vmlkit.models.method import LossTerms, Method
 from vmlkit.runs import SCHEMA, write_json
 from vmlkit.training.bert_adam import BertAdam
 from vmlkit.training.checkpoints import load_state, save_state, save_weights, weights_info
+from vmlkit.training.method import LossTerms, Method
 from vmlkit.training.optim import ScheduledAdam
 
 

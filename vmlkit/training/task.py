@@ -16,9 +16,9 @@ from torch import Tensor
 
 from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.metrics.moments import VoteRule
-from vmlkit.models.method import Method, Progress
 from vmlkit.training import history
 from vmlkit.training.evaluate import BATCH_ORDER, derive_seed, evaluate
+from vmlkit.training.method import Method, Progress
 
 
 @dataclass(frozen=True, kw_only=True)

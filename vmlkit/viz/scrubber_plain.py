@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     raise MissingDependency("ipywidgets", "notebooks", "the epoch scrubber") from error
 
-from vmlkit.viz.scrubber import MAX_BYTES, AnyRun, ScrubberSource
+from vmlkit.viz.scrubber_source import MAX_BYTES, AnyRun, ScrubberSource
 from vmlkit.viz.shapes import gaussian
 from vmlkit.viz.snapshots import CurveShape, Snapshot
 from vmlkit.viz.style import FAINT, ROLES, spread_apart

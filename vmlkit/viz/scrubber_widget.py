@@ -14,7 +14,7 @@ except ImportError as error:
     raise MissingDependency("anywidget", "notebooks", "the epoch scrubber") from error
 
 from vmlkit.viz.live import stylesheet
-from vmlkit.viz.scrubber import MAX_BYTES, AnyRun, ScrubberSource, scrubber_module
+from vmlkit.viz.scrubber_source import MAX_BYTES, AnyRun, ScrubberSource, scrubber_module
 
 
 class EpochScrubber(anywidget.AnyWidget):

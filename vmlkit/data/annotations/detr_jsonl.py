@@ -213,7 +213,7 @@ def check_clips(
 
 
 def with_negative_ids(file: QueryFile, negatives: Mapping[Qid, Sequence[Qid]]) -> QueryFile:
-    """The file with ``neg_query_ids`` from elsewhere, such as :mod:`vmlkit.data.negative_queries`."""
+    """The file with ``neg_query_ids`` from elsewhere, such as :mod:`vmlkit.detr.negative_queries`."""
     queries = tuple(
         dataclasses.replace(q, neg_query_ids=tuple(negatives.get(q.qid, q.neg_query_ids))) for q in file.queries
     )

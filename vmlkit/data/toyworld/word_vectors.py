@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from vmlkit.data.toyworld.lexicon import LEXICON
-from vmlkit.data.vocabulary import Vocabulary
 from vmlkit.errors import DataError
+from vmlkit.text.vocabulary import Vocabulary
 
 WORD_DIM = 48
 

@@ -1,0 +1,95 @@
+"""Presets of action localisation: every combination exists, survives JSON, and is the released configuration."""
+
+import itertools
+import json
+
+import pytest
+
+from vmlkit.actions.methods import METHODS as ACTION_METHODS
+from vmlkit.actions.methods import context_words
+from vmlkit.actions.tables import TABLES, p3_row
+from vmlkit.config import from_dict, to_dict, with_overrides
+from vmlkit.errors import ConfigError
+from vmlkit.experiments.experiment import experiment_of_settings
+from vmlkit.methods import METHODS, preset
+
+DATA = ("toy", "planted:thumos14", "thumos14")
+
+
+@pytest.mark.parametrize(("method", "data"), list(itertools.product(ACTION_METHODS, DATA)))
+def test_every_preset_survives_json(method: str, data: str) -> None:
+    for size in ("ci", "demo", "paper"):
+        experiment = preset(method, data, size)
+        assert experiment.data.name == data
+        kind = METHODS[method].config
+        assert isinstance(experiment.model, kind)
+        assert from_dict(kind, json.loads(json.dumps(to_dict(experiment.model)))) == experiment.model
+        assert experiment.train.choose_epoch_by == "last", "no time label chooses an epoch"
+        assert (experiment.model.vlc is not None) == (method == "tsm-vlc")
+
+
+def test_paper_presets_are_the_released_configurations() -> None:
+    p3 = preset("tsm-vlc", "thumos14", "paper")
+    assert (p3.data.clips, p3.train.batch_size, p3.train.lr) == (320, 10, 5e-5)
+    assert p3.train.epochs * p3.model.steps_per_epoch == 7000
+    assert (p3.model.host.ratio, p3.model.host.pairs, p3.model.host.text.prompts) == (7, 3, 9)
+    assert (p3.model.host.mutual_weight, p3.model.host.rebuild_weight) == (0.0, 1.5)
+    assert (p3.model.vlc.consistency, p3.model.vlc.mask_input, p3.model.vlc.easy_margin) == ("mse", False, 0.15)
+    assert p3.model.vlc_lr == 4e-4
+    hamnet, basnet = (preset(m, "thumos14", "paper") for m in ("hamnet", "basnet"))
+    assert (hamnet.data.clips, hamnet.train.batch_size, hamnet.train.lr) == (500, 20, 1e-5)
+    assert (basnet.data.clips, basnet.model.host.segments // 8, basnet.model.weight_decay) == (750, 93, 5e-4)
+    anet = preset("tsm-vlc", "activitynet1.3", "paper")
+    assert (anet.data.clips, anet.model.host.pool, anet.model.host.ratio) == (60, 13, 5)
+    assert (anet.model.vlc.consistency_weight, anet.model.vlc.rebuild_weight) == (0.25, 0.15)
+
+
+@pytest.mark.parametrize(
+    "wrong", [("co2net", "charades", "ci"), ("basnet", "activitynet1.3", "paper"), ("tsm", "activitynet1.3", "ci")]
+)
+def test_combinations_that_do_not_exist_say_what_does(wrong: tuple[str, str, str]) -> None:
+    with pytest.raises(ConfigError):
+        preset(*wrong)
+
+
+def test_the_words_of_the_handcrafted_prompt_have_vectors() -> None:
+    from vmlkit.actions.sources import load_action_splits
+    from vmlkit.data.sources import DataConfig
+
+    small = DataConfig(toy_train_videos=24, toy_validation_videos=4, toy_test_videos=5)
+    data = load_action_splits(small, progress=False).train
+    words = context_words(data)
+    assert words.shape == (3, data.vectors.shape[1])
+    assert bool((words.norm(dim=1) > 0).all())
+    assert bool((words[0] == data.vectors[data.vocabulary.ids(["a"])[0]]).all())
+
+
+@pytest.mark.parametrize(("table", "row"), [(t, r) for t, rows in TABLES.items() for r in rows])
+def test_every_row_of_the_tables_is_an_experiment(table: int, row: str) -> None:
+    for size in ("demo", "paper"):
+        data = "toy" if size == "demo" else "thumos14"
+        experiment = p3_row(table, row, data, size)
+        assert experiment_of_settings(json.loads(json.dumps(to_dict(experiment)))) == experiment
+        if table == 8:
+            assert (experiment.model.vlc is not None) == ("VLC" in row)
+            assert (experiment.model.host.classifier == "text") == ("TSM" in row)
+
+
+def test_rows_differ_where_the_tables_say_so() -> None:
+    assert p3_row(5, "KL").model.vlc.consistency == "kl"
+    assert p3_row(6, "GRU").model.vlc.reconstructor == "gru"
+    assert p3_row(4, "hand-crafted").model.host.text.prompt == "handcrafted"
+    assert p3_row(7, "a [CLS]").data.prompt_template == "a "
+    assert p3_row(5, "MSE") == p3_row(6, "Transformer") == p3_row(3, "P3")
+    with pytest.raises(ConfigError, match="no row"):
+        p3_row(5, "cosine")
+
+
+def test_a_template_changes_the_captions() -> None:
+    small = {"data.toy_train_videos": 24, "data.toy_validation_videos": 4, "data.toy_test_videos": 5}
+    texts = {}
+    for row in ("a [CLS]", "a video of the [CLS]"):
+        experiment = with_overrides(p3_row(7, row), small)
+        texts[row] = METHODS["tsm-vlc"].load(experiment.data, progress=False).train.sentences[0]
+    assert texts["a [CLS]"].startswith("a ")
+    assert texts["a video of the [CLS]"] == "a video of the " + texts["a [CLS]"].removeprefix("a ")

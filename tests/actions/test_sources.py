@@ -1,0 +1,171 @@
+"""Action data sets by name, from synthetic annotations and, where they are, the real ones."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vmlkit.actions.feature_layouts import JointFeatures, TwoStreamFolder
+from vmlkit.actions.sources import load_action_splits, planted_thumos_reduced
+from vmlkit.data.sources import DataConfig, load_splits
+from vmlkit.errors import DataError
+
+CLASSES = ["Diving", "HighJump", "Shotput"]
+
+
+@pytest.fixture
+def annotations(tmp_path: Path) -> Path:
+    """Ten training and four test videos; the last test video is missing from gt.json and has ambiguous regions."""
+    videos = []
+    for i in range(14):
+        labels = [CLASSES[i % 3]] if i % 4 else [CLASSES[i % 3], CLASSES[(i + 1) % 3]]
+        videos.append(
+            {
+                "name": f"v{i:02d}",
+                "subset": "validation" if i < 10 else "test",
+                "duration": 20.0 + i,
+                "labels": labels,
+                "segments": [[2.0, 6.0, c] for c in labels],
+                "ambiguous": [[8.0, 9.0]] if i == 13 else [],
+                "in_gt_json": i != 13,
+            }
+        )
+    (tmp_path / "thumos14_reduced.json").write_text(json.dumps({"classes": CLASSES, "videos": videos}))
+    return tmp_path
+
+
+def config(annotations: Path, **changes) -> DataConfig:
+    given = {"name": "planted:thumos14", "annotations": str(annotations), "planted_seed": 2023, "planted_dim": 16}
+    return DataConfig(**{**given, **changes})
+
+
+def test_planted_splits(annotations: Path) -> None:
+    splits = load_action_splits(config(annotations), progress=False)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (9, 1, 4)
+    assert not {*splits.train.video_ids} & {*splits.validation.video_ids}
+    test = splits.test
+    assert test.lengths.tolist() == [int((20 + i) * 25 / 16) for i in range(10, 14)]
+    assert test.rows.shape[1] == 16
+    assert (test.snippet_s == 0.64).all()
+    assert test.unlisted == {"v13"}
+    assert test.ambiguous_s[3] == ((8.0, 9.0),)
+    assert len(test.truth) - len(test.truth_under("seconds")) == 1
+    assert test.labels.sum(1).tolist() == [1, 1, 2, 1]
+    assert any("glued" in note for note in splits.notes)
+    batch = splits.train.batch([0, 1], clips=12, sampling="random", rng=np.random.default_rng(0))
+    assert batch.frames.shape == (2, 12, 16)
+    assert test.class_words == (("diving", "diving"), ("high", "jump"), ("shot", "put"))
+
+
+def test_prompts_follow_the_settings(annotations: Path) -> None:
+    both = [load_action_splits(config(annotations, prompt_join=join), progress=False) for join in (None, "spaced")]
+    two = int((both[0].test.labels.sum(1) > 1).nonzero()[0, 0])
+    assert both[0].test.sentences[two] == "one video of the divingandhigh jump."
+    assert both[1].test.sentences[two] == "one video of the diving and high jump."
+    other = load_action_splits(config(annotations, prompt_template="a "), progress=False)
+    assert other.test.sentences[0].startswith("a ")
+    fingerprints = {splits.test.fingerprint for splits in (*both, other)}
+    assert len(fingerprints) == 3
+
+
+def test_samples_of_videos(annotations: Path) -> None:
+    cut = load_action_splits(config(annotations, max_train_queries=4, max_test_queries=2), progress=False)
+    assert (len(cut.train), len(cut.test)) == (4, 2)
+
+
+def write_features(folder: Path, rows: int = 30, skip: tuple[str, ...] = ()) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    arrays = []
+    for i in range(14):
+        arrays.append(rng.random((rows + i, 6)).astype(np.float32))
+        for stream, half in (("rgb", arrays[-1][:, :3]), ("flow", arrays[-1][:, 3:])):
+            (folder / "two" / stream).mkdir(parents=True, exist_ok=True)
+            if f"v{i:02d}" not in skip:
+                np.save(folder / "two" / stream / f"v{i:02d}.npy", half)
+    joint = np.empty(14, dtype=object)
+    joint[:] = arrays
+    np.save(folder / "joint.npy", joint, allow_pickle=True)
+    return arrays
+
+
+def test_two_layouts_of_real_features_are_the_same(annotations: Path) -> None:
+    arrays = write_features(annotations)
+    made = [
+        load_action_splits(config(annotations, name="thumos14", features=str(annotations / path)), progress=False)
+        for path in ("two", "joint.npy")
+    ]
+    assert made[0].test.fingerprint == made[1].test.fingerprint
+    torch.testing.assert_close(made[0].test.batch([0]).frames[0], torch.from_numpy(arrays[10]))
+
+
+def test_videos_without_features_are_left_out_and_said(annotations: Path, capsys) -> None:
+    write_features(annotations, skip=("v03",))
+    splits = load_action_splits(config(annotations, name="thumos14", features=str(annotations / "two")))
+    assert len(splits.train) + len(splits.validation) == 9
+    assert "1 videos have no features and are left out" in capsys.readouterr().err
+
+
+def test_bad_features_say_what_is_wrong(annotations: Path) -> None:
+    write_features(annotations)
+    np.save(annotations / "two" / "flow" / "v01.npy", np.zeros((3, 3), dtype=np.float32))
+    with pytest.raises(DataError, match="31 and 3 rows in rgb and flow"):
+        TwoStreamFolder(annotations / "two").read("v01")
+    with pytest.raises(DataError, match="features of 14 videos, the annotations list 2"):
+        JointFeatures(annotations / "joint.npy", ["v00", "v01"])
+    with pytest.raises(DataError, match="no visual features were named"):
+        load_action_splits(config(annotations, name="thumos14"), progress=False)
+
+
+def test_activitynet_by_name(tmp_path: Path) -> None:
+    database = {
+        f"v{i}": {
+            "duration": 30.0,
+            "subset": "training" if i < 6 else "validation",
+            "annotations": [{"segment": [1.0, 9.0], "label": ["Playing ten pins", "Archery"][i % 2]}],
+        }
+        for i in range(9)
+    }
+    (tmp_path / "activity_net.v1-3.min.json").write_text(json.dumps({"database": database}))
+    (tmp_path / "f").mkdir()
+    for name in database:
+        np.save(tmp_path / "f" / f"{name}.npy", np.ones((10, 4), dtype=np.float32))
+    given = DataConfig(name="activitynet1.3", annotations=str(tmp_path), features=str(tmp_path / "f"))
+    splits = load_action_splits(given, progress=False)
+    assert (len(splits.train) + len(splits.validation), len(splits.test)) == (6 - 0, 3)
+    assert splits.test.classes == ("Archery", "Playing ten pins")
+    assert splits.test.sentences[0] == "one video of playing ten pins."
+    assert splits.test.class_words[0] == ("archery", "", "", "", "")
+    assert (splits.test.class_vectors[0, 1:] == 0).all()
+    assert splits.test.snippet_s.tolist() == [3.0] * 3
+
+
+def test_a_toy_source_by_name(tmp_path: Path) -> None:
+    toy = DataConfig(
+        toy_train_videos=6, toy_validation_videos=2, toy_test_videos=3, clips=16, toy_feature_dim=8, max_test_queries=2
+    )
+    splits = load_action_splits(toy, tmp_path, progress=False)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (6, 2, 2)
+
+
+def test_sources_of_the_other_task_are_refused(annotations: Path, monkeypatch) -> None:
+    with pytest.raises(DataError, match="has sentences, not action classes"):
+        load_action_splits(DataConfig(name="charades"), progress=False)
+    with pytest.raises(DataError, match="has action classes, no sentences"):
+        load_splits(config(annotations), progress=False)
+    monkeypatch.delenv("VMLKIT_DATA", raising=False)
+    with pytest.raises(DataError, match="no annotations were named"):
+        load_action_splits(planted_thumos_reduced(), progress=False)
+
+
+def test_the_real_annotations_give_the_documented_sizes() -> None:
+    root = Path(os.environ.get("VMLKIT_DATA", ""))
+    if not (root / "thumos14").is_dir():
+        pytest.skip("needs the THUMOS14 annotations: thumos14 below $VMLKIT_DATA")
+    splits = load_action_splits(planted_thumos_reduced(str(root / "thumos14")), progress=False)
+    assert len(splits.train) + len(splits.validation) == 200
+    assert len(splits.train.rows) + len(splits.validation.rows) == 65215
+    assert splits.test.rows.shape == (71691, 128)
+    assert (len(splits.test.truth), len(splits.test.truth_under("seconds"))) == (3358, 3311)

@@ -1,0 +1,130 @@
+"""Variants beside a resident split, and the exact and generated ones of the toy world."""
+
+import numpy as np
+import pytest
+import torch
+
+from vmlkit.components.dataset import ComponentTexts, attach, generated_texts
+from vmlkit.components.toy_reading import is_false
+from vmlkit.components.toy_texts import EXACT, TOY_COMPONENTS, paraphrase, toy_components
+from vmlkit.components.toy_words import any_word_vector, relative
+from vmlkit.components.variants.rows import SentenceVariant, VariantTable
+from vmlkit.data.toyworld.config import ToyConfig
+from vmlkit.data.toyworld.dataset import toy_sentences, toy_videos
+from vmlkit.errors import DataError
+
+WORLD = ToyConfig(train_videos=12, validation_videos=3, test_videos=3)
+
+
+class Split:
+    """Three sentences."""
+
+    name, fingerprint, sentences = "three", "abc", ("a b", "c", "d e")
+    extra = "its own"
+
+    def __len__(self) -> int:
+        return 3
+
+    def batch(self, indices, **options):  # type: ignore[no-untyped-def]
+        return list(indices), options
+
+
+TEXTS = ComponentTexts(
+    components=("one", "two"),
+    positives=("B a.", None, "e d"),
+    negatives=(("a x", None), ("y", "z"), ("d, f g", "h")),
+)
+
+
+def vector(word: str) -> np.ndarray:
+    return np.full(4, float(sum(map(ord, word))))
+
+
+def test_a_component_needs_its_negative_and_a_positive() -> None:
+    assert TEXTS.valid.tolist() == [[True, False], [False, False], [True, True]]
+    assert TEXTS.only("two").valid.tolist() == [[False], [False], [True]]
+    with pytest.raises(DataError, match="no component 'three'"):
+        TEXTS.only("three")
+
+
+def test_a_batch_carries_words_without_case_and_punctuation() -> None:
+    wrapped = attach(Split(), TEXTS, vector)
+    batch = wrapped.batch([2, 0], with_spans=True)
+    assert batch.base == ([2, 0], {"with_spans": True})
+    found = batch.variants
+    assert found.negative.shape == (2, 2, 3, 4)
+    assert found.negative_mask[0].sum(1).tolist() == [3, 1]
+    torch.testing.assert_close(found.positive[1, :2, 0], torch.tensor([float(ord("b")), float(ord("a"))]))
+    assert bool((found.negative[~found.negative_mask] == 0).all())
+    assert bool(found.negative_mask.any(-1).all()), "no text is empty, not even a missing one"
+    assert found.valid.tolist() == [[True, True], [True, False]]
+    words, mask = found.texts()
+    assert words.shape[1] == mask.shape[1] == 3
+
+
+def test_what_is_not_here_is_the_splits_own() -> None:
+    wrapped = attach(Split(), TEXTS, vector)
+    assert wrapped.extra == "its own"
+    assert wrapped.fingerprint != attach(Split(), TEXTS.only("one"), vector).fingerprint
+    with pytest.raises(AttributeError):
+        _ = wrapped.nothing
+
+
+def test_variants_must_fit_the_split() -> None:
+    with pytest.raises(DataError, match="the split has 3"):
+        attach(Split(), ComponentTexts(components=(), positives=("a",), negatives=((),)), vector)
+    with pytest.raises(DataError, match="disagree"):
+        ComponentTexts(components=("one",), positives=("a",), negatives=((),))
+    empty = ComponentTexts(components=("one",), positives=(None,) * 3, negatives=(("x",),) * 3)
+    with pytest.raises(DataError, match="no sentence has"):
+        attach(Split(), empty, vector)
+
+
+def test_generated_rows_become_texts() -> None:
+    row = {"sentence": "a b", "generator": "rules", "model": "rules-1"}
+    table = VariantTable.of(
+        [
+            SentenceVariant(component="positive", text="b a", **row),
+            SentenceVariant(component="changed_verb", text=None, **row),
+            SentenceVariant(component="changed_subject", text="c b", **row),
+        ]
+    )
+    texts = generated_texts(["a b", "unknown"], table, ("changed_verb", "changed_subject"))
+    assert texts.positives == ("b a", None)
+    assert texts.valid.tolist() == [[False, True], [False, False]]
+
+
+def test_exact_variants_are_false_in_their_video_and_paraphrases_true() -> None:
+    queries = [s.query_id for s in toy_sentences(WORLD, "train")]
+    texts = toy_components(WORLD, "train", queries, tuple(EXACT))
+    videos = {v.video_id: v for v in toy_videos(WORLD, "train")}
+    for sentence, positive, row in zip(toy_sentences(WORLD, "train"), texts.positives, texts.negatives, strict=True):
+        video = videos[sentence.video_id]
+        assert positive == paraphrase(sentence) != sentence.text
+        assert is_false(video, positive) is False
+        assert all(is_false(video, text) is True for text in row if text)
+    assert texts.valid[:, list(EXACT).index("changed_verb")].all()
+    again = toy_components(WORLD, "train", queries[::-1], tuple(EXACT))
+    assert again.negatives == texts.negatives[::-1], "a query has the same variants wherever it stands"
+
+
+def test_negations_are_generated_and_checked_against_the_script() -> None:
+    pytest.importorskip("textblob")
+    pytest.importorskip("lemminflect")
+    queries = [s.query_id for s in toy_sentences(WORLD, "test")]
+    texts = toy_components(WORLD, "test", queries)
+    videos = {v.video_id: v for v in toy_videos(WORLD, "test")}
+    negated = [row[TOY_COMPONENTS.index("negated_verb")] for row in texts.negatives]
+    assert sum(t is not None for t in negated) > 0.8 * len(negated)
+    for sentence, text in zip(toy_sentences(WORLD, "test"), negated, strict=True):
+        assert text is None or ("not" in text.split() and is_false(videos[sentence.video_id], text))
+    with pytest.raises(DataError, match="not a query"):
+        toy_components(WORLD, "test", ["toy-train-00000-0"], ("changed_verb",))
+
+
+def test_forms_of_a_known_verb_share_its_meaning() -> None:
+    assert relative("slide") == "slides"
+    assert relative("not") is None
+    near, far = any_word_vector("slide") @ any_word_vector("slides"), any_word_vector("not") @ any_word_vector("slides")
+    assert near > 3 * abs(far)
+    np.testing.assert_array_equal(any_word_vector("by"), any_word_vector("by"))

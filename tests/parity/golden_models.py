@@ -1,0 +1,81 @@
+"""What the golden cases of whole models have in common: inputs as a batch, the recorded optimiser, training steps."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from tests.parity.golden import GoldenCase
+from vmlkit.data.batches import MomentBatch
+from vmlkit.released import our_name
+from vmlkit.training.method import DataShape
+from vmlkit.training.optim import ScheduledAdam
+
+
+def golden_batch(case: GoldenCase, dtype: torch.dtype) -> MomentBatch:
+    """The case's inputs as a batch (the references keep a placeholder row before the words)."""
+    frames, ids, length = case.input("frames_feat"), case.input("words_id"), case.input("words_len")
+    count = frames.shape[0]
+    return MomentBatch(
+        frames=frames.to(dtype),
+        frame_mask=torch.arange(frames.shape[1]) < case.input("frames_len")[:, None],
+        words=case.input("words_feat")[:, 1:].to(dtype),
+        word_ids=ids,
+        word_mask=torch.arange(ids.shape[1]) < length[:, None],
+        word_weights=case.input("weights").to(dtype),
+        spans=None,
+        durations=torch.ones(count),
+        query_ids=tuple(map(str, range(count))),
+        video_ids=tuple(map(str, range(count))),
+    )
+
+
+def masked_words(case: GoldenCase) -> Tensor:
+    """The recorded word masks, without the start token's column."""
+    return case.input("masked_positions")[:, 1:]
+
+
+def data_shape(case: GoldenCase) -> DataShape:
+    """Feature sizes and vocabulary, from the arrays."""
+    return DataShape(
+        frame_dim=case.arrays["input/frames_feat"].shape[2],
+        word_dim=case.arrays["input/words_feat"].shape[2],
+        vocabulary=case.arrays["output/words_logit"].shape[2],
+    )
+
+
+def flat(values: Tensor) -> Tensor:
+    """``(B, P, ...) -> (B*P, ...)``: the references keep proposals in sample-major rows."""
+    return values.flatten(0, 1)
+
+
+def golden_optimizer(parameters: list[nn.Parameter]) -> ScheduledAdam:
+    """The optimiser of the recorded steps: peak 4e-4, two warm-up updates from 1e-7, clip 10."""
+    return ScheduledAdam(parameters, lr=4e-4, warmup_updates=2, warmup_init_lr=1e-7, clip_norm=10.0)
+
+
+def training_steps(case: GoldenCase, model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Tensor]:
+    """Repeat the recorded updates on one batch: ``output/steps_lr`` and ``output/steps_loss``."""
+    optimizer = golden_optimizer(list(model.parameters()))
+    rates, losses = [], []
+    for _ in range(case.arrays["output/steps_lr"].shape[0]):
+        optimizer.zero_grad()
+        total = loss()
+        total.backward()
+        optimizer.step(list(model.parameters()))
+        losses.append(total.detach())
+        rates.append(optimizer.lr_used)
+    return {"output/steps_lr": torch.tensor(rates), "output/steps_loss": torch.stack(losses)}
+
+
+def parameters_after(
+    model: nn.Module, released: Mapping[str, Tensor], kind: str, gradients: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Parameters after the steps, and the first gradients that say where comparing them means anything."""
+    named = dict(model.named_parameters())
+    ours = {}
+    for name in released:
+        value = named[our_name(name, kind)].detach().clone()
+        ours[f"after4steps/{name}"], ours[f"after4steps_norm/{name}"] = value, value.norm()
+        ours[f"gradient of {name}"] = gradients[name]
+    return ours

@@ -1,0 +1,101 @@
+"""CO2-Net: cross-modal consensus network (ACM MM 2021), the network that P3 starts from.
+
+=================== ==================================== =================================================
+paper               here                                 meaning
+=================== ==================================== =================================================
+CCM                 :class:`vmlkit.actions.cross_modal.Branch` each modality filtered by the other's guidance
+``A_rgb, A_flow``   ``branches``                         (B, T); their mean is ``attention``
+``S, S_bar``        ``cas``, ``suppress(cas, a)``        (B, T, C + 1)
+``L_mil``           ``mil``, ``mil_suppressed``          with and without background
+``L_cas``           ``coactivity``                       pairs of videos that share a class
+``L_ml``            ``mutual``                           the two attentions imitate each other
+=================== ==================================== =================================================
+
+P3's TSM is the same network with other parts (:mod:`vmlkit.actions.tsm`), so both are settings of one class.
+
+# CODE: dropout falls on the attention's single logit, see :class:`vmlkit.actions.cross_modal.AttentionHead`
+# CODE: a convolution (``feat_encoder``) is built and never used; checkpoints carry it -> ``unused_parts``
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, build_attention, kaiming_
+from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig, total
+from vmlkit.actions.losses import coactivity, guide, mil, mutual, reconstruction_error, suppress
+from vmlkit.training.method import LossTerms
+
+
+@dataclass(frozen=True, kw_only=True)
+class CO2NetConfig(LocaliserConfig):
+    """Settings of CO2-Net; defaults are the released THUMOS14 configuration (ActivityNet in brackets)."""
+
+    attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(kind="consensus"))
+    fusion_kernel: int = 1  #: of the convolution over both filtered modalities
+    fusion_dropout: float = 0.7
+    inner_dropout: float = 0.7  #: a second dropout before the next convolution
+    body_dropout: float = 0.7  #: after it
+    ratio: int = 7  #: r; k = T // r (5)
+    pairs: int = 3  #: pairs of same-class videos at the head of the batch
+    norm_weight: float = 0.8  #: alpha_1
+    guide_weight: float = 0.8  #: alpha_2
+    coactivity_weight: float = 1.0  #: alpha_3
+    mutual_weight: float = 1.0  #: alpha_4; P3: 0
+    rebuild_weight: float = 0.0  #: of the cross-modal auto-encoders; P3: 1.5, code only (.15)
+    unused_parts: bool = False  #: build the release's unused convolution, to keep a checkpoint complete
+
+
+class CO2Net(Localiser):
+    """See the module docstring."""
+
+    config: CO2NetConfig
+
+    def __init__(self, config: CO2NetConfig, shape: ActionShape) -> None:
+        super().__init__()
+        self.config = config
+        width = shape.features
+        self.attention = build_attention(config.attention, width)
+        self.fusion = ConvBlock(width, width, config.fusion_kernel, dropout=config.fusion_dropout)
+        self.inner_dropout = nn.Dropout(config.inner_dropout)
+        self.body = ConvBlock(width, width, 3, dropout=config.body_dropout)
+        if config.unused_parts:
+            self.unused_encoder = ConvBlock(width, width, 3)
+        self.build_classifier(config, shape, width)
+        kaiming_(self)
+
+    def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
+        """Filter, fuse, classify."""
+        attended = self.attention(features)
+        fused = self.fusion(attended.filtered.transpose(1, 2))
+        final = self.body(self.inner_dropout(fused)).transpose(1, 2)
+        return Localised(
+            features=fused.transpose(1, 2),
+            final=final,
+            cas=self.pooled(self.classify(final, queries)),
+            attention=self.pooled_attention(attended.attention),
+            branches=tuple(map(self.pooled_attention, attended.branches)),
+            rebuilt=attended.rebuilt,
+        )
+
+    def loss(self, out: Localised, labels: Float[Tensor, "B C"]) -> LossTerms:
+        """Eq. (14): both bags, co-activity, mutual learning, and norm and guide averaged over the three attentions."""
+        c = self.config
+        suppressed = suppress(out.cas, out.attention)
+        attentions = (out.attention, *out.branches)
+        terms = {
+            "mil": mil(out.cas, labels, background=1.0, ratio=c.ratio).mean(),
+            "mil_suppressed": mil(suppressed, labels, background=0.0, ratio=c.ratio).mean(),
+            "coactivity": coactivity(out.features, suppressed, labels, pairs=c.pairs),
+            "norm": torch.stack([a.mean() for a in attentions]).mean(),
+            "guide": torch.stack([guide(a, out.cas) for a in attentions]).mean(),
+        }
+        weights = {"norm": c.norm_weight, "guide": c.guide_weight, "coactivity": c.coactivity_weight}
+        if c.mutual_weight and len(out.branches) == 2:
+            terms["mutual"], weights["mutual"] = mutual(*out.branches), c.mutual_weight
+        if c.rebuild_weight and out.rebuilt:
+            terms["rebuild"] = torch.stack(reconstruction_error(out.rebuilt)).sum()
+            weights["rebuild"] = c.rebuild_weight
+        return total(terms, weights)

@@ -1,0 +1,239 @@
+"""Videos with video-level action labels, resident: the batches of weakly supervised action localisation.
+
+Axes: B videos, T snippets, C classes, L words, V vocabulary.  A model sees frames, labels and the sentence built from
+the labels; it never sees a time.  The instances with times (``truth``) are for evaluation only.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vmlkit.actions.sampling import random_indices, uniform_indices
+from vmlkit.actions.segments import ActionSegments
+from vmlkit.errors import DataError
+from vmlkit.text.vocabulary import Vocabulary
+
+Sampling = Literal["all", "uniform", "random"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionBatch:
+    """B videos; masks are ``True`` where there is data."""
+
+    frames: Float[Tensor, "B T Dv"]  #: first half of the columns appearance ("rgb"), second half motion ("flow")
+    frame_mask: Bool[Tensor, "B T"]  #: all ``True`` unless whole videos of several lengths are stacked
+    labels: Float[Tensor, "B C"]  #: multi-hot, video level
+    words: Float[Tensor, "B L Dw"]  #: word vectors of the sentence made from the labels, zero on padding
+    word_ids: Int[Tensor, "B L"]  #: 0 on padding
+    word_mask: Bool[Tensor, "B L"]
+    word_weights: Float[Tensor, "B L"]  #: probability with which a word is drawn for masking; sums to 1
+    durations: Float[Tensor, " B"]  #: seconds
+    snippet_s: Float[Tensor, " B"]  #: seconds per snippet *of this batch* (larger after resampling to fewer)
+    video_index: Int[Tensor, " B"]  #: row in the data set
+    video_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def to(self, device: torch.device | str) -> "ActionBatch":
+        """The same batch with every tensor on ``device``."""
+        return self._map(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "ActionBatch":
+        """The same batch in page-locked memory (for overlapped copies to a GPU)."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, move: Callable[[Tensor], Tensor]) -> "ActionBatch":
+        tensors: dict[str, Any] = {k: move(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return dataclasses.replace(self, **tensors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionDataset:
+    """A split, resident.  Videos may differ in length: their snippets lie one after the other in ``rows``."""
+
+    name: str  #: e.g. "toy-actions/train"
+    rows: Float[Tensor, "snippets Dv"]  #: features (float16 or float32), appearance first, then motion
+    offsets: Int[Tensor, " videos+1"]  #: video ``i`` has the rows ``offsets[i]`` to ``offsets[i + 1]``
+    labels: Float[Tensor, "videos C"]  #: video-level, multi-hot; what training may use
+    truth: ActionSegments  #: instances with times; what only evaluation may use
+    durations: np.ndarray  #: (videos,) float64, seconds
+    snippet_s: np.ndarray  #: (videos,) float64, seconds covered by one row
+    video_ids: tuple[str, ...]
+    classes: tuple[str, ...]  #: name of each class
+    class_words: tuple[tuple[str, ...], ...]  #: words of each class, as many for every class
+    class_vectors: Float[Tensor, "C W Dw"]  #: their vectors
+    sentences: tuple[str, ...]  #: per video: the template filled in with the classes
+    word_ids: Int[Tensor, "videos L"]
+    word_mask: Bool[Tensor, "videos L"]
+    word_weights: Float[Tensor, "videos L"]
+    vectors: Float[Tensor, "V Dw"]  #: word vector of each id; row 0 (padding) is zero
+    vocabulary: Vocabulary
+    fingerprint: str  #: changes when anything above does
+    #: per video, regions in seconds that P3's protocol leaves out; empty where nothing is known
+    ambiguous_s: tuple[tuple[tuple[float, float], ...], ...]
+    #: videos that the list of BaS-Net and HAM-Net lacks: their instances do not count under protocol "seconds"
+    unlisted: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()  #: what is odd about the data, one line each
+    #: draws ``(count, size, size, 3)`` uint8 thumbnails of a video at evenly spaced times, where the source can
+    film_strip: Callable[[str, int, int], np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    @property
+    def lengths(self) -> Int[Tensor, " videos"]:
+        """Snippets of each video."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    @property
+    def query_ids(self) -> tuple[str, ...]:
+        """What is asked about: whole videos."""
+        return self.video_ids
+
+    def truth_under(self, protocol: str) -> ActionSegments:
+        """The instances that count under a protocol of :mod:`vmlkit.actions.detection`; the list of videos stays."""
+        if protocol == "p3" or not self.unlisted:
+            return self.truth
+        return self.truth.where(np.array([self.video_ids[v] not in self.unlisted for v in self.truth.video]))
+
+    def batch(
+        self,
+        indices: Tensor | Sequence[int],
+        *,
+        clips: int | None = None,
+        sampling: Sampling = "all",
+        rng: np.random.Generator | np.random.RandomState | None = None,
+    ) -> ActionBatch:
+        """The videos at ``indices``, in this order.
+
+        Args:
+            clips: T, for the two kinds of resampling.
+            sampling: ``"all"`` keeps every snippet and pads to the longest video of the batch (the models of this
+                family take no mask, so give them one video, or videos of one length); ``"uniform"`` and
+                ``"random"`` choose ``clips`` snippets of every video, see :mod:`vmlkit.actions.sampling`.
+            rng: for ``"random"``.
+
+        Raises:
+            DataError: for a kind of sampling without what it needs.
+        """
+        chosen = torch.as_tensor(indices, dtype=torch.long)
+        frames, mask, kept = self._frames(chosen.tolist(), clips, sampling, rng)
+        pick = chosen.tolist()
+        ids = self.word_ids[chosen]
+        seconds = self.snippet_s[pick] * self.lengths[chosen].numpy() / kept
+        return ActionBatch(
+            frames=frames,
+            frame_mask=mask,
+            labels=self.labels[chosen],
+            words=self.vectors[ids],
+            word_ids=ids,
+            word_mask=self.word_mask[chosen],
+            word_weights=self.word_weights[chosen],
+            durations=torch.as_tensor(self.durations[pick], dtype=torch.float32),
+            snippet_s=torch.as_tensor(seconds, dtype=torch.float32),
+            video_index=chosen,
+            video_ids=tuple(self.video_ids[j] for j in pick),
+        )
+
+    def _frames(
+        self,
+        indices: list[int],
+        clips: int | None,
+        sampling: Sampling,
+        rng: np.random.Generator | np.random.RandomState | None,
+    ) -> tuple[Tensor, Tensor, np.ndarray]:
+        """Frames, mask, and how many snippets each video has in the batch."""
+        starts, lengths = self.offsets[indices].tolist(), self.lengths[indices].tolist()
+        if sampling == "all":
+            return self._whole(starts, lengths)
+        if clips is None or (sampling == "random" and rng is None):
+            needed = "a number of clips" if clips is None else "a random generator"
+            raise DataError(self.name, f"sampling='{sampling}' without {needed}", f"give {needed}")
+
+        def choose(length: int) -> np.ndarray:
+            if sampling == "uniform" or rng is None:
+                return uniform_indices(length, clips)
+            return random_indices(length, clips, rng)
+
+        positions = np.stack([start + choose(n) for start, n in zip(starts, lengths, strict=True)])
+        frames = self.rows[torch.from_numpy(positions)].float()
+        return frames, torch.ones(frames.shape[:2], dtype=torch.bool), np.full(len(indices), clips)
+
+    def _whole(self, starts: list[int], lengths: list[int]) -> tuple[Tensor, Tensor, np.ndarray]:
+        longest = max(lengths, default=0)
+        frames = torch.zeros(len(starts), longest, self.rows.shape[1])
+        for row, (start, n) in enumerate(zip(starts, lengths, strict=True)):
+            frames[row, :n] = self.rows[start : start + n]
+        mask = torch.arange(longest)[None] < torch.tensor(lengths)[:, None]
+        return frames, mask, np.array(lengths)
+
+    def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> "ActionDataset":
+        """The videos at ``indices`` with a copy of their features."""
+        i = torch.as_tensor(np.asarray(indices), dtype=torch.long)
+        pick = i.tolist()
+        lengths = self.lengths[i]
+        parts = [self.rows[int(self.offsets[j]) : int(self.offsets[j + 1])] for j in pick]
+        video_ids = tuple(self.video_ids[j] for j in pick)
+        return dataclasses.replace(
+            self,
+            name=name or self.name,
+            rows=torch.cat(parts) if parts else self.rows[:0],
+            offsets=torch.cat((torch.zeros(1, dtype=torch.long), lengths.cumsum(0))),
+            labels=self.labels[i],
+            truth=self.truth.for_videos(video_ids),
+            durations=self.durations[pick],
+            snippet_s=self.snippet_s[pick],
+            video_ids=video_ids,
+            sentences=tuple(self.sentences[j] for j in pick),
+            ambiguous_s=tuple(self.ambiguous_s[j] for j in pick),
+            word_ids=self.word_ids[i],
+            word_mask=self.word_mask[i],
+            word_weights=self.word_weights[i],
+            fingerprint=f"{self.fingerprint}[{len(pick)}:{zlib.crc32(i.numpy().tobytes()):08x}]",
+        )
+
+    def split_by_video(self, share: float, seed: int) -> tuple["ActionDataset", "ActionDataset"]:
+        """Set aside ``share`` of the videos for choosing an epoch: (rest, set aside)."""
+        order = np.random.default_rng(seed).permutation(len(self))
+        held = max(1, round(share * len(self)))
+        return (
+            self.subset(np.sort(order[held:]), f"{self.name}-fit"),
+            self.subset(np.sort(order[:held]), f"{self.name}-validation"),
+        )
+
+
+def paired_indices(
+    labels: Float[np.ndarray, "videos C"],
+    rng: np.random.Generator | np.random.RandomState,
+    pairs: int = 3,
+    others: int = 4,
+) -> Int[np.ndarray, " B"]:
+    """One training batch of P3 and CO2-Net: ``pairs`` pairs of videos that share a class, then ``others`` at random.
+
+    Classes are drawn with replacement among those with at least two videos; the two videos of a pair are distinct and
+    stand at positions (0, 1), (2, 3), ...; the rest is drawn uniformly with replacement.
+
+    Raises:
+        DataError: if no class has two videos.
+
+    >>> labels = np.array([[1, 0], [1, 0], [0, 1]])
+    >>> sorted(paired_indices(labels, np.random.default_rng(0), pairs=1, others=0).tolist())
+    [0, 1]
+    """
+    usable = np.flatnonzero((labels > 0).sum(axis=0) >= 2)
+    if pairs and not len(usable):
+        raise DataError("paired batches", "no class has two videos", "use more videos or pairs=0")
+    chosen: list[int] = []
+    for _ in range(pairs):
+        carriers = np.flatnonzero(labels[:, rng.choice(usable)] > 0)
+        chosen += rng.choice(carriers, size=2, replace=False).tolist()
+    chosen += rng.choice(len(labels), size=others).tolist()
+    return np.array(chosen, dtype=np.int64)

@@ -1,0 +1,244 @@
+"""mAP@tIoU of detected action instances, under the three protocols in circulation.
+
+The same detections differ by several points between them, so a number without its protocol says little:
+
+* ``"p3"`` (P3, CO2-Net): bounds of the ground truth are rounded to snippets (half to even), detections are in snippets;
+  an instance shorter than the rounding has no length and can never be found.  tIoU 0.1 .. 0.9.
+* ``"seconds"`` (BaS-Net, HAM-Net): seconds on both sides, no rounding.  tIoU 0.1 .. 0.9.
+* ``"activitynet"``: seconds, tIoU 0.5, 0.55 .. 0.95.
+
+Which videos count is part of a protocol too and is decided by the ground truth handed in, see
+:mod:`vmlkit.actions.thumos`.  Every result carries its denominators.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from vmlkit.actions.detections import SNIPPETS_PER_S, Detections
+from vmlkit.actions.segments import ActionSegments
+from vmlkit.errors import DataError
+
+Protocol = Literal["p3", "seconds", "activitynet"]
+
+#: tIoU thresholds of each protocol, with the bits of the released programs (0.3 is not linspace's 0.30000000000000004)
+THRESHOLDS: dict[Protocol, tuple[float, ...]] = {
+    "p3": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    "seconds": tuple(np.linspace(0.1, 0.9, 9).tolist()),
+    "activitynet": tuple(np.linspace(0.5, 0.95, 10).tolist()),
+}
+#: ranges of tIoU over which papers average
+AVERAGES: dict[Protocol, tuple[tuple[float, float], ...]] = {
+    "p3": ((0.1, 0.5), (0.3, 0.7), (0.1, 0.7)),
+    "seconds": ((0.1, 0.5), (0.3, 0.7), (0.1, 0.7), (0.1, 0.9)),
+    "activitynet": ((0.5, 0.95),),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionResult:
+    """AP of every class at every threshold, and what was counted."""
+
+    protocol: Protocol
+    thresholds: tuple[float, ...]
+    ap: Float[np.ndarray, "K C"]  #: fractions; NaN for a class without an instance
+    classes: tuple[str, ...]
+    instances: Int[np.ndarray, " C"]  #: denominator of each class's recall
+    videos: int  #: videos listed by the ground truth; what is detected in one without an instance is wrong
+    videos_with_instances: int
+    zero_length: int  #: instances without length, which nothing can match
+    detections: int
+
+    @property
+    def mean_ap(self) -> Float[np.ndarray, " K"]:
+        """Plain mean over the classes that have an instance; a class without detections counts as 0."""
+        return self.ap[:, self.instances > 0].mean(axis=1)
+
+    def average(self, low: float, high: float) -> float:
+        """Mean of the mAPs at the thresholds from ``low`` to ``high``."""
+        inside = (np.array(self.thresholds) > low - 1e-6) & (np.array(self.thresholds) < high + 1e-6)
+        if not inside.any():
+            raise DataError("mAP", f"no threshold lies between {low:g} and {high:g}", "choose among the thresholds")
+        return float(self.mean_ap[inside].mean())
+
+    def metrics(self) -> dict[str, float]:
+        """``mAP@t`` for every threshold and ``mAP@a:b`` for the usual averages, as fractions."""
+        out = {f"mAP@{t:.2g}": float(v) for t, v in zip(self.thresholds, self.mean_ap, strict=True)}
+        low, high = self.thresholds[0] - 1e-6, self.thresholds[-1] + 1e-6
+        ranges = [(a, b) for a, b in AVERAGES[self.protocol] if low <= a and b <= high]
+        return out | {f"mAP@{a:g}:{b:g}": self.average(a, b) for a, b in ranges}
+
+    def table(self) -> pd.DataFrame:
+        """AP of every class in **percent**, a column ``instances``, and the mean in the last row."""
+        columns = [f"{t:.2g}" for t in self.thresholds]
+        table = pd.DataFrame(100 * self.ap.T, index=list(self.classes), columns=columns)
+        table["instances"] = self.instances
+        table.loc["mean"] = [*(100 * self.mean_ap), int(self.instances.sum())]
+        return table.astype({"instances": int})
+
+    def denominators(self) -> str:
+        """What the numbers are shares of, in one line; belongs beside every table."""
+        present = int((self.instances > 0).sum())
+        dead = f" ({self.zero_length} of zero length)" if self.zero_length else ""
+        return (
+            f"protocol {self.protocol}: {int(self.instances.sum())} instances{dead} of {present} classes in "
+            f"{self.videos_with_instances} of {self.videos} videos, {self.detections} detections"
+        )
+
+    def __str__(self) -> str:
+        numbers = "  ".join(f"{name} {100 * value:.1f}" for name, value in self.metrics().items())
+        return f"{self.denominators()}\n{numbers}"
+
+
+def detection_map(
+    detections: Detections,
+    truth: ActionSegments,
+    protocol: Protocol,
+    thresholds: Sequence[float] | None = None,
+    snippets_per_s: float | Float[np.ndarray, " videos"] = SNIPPETS_PER_S,
+    blocked: Collection[str] = (),
+) -> DetectionResult:
+    """mAP at every threshold.
+
+    Per class, detections are visited by descending score.  One is right if, among the instances of its video that it
+    overlaps with a tIoU of at least the threshold, one has not been found at this threshold yet; it takes the one it
+    overlaps most.  AP is the area under precision (running maximum from the right) over recall.  Equal scores, and
+    equal overlaps, are visited last row first (a stable ascending sort, reversed).  tIoU has no ``+ 1``.
+
+    Args:
+        detections: in snippets for ``"p3"``, in seconds for the others.
+        truth: instances in seconds; ``detections.video`` and ``detections.labels`` index its lists.
+        thresholds: tIoU, in place of the protocol's own.
+        snippets_per_s: for ``"p3"``; one number, or one per video of ``truth``.
+        blocked: videos to leave out on both sides (the official ActivityNet evaluation drops those no longer online).
+
+    Raises:
+        DataError: for detections in the wrong unit or of videos or classes that do not exist, or no instance at all.
+
+    >>> truth = ActionSegments.build([("a", 0.0, 10.0, "run"), ("a", 20.0, 30.0, "run")], ["a"], ["run"])
+    >>> found = Detections.from_rows([[0, 10, 0, 0.9], [40, 50, 0, 0.8], [20, 26, 0, 0.7]], "seconds")
+    >>> detection_map(found, truth, "seconds", [0.5, 0.7]).mean_ap.round(3).tolist()
+    [0.833, 0.5]
+    """
+    if protocol not in THRESHOLDS:
+        raise DataError("mAP", f"no protocol {protocol!r}", f"use one of {', '.join(THRESHOLDS)}")
+    levels = tuple(THRESHOLDS[protocol] if thresholds is None else thresholds)
+    _check(detections, truth, protocol)
+    if blocked:
+        listed = np.array([name not in blocked for name in truth.video_ids])
+        truth, detections = truth.where(listed[truth.video]), detections.where(listed[detections.video])
+        _check(detections, truth, protocol)
+    target = truth.spans_s
+    if protocol == "p3":
+        rate = np.asarray(snippets_per_s, dtype=np.float64)
+        target = np.round(target * (rate[truth.video][:, None] if rate.ndim else rate))
+    order = np.argsort(detections.scores, kind="stable")[::-1]
+    correct = _correct(detections.where(order), truth, target, np.array(levels))
+    labels, instances = detections.labels[order], truth.counts()
+    ap = np.full((len(levels), len(truth.classes)), np.nan)
+    for label in np.flatnonzero(instances):
+        ap[:, label] = _average_precision(correct[:, labels == label], int(instances[label]))
+    return DetectionResult(
+        protocol=protocol,
+        thresholds=levels,
+        ap=ap,
+        classes=truth.classes,
+        instances=instances,
+        videos=len(set(truth.video_ids) - set(blocked)),
+        videos_with_instances=len(np.unique(truth.video)),
+        zero_length=int((target[:, 0] >= target[:, 1]).sum()),
+        detections=len(detections),
+    )
+
+
+def _check(detections: Detections, truth: ActionSegments, protocol: Protocol) -> None:
+    unit = "snippets" if protocol == "p3" else "seconds"
+    if detections.unit != unit:
+        remedy = "take another protocol" if unit == "snippets" else "convert them with to_seconds()"
+        raise DataError(
+            "mAP", f"protocol {protocol!r} compares {unit}, the detections are in {detections.unit}", remedy
+        )
+    if not len(truth):
+        raise DataError("mAP", "the ground truth holds no instance", "check the split and the classes")
+    outside = (detections.video < 0) | (detections.video >= len(truth.video_ids))
+    outside |= (detections.labels < 0) | (detections.labels >= len(truth.classes))
+    if outside.any():
+        what = f"detection {int(outside.argmax())} names a video or class that the ground truth does not list"
+        raise DataError("mAP", what, "index the lists of this ground truth")
+
+
+def _correct(
+    detections: Detections, truth: ActionSegments, target: Float[np.ndarray, "G 2"], levels: Float[np.ndarray, " K"]
+) -> Bool[np.ndarray, "K N"]:
+    """Which detections, given by descending score, are right at each threshold.
+
+    Only detections of the same video and class compete for an instance.  So the r-th of every such group are decided
+    together, and the loop is over ranks within a group, not over detections.
+    """
+    count, classes = len(detections), len(truth.classes)
+    group = detections.video * classes + detections.labels
+    rank = _rank_within(group)
+    match, overlap = _candidates(group, detections.spans, truth.video * classes + truth.labels, target, levels.min())
+    taken = np.zeros((len(levels), len(target) + 1), dtype=bool)
+    correct = np.zeros((len(levels), count), dtype=bool)
+    competing = np.flatnonzero(overlap[:, 0] >= 0) if overlap.shape[1] else np.zeros(0, dtype=np.int64)
+    competing = competing[np.argsort(rank[competing], kind="stable")]
+    for now in np.split(competing, np.flatnonzero(np.diff(rank[competing])) + 1):
+        for k in range(overlap.shape[1]):
+            new = (overlap[now, k] >= levels[:, None]) & ~taken[:, match[now, k]] & ~correct[:, now]
+            taken[:, match[now, k]] |= new
+            correct[:, now] |= new
+    return correct
+
+
+def _rank_within(group: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+    """0, 1, 2 ... in order of appearance within each group."""
+    order = np.argsort(group, kind="stable")
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = np.arange(len(group)) - np.repeat(first, np.diff(np.append(first, len(group))))
+    return rank
+
+
+def _candidates(
+    group: Int[np.ndarray, " N"],
+    spans: Float[np.ndarray, "N 2"],
+    truth_group: Int[np.ndarray, " G"],
+    target: Float[np.ndarray, "G 2"],
+    lowest: float,
+) -> tuple[Int[np.ndarray, "N M"], Float[np.ndarray, "N M"]]:
+    """For every detection the instances with a tIoU of at least ``lowest``, best first: their rows and the tIoU.
+
+    Padded with row G and tIoU -1.
+    """
+    order = np.argsort(truth_group, kind="stable")
+    first = np.searchsorted(truth_group[order], group, "left")
+    each = np.searchsorted(truth_group[order], group, "right") - first
+    found = np.repeat(np.arange(len(group)), each)
+    instance = order[np.arange(len(found)) - np.repeat(np.cumsum(each) - each, each) + np.repeat(first, each)]
+    inter = np.minimum(spans[found, 1], target[instance, 1]) - np.maximum(spans[found, 0], target[instance, 0])
+    inter = np.maximum(inter, 0.0)
+    union = np.diff(spans[found])[:, 0] + np.diff(target[instance])[:, 0] - inter
+    tiou = inter / np.where(union > 0, union, 1.0)
+    keep = (tiou >= lowest) & (union > 0)
+    found, instance, tiou = found[keep], instance[keep], tiou[keep]
+    best_first = np.lexsort((-instance, -tiou, found))
+    found, instance, tiou = found[best_first], instance[best_first], tiou[best_first]
+    place = _rank_within(found)
+    shape = (len(group), int(place.max(initial=-1)) + 1)
+    match, overlap = np.full(shape, len(target)), np.full(shape, -1.0)
+    match[found, place], overlap[found, place] = instance, tiou
+    return match, overlap
+
+
+def _average_precision(correct: Bool[np.ndarray, "K n"], instances: int) -> Float[np.ndarray, " K"]:
+    """Area under the interpolated precision: recall rises by ``1 / instances`` at every right detection."""
+    if not correct.shape[1]:
+        return np.zeros(len(correct))
+    precision = np.cumsum(correct, axis=1) / np.arange(1, correct.shape[1] + 1)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    return (envelope * correct).sum(axis=1) / instances

@@ -1,0 +1,94 @@
+"""HAM-Net: hybrid attention mechanism (AAAI 2021), a host of P3's Table 8.
+
+================ ================================ =======================================================
+paper            here                             meaning
+================ ================================ =======================================================
+soft attention   ``attention`` (a)                (B, T)
+semi-soft        ``dropped`` (d)                  a below ``drop_threshold max_t a``, else 0 (training)
+hard             ``d > 0``                        everything but the most salient snippets
+``L_BCL ...``    ``mil, mil_hard, mil_soft, mil_semi``
+================ ================================ =======================================================
+
+# CODE: ``drop_prob`` is a fixed weight of the dropped branches, not the probability of a drop
+# CODE: the "supp" branch is the plain product ``a X``; the dropped ones keep the smallest logit
+"""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, build_attention, kaiming_
+from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig
+from vmlkit.actions.losses import dropped_attention, guide, mil, suppress
+from vmlkit.training.method import LossTerms
+
+
+@dataclass(frozen=True, kw_only=True)
+class HAMNetConfig(LocaliserConfig):
+    """Settings of HAM-Net; defaults are the released THUMOS14 configuration (ActivityNet 1.2 in brackets)."""
+
+    attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(kind="conv"))
+    ratio: int = 10  #: k = T // ratio (20)
+    dropout: float = 0.7  #: (0.5)
+    drop_threshold: float = 0.2  #: delta
+    drop_weight: float = 0.2  #: w, share of the dropped branches (0.5)
+    keep_weight: float = 1.0  #: of L1, the branches with background (0.25)
+    suppress_weight: float = 1.0  #: of L2, the branches without (2)
+    norm_weight: float = 0.8  #: (0.5)
+    guide_weight: float = 0.8  #: (0.1)
+
+
+class HAMNet(Localiser):
+    """See the module docstring."""
+
+    config: HAMNetConfig
+
+    def __init__(self, config: HAMNetConfig, shape: ActionShape) -> None:
+        super().__init__()
+        self.config = config
+        self.attention = build_attention(config.attention, shape.features)
+        width = shape.features
+        self.body = nn.Sequential(ConvBlock(width, width, 3), ConvBlock(width, width, 3, dropout=config.dropout))
+        self.build_classifier(config, shape, width)
+        kaiming_(self)
+
+    def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
+        """Activation from all features, attention beside it."""
+        attended = self.attention(features)
+        final = self.body(features.transpose(1, 2)).transpose(1, 2)
+        return Localised(
+            features=features,
+            final=final,
+            cas=self.pooled(self.classify(final, queries)),
+            attention=self.pooled_attention(attended.attention),
+            branches=attended.branches,
+            rebuilt=attended.rebuilt,
+        )
+
+    def dropped(self, out: Localised) -> Float[Tensor, "B T"]:
+        """Semi-soft attention: in training the most salient snippets are dropped, otherwise none is."""
+        return dropped_attention(out.attention, self.config.drop_threshold) if self.training else out.attention
+
+    def bags(self, out: Localised) -> dict[str, Float[Tensor, "B T K"]]:
+        """The four activation sequences that the loss looks at."""
+        dropped = self.dropped(out)
+        return {
+            "mil": out.cas,
+            "mil_hard": suppress(out.cas, (dropped > 0).to(out.cas.dtype)),
+            "mil_soft": out.attention[..., None] * out.cas,
+            "mil_semi": suppress(out.cas, dropped),
+        }
+
+    def loss(self, out: Localised, labels: Float[Tensor, "B C"]) -> LossTerms:
+        """``L1 + L2 + 0.8 norm + 0.8 guide``, with ``L = (1 - w) plain + w dropped`` in each of L1 and L2."""
+        c = self.config
+        terms = {
+            name: mil(bag, labels, background=float(name in ("mil", "mil_hard")), ratio=c.ratio).mean()
+            for name, bag in self.bags(out).items()
+        }
+        terms |= {"norm": out.attention.mean(), "guide": guide(out.attention, out.cas)}
+        keep = (1 - c.drop_weight) * terms["mil"] + c.drop_weight * terms["mil_hard"]
+        without = (1 - c.drop_weight) * terms["mil_soft"] + c.drop_weight * terms["mil_semi"]
+        weighted = c.keep_weight * keep + c.suppress_weight * without
+        return LossTerms(weighted + c.norm_weight * terms["norm"] + c.guide_weight * terms["guide"], terms)

@@ -1,0 +1,113 @@
+"""What the networks of action localisation have in common: features in, class activation and attention out.
+
+Axes: B videos, T snippets, F features, C classes, K = C + 1 with background last.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vmlkit.actions.cross_modal import AttentionConfig, average_over_time, kaiming_
+from vmlkit.actions.text_queries import TextQueries, TextQueryConfig
+from vmlkit.training.method import LossTerms
+
+Classifier = Literal["conv", "text"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionShape:
+    """Sizes and class texts that the data fix."""
+
+    features: int  #: F
+    class_words: Float[Tensor, "C S Dw"]  #: vectors of the words of each class name
+    vocabulary: int  #: number of word ids of the captions (V)
+    context_words: Float[Tensor, "W Dw"] | None = None  #: vectors of "a video of", for the handcrafted prompt
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return self.class_words.shape[0]
+
+    @property
+    def word_dim(self) -> int:
+        """Dw."""
+        return self.class_words.shape[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocaliserConfig:
+    """Switches that every host has."""
+
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
+    classifier: Classifier = "conv"  #: "text": dot products with one query per class name (P3's TSM)
+    text: TextQueryConfig = field(default_factory=TextQueryConfig)
+    pool: int | None = None  #: moving average over activations and attention (ActivityNet); None: off
+
+
+@dataclass(frozen=True, kw_only=True)
+class Localised:
+    """One forward pass of a localisation network."""
+
+    features: Float[Tensor, "B T F"]  #: what co-activity compares
+    final: Float[Tensor, "B T D"]  #: what the classifier reads
+    cas: Float[Tensor, "B T K"]  #: class activation sequence (logits)
+    attention: Float[Tensor, "B T"]
+    branches: tuple[Tensor, ...] = ()  #: attention of each modality
+    rebuilt: tuple[tuple[Tensor, Tensor], ...] = ()  #: (prediction, target) of the cross-modal auto-encoders
+    suppressed: Float[Tensor, "B T K"] | None = None  #: BaS-Net's second branch
+
+
+class Localiser(nn.Module):
+    """A host: attention part, body, classifier and loss.  Subclasses are BaS-Net, HAM-Net and CO2-Net (P3's TSM)."""
+
+    config: LocaliserConfig
+    queries: TextQueries | None
+    classifier: nn.Conv1d | None
+
+    def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
+        """Activation and attention of every snippet.
+
+        Args:
+            queries: text queries computed before (once per evaluation); None computes them where they are needed.
+        """
+        raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def loss(self, out: Localised, labels: Float[Tensor, "B C"]) -> LossTerms:
+        """The host's own loss from video-level labels."""
+        raise TypeError(f"{type(self).__name__} does not define loss")
+
+    def class_queries(self) -> Float[Tensor, "K D"] | None:
+        """The text queries, or None with a convolutional classifier."""
+        return None if self.queries is None else self.queries()
+
+    def build_classifier(self, config: LocaliserConfig, shape: ActionShape, width: int, *, bias: bool = True) -> None:
+        """Either a 1x1 convolution ``width -> C + 1`` or text queries of the same width."""
+        text = config.classifier == "text"
+        self.classifier = None if text else nn.Conv1d(width, shape.classes + 1, 1, bias=bias)
+        self.queries = TextQueries(config.text, width, shape.class_words, shape.context_words) if text else None
+        if self.queries is not None:
+            kaiming_(self.queries)
+
+    def classify(self, final: Float[Tensor, "B T D"], queries: Float[Tensor, "K D"] | None) -> Float[Tensor, "B T K"]:
+        """``conv1(final)``, or P3 Eq. (2): the dot product with each class's query (no bias, no temperature)."""
+        if self.classifier is not None:
+            return self.classifier(final.transpose(1, 2)).transpose(1, 2)
+        found = self.class_queries() if queries is None else queries
+        assert found is not None
+        return final @ found.t()
+
+    def pooled(self, x: Float[Tensor, "B T K"]) -> Float[Tensor, "B T K"]:
+        """The moving average of the ActivityNet variants."""
+        return average_over_time(x, self.config.pool)
+
+    def pooled_attention(self, attention: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
+        """The same of one sequence per video."""
+        return self.pooled(attention[..., None])[..., 0]
+
+
+def total(terms: dict[str, Tensor], weights: dict[str, float]) -> LossTerms:
+    """The weighted sum of named terms (weight 1 where none is given); the terms are recorded unweighted."""
+    return LossTerms(torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum(), terms)

@@ -1,0 +1,68 @@
+"""The methods of action localisation by name: their settings, and how they are made from a training split."""
+
+import torch
+from torch import Tensor
+
+from vmlkit.actions.dataset import ActionDataset
+from vmlkit.actions.localiser import ActionShape
+from vmlkit.actions.method import ActionBaSNet, ActionCO2Net, ActionConfig, ActionHAMNet, ActionMethod
+from vmlkit.actions.presets import PRESETS
+from vmlkit.actions.sources import load_action_splits
+from vmlkit.actions.task import ActionTask
+from vmlkit.text.embeddings import hashed_vectors
+from vmlkit.training.experiment import Experiment, MethodEntry
+
+#: words between [START] and the label in the handcrafted prompt of P3's Table 4
+CONTEXT = ("a", "video", "of")
+
+
+def make_action(config: ActionConfig, data: ActionDataset) -> ActionMethod:
+    """The method sized to a training split, with its class texts."""
+    return ActionMethod(config, action_shape(data))
+
+
+def action_shape(data: ActionDataset) -> ActionShape:
+    """What a method reads off the data: widths, class words, vocabulary."""
+    return ActionShape(
+        features=data.rows.shape[1],
+        class_words=data.class_vectors,
+        vocabulary=len(data.vocabulary),
+        context_words=context_words(data),
+    )
+
+
+def context_words(data: ActionDataset) -> Tensor:
+    """Vectors of "a video of"; a word outside the vocabulary gets a hashed one of the usual length."""
+    dim = data.vectors.shape[1]
+    norm = float(data.vectors[1:].norm(dim=1).mean())
+    rows = []
+    for word in CONTEXT:
+        known = data.vocabulary.ids([word])
+        rows.append(data.vectors[known[0]] if known else norm * torch.from_numpy(hashed_vectors([word], dim))[0])
+    return torch.stack(rows)
+
+
+def action_task(experiment: Experiment) -> ActionTask:
+    """How the experiment's batches are drawn and its answers scored."""
+    model: ActionConfig = experiment.model
+    return ActionTask(
+        clips=experiment.data.clips,
+        sampler=model.sampler,
+        pairs=getattr(model.host, "pairs", 3),
+        steps_per_epoch=model.steps_per_epoch,
+        proposals=model.proposals,
+        protocol=model.protocol,
+    )
+
+
+def _entry(config: type[ActionConfig]) -> MethodEntry:
+    return MethodEntry(make_action, config, PRESETS, action_task, load_action_splits)
+
+
+METHODS: dict[str, MethodEntry] = {
+    "basnet": _entry(ActionBaSNet),
+    "hamnet": _entry(ActionHAMNet),
+    "co2net": _entry(ActionCO2Net),
+    "tsm": _entry(ActionCO2Net),
+    "tsm-vlc": _entry(ActionCO2Net),
+}

@@ -1,0 +1,322 @@
+"""Action localisation as a task of the training loop: class-aware batches, detections scored as mAP@tIoU.
+
+A training batch holds video-level labels only; the times of a split are read here, after the method has answered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vmlkit import spans as sp
+from vmlkit.actions.baselines import baseline_detection_metrics
+from vmlkit.actions.basnet import BaSNet
+from vmlkit.actions.dataset import ActionBatch, ActionDataset, paired_indices
+from vmlkit.actions.detection import DetectionResult, Protocol, detection_map
+from vmlkit.actions.detections import Detections
+from vmlkit.actions.frame_rates import FrameCounts, classification_map, classification_scores, frame_counts
+from vmlkit.actions.method import ActionMethod
+from vmlkit.actions.proposals import (
+    HAMNET,
+    P3,
+    BasNetProposalConfig,
+    activation_proposals,
+    attention_proposals,
+    drop_ambiguous,
+)
+from vmlkit.actions.segments import ActionSegments
+from vmlkit.training import history
+from vmlkit.training.evaluate import BATCH_ORDER, PROBE, EvaluationArrays, derive_seed, undisturbed
+from vmlkit.training.method import Method, Progress
+from vmlkit.training.task import Task, batch_order
+
+ProposalKind = Literal["p3", "hamnet", "basnet"]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What a method says about one video."""
+
+    cas: Float[np.ndarray, "T K"]  #: class activations, background last; BaS-Net: of the suppressed branch
+    attention: Float[np.ndarray, " T"]
+    scores: Float[np.ndarray, " K"] | None = None  #: BaS-Net's video-level class scores
+
+
+@dataclass(frozen=True)
+class ActionArrays:
+    """Everything behind the metrics of a split."""
+
+    activations: tuple[Activation, ...]
+    detections: Detections
+    result: DetectionResult
+    counts: FrameCounts
+    dataset: ActionDataset
+    spread: dict[str, float] = field(default_factory=dict)  #: nothing in an answer is drawn at random
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionTask(Task):
+    """Video-level labels in, scored instances out."""
+
+    clips: int = 320  #: T, snippets per training video
+    sampler: Literal["pairs", "shuffle"] = "pairs"
+    pairs: int = 3  #: pairs of videos that share a class, at the head of a batch
+    steps_per_epoch: int = 50
+    proposals: ProposalKind = "p3"
+    protocol: Protocol = "p3"
+    shown: int = 6  #: detections recorded for each probe query
+
+    supervised: ClassVar[bool] = False
+    headline: ClassVar[str] = "mAP@0.3:0.7"
+    columns: ClassVar[tuple[str, ...]] = ("mAP@0.3", "mAP@0.5", "mAP@0.7", "mAP@0.3:0.7")
+
+    def order(self, dataset: ActionDataset, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
+        """``steps_per_epoch`` batches: same-class pairs first and others after them, or shuffles one after another."""
+        if self.sampler == "pairs":
+            rng = np.random.default_rng(derive_seed(seed, BATCH_ORDER, epoch))
+            labels, others = dataset.labels.numpy(), max(0, batch_size - 2 * self.pairs)
+            return tuple(
+                torch.from_numpy(paired_indices(labels, rng, self.pairs, others)) for _ in range(self.steps_per_epoch)
+            )
+        batches: list[Tensor] = []
+        while len(batches) < self.steps_per_epoch:
+            turn = derive_seed(seed, BATCH_ORDER, epoch, len(batches))
+            # a short last batch is left out, as long as there is a full one
+            made = batch_order(len(dataset), batch_size, turn, epoch)
+            batches += [b for b in made if len(b) == len(made[0])]
+        return tuple(batches[: self.steps_per_epoch])
+
+    def batch(self, dataset: ActionDataset, indices: Tensor, seed: int, *, static: bool = False) -> ActionBatch:
+        """Snippets drawn at random in order; every video of a batch has ``clips`` of them."""
+        return dataset.batch(indices, clips=self.clips, sampling="random", rng=np.random.default_rng(seed))
+
+    def evaluate(
+        self,
+        method: Method,
+        dataset: ActionDataset,
+        generator_seed: int,
+        batch_size: int = 128,
+        *,
+        draws: int = 1,
+        progress: Progress | None = None,
+    ) -> tuple[dict[str, float], ActionArrays]:
+        """mAP under the task's protocol, errors per snippet (four rates), and classification mAP."""
+        assert isinstance(method, ActionMethod)
+        activations = self.activations(method, dataset, batch_size)
+        detections = self.detect(activations, dataset)
+        rate = 1 / dataset.snippet_s
+        result = detection_map(detections, dataset.truth_under(self.protocol), self.protocol, snippets_per_s=rate)
+        counts = frame_rates(activations, dataset)
+        scores = np.stack([classification_scores(a.cas) for a in activations])
+        metrics = {**result.metrics(), **counts.rates()}
+        metrics["classification mAP"] = classification_map(scores, dataset.labels.numpy())
+        return metrics, ActionArrays(tuple(activations), detections, result, counts, dataset)
+
+    def activations(self, method: ActionMethod, dataset: ActionDataset, batch_size: int = 128) -> list[Activation]:
+        """Whole videos, those of one length together (no model here takes a mask); BaS-Net resamples to ``clips``."""
+        uniform = self.proposals == "basnet"
+        lengths = [self.clips] * len(dataset) if uniform else dataset.lengths.tolist()
+        same: dict[int, list[int]] = {}
+        for index, length in enumerate(lengths):
+            same.setdefault(length, []).append(index)
+        found: dict[int, Activation] = {}
+        with undisturbed(method) as device:
+            queries = method.localiser.class_queries()
+            for length, indices in same.items():
+                step = max(1, min(batch_size, 8192 // length))
+                for first in range(0, len(indices), step):
+                    chosen = indices[first : first + step]
+                    kind: Any = {"clips": self.clips, "sampling": "uniform"} if uniform else {}
+                    out = method.localise(dataset.batch(chosen, **kind).frames.to(device), queries)
+                    cas = out.cas if out.suppressed is None else out.suppressed
+                    scores = method.localiser.scores(out)[1] if isinstance(method.localiser, BaSNet) else None
+                    for row, index in enumerate(chosen):
+                        said = None if scores is None else scores[row].double().cpu().numpy()
+                        found[index] = Activation(
+                            cas[row].double().cpu().numpy(), out.attention[row].double().cpu().numpy(), said
+                        )
+        return [found[i] for i in range(len(dataset))]
+
+    def detect(self, activations: list[Activation], dataset: ActionDataset) -> Detections:
+        """Instances of all videos, in the unit of the protocol; P3's protocol leaves out ambiguous regions."""
+        parts = []
+        for video, said in enumerate(activations):
+            seconds = float(dataset.snippet_s[video])
+            if self.proposals == "basnet" and said.scores is not None:
+                config = BasNetProposalConfig()
+                # 16 frames at 25 per second are the 0.64 s of a THUMOS14 snippet
+                config = BasNetProposalConfig(frames_per_snippet=seconds * config.fps)  # type: ignore[arg-type]
+                snippets = int(dataset.lengths[video])
+                found = activation_proposals(said.cas, said.scores, snippets, config, video)
+            elif self.proposals == "hamnet":
+                config_ = type(HAMNET)(**{**vars(HAMNET), "snippet_s": seconds})
+                found = attention_proposals(said.cas, said.attention, config_, video)
+            else:
+                found = attention_proposals(said.cas, said.attention, P3, video)
+                if self.protocol == "p3" and len(dataset.ambiguous_s[video]):
+                    found = drop_ambiguous(found, dataset.ambiguous_s[video], 1 / seconds)
+            parts.append(self._in_unit(found, seconds))
+        return Detections.concatenate(parts, "snippets" if self.protocol == "p3" else "seconds")
+
+    def _in_unit(self, found: Detections, seconds: float) -> Detections:
+        if self.protocol != "p3":
+            return found if found.unit == "seconds" else scaled(found, seconds, "seconds")
+        return found if found.unit == "snippets" else scaled(found, 1 / seconds, "snippets")
+
+    # ---- what is recorded
+
+    def probe(self, dataset: ActionDataset, count: int, seed: int) -> Int[np.ndarray, " probes"]:
+        """Positions in :func:`queries_of`: (video, class) pairs, one class of every video before a second."""
+        pairs = queries_of(dataset.truth)
+        rng = np.random.default_rng(derive_seed(seed, PROBE))
+        turn: dict[int, int] = {}
+        keys = []
+        for position in rng.permutation(len(pairs)).tolist():
+            video = pairs[position][0]
+            keys.append((turn.get(video, 0), position))
+            turn[video] = turn.get(video, 0) + 1
+        return np.array([position for _, position in sorted(keys, key=lambda k: k[0])[:count]], dtype=np.int64)
+
+    def probe_records(self, dataset: ActionDataset, indices: np.ndarray) -> list[dict[str, Any]]:
+        """The recorded pairs for people; ``span_s`` is the longest instance, ``spans_s`` are all."""
+        pairs = queries_of(dataset.truth)
+        records = []
+        for index in indices:
+            video, label = pairs[index]
+            spans = windows_of(dataset.truth, video, label)
+            longest = int(np.argmax(spans[:, 1] - spans[:, 0]))
+            records.append(
+                {
+                    "query_id": query_id(dataset, pairs[index]),
+                    "video_id": dataset.video_ids[video],
+                    "sentence": " ".join(dict.fromkeys(dataset.class_words[label])),
+                    "words": list(dataset.class_words[label]),
+                    "duration_s": float(dataset.durations[video]),
+                    "span_s": spans[longest].tolist(),
+                    "spans_s": spans.tolist(),
+                }
+            )
+        return records
+
+    def probe_strips(
+        self, dataset: ActionDataset, indices: np.ndarray, frames: int, pixels: int
+    ) -> dict[str, np.ndarray]:
+        """Thumbnails, or the first principal component of the features on a common grid."""
+        videos = sorted({queries_of(dataset.truth)[i][0] for i in indices}, key=lambda v: dataset.video_ids[v])
+        named = {"video_ids": np.array([dataset.video_ids[v] for v in videos], dtype=np.str_)}
+        if dataset.film_strip is not None:
+            return named | {
+                "strips": np.stack([dataset.film_strip(name, frames, pixels) for name in named["video_ids"]])
+            }
+        rows = dataset.batch(videos, clips=64, sampling="uniform").frames.numpy()
+        return named | {"heat": history.principal_trace(rows)}
+
+    def proposal_rows(self, epoch: int, arrays: ActionArrays, indices: np.ndarray) -> pd.DataFrame:
+        """The best detections of each recorded pair; ``nll`` is minus the confidence, ``iou`` with the nearest window.
+
+        A pair without a detection keeps one row of no width.
+        """
+        dataset, pairs = arrays.dataset, queries_of(arrays.dataset.truth)
+        count, shown = len(indices), self.shown
+        spans = np.zeros((count, shown, 2))
+        nll = np.full((count, shown), np.nan)
+        kept = np.zeros((count, shown), dtype=bool)
+        kept[:, 0] = True
+        best = np.zeros((count, shown))
+        for row, index in enumerate(indices):
+            video, label = pairs[index]
+            found, scores = best_detections(arrays.detections, dataset, video, label, shown)
+            spans[row, : len(found)], nll[row, : len(found)] = found, -scores
+            kept[row, : len(found)] = True
+            windows = windows_of(dataset.truth, video, label) / dataset.durations[video]
+            best[row] = sp.iou(spans[row][:, None], windows[None]).max(axis=1)
+        said = EvaluationArrays(
+            query_ids=tuple(query_id(dataset, pairs[i]) for i in indices),
+            centers=spans.mean(axis=2),
+            widths=spans[..., 1] - spans[..., 0],
+            proposals=spans,
+            nll=nll,
+            order=np.tile(np.arange(shown), (count, 1)),
+            top1=np.zeros(count, dtype=np.int64),
+            truth=np.zeros((count, 2)),
+        )
+        table = history.proposal_rows(epoch, said, np.arange(count))
+        table["iou"] = best.ravel().astype(np.float32)
+        return table[kept.ravel()].reset_index(drop=True)
+
+    def clip_scores(self, arrays: ActionArrays, indices: np.ndarray) -> dict[str, Float[np.ndarray, "probes T"]]:
+        """Per snippet: the probability of the pair's class (softmax with background), and the attention."""
+        pairs = queries_of(arrays.dataset.truth)
+        longest = max(len(a.attention) for a in arrays.activations)
+        out = {name: np.full((len(indices), longest), np.nan) for name in ("class_activation", "attention")}
+        for row, index in enumerate(indices):
+            video, label = pairs[index]
+            said = arrays.activations[video]
+            weights = np.exp(said.cas - said.cas.max(axis=1, keepdims=True))
+            out["class_activation"][row, : len(weights)] = weights[:, label] / weights.sum(axis=1)
+            out["attention"][row, : len(weights)] = said.attention
+        return out
+
+    def baselines(self, train: ActionDataset, test: ActionDataset) -> dict[str, dict[str, float]]:
+        """Rows that never look at a test video; see :mod:`vmlkit.actions.baselines`."""
+        return baseline_detection_metrics(
+            train.truth,
+            train.durations,
+            test.truth_under(self.protocol),
+            test.durations,
+            self.protocol,
+            snippets_per_s=1 / test.snippet_s,
+        )
+
+    def record(self) -> Mapping[str, Any]:
+        """What ``metrics.json`` keeps of the task's settings."""
+        return {"vote": None, "protocol": self.protocol, "proposals": self.proposals}
+
+
+def frame_rates(activations: list[Activation], dataset: ActionDataset) -> FrameCounts:
+    """Errors per snippet over the split; a resampled video is counted on its own grid."""
+    total = FrameCounts()
+    for video, said in enumerate(activations):
+        spans, labels = dataset.truth.of(video)
+        seconds = dataset.snippet_s[video] * int(dataset.lengths[video]) / len(said.attention)
+        total = total + frame_counts(said.cas, said.attention, spans, labels, float(seconds))
+    return total
+
+
+def scaled(found: Detections, factor: float, unit: Literal["seconds", "snippets"]) -> Detections:
+    """Detections of one video in another unit."""
+    return Detections(
+        video=found.video, spans=found.spans * factor, labels=found.labels, scores=found.scores, unit=unit
+    )
+
+
+def queries_of(truth: ActionSegments) -> list[tuple[int, int]]:
+    """Every (video, class) that occurs, in order of appearance."""
+    return list(dict.fromkeys(zip(truth.video.tolist(), truth.labels.tolist(), strict=True)))
+
+
+def query_id(dataset: ActionDataset, pair: tuple[int, int]) -> str:
+    """The name of a (video, class) pair."""
+    return f"{dataset.video_ids[pair[0]]}/{dataset.classes[pair[1]]}"
+
+
+def windows_of(truth: ActionSegments, video: int, label: int) -> Float[np.ndarray, "n 2"]:
+    """All true windows of a pair in seconds, by start."""
+    spans, labels = truth.of(video)
+    chosen = spans[labels == label]
+    return chosen[np.argsort(chosen[:, 0], kind="stable")]
+
+
+def best_detections(
+    detections: Detections, dataset: ActionDataset, video: int, label: int, count: int
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    """The highest-scoring detections of a pair, in fractions of the video, and their scores."""
+    mine = np.flatnonzero((detections.video == video) & (detections.labels == label))
+    mine = mine[np.argsort(-detections.scores[mine], kind="stable")][:count]
+    seconds = dataset.snippet_s[video] if detections.unit == "snippets" else 1.0
+    return np.clip(detections.spans[mine] * seconds / dataset.durations[video], 0, 1), detections.scores[mine]

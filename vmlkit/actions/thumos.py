@@ -1,0 +1,209 @@
+"""THUMOS14, the 20 classes and 412 videos of weakly supervised localisation, in the layouts that circulate.
+
+* ``thumos14_reduced.json``: one file with everything, pickle-free; the one to prefer;
+* the folder of ``.npy`` files of W-TALC, CO2-Net and P3 (``segments``, ``labels``, ``labels_all``, ``duration``,
+  ``subset``, ``videoname``, ``classlist``), read without unpickling;
+* ``gt.json`` of BaS-Net and HAM-Net: no durations, and two test videos are missing.
+
+"Validation" is the subset trained on, "test" the one reported.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from vmlkit.actions.object_arrays import read_array
+from vmlkit.actions.videos import ActionAnnotations, ActionVideo, check_video
+from vmlkit.errors import DataError
+from vmlkit.text.tagging import TaggedSentence
+
+REDUCED, GT_JSON, PROMPTS, AMBIGUOUS = "thumos14_reduced.json", "gt.json", "p3_prompts.json", "Ambiguous_test.txt"
+TRAIN_SUBSET, TEST_SUBSET = "validation", "test"
+
+#: words of the class texts that the perceptron tagger does not call a singular noun
+WORD_TAGS = {
+    "billiards": "NNS", "clean": "JJ", "and": "CC", "frisbee": "JJ", "high": "JJ", "long": "JJ", "pole": "JJ",
+    "put": "VBD",
+}  # fmt: skip
+
+
+def read_actions(path: str | Path) -> ActionAnnotations:
+    """Read annotations of any layout: a JSON file, or a folder that holds one of the layouts above.
+
+    Raises:
+        DataError: for a path without annotations, or a record that cannot be used.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if (path / REDUCED).is_file():
+            return read_reduced(path / REDUCED)
+        if (path / "segments.npy").is_file():
+            return read_npy_folder(path)
+        if (path / GT_JSON).is_file():
+            return read_database(path / GT_JSON)
+        what = f"holds neither {REDUCED} nor segments.npy nor {GT_JSON}"
+        raise DataError(path, what, "give the folder or the file of the annotations")
+    content = read_json(path)
+    if isinstance(content, dict) and "database" in content:
+        return read_database(path)
+    if isinstance(content, dict) and "videos" in content:
+        return read_reduced(path)
+    raise DataError(path, "is of no known layout", f"give {REDUCED}, {GT_JSON} or an activity_net.v1-3 file")
+
+
+def read_reduced(path: str | Path) -> ActionAnnotations:
+    """``thumos14_reduced.json``; raises :class:`DataError` for a record that lacks a field."""
+    content = read_json(path)
+    try:
+        classes = tuple(content["classes"])
+        videos = tuple(
+            ActionVideo(
+                video_id=str(v["name"]),
+                subset=str(v["subset"]),
+                duration=float(v["duration"]),
+                labels=tuple(v["labels"]),
+                segments=tuple((float(a), float(b), str(c)) for a, b, c in v["segments"]),
+                ambiguous=tuple((float(a), float(b)) for a, b in v.get("ambiguous", ())),
+                in_gt_json=v.get("in_gt_json"),
+            )
+            for v in content["videos"]
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(path, f"a record cannot be used ({error})", "write it like the released file") from error
+    checked = tuple(check_video(path, video, classes) for video in videos)
+    return ActionAnnotations(path=Path(path), layout="reduced", classes=classes, videos=checked)
+
+
+def read_npy_folder(path: str | Path) -> ActionAnnotations:
+    """The folder of W-TALC, CO2-Net and P3; object arrays are read without unpickling.
+
+    ``Ambiguous_test.txt`` and ``gt.json`` beside them are used where they are.
+
+    Raises:
+        DataError: for a missing file, files of different lengths, or one that holds more than plain data.
+    """
+    folder = Path(path)
+    names = [_text(v) for v in read_array(folder / "videoname.npy")]
+    parts: dict[str, list[Any]] = {
+        key: list(read_array(folder / f"{key}.npy"))
+        for key in ("subset", "duration", "segments", "labels", "labels_all")
+    }
+    for key, values in parts.items():
+        if len(values) != len(names):
+            raise DataError(
+                folder / f"{key}.npy", f"has {len(values)} entries for {len(names)} videos", "copy it again"
+            )
+    classes = tuple(_text(c) for c in read_array(folder / "classlist.npy"))
+    ambiguous = read_ambiguous(folder / AMBIGUOUS) if (folder / AMBIGUOUS).is_file() else {}
+    listed = set(read_json(folder / GT_JSON)["database"]) if (folder / GT_JSON).is_file() else None
+    videos = []
+    for i, name in enumerate(names):
+        spans, labels = parts["segments"][i], parts["labels"][i]
+        if len(spans) != len(labels):
+            what = f"video '{name}' has {len(spans)} segments and {len(labels)} labels"
+            raise DataError(folder / "segments.npy", what, "copy both files from the same project")
+        video = ActionVideo(
+            video_id=name,
+            subset=_text(parts["subset"][i]),
+            duration=float(
+                parts["duration"][i][0] if hasattr(parts["duration"][i], "__len__") else parts["duration"][i]
+            ),
+            labels=tuple(_text(label) for label in parts["labels_all"][i]),
+            segments=tuple((float(a), float(b), _text(c)) for (a, b), c in zip(spans, labels, strict=True)),
+            ambiguous=tuple(ambiguous.get(name, ())),
+            in_gt_json=None if listed is None else name in listed,
+        )
+        videos.append(check_video(folder, video, classes))
+    return ActionAnnotations(path=folder, layout="npy", classes=classes, videos=tuple(videos))
+
+
+def read_database(path: str | Path) -> ActionAnnotations:
+    """``gt.json`` of BaS-Net, or ``activity_net.v1-3.min.json``: ``{"database": {video: {subset, annotations}}}``.
+
+    Bounds may be numbers or strings.  Video-level labels are the classes of the segments, in order of appearance;
+    videos without annotations (ActivityNet's test subset) have none.  ActivityNet's classes are sorted by name.
+    """
+    content = read_json(path)
+    thumos = "class-list" in content
+    videos = []
+    try:
+        if thumos:
+            listed = content["class-list"]
+            classes = tuple(listed[str(i)] for i in range(len(listed)))
+        else:
+            labels = {a["label"] for v in content["database"].values() for a in v.get("annotations", ())}
+            classes = tuple(sorted(labels))
+        for name, entry in content["database"].items():
+            segments = tuple(
+                (float(a["segment"][0]), float(a["segment"][1]), str(a["label"])) for a in entry.get("annotations", ())
+            )
+            videos.append(
+                ActionVideo(
+                    video_id=name,
+                    subset={"train": TRAIN_SUBSET}.get(entry["subset"], entry["subset"]) if thumos else entry["subset"],
+                    duration=float(entry["duration"]) if "duration" in entry else None,
+                    labels=tuple(dict.fromkeys(c for _, _, c in segments)),
+                    segments=segments,
+                    in_gt_json=True if thumos else None,
+                )
+            )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(path, f"a record cannot be used ({error})", "write it like the released file") from error
+    checked = tuple(check_video(path, video, classes) for video in videos)
+    layout = "gt.json" if thumos else "activitynet"
+    return ActionAnnotations(path=Path(path), layout=layout, classes=classes, videos=checked)
+
+
+def read_ambiguous(path: str | Path) -> dict[str, list[tuple[float, float]]]:
+    """``Ambiguous_test.txt``: lines ``name  start end``, however many blanks there are between them."""
+    table: dict[str, list[tuple[float, float]]] = {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        try:
+            name, start, end = fields
+            table.setdefault(name, []).append((float(start), float(end)))
+        except ValueError as error:
+            raise DataError(path, f"line {number} is {line[:60]!r}", "write it as 'name  start end'") from error
+    return table
+
+
+def read_prompts(path: str | Path) -> dict[str, TaggedSentence]:
+    """``p3_prompts.json``: the sentences of P3's training videos with the tokens and tags of its tagger."""
+    try:
+        return {
+            str(entry["sentence"]): TaggedSentence(tuple(t.lower() for t in entry["tokens"]), tuple(entry["tags"]))
+            for entry in read_json(path)
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(path, "a record lacks sentence, tokens or tags", "write these three fields") from error
+
+
+def class_text(name: str) -> str:
+    """What P3 writes for a class.
+
+    >>> class_text("CleanAndJerk"), class_text("Shotput"), class_text("Applying sunscreen")
+    ('clean and jerk', 'shot put', 'applying sunscreen')
+    """
+    return "shot put" if name == "Shotput" else re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
+def label_text(name: str) -> str:
+    """The words that go into the text query of a class: as :func:`class_text`, but "clean jerk"."""
+    return class_text(name).replace("clean and jerk", "clean jerk")
+
+
+def read_json(path: str | Path) -> Any:
+    """A JSON file, or a sentence about why it is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(path, "there is no such file", "check the path of the annotations") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(path, f"not valid JSON ({' '.join(str(error).split())[:120]})", "download it again") from error
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

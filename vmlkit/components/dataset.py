@@ -1,0 +1,192 @@
+"""Sentence variants beside a resident split: texts per query, as tensors, and the batches that carry them (P4, Eq. 1).
+
+Any family's split can be wrapped: its batches stay what they are, the variants travel beside them.
+Axes: N queries of a split, B of a batch, K components, L words.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from vmlkit.components.variants.rows import Component, VariantTable
+from vmlkit.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentTexts:
+    """One positive and K negatives of each of N sentences; None where there is none."""
+
+    components: tuple[str, ...]
+    positives: tuple[str | None, ...]
+    negatives: tuple[tuple[str | None, ...], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.positives) != len(self.negatives) or any(len(r) != len(self.components) for r in self.negatives):
+            raise DataError("variants", "rows and components disagree", "give a positive and K negatives per sentence")
+
+    @property
+    def valid(self) -> Bool[np.ndarray, "N K"]:
+        """Where both the negative and the positive of its sentence exist."""
+        rows = [
+            [positive is not None and text is not None for text in row]
+            for positive, row in zip(self.positives, self.negatives, strict=True)
+        ]
+        return np.asarray(rows, dtype=bool).reshape(len(self.positives), len(self.components))
+
+    def only(self, *components: str) -> "ComponentTexts":
+        """Some of the components, in the order given.
+
+        Raises:
+            DataError: for a component that is not here.
+        """
+        for name in components:
+            if name not in self.components:
+                raise DataError("variants", f"no component '{name}'", f"choose from {', '.join(self.components)}")
+        keep = [self.components.index(name) for name in components]
+        negatives = tuple(tuple(row[i] for i in keep) for row in self.negatives)
+        return dataclasses.replace(self, components=components, negatives=negatives)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantBatch:
+    """Word vectors of the variants of B sentences; masks are True on words."""
+
+    positive: Float[Tensor, "B L Dw"]
+    positive_mask: Bool[Tensor, "B L"]
+    negative: Float[Tensor, "B K L Dw"]
+    negative_mask: Bool[Tensor, "B K L"]
+    valid: Bool[Tensor, "B K"]
+
+    def map(self, move: Callable[[Tensor], Tensor]) -> "VariantBatch":
+        """The same with every tensor moved."""
+        return VariantBatch(**{name: move(value) for name, value in vars(self).items()})
+
+    def texts(self) -> tuple[Float[Tensor, "B K1 L Dw"], Bool[Tensor, "B K1 L"]]:
+        """Positive and negatives in one axis of K + 1, the positive first."""
+        words = torch.cat((self.positive[:, None], self.negative), dim=1)
+        return words, torch.cat((self.positive_mask[:, None], self.negative_mask), dim=1)
+
+    def swapped(self) -> "VariantBatch":
+        """Every sentence with the variants of the next one (a control)."""
+        return self.map(lambda t: t.roll(-1, 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentBatch:
+    """A batch of any family and the variants of its sentences."""
+
+    base: Any
+    variants: VariantBatch
+
+    def to(self, device: torch.device | str) -> "ComponentBatch":
+        """The same batch with every tensor on ``device``."""
+        moved = self.variants.map(lambda t: t.to(device, non_blocking=True))
+        return ComponentBatch(base=self.base.to(device), variants=moved)
+
+    def pin_memory(self) -> "ComponentBatch":
+        """The same batch in page-locked memory."""
+        return ComponentBatch(base=self.base.pin_memory(), variants=self.variants.map(Tensor.pin_memory))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentDataset:
+    """A resident split of any family with the variants of its sentences; what is not here is the split's own."""
+
+    base: Any
+    texts: ComponentTexts
+    ids: Int[Tensor, "N K1 L"]  #: rows of ``vectors``, the positive first, 0 on padding
+    valid: Bool[Tensor, "N K"]
+    word_vectors: Float[Tensor, "V Dw"]  #: of every word of the variants; row 0 is zero
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.base, name)
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    @property
+    def fingerprint(self) -> str:
+        """The split's, and that of the variants."""
+        digest = hashlib.sha256(repr(self.texts).encode()).hexdigest()[:12]
+        return f"{self.base.fingerprint}+variants-{digest}"
+
+    def variants(self, indices: Tensor | Sequence[int]) -> VariantBatch:
+        """Variants of some queries, cut to the longest one."""
+        rows = self.ids[torch.as_tensor(indices, dtype=torch.long)]
+        rows = rows[..., : max(int((rows > 0).sum(-1).max()), 1)]
+        words, mask = self.word_vectors[rows], rows > 0
+        valid = self.valid[torch.as_tensor(indices, dtype=torch.long)]
+        return VariantBatch(
+            positive=words[:, 0],
+            positive_mask=mask[:, 0],
+            negative=words[:, 1:],
+            negative_mask=mask[:, 1:],
+            valid=valid,
+        )
+
+    def batch(self, indices: Tensor | Sequence[int], **options: Any) -> ComponentBatch:
+        """The queries at ``indices`` with their variants; ``options`` are the split's."""
+        return ComponentBatch(base=self.base.batch(indices, **options), variants=self.variants(indices))
+
+
+def generated_texts(sentences: Sequence[str], table: VariantTable, components: Sequence[Component]) -> ComponentTexts:
+    """Variants of any sentences from a table of generated ones; the positive is the table's too."""
+    return ComponentTexts(
+        components=tuple(components),
+        positives=tuple(table.text(sentence, "positive") for sentence in sentences),
+        negatives=tuple(tuple(table.text(sentence, name) for name in components) for sentence in sentences),
+    )
+
+
+def attach(base: Any, texts: ComponentTexts, vector_of: Callable[[str], np.ndarray]) -> ComponentDataset:
+    """Wrap a split with variants of its sentences.
+
+    Args:
+        base: the split, with ``len()``, ``sentences`` and ``batch``.
+        texts: variants in the order of the split.
+        vector_of: vector of any word that occurs.
+
+    Raises:
+        DataError: where the numbers of sentences differ or nothing is valid.
+    """
+    if len(texts.positives) != len(base):
+        what = f"{len(texts.positives)} sentences have variants, the split has {len(base)}"
+        raise DataError(base.name, what, "make the variants from the sentences of this split")
+    valid = texts.valid
+    if not valid.any():
+        raise DataError(base.name, "no sentence has a positive and a negative", "look at the rejected variants")
+    rows = [[_tokens(p), *map(_tokens, row)] for p, row in zip(texts.positives, texts.negatives, strict=True)]
+    words = sorted({word for row in rows for text in row for word in text})
+    number = {word: i for i, word in enumerate(words, start=1)}
+    longest = max(len(text) for row in rows for text in row)
+    ids = np.zeros((len(rows), 1 + len(texts.components), longest), dtype=np.int64)
+    for i, row in enumerate(rows):
+        for j, text in enumerate(row):
+            ids[i, j, : len(text)] = [number[word] for word in text]
+    table = np.stack([vector_of(word) for word in words]).astype(np.float32)
+    return ComponentDataset(
+        base=base,
+        texts=texts,
+        ids=torch.from_numpy(ids),
+        valid=torch.from_numpy(valid),
+        word_vectors=torch.from_numpy(np.concatenate((np.zeros_like(table[:1]), table))),
+    )
+
+
+def _tokens(text: str | None) -> list[str]:
+    """Words in lower case without punctuation at their ends; one unknown word stands for a text that is missing.
+
+    A missing text is never valid, but it must not be empty: attention over no word has no meaning.
+    """
+    if text is None:
+        return ["-"]
+    return [word.strip(".,;:!?\"'").lower() for word in text.split() if word.strip(".,;:!?\"'")] or ["-"]

@@ -1,0 +1,266 @@
+"""P4: sentence components beside any model that compares texts.
+
+| symbol            | here                                               | shape   |
+| ----------------- | -------------------------------------------------- | ------- |
+| sigma_p, sigma_j  | :class:`Compared`                                  | (B), (B, K) |
+| omega             | :class:`vmlkit.components.importance.ImportanceModule`     | (B, K)  |
+| L                 | :func:`vmlkit.components.losses.component_loss`    | ()      |
+| lambda_c          | ``ComponentLossConfig.weight``                     |         |
+
+A host says how alike two texts are (:class:`ComponentHost`): by a joint embedding of video and text (Eq. 6,
+:class:`JointEmbedding`), or by text alone (Eq. 7, :class:`XCLIPHost`).  :class:`WithComponents` adds the loss:
+``L = L_model + lambda_c L_component``.
+
+**Controls.**  Negatives with "not" can be told from positives without looking.  Two controls train the same loss
+where it cannot learn from the video: ``text_only`` compares texts before they meet the video, ``shuffled_video``
+compares them on another video of the batch.  Where the loss never sees a video (X-CLIP), ``shuffled_variants`` gives
+every sentence the variants of another.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vmlkit.components.dataset import ComponentBatch, VariantBatch
+from vmlkit.components.importance import ImportanceModule
+from vmlkit.components.losses import ComponentLossConfig, component_loss
+from vmlkit.components.xclip import XCLIP, XCLIPConfig
+from vmlkit.components.xclip_heads import TextStates
+from vmlkit.data.batches import MomentBatch, Predictions
+from vmlkit.errors import ConfigError
+from vmlkit.nn.similarity import cosine, late_interaction
+from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
+
+Control = Literal["none", "text_only", "shuffled_video", "shuffled_variants"]
+#: which video a text is compared on
+View = Literal["own", "shuffled", "none"]
+_VIEWS: dict[str, View] = {"text_only": "none", "shuffled_video": "shuffled"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentsConfig:
+    """Which negatives, which loss, which control."""
+
+    names: tuple[str, ...] = ()  #: components that take part; () takes all that the data has
+    loss: ComponentLossConfig = field(default_factory=ComponentLossConfig)
+    control: Control = "none"
+    text_similarity: Literal["late", "aosm"] = "late"  #: reading of Eq. (7), X-CLIP only
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How alike each anchor and its variants are, and what the importance module reads."""
+
+    positive: Float[Tensor, " B"]
+    negatives: Float[Tensor, "B K"]
+    sentence: Float[Tensor, "B Dt"]
+    words: Float[Tensor, "B K L Dt"]
+    word_mask: Bool[Tensor, "B K L"]
+
+
+@runtime_checkable
+class ComponentHost(Protocol):
+    """What :class:`WithComponents` needs of a model."""
+
+    text_dim: int  #: size of the vectors that the importance module reads
+
+    @property
+    def model(self) -> Method:
+        """The model itself."""
+        ...
+
+    def loss(
+        self, batch: Any, variants: VariantBatch, view: View, progress: Progress, generator: torch.Generator
+    ) -> tuple[LossTerms, Compared]:
+        """The model's own loss and the comparison, sharing the graph of the anchor."""
+        ...
+
+    def compare(self, batch: Any, variants: VariantBatch, view: View) -> Compared:
+        """The comparison alone."""
+        ...
+
+
+def other_video(x: Tensor) -> Tensor:
+    """The videos of a batch moved on by half of it, so that neighbours of one video do not meet again."""
+    return x.roll(max(len(x) // 2, 1), 0)
+
+
+def end_token(words: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+    """The last valid token: the raw sentence vector of models that read word features."""
+    last = (mask.sum(dim=1) - 1).clamp_min(0)
+    return words[torch.arange(len(words), device=words.device), last]
+
+
+@runtime_checkable
+class JointEmbedding(Protocol):
+    """A model with one vector for a video together with a text (Eq. 6)."""
+
+    def joint(
+        self, batch: Any, words: Float[Tensor, "B R L Dw"], mask: Bool[Tensor, "B R L"], view: View
+    ) -> Float[Tensor, "B R D"]:
+        """``g`` of each video with each of R texts; the video is projected once per sample.
+
+        Args:
+            view: its own video, another one of the batch, or none: the text before it meets the video.
+        """
+        ...
+
+
+def compare_jointly(embedder: JointEmbedding, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
+    """Eq. (6) for any joint embedding: cosines of ``g``, the raw text for the importance module."""
+    length = max(batch.words.shape[1], variants.positive.shape[1])
+    anchors, anchor_mask = _padded(batch.words[:, None], batch.word_mask[:, None], length)
+    texts, mask = _padded(*variants.texts(), length)
+    g = embedder.joint(batch, torch.cat((anchors, texts), 1), torch.cat((anchor_mask, mask), 1), view)
+    return compared(g[:, 0], g[:, 1:], batch, variants)
+
+
+def compared(
+    anchor: Float[Tensor, "B D"], others: Float[Tensor, "B K1 D"], batch: MomentBatch, variants: VariantBatch
+) -> Compared:
+    """Cosines of an anchor's embedding with those of its positive (first) and negatives."""
+    sigma = cosine(anchor[:, None], others)
+    sentence = end_token(batch.words, batch.word_mask)
+    return Compared(sigma[:, 0], sigma[:, 1:], sentence, variants.negative, variants.negative_mask)
+
+
+def _padded(words: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    more = length - mask.shape[-1]
+    return nn.functional.pad(words, (0, 0, 0, more)), nn.functional.pad(mask, (0, more))
+
+
+class XCLIPHost:
+    """Eq. (7) on X-CLIP: only texts are compared, so the loss shapes the text encoder alone, whatever the view."""
+
+    def __init__(self, model: XCLIP, form: Literal["late", "aosm"] = "late") -> None:
+        self.model, self.form, self.text_dim = model, form, model.config.width
+
+    def loss(
+        self, batch: MomentBatch, variants: VariantBatch, view: View, progress: Progress, generator: torch.Generator
+    ) -> tuple[LossTerms, Compared]:
+        """The symmetric retrieval loss and the comparison of texts; the anchors are encoded once."""
+        anchors = self.model.encode_texts(batch.words, batch.word_mask)
+        return self.model.retrieval_loss(anchors, batch), self._compare(anchors, variants)
+
+    def compare(self, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
+        """The comparison of texts."""
+        return self._compare(self.model.encode_texts(batch.words, batch.word_mask), variants)
+
+    def _compare(self, anchors: TextStates, variants: VariantBatch) -> Compared:
+        others = self.encode_variants(variants)
+        sigma = late_interaction(
+            anchors.words[:, None], anchors.mask[:, None], others.words, others.mask, form=self.form
+        )
+        return Compared(sigma[:, 0], sigma[:, 1:], anchors.sentence, others.words[:, 1:], others.mask[:, 1:])
+
+    def encode_variants(self, variants: VariantBatch) -> TextStates:
+        """States of positive and negatives, ``(B, K + 1, ...)``."""
+        words, mask = variants.texts()
+        shape = words.shape[:2]
+        states = self.model.encode_texts(words.flatten(0, 1), mask.flatten(0, 1))
+        return TextStates(*(x.unflatten(0, shape) for x in (states.sentence, states.words, states.mask)))
+
+
+class WithComponents(Method):
+    """A host with P4's loss: ``L_model + lambda_c L_component``; with ``lambda_c = 0`` the host as it is.
+
+    Raises:
+        ConfigError: for a component that the data does not have.
+    """
+
+    def __init__(self, host: ComponentHost, config: ComponentsConfig, available: tuple[str, ...]) -> None:
+        super().__init__()
+        self.host, self.model, self.config = host, host.model, config
+        self.names = config.names or available
+        missing = [name for name in self.names if name not in available]
+        if missing:
+            raise ConfigError(f"no component '{missing[0]}': the data has {', '.join(available)}")
+        self.columns = [available.index(name) for name in self.names]
+        self.importance: ImportanceModule | None = None
+        if config.loss.weight > 0 and config.loss.kind == "adaptive":
+            self.importance = ImportanceModule(host.text_dim, config.loss.hidden, config.loss.scaled)
+
+    def training_loss(self, batch: ComponentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:  # type: ignore[override]
+        """Both losses of a batch."""
+        if self.config.loss.weight == 0:
+            return self.model.training_loss(batch.base, progress, generator)
+        variants = self.chosen(batch.variants)
+        if self.config.control == "shuffled_variants":
+            variants = variants.swapped()
+        view = _VIEWS.get(self.config.control, "own")
+        own, compared = self.host.loss(batch.base, variants, view, progress, generator)
+        result = component_loss(
+            compared.positive, compared.negatives, variants.valid, self.config.loss, self._importance(compared)
+        )
+        return LossTerms(own.total + self.config.loss.weight * result.loss, own.terms | result.terms)
+
+    def _importance(self, compared: Compared) -> Any:
+        if self.importance is None:
+            return None
+        return self.importance(compared.sentence, compared.words, compared.word_mask)
+
+    def chosen(self, variants: VariantBatch) -> VariantBatch:
+        """The components that take part."""
+        return VariantBatch(
+            positive=variants.positive,
+            positive_mask=variants.positive_mask,
+            negative=variants.negative[:, self.columns],
+            negative_mask=variants.negative_mask[:, self.columns],
+            valid=variants.valid[:, self.columns],
+        )
+
+    def step(  # type: ignore[override]
+        self,
+        batch: ComponentBatch,
+        progress: Progress,
+        generator: torch.Generator,
+        optimizers: dict[str, StepOptimizer],
+    ) -> LossTerms:
+        """One update of host and importance module together."""
+        (optimizer,) = optimizers.values()
+        optimizer.zero_grad()
+        loss = self.training_loss(batch, progress, generator)
+        loss.total.backward()
+        optimizer.step(clip=list(self.parameters()))
+        if isinstance(self.model, XCLIP):
+            self.model.core.clamp_scale()
+        return loss
+
+    @torch.no_grad()
+    def predict(self, batch: Any, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
+        """The host's answer; variants play no part in it."""
+        base = batch.base if isinstance(batch, ComponentBatch) else batch
+        return self.model.predict(base, generator, progress)
+
+    @torch.no_grad()
+    def diagnose(self, batch: ComponentBatch, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:  # type: ignore[override]
+        """Mean importance of each component over the sentences that have it, on a fixed batch."""
+        if self.importance is None:
+            return {}
+        variants = self.chosen(batch.variants)
+        compared = self.host.compare(batch.base, variants, "own")
+        weights = self._importance(compared).weights(variants.valid)
+        means = weights.sum(0) / variants.valid.sum(0).clamp_min(1)
+        return {f"importance {name}": value for name, value in zip(self.names, means, strict=True)}
+
+    def curriculum(self, progress: Progress) -> dict[str, float]:
+        """The host's schedules."""
+        return self.model.curriculum(progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class XCLIPWithComponents:
+    """Settings of X-CLIP with P4's loss."""
+
+    host: XCLIPConfig = field(default_factory=XCLIPConfig)
+    components: ComponentsConfig = field(default_factory=ComponentsConfig)
+
+
+def xclip_with_components(settings: XCLIPWithComponents, data: Any) -> WithComponents:
+    """X-CLIP sized to a :class:`vmlkit.components.dataset.ComponentDataset`."""
+    model = XCLIP(settings.host, data.frames.shape[-1], data.vectors.shape[-1])
+    host = XCLIPHost(model, settings.components.text_similarity)
+    return WithComponents(host, settings.components, data.texts.components)

@@ -1,0 +1,176 @@
+"""P4 on Moment-DETR and QD-DETR (Eq. 6): the joint embedding is the encoded video, averaged over its clips.
+
+    # PAPER: "joint embedding" / GAP: mean over valid clips; ``pool="global"`` takes QD-DETR's global token instead
+
+The anchor's pass is the model's ordinary one and its graph is shared.  The k + 1 other texts are one more pass of the
+encoder, side by side in the batch.  The video is projected once a sample: with other dropout masks on the same video,
+dropout would dominate the cosine.  The decoder, its heads and the saliency get no gradient from the comparison.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from vmlkit.components.dataset import VariantBatch
+from vmlkit.components.method import (
+    Compared,
+    ComponentsConfig,
+    View,
+    WithComponents,
+    compare_jointly,
+    compared,
+    other_video,
+)
+from vmlkit.data.batches import MomentBatch
+from vmlkit.detr.method import DetrOutput, Memory
+from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
+from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
+from vmlkit.errors import ConfigError
+from vmlkit.nn.similarity import masked_mean
+from vmlkit.training.method import DataShape, LossTerms, Progress
+
+Pool = Literal["mean", "global"]
+
+
+def pooled(memory: Memory, pool: Pool = "mean") -> Float[Tensor, "B D"]:
+    """``g``: mean of the encoded clips, or QD-DETR's global token.
+
+    Raises:
+        ConfigError: for a global token that the model does not have.
+    """
+    if pool == "mean":
+        return masked_mean(memory.video, memory.video_mask)
+    if memory.token is None:
+        raise ConfigError("pool='global' needs a global token: only QD-DETR has one")
+    return memory.token
+
+
+class DetrHost:
+    """Moment-DETR or QD-DETR as a host of P4 (a :class:`vmlkit.components.method.ComponentHost`)."""
+
+    def __init__(self, model: MomentDetr | QDDetr, text_dim: int, pool: Pool = "mean") -> None:
+        self.model, self.text_dim, self.pool = model, text_dim, pool
+
+    def loss(
+        self, batch: MomentBatch, variants: VariantBatch, view: View, progress: Progress, generator: torch.Generator
+    ) -> tuple[LossTerms, Compared]:
+        """The model's loss, and Eq. (6) with the anchor's embedding taken from its pass."""
+        truth = self.model.supervise(batch, generator)
+        video = self.model.project_video(batch.frames)
+        text = self.model.project_text(batch.words)
+        if isinstance(self.model, QDDetr):
+            out, negative = self.model.projected_pair(video, batch.frame_mask, text, batch.word_mask)
+            own = self.model.loss(out, negative, truth)
+        else:
+            memory = self.model.encode(video, batch.frame_mask, text, batch.word_mask)
+            out = DetrOutput(memory, self.model.decode(memory), self.model.saliency(memory))
+            own = self.model.loss(out, truth)
+        words, mask = variants.texts()
+        texts = self.project_texts(words)
+        if view == "own":
+            anchor = pooled(out.memory, self.pool)
+        else:  # the anchor must meet the same video as its variants, or none
+            anchor = self._embed(video, batch.frame_mask, text[:, None], batch.word_mask[:, None], view)[:, 0]
+        others = self._embed(video, batch.frame_mask, texts, mask, view)
+        return own, compared(anchor, others, batch, variants)
+
+    def compare(self, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
+        """Eq. (6) alone."""
+        return compare_jointly(self, batch, variants, view)
+
+    def joint(
+        self, batch: MomentBatch, words: Float[Tensor, "B R L Dw"], mask: Bool[Tensor, "B R L"], view: View
+    ) -> Float[Tensor, "B R D"]:
+        """``g`` of each video with each of R texts."""
+        video, text = self.model.project_video(batch.frames), self.project_texts(words)
+        return self._embed(video, batch.frame_mask, text, mask, view)
+
+    def project_texts(self, words: Float[Tensor, "B R L Dw"]) -> Float[Tensor, "B R L D"]:
+        """Word vectors of R texts a sample to the hidden size."""
+        return self.model.project_text(words.flatten(0, 1)).unflatten(0, words.shape[:2])
+
+    def _embed(
+        self,
+        video: Float[Tensor, "B T D"],
+        video_mask: Bool[Tensor, "B T"],
+        text: Float[Tensor, "B R L D"],
+        mask: Bool[Tensor, "B R L"],
+        view: View,
+    ) -> Float[Tensor, "B R D"]:
+        if view == "none":
+            return masked_mean(text, mask)
+        if view == "shuffled":
+            video, video_mask = other_video(video), other_video(video_mask)
+        found = self.embed_projected(video, video_mask, text, mask)
+        if self.pool == "mean":
+            return found.mean
+        if found.token is None:
+            raise ConfigError("pool='global' needs a global token: only QD-DETR has one")
+        return found.token
+
+    def embed_projected(
+        self,
+        video: Float[Tensor, "B T D"],
+        video_mask: Bool[Tensor, "B T"],
+        text: Float[Tensor, "B R L D"],
+        mask: Bool[Tensor, "B R L"],
+    ) -> "Joint":
+        """Both joint embeddings from projected clips and words: one pass of the encoder over ``B R`` pairs."""
+        texts = text.shape[1]
+        videos, video_masks = video.repeat(texts, 1, 1), video_mask.repeat(texts, 1)
+        # only QD-DETR's released mask order asks how many batches lie side by side
+        groups: dict[str, Any] = {"groups": texts} if isinstance(self.model, QDDetr) else {}
+        memory = self.model.encode(videos, video_masks, _flat(text), _flat(mask), **groups)
+        token = None if memory.token is None else _apart(memory.token, texts)
+        return Joint(_apart(pooled(memory), texts), token)
+
+
+def _flat(x: Shaped[Tensor, "B R *A"]) -> Shaped[Tensor, "RB *A"]:
+    """All first texts, then all second ones: R batches side by side."""
+    return x.transpose(0, 1).flatten(0, 1)
+
+
+def _apart(x: Float[Tensor, "RB D"], texts: int) -> Float[Tensor, "B R D"]:
+    return x.unflatten(0, (texts, -1)).transpose(0, 1)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Embeddings of B videos with R texts each."""
+
+    mean: Float[Tensor, "B R D"]
+    token: Float[Tensor, "B R D"] | None  #: QD-DETR's global token
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentDetrWithComponents:
+    """Settings of Moment-DETR with P4's loss."""
+
+    host: MomentDetrConfig = field(default_factory=MomentDetrConfig)
+    components: ComponentsConfig = field(default_factory=ComponentsConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QDDetrWithComponents:
+    """Settings of QD-DETR with P4's loss."""
+
+    host: QDDetrConfig = field(default_factory=QDDetrConfig)
+    components: ComponentsConfig = field(default_factory=ComponentsConfig)
+    pool: Pool = "mean"
+
+
+def detr_with_components(settings: MomentDetrWithComponents | QDDetrWithComponents, data: Any) -> WithComponents:
+    """The host sized to a :class:`vmlkit.components.dataset.ComponentDataset` over a split of the DETR family."""
+    sample = data.base.batch([0])
+    shape = DataShape(
+        frame_dim=sample.frames.shape[-1], word_dim=sample.words.shape[-1], vocabulary=len(data.vocabulary)
+    )
+    model: MomentDetr | QDDetr
+    if isinstance(settings, QDDetrWithComponents):
+        model, pool = QDDetr(settings.host, shape), settings.pool
+    else:
+        model, pool = MomentDetr(settings.host, shape), "mean"
+    return WithComponents(DetrHost(model, shape.word_dim, pool), settings.components, data.texts.components)

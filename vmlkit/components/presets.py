@@ -1,0 +1,61 @@
+"""Experiments of P4 on the toy world: Moment-DETR, QD-DETR and X-CLIP with sentence components.
+
+Where the paper is silent (tau, lambda_c, h) the values are those of :class:`ComponentLossConfig`, but for the width of
+the importance module, which follows the small networks.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from vmlkit.components.losses import ComponentLossConfig
+from vmlkit.components.method import ComponentsConfig, XCLIPWithComponents
+from vmlkit.components.on_detr import MomentDetrWithComponents, QDDetrWithComponents
+from vmlkit.components.variants.rows import MOMENT_NEGATIVES, RETRIEVAL_NEGATIVES
+from vmlkit.components.xclip import XCLIPConfig
+from vmlkit.data.sources import DataConfig
+from vmlkit.detr.presets import detr_models, detr_training, small_sizes
+from vmlkit.training.experiment import Experiment, Size
+from vmlkit.training.loop import TrainConfig
+
+
+def small_xclip() -> XCLIPConfig:
+    """The reduced network: D 64, one block each, 12 words, 12 of the 64 clips, padding masked."""
+    return XCLIPConfig(width=64, heads=4, words=12, frames=12, temporal_layers=1, text_layers=1, mask_padding=True)
+
+
+def toy(method: str, size: Size = "ci") -> Experiment:
+    """P4 on a host, in the toy world."""
+    small: dict[str, Any] = {"clips": 16, "toy_train_videos": 200, "toy_validation_videos": 30, "toy_test_videos": 60}
+    data_config = DataConfig(**(small if size == "ci" else {"toy_train_videos": 400}))
+    model, training = _xclip(size) if method == "p4-xclip" else _detr(method, size)
+    return Experiment(method=method, data=data_config, model=model, train=training, test_draws=1)
+
+
+def _losses(names: tuple[str, ...]) -> ComponentsConfig:
+    return ComponentsConfig(names=names, loss=ComponentLossConfig(hidden=32))
+
+
+def _detr(method: str, size: Size) -> tuple[Any, TrainConfig]:
+    epochs = {"ci": 8, "demo": 12, "paper": 40}[size]
+    training = detr_training(epochs=epochs, drop_epochs=3 * epochs // 4, lr=1e-3, probe_queries=24, threads=1)
+    sizes = small_sizes()
+    if size == "ci":
+        sizes = dataclasses.replace(sizes, encoder_layers=1, decoder_layers=1)
+        training = dataclasses.replace(training, batch_size=16, drop_epochs=0)
+    host, names = detr_models(sizes)[method.removeprefix("p4-")], _losses(tuple(MOMENT_NEGATIVES))
+    make = MomentDetrWithComponents if method == "p4-moment-detr" else QDDetrWithComponents
+    return make(host=host, components=names), training
+
+
+def _xclip(size: Size) -> tuple[XCLIPWithComponents, TrainConfig]:
+    epochs = {"ci": 8, "demo": 12, "paper": 40}[size]
+    training = TrainConfig(
+        epochs=epochs, lr=2e-3, warmup_updates=50, probe_queries=8, threads=1, choose_epoch_by="t2v R@1", clip_norm=1.0
+    )
+    host = small_xclip() if size != "paper" else dataclasses.replace(small_xclip(), width=128)
+    return XCLIPWithComponents(host=host, components=_losses(tuple(RETRIEVAL_NEGATIVES))), training
+
+
+#: by the name of the data
+PRESETS: dict[str, Callable[[str, Size], Experiment]] = {"toy": toy}

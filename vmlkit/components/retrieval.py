@@ -1,0 +1,102 @@
+"""Text-video retrieval as a task of the loop: every sentence is a query over all videos of the split, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+
+from vmlkit.components.ranking import retrieval_metrics
+from vmlkit.components.xclip import XCLIP
+from vmlkit.components.xclip_heads import TextStates, VideoStates
+from vmlkit.runs import PROPOSAL_COLUMNS
+from vmlkit.training.evaluate import undisturbed
+from vmlkit.training.method import Method, Progress
+from vmlkit.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalArrays:
+    """Scores of a split."""
+
+    query_ids: tuple[str, ...]
+    logits: Float[np.ndarray, "N V"]
+    caption_video: Int[np.ndarray, " N"]  #: row of each sentence's own video
+    spread: dict[str, float] = field(default_factory=dict)
+    clip_scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def embed_split(model: XCLIP, dataset: Any, batch_size: int) -> tuple[TextStates, VideoStates]:
+    """Every sentence and every video of a split that has one, in the order of first appearance."""
+    device = next(model.parameters()).device
+    texts, videos = [], []
+    for first in range(0, len(dataset), batch_size):
+        ids = dataset.word_ids[first : first + batch_size]
+        mask = dataset.word_mask[first : first + batch_size]
+        texts.append(model.encode_texts(dataset.vectors[ids].to(device), mask.to(device)))
+    rows = torch.unique(dataset.video_index)
+    for some in rows.split(batch_size):
+        frames = dataset.frames[some].float().to(device)
+        videos.append(model.encode_videos(frames, torch.ones(frames.shape[:2], dtype=torch.bool, device=device)))
+    return (
+        TextStates(*(torch.cat([getattr(t, name) for t in texts]) for name in ("sentence", "words", "mask"))),
+        VideoStates(*(torch.cat([getattr(v, name) for v in videos]) for name in ("video", "frames", "mask"))),
+    )
+
+
+def caption_rows(dataset: Any) -> Int[np.ndarray, " N"]:
+    """Row of each sentence's own video among the videos of the split that have a sentence."""
+    return np.unique(dataset.video_index.numpy(), return_inverse=True)[1]
+
+
+def as_fractions(metrics: Mapping[str, float]) -> dict[str, float]:
+    """``R@k`` as fractions, like every metric of a run; ranks stay as they are."""
+    return {name: value / 100 if "R@" in name else value for name, value in metrics.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalTask(Task):
+    """Retrieval within a split; the model is an :class:`XCLIP`, or holds one as ``model``."""
+
+    headline: ClassVar[str] = "t2v R@1"
+    columns: ClassVar[tuple[str, ...]] = ("t2v R@1", "t2v R@5", "v2t R@1", "v2t R@5")
+
+    def evaluate(
+        self,
+        method: Method,
+        dataset: Any,
+        generator_seed: int,
+        batch_size: int = 128,
+        *,
+        draws: int = 1,
+        progress: Progress | None = None,
+    ) -> tuple[dict[str, float], RetrievalArrays]:
+        """Metrics under every convention (:func:`vmlkit.components.ranking.retrieval_metrics`); nothing is random."""
+        model: Any = getattr(method, "model", method)
+        with undisturbed(method):
+            texts, videos = embed_split(model, dataset, batch_size)
+            logits = model.core.logits(texts, videos).cpu().numpy()
+        owner = caption_rows(dataset)
+        arrays = RetrievalArrays(query_ids=dataset.query_ids, logits=logits, caption_video=owner)
+        return as_fractions(retrieval_metrics(logits, owner)), arrays
+
+    def proposal_rows(self, epoch: int, arrays: RetrievalArrays, indices: np.ndarray) -> pd.DataFrame:
+        """There are none."""
+        everyone = pd.Index([arrays.query_ids[i] for i in indices])
+        kinds: dict[str, Any] = {**PROPOSAL_COLUMNS, "query_id": pd.CategoricalDtype(everyone)}
+        kinds["role"] = pd.CategoricalDtype(pd.Index(["positive", "negative"]))
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
+    def baselines(self, train: Any, test: Any) -> dict[str, dict[str, float]]:
+        """A random order: ``R@k = k / V`` in both directions, when a query has one right answer."""
+        videos = len(torch.unique(test.video_index))
+        ways = {f"{way} R@{k}": min(k / videos, 1.0) for way in ("t2v", "v2t") for k in (1, 5, 10)}
+        return {"chance": ways | {f"{way} MnR": (videos + 1) / 2 for way in ("t2v", "v2t")}}
+
+    def record(self) -> Mapping[str, Any]:
+        """Which conventions the unlabelled columns follow."""
+        return {"ties": "optimistic", "v2t": "best caption per video"}

@@ -1,0 +1,117 @@
+"""Sentence components of the toy world by construction: a paraphrase, and exact false variants of each part.
+
+The generators of :mod:`vmlkit.text` work on any sentence and may be wrong; these know the script of the video, so each
+negative is false in its video and each positive is true.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vmlkit.components.dataset import ComponentTexts
+from vmlkit.components.toy_reading import script_check
+from vmlkit.components.variants.generation import variants_of
+from vmlkit.components.variants.rows import VariantTable
+from vmlkit.components.variants.rules import RuleGenerator
+from vmlkit.data.toyworld.config import Split, ToyConfig
+from vmlkit.data.toyworld.dataset import toy_videos
+from vmlkit.data.toyworld.grammar import NounPhrase, ToySentence
+from vmlkit.data.toyworld.lexicon import LEXICON, VERB_PHRASES, synonyms
+from vmlkit.data.toyworld.script import ToyVideo
+from vmlkit.data.toyworld.variants import Component, variants
+from vmlkit.errors import DataError
+
+#: P4's five negatives for moments, and the changed verb that it uses for retrieval
+TOY_COMPONENTS = (
+    "negated_verb",
+    "changed_attribute",
+    "changed_object",
+    "negated_passive",
+    "changed_subject",
+    "changed_verb",
+)
+#: components by the names that generated variants use
+EXACT: dict[str, Component] = {
+    "changed_verb": "verb",
+    "changed_attribute": "attribute",
+    "changed_object": "object",
+    "changed_subject": "subject",
+}
+
+
+def paraphrase(sentence: ToySentence) -> str:
+    """The same said differently: another verb phrase, other words for the same things, the other article.
+
+    Which ones is fixed by the query's id.
+    """
+    wording, draw = sentence.wording, zlib.crc32(sentence.query_id.encode())
+    count = len(VERB_PHRASES[wording.action])
+    changed = dataclasses.replace(
+        wording,
+        phrasing=(wording.phrasing + 1 + draw % (count - 1)) % count,
+        subject=_reworded(wording.subject, draw),
+        object=_reworded(wording.object, draw // 7) if wording.object is not None else None,
+    )
+    return " ".join(changed.tokens)
+
+
+def _reworded(phrase: NounPhrase, draw: int) -> NounPhrase:
+    def other(word: str | None) -> str | None:
+        if word is None:
+            return None
+        choices = [w for w in synonyms(LEXICON[word].concept) if w != word]
+        return choices[draw % len(choices)] if choices else word
+
+    return NounPhrase(
+        det="the" if phrase.det == "a" else "a",
+        size=other(phrase.size),
+        color=other(phrase.color),
+        shape=other(phrase.shape) or phrase.shape,
+    )
+
+
+def toy_components(
+    config: ToyConfig, split: Split, query_ids: Sequence[str], components: Sequence[str] = TOY_COMPONENTS
+) -> ComponentTexts:
+    """A paraphrase and one false variant per component of some sentences of a split, in the order of ``query_ids``.
+
+    Components of :data:`EXACT` come from the script (which of the possible ones is fixed by the query's id), the others
+    from the rule generator, checked against the scripts in which their sentence is told.  A sentence without such a
+    part has None.
+
+    Raises:
+        DataError: for a query of another split.
+        MissingDependency: for a generated component, without what the rule generator needs.
+    """
+    found = {s.query_id: (video, s) for video in toy_videos(config, split) for s in video.sentences}
+    missing = next((q for q in query_ids if q not in found), None)
+    if missing is not None:
+        raise DataError(missing, f"is not a query of the split '{split}'", "pass the world that the queries are from")
+    texts = [found[q][1].text for q in query_ids]
+    generated: list[Any] = [name for name in components if name not in EXACT]
+    videos = dict.fromkeys(video for video, _ in found.values())
+    table = rule_variants(texts, generated, script_check(videos)) if generated else VariantTable({})
+    negatives = []
+    for query, text in zip(query_ids, texts, strict=True):
+        exact = {name: _one_of(*found[query], name) for name in components if name in EXACT}
+        made: dict[Any, str | None] = {name: table.text(text, name) for name in generated}
+        negatives.append(tuple({**exact, **made}[name] for name in components))
+    positives = tuple(paraphrase(found[q][1]) for q in query_ids)
+    return ComponentTexts(components=tuple(components), positives=positives, negatives=tuple(negatives))
+
+
+def rule_variants(
+    sentences: Sequence[str], components: Sequence[str], allowed: Callable[[str, str, str], bool] | None = None
+) -> VariantTable:
+    """What the rule generator writes about each different sentence; ``allowed`` as in :class:`RuleGenerator`."""
+    generator: Any = RuleGenerator(allowed)
+    wanted: tuple[Any, ...] = tuple(components)
+    rows = (variants_of(generator, text, wanted) for text in dict.fromkeys(sentences))
+    return VariantTable.of(row for several in rows for row in several)
+
+
+def _one_of(video: ToyVideo, sentence: ToySentence, component: str) -> str | None:
+    found = variants(video, sentence, EXACT[component])
+    draw = zlib.crc32(f"{sentence.query_id} {component}".encode())
+    return found[draw % len(found)].text if found else None

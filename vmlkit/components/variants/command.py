@@ -1,0 +1,160 @@
+"""``vmlkit variants``: sentences in, checked variants out; the same command goes on where it was stopped."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from vmlkit.components.variants.cache import AnswerCache
+from vmlkit.components.variants.generation import RETRIES, Summary, VariantGenerator, generate
+from vmlkit.components.variants.llm import OpenAIGenerator, estimate
+from vmlkit.components.variants.rows import COMPONENTS, Component, SentenceVariant, VariantWriter
+from vmlkit.components.variants.sentences import LAYOUTS, read_sentences
+from vmlkit.errors import ConfigError, DataError
+
+#: how many refused answers are shown as examples
+EXAMPLES = 5
+
+
+def run_variants(options: argparse.Namespace) -> int:
+    """Run the command.
+
+    Raises:
+        ConfigError: for options that do not go together.
+        DataError: for bad input, an endpoint that gives no answer, or an OUT of another generator.
+    """
+    options.components = options.components or COMPONENTS
+    _check(options)
+    sentences = read_sentences(options.sentences, options.format, options.split)[: options.limit]
+    generator = make_generator(options)
+    summary = Summary()
+    with VariantWriter(options.out) as writer:
+        _check_source(writer, generator)
+        todo = [s for s in sentences if any(not writer.has(s, c) for c in options.components)]
+        print(f"{len(sentences)} sentences, {len(sentences) - len(todo)} of them done before")
+        if isinstance(generator, OpenAIGenerator):
+            print(_estimate(todo, options))
+        try:
+            _generate(generator, todo, writer, options)
+        finally:
+            wanted = set(sentences)
+            summary.add(row for row in writer.rows if row.sentence in wanted)
+            print(_report(summary, [row for row in writer.rows if row.rejected and row.sentence in wanted]))
+            if isinstance(generator, OpenAIGenerator):
+                print(_spent(generator, options))
+                generator.close()
+    print(f"written to {options.out}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    known = {"format": LAYOUTS, "components": COMPONENTS}
+    for name, allowed in known.items():
+        given = getattr(options, name)
+        for value in [] if given is None else [given] if isinstance(given, str) else given:
+            if value not in allowed:
+                raise ConfigError(f"--{name}: {value!r} is none of {', '.join(allowed)}")
+    remote = options.base_url or options.model or options.api_key_env
+    if options.generator == "openai" and not (options.base_url and options.model):
+        raise ConfigError("--generator openai needs --base-url and --model; without them nothing is sent anywhere")
+    if options.generator != "openai" and remote:
+        raise ConfigError("--base-url, --model and --api-key-env are for --generator openai")
+    if (options.generator == "local") != (options.folder is not None):
+        raise ConfigError("--generator local and --folder go together")
+    for name, least in (("limit", 1), ("workers", 1), ("retries", 0)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise ConfigError(f"--{name} must be at least {least}, not {value}")
+    if not options.timeout > 0:
+        raise ConfigError(f"--timeout must be positive, not {options.timeout:g}")
+
+
+def make_generator(options: argparse.Namespace) -> VariantGenerator:
+    """The generator that the options name."""
+    if options.generator == "rules":
+        from vmlkit.components.variants.rules import RuleGenerator
+
+        return RuleGenerator()
+    if options.generator == "local":
+        from vmlkit.components.variants.local_llm import LocalGenerator
+
+        return LocalGenerator(options.folder, device=options.device)
+    key = None if options.api_key_env is None else os.environ.get(options.api_key_env)
+    if options.api_key_env is not None and not key:
+        raise ConfigError(f"the environment variable {options.api_key_env} holds no key")
+    return OpenAIGenerator(
+        options.base_url,
+        options.model,
+        api_key=key,
+        timeout=options.timeout,
+        retries=options.retries,
+        schema=not options.no_schema,
+        cache=AnswerCache(options.cache or options.out.with_name(options.out.name + ".cache.sqlite")),
+    )
+
+
+def _check_source(writer: VariantWriter, generator: VariantGenerator) -> None:
+    """A file holds what one generator wrote, so that its rows can be compared."""
+    wanted = (generator.name, generator.model, generator.prompt_version)
+    other = next((row for row in writer.rows if row.source != wanted), None)
+    if other is not None:
+        raise DataError(
+            writer.path,
+            f"holds variants of {other.generator}, model {other.model}, prompts {other.prompt_version}",
+            "choose another --out",
+        )
+
+
+def _generate(
+    generator: VariantGenerator, todo: Sequence[str], writer: VariantWriter, options: argparse.Namespace
+) -> None:
+    components: Sequence[Component] = options.components
+    valid = total = 0
+    with tqdm(total=len(todo), unit="sentence", disable=options.quiet) as bar:
+        for rows in generate(generator, todo, writer, components, workers=options.workers):
+            valid, total = valid + sum(row.valid for row in rows), total + len(rows)
+            state: dict[str, Any] = {"valid": f"{valid}/{total}"}
+            if isinstance(generator, OpenAIGenerator) and (options.price_in or options.price_out):
+                state["cost"] = f"{generator.usage.cost(options.price_in, options.price_out):.2f}"
+            bar.set_postfix(state, refresh=False)
+            bar.update()
+
+
+def _estimate(todo: Sequence[str], options: argparse.Namespace) -> str:
+    guess = estimate(todo)
+    line = (
+        f"about {guess.prompt_tokens} tokens to send to {options.base_url} and {guess.completion_tokens} to receive, "
+        f"up to {RETRIES + 1} times as many where answers are refused, less what the cache holds"
+    )
+    if options.price_in or options.price_out:
+        line += f"; about {guess.cost(options.price_in, options.price_out):.2f} at the prices given"
+    return line
+
+
+def _spent(generator: OpenAIGenerator, options: argparse.Namespace) -> str:
+    usage = generator.usage
+    line = f"{usage.requests} answers of the endpoint ({usage.prompt_tokens} + {usage.completion_tokens} tokens)"
+    line += f", {usage.cached} from the cache"
+    if options.price_in or options.price_out:
+        line += f"; cost {usage.cost(options.price_in, options.price_out):.2f}"
+    return line
+
+
+def _report(summary: Summary, asked_again: Sequence[SentenceVariant]) -> str:
+    """A table of accepted, absent and refused rows, and some refused answers."""
+    refused = [row for row in asked_again if not row.valid]
+    lines = [f"\n{'':<18} {'accepted':>9} {'none':>7} {'refused':>8}"]
+    for name in COMPONENTS:
+        counts = (summary.accepted[name], summary.absent[name], summary.refused[name])
+        if any(counts):
+            lines.append(f"{name:<18} {counts[0]:>9} {counts[1]:>7} {counts[2]:>8}")
+    if len(asked_again) > len(refused):
+        lines.append(f"{len(asked_again) - len(refused)} of the accepted after a first answer was refused")
+    for row in refused[:EXAMPLES]:
+        last = row.rejected[-1]
+        lines.append(f"refused: {row.component} of {row.sentence!r}: {last.text!r} {last.reason}")
+    if len(refused) > EXAMPLES:
+        lines.append(f"... and {len(refused) - EXAMPLES} more, each with its reason in the file")
+    return "\n".join(lines)

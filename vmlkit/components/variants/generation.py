@@ -1,0 +1,157 @@
+"""From sentences to rows: ask a generator, check every answer, ask again, write down what was refused and why."""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol, runtime_checkable
+
+from vmlkit.components.variants.checks import Answers, failures
+from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection, SentenceVariant, VariantWriter
+
+#: how often a refused answer is asked for again
+RETRIES = 2
+
+
+@runtime_checkable
+class VariantGenerator(Protocol):
+    """Writes the variants of a sentence.
+
+    ``name`` is ``rules``, ``openai`` or ``local``; ``model`` says which model or version; ``prompt_version`` is
+    ``None`` without prompts; ``deterministic`` means that asking again gives the same answer, so nobody asks again.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def prompt_version(self) -> str | None: ...
+    @property
+    def deterministic(self) -> bool: ...
+
+    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
+        """One text or ``None`` for each of the seven components.
+
+        Args:
+            sentence: the anchor.
+            refused: what was wrong with the answers before; empty when asked for the first time.
+
+        Raises:
+            BrokenAnswer: if nothing usable came back, for example broken JSON.
+        """
+        ...
+
+
+class BrokenAnswer(ValueError):
+    """What came back is not an answer in the form asked for."""
+
+
+@dataclass
+class Summary:
+    """Counts per component: texts accepted, parts that the sentence does not have, texts refused for good."""
+
+    accepted: dict[Component, int] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, 0))
+    absent: dict[Component, int] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, 0))
+    refused: dict[Component, int] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, 0))
+
+    def add(self, rows: Iterable[SentenceVariant]) -> None:
+        """Count rows."""
+        for row in rows:
+            kind = self.accepted if row.valid else self.refused if row.rejected else self.absent
+            kind[row.component] += 1
+
+
+def variants_of(
+    generator: VariantGenerator,
+    sentence: str,
+    components: Sequence[Component] = COMPONENTS,
+    *,
+    retries: int = RETRIES,
+    date: str | None = None,
+) -> list[SentenceVariant]:
+    """The rows of one sentence: refused answers are asked for again at most ``retries`` times, then null.
+
+    An answer that was accepted stays as it is while others are asked for again.
+    """
+    accepted: dict[Component, str | None] = {}
+    history: dict[Component, list[Rejection]] = {component: [] for component in components}
+    attempts = dict.fromkeys(components, 0)
+    for _ in range(1 if generator.deterministic else retries + 1):
+        open_parts = [component for component in components if component not in accepted]
+        for component in open_parts:
+            attempts[component] += 1
+        try:
+            answers = generator.answer(sentence, {c: tuple(history[c]) for c in open_parts if history[c]})
+        except BrokenAnswer as error:
+            wrong = {component: str(error) for component in open_parts}
+            texts: Answers = dict.fromkeys(open_parts)
+        else:
+            texts = {component: answers.get(component) for component in open_parts}
+            wrong = failures(sentence, {**accepted, **texts})
+        refused = {c: Rejection(texts[c], reason) for c, reason in wrong.items() if c in open_parts}
+        for component, rejection in refused.items():
+            history[component].append(rejection)
+        accepted |= {c: texts[c] for c in open_parts if c not in refused}
+        if not refused:
+            break
+    today = date or datetime.date.today().isoformat()
+    return [
+        SentenceVariant(
+            sentence=sentence,
+            component=component,
+            text=accepted.get(component),
+            generator=generator.name,
+            model=generator.model,
+            prompt_version=generator.prompt_version,
+            attempts=attempts[component],
+            rejected=tuple(history[component]),
+            date=today,
+        )
+        for component in components
+    ]
+
+
+def generate(
+    generator: VariantGenerator,
+    sentences: Iterable[str],
+    writer: VariantWriter,
+    components: Sequence[Component] = COMPONENTS,
+    *,
+    workers: int = 1,
+) -> Iterator[list[SentenceVariant]]:
+    """Generate what the file lacks, sentence by sentence, in order; yields the rows just written.
+
+    Args:
+        workers: sentences that are asked for at the same time.
+    """
+    missing = [
+        (sentence, lacking)
+        for sentence in dict.fromkeys(sentences)
+        if (lacking := [c for c in components if not writer.has(sentence, c)])
+    ]
+    for rows in _in_order(generator, missing, workers):
+        writer.append(rows)
+        yield rows
+
+
+def _in_order(
+    generator: VariantGenerator, missing: Sequence[tuple[str, list[Component]]], workers: int
+) -> Iterator[list[SentenceVariant]]:
+    if workers <= 1:
+        yield from (variants_of(generator, sentence, parts) for sentence, parts in missing)
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        todo = iter(missing)
+        # a short window: what was asked for but not written yet is all that a kill can lose
+        running: list[Future[list[SentenceVariant]]] = [
+            pool.submit(variants_of, generator, *item) for item in islice(todo, workers)
+        ]
+        while running:
+            rows = running.pop(0).result()
+            running += [pool.submit(variants_of, generator, *item) for item in islice(todo, 1)]
+            yield rows
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

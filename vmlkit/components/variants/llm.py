@@ -1,0 +1,184 @@
+"""Variants from any endpoint that speaks the OpenAI chat protocol, if one is configured.
+
+Nothing is sent anywhere unless ``base_url`` is given: environment variables alone, such as ``OPENAI_API_KEY`` or
+``OPENAI_BASE_URL``, enable nothing and are not sent.
+"""
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from vmlkit.components.variants.cache import AnswerCache
+from vmlkit.components.variants.checks import Answers
+from vmlkit.components.variants.generation import BrokenAnswer
+from vmlkit.components.variants.prompts import answer_schema, prompts, read_answer
+from vmlkit.components.variants.rows import Component, Rejection
+from vmlkit.errors import DataError, MissingDependency
+
+#: rule of thumb for English: characters per token
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass
+class Usage:
+    """What was asked and what it took; threads may share it."""
+
+    requests: int = 0  #: answers that came from the endpoint
+    cached: int = 0  #: answers that were at hand
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count one answer of the endpoint."""
+        with self._lock:
+            self.requests += 1
+            self.prompt_tokens += prompt_tokens
+            self.completion_tokens += completion_tokens
+
+    def add_cached(self) -> None:
+        """Count one answer from the cache."""
+        with self._lock:
+            self.cached += 1
+
+    def cost(self, price_in: float, price_out: float) -> float:
+        """Money, from prices per million tokens of prompt and of answer."""
+        return (self.prompt_tokens * price_in + self.completion_tokens * price_out) / 1e6
+
+
+def estimate(sentences: Sequence[str]) -> Usage:
+    """Tokens that asking once about each sentence takes, by the number of characters."""
+    guess = Usage()
+    for sentence in sentences:
+        asked = sum(len(message["content"]) for message in prompts().messages(sentence))
+        answered = sum(len(name) + 6 + len(sentence) + 8 for name in prompts().fields)
+        guess.add(asked // CHARACTERS_PER_TOKEN, answered // CHARACTERS_PER_TOKEN)
+    return guess
+
+
+class OpenAIGenerator:
+    """Asks a chat endpoint; see :class:`vmlkit.components.variants.generation.VariantGenerator`.
+
+    Temperature 0 and a fixed seed.  Busy, failing and silent servers are asked again with growing pauses.
+
+    Args:
+        base_url: such as ``http://localhost:8000/v1``; this is where the sentences go.
+        model: the name that the endpoint knows it by.
+        api_key: sent to the endpoint, if it wants one.
+        timeout: seconds for one answer.
+        retries: how often a request is repeated that got no answer, or status 429 or 5xx.
+        schema: send the JSON schema; servers that do not know ``response_format`` need it off.
+        cache: where answers are kept, so that none is asked for twice.
+
+    Raises:
+        DataError: without an address or a model.
+        MissingDependency: without openai or pydantic.
+    """
+
+    name = "openai"
+    deterministic = False
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 5,
+        seed: int = 0,
+        schema: bool = True,
+        cache: AnswerCache | None = None,
+    ) -> None:
+        parts = urlsplit(base_url or "")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise DataError(
+                "the endpoint", f"{base_url!r} is not an http(s) address", "give one, such as http://host/v1"
+            )
+        if not model:
+            raise DataError(base_url, "no model was named", "name a model that the endpoint serves")
+        self.base_url, self.model, self.prompt_version = base_url, model, prompts().version
+        self.retries, self.seed, self.timeout = retries, seed, timeout
+        self.format: dict[str, Any] = {"response_format": answer_schema()} if schema else {}
+        self.cache, self.usage = cache, Usage()
+        self._client = _client(base_url, api_key, timeout, retries)
+
+    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
+        """One answer, from the cache or from the endpoint.
+
+        Raises:
+            BrokenAnswer: if the answer is not the JSON object asked for; such an answer is not kept.
+            DataError: if the endpoint refuses, or does not answer after all retries.
+        """
+        messages = prompts().messages(sentence, refused)
+        text = sentence if not refused else messages[-1]["content"]
+        stored = None if self.cache is None else self.cache.get(self.model, self.prompt_version, text)
+        if stored is not None:
+            self.usage.add_cached()
+            return read_answer(stored)
+        content = self._ask(messages)
+        answers = read_answer(content)
+        if self.cache is not None:
+            self.cache.put(self.model, self.prompt_version, text, content)
+        return answers
+
+    def close(self) -> None:
+        """Let go of connections and cache; requests that still wait are not repeated."""
+        self._client.close()
+        if self.cache is not None:
+            self.cache.close()
+
+    def _ask(self, messages: list[dict[str, str]]) -> str:
+        import openai
+
+        try:
+            reply = self._client.chat.completions.create(
+                model=self.model, messages=messages, temperature=0, seed=self.seed, **self.format
+            )
+        except openai.APITimeoutError as error:
+            raise self._gave_up(f"did not answer within {self.timeout:g} s, {self.retries + 1} times") from error
+        except openai.APIConnectionError as error:
+            raise self._gave_up(f"cannot be reached ({error.__cause__ or error})"[:200]) from error
+        except (openai.RateLimitError, openai.InternalServerError) as error:
+            raise self._gave_up(f"answered with status {error.status_code}, {self.retries + 1} times") from error
+        except openai.APIStatusError as error:
+            raise DataError(
+                self.base_url,
+                f"refused the request with status {error.status_code} ({_brief(error)})",
+                "check address, model and key, and whether it takes a JSON schema",
+            ) from error
+        except (openai.APIError, json.JSONDecodeError) as error:
+            raise BrokenAnswer(f"is not a chat answer ({_brief(error)})") from error
+        usage, choices = getattr(reply, "usage", None), getattr(reply, "choices", None)
+        self.usage.add(getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
+        if not choices or choices[0].message is None:
+            raise BrokenAnswer("is not a chat answer")
+        return choices[0].message.content or ""
+
+    def _gave_up(self, what: str) -> DataError:
+        remedy = "check that the server runs; the same command goes on where this one stopped"
+        return DataError(self.base_url, what, remedy)
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
+
+
+def _client(base_url: str, api_key: str | None, timeout: float, retries: int) -> Any:
+    """A client that talks to ``base_url`` alone: no redirection, nothing from the environment."""
+    try:
+        import openai
+    except ImportError as error:
+        raise MissingDependency("openai", "llm", "asking a language model over the network") from error
+    omitted: Any = openai.omit if hasattr(openai, "omit") else openai.Omit()
+    return openai.OpenAI(
+        base_url=base_url,
+        api_key=api_key or "none",
+        timeout=timeout,
+        max_retries=retries,
+        default_headers={"OpenAI-Organization": omitted, "OpenAI-Project": omitted},
+        http_client=openai.DefaultHttpxClient(follow_redirects=False),
+    )

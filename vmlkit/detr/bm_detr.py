@@ -1,0 +1,307 @@
+"""BM-DETR: background-aware moment detection (WACV 2025, P2).
+
+A sentence of *another* moment tells which clips are background: the joint probability that a clip matches the sentence
+and not the negative one attends to the clips.  The release computes it and then decodes without it.
+
+======================= ===================================================== ======================
+paper                   here                                                  shape
+======================= ===================================================== ======================
+``X-hat, Y-hat``        ``Memory.video, Memory.text``                         (B, T, D), (B, L, D)
+``p+, p-``              ``frame_probability`` of both memories                (B, T)
+``p`` (Eq. 6)           ``Background.joint = p+ (1 - p-)``                    (B, T)
+``o`` (Eq. 7)           ``Background.attention``                              (B, T)
+``X'`` (Eq. 8)          ``Background.memory``                                 (B, T, D)
+``L_prob`` (Eq. 16)     :func:`vmlkit.detr.criterion.frame_probability_loss`
+``L_align`` (Eq. 17)    :func:`vmlkit.detr.criterion.semantic_alignment`
+======================= ===================================================== ======================
+
+``mode="authors"`` is the release, ``mode="paper"`` the text:
+
+# PAPER Eq. (8): the decoder reads X' / CODE: it has run on X-hat before; negatives never change a prediction
+# PAPER Eq. (7): softmax over the frames / CODE: over the padding as well
+# PAPER Sec. 3.3: negatives of the same video, IoU < 0.5, dissimilar / CODE: of any other video (see the data)
+# PAPER Sec. 3.4: shift only below 60 s / CODE: always; the label loses a clip; endpoint features keep the old place
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vmlkit.data.batches import MomentBatch
+from vmlkit.detr import criterion as sp
+from vmlkit.detr.batches import DetrBatch
+from vmlkit.detr.criterion import SetWeights
+from vmlkit.detr.layers import DetrSizes, Encoder, PlainDecoder, initialise_
+from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Moments, Supervision, weighted_total
+from vmlkit.detr.shift import Branch, shifted_branch
+from vmlkit.detr.span_decoder import SpanDecoder, inverse_sigmoid
+from vmlkit.training.method import DataShape, LossTerms, Progress
+
+Mode = Literal["authors", "paper"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BMDetrConfig:
+    """Settings of BM-DETR; defaults are the released ones (Charades)."""
+
+    mode: Mode = "authors"
+    sizes: DetrSizes = field(default_factory=lambda: DetrSizes(encoder_layers=3, decoder_layers=3))
+    weights: SetWeights = field(
+        default_factory=lambda: SetWeights(
+            span=1.0, giou=8.0, label=8.0, saliency=4.0, match_span=1.0, match_giou=8.0, match_class=8.0
+        )
+    )
+    class_error_weight: float = 1.0  #: adds the constant ``100 - accuracy(%)`` to the total; no gradient (code)
+    background_aware: bool = True  #: frame probability, frame attention and their loss
+    #: where negative sentences come from; "by mode": the same video in the paper, any other video in the release
+    negative_source: Literal["by mode", "same_video", "other_video"] = "by mode"
+    use_negatives: bool = True  #: a negative sentence in training; without it the joint probability is p+
+    probability_weight: float = 2.0  #: of L_prob
+    probability_bound: float = 1.0
+    alignment_weight: float = 1.0  #: of L_align; 0 leaves semantic alignment out of the loss
+    alignment_size: int = 256
+    temperature: float = 0.07
+    learnable_spans: bool = True  #: queries are spans; otherwise learned vectors, as in Moment-DETR
+    shifting: bool = True  #: a second branch with the moment moved elsewhere
+    shift_below_s: float = 60.0  #: the paper shifts shorter videos only
+    #: the attention that scales the memory: its softmax (Eq. 8), or T times that, which keeps the memory's size (ours)
+    attention_scale: Literal["softmax", "clips"] = "softmax"
+
+
+def negative_source(config: BMDetrConfig) -> Literal["same_video", "other_video"] | None:
+    """Where the data draw negative sentences for these settings; None where none is used."""
+    if not (config.use_negatives and config.background_aware):
+        return None
+    if config.negative_source != "by mode":
+        return config.negative_source
+    return "same_video" if config.mode == "paper" else "other_video"
+
+
+class FrameProbability(nn.Module):
+    """``sigmoid(W2 tanh(W1 m))`` without biases."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.hidden, self.score = nn.Linear(hidden, hidden // 2, bias=False), nn.Linear(hidden // 2, 1, bias=False)
+
+    def forward(self, memory: Float[Tensor, "B T D"]) -> Float[Tensor, "B T"]:
+        """Probability that each clip matches the sentence it was encoded with."""
+        return self.score(self.hidden(memory).tanh())[..., 0].sigmoid()
+
+
+class AttentivePooling(nn.Module):
+    """``fc(sum a x)`` with ``a = softmax(w tanh(W x))`` over the valid entries."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.project, self.score = nn.Linear(hidden, hidden, bias=False), nn.Linear(hidden, 1, bias=False)
+        self.out = nn.Linear(hidden, hidden)
+
+    def forward(self, x: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
+        """One vector a sequence."""
+        score = self.score(self.project(x).tanh())[..., 0].masked_fill(~mask, -1e9)
+        return self.out((score.softmax(1)[..., None] * x).sum(1))
+
+
+@dataclass(frozen=True)
+class Background:
+    """What the negative sentence says about the clips."""
+
+    positive: Float[Tensor, "B T"]  #: p+
+    negative: Float[Tensor, "B T"] | None  #: p-, None without a negative sentence
+    joint: Float[Tensor, "B T"]  #: p, 0 on padding
+    attention: Float[Tensor, "B T"]  #: o
+    memory: Memory  #: the memory with its clips scaled by o
+
+
+@dataclass(frozen=True)
+class BMDetrOutput(DetrOutput):
+    """One branch: moments from what the decoder read, saliency and alignment from the scaled memory."""
+
+    background: Background | None = None
+    aligned: tuple[Float[Tensor, "B a"], Float[Tensor, "B a"]] | None = None  #: unit vectors of video and sentence
+
+
+class BMDetr(DetrMethod):
+    """BM-DETR in the two modes of the module docstring."""
+
+    def __init__(self, config: BMDetrConfig, shape: DataShape) -> None:
+        super().__init__(config.sizes, shape)
+        self.config, sizes, size = config, config.sizes, config.sizes.hidden
+        # Sec. 3.2: positions are rescaled by the content before each layer
+        self.encoder = Encoder(sizes, "prelu", scaled_positions=True)
+        self.decoder: SpanDecoder | PlainDecoder
+        if config.learnable_spans:
+            self.decoder = SpanDecoder(sizes, coordinates="width", refine=False, anchor_outputs=2)
+        else:
+            self.decoder = PlainDecoder(sizes, "prelu")
+        initialise_(self.encoder)
+        initialise_(self.decoder)
+        self.queries = nn.Embedding(sizes.queries, 2 if config.learnable_spans else size)
+        self.frame_probability = FrameProbability(size)
+        self.saliency_head = nn.Linear(size, 1)
+        self.pooling = nn.ModuleDict({name: AttentivePooling(size) for name in ("video", "text")})
+        self.alignment = nn.ModuleDict({name: nn.Linear(size, config.alignment_size) for name in ("video", "text")})
+
+    def background(self, memory: Memory, negative: Memory | None) -> Background:
+        """Eq. (5)-(8): ``p = p+ (1 - p-)``, ``o = softmax(p)``, ``X' = o X``."""
+        mask, positive = memory.video_mask, self.frame_probability(memory.video)
+        absent = None if negative is None else self.frame_probability(negative.video)
+        joint = (positive if absent is None else positive * (1 - absent)) * mask
+        paper = self.config.mode == "paper"
+        # PAPER: over the frames / CODE: padding has logit 0 and takes its share of the weight
+        attention = (joint.masked_fill(~mask, -math.inf) if paper else joint).softmax(1)
+        scale = attention if self.config.attention_scale == "softmax" else attention * mask.sum(1, keepdim=True)
+        clips, count = memory.video * scale[..., None], memory.video.shape[1]
+        tokens = torch.cat((clips, memory.tokens[:, count:]), dim=1)
+        scaled = Memory(clips, mask, tokens, memory.positions, memory.mask, text=memory.text)
+        return Background(positive, absent, joint, attention, scaled)
+
+    def decode(self, memory: Memory) -> Moments:
+        """Sec. 3.2: span queries (never refined; gradients reach them through the reference), or plain queries."""
+        if isinstance(self.decoder, PlainDecoder):
+            hidden = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
+            return Moments(self.class_head(hidden), self.span_head(hidden).sigmoid(), hidden)
+        hidden, references = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
+        spans = (self.span_head(hidden) + inverse_sigmoid(references)).sigmoid()
+        return Moments(self.class_head(hidden), spans, hidden, references)
+
+    def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
+        """A linear score of each clip of the (scaled) memory."""
+        return self.saliency_head(memory.video)[..., 0]
+
+    def answer(self, memory: Memory, negative: Memory | None) -> BMDetrOutput:
+        """Everything after the encoder.  The decoder never runs on the negative pair (the release drops that result).
+
+        # PAPER: the decoder reads the scaled memory / CODE: the plain one
+        """
+        found = self.background(memory, negative) if self.config.background_aware else None
+        scaled = memory if found is None else found.memory
+        moments = self.decode(scaled if self.config.mode == "paper" else memory)
+        curves = {} if found is None else {"probability": found.joint, "attention": found.attention}
+        return BMDetrOutput(
+            memory, moments, self.saliency(scaled), curves, background=found, aligned=self._aligned(scaled)
+        )
+
+    def _aligned(self, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Eq. (9)-(10), as released: attentive pooling, projection, unit length."""
+        assert memory.text is not None
+        text_mask = memory.mask[:, memory.video.shape[1] :]
+        pooled = (("video", memory.video, memory.video_mask), ("text", memory.text, text_mask))
+        vectors = [F.normalize(self.alignment[n](self.pooling[n](x, m)), dim=-1) for n, x, m in pooled]
+        return vectors[0], vectors[1]
+
+    def forward(
+        self,
+        clips: Float[Tensor, "B T Dv"],
+        video_mask: Bool[Tensor, "B T"],
+        words: Float[Tensor, "B L Dw"],
+        text_mask: Bool[Tensor, "B L"],
+    ) -> BMDetrOutput:
+        """The pass that prediction makes: no negative sentence, ``p = p+``."""
+        memory = self.encode(self.project_video(clips), video_mask, self.project_text(words), text_mask)
+        return self.answer(memory, None)
+
+    def together(
+        self,
+        branches: list[Branch],
+        words: tuple[Float[Tensor, "B L Dw"], Bool[Tensor, "B L"]],
+        negative: tuple[Float[Tensor, "B M Dw"], Bool[Tensor, "B M"]] | None,
+    ) -> list[BMDetrOutput]:
+        """All branches (as they are, and shifted) with both sentences as **one** batch.
+
+        Each video is projected once for its two sentences, each sentence once for its branches; the decoder sees the
+        positive rows only.
+        """
+        count, number = len(words[0]), len(branches)
+        video = self.project_video(torch.cat([b.clips for b in branches]))
+        masks = torch.cat([b.mask for b in branches])
+        longest = max(words[0].shape[1], 0 if negative is None else negative[0].shape[1])
+        sentences = [_padded(*words, longest)] + ([] if negative is None else [_padded(*negative, longest)])
+        text = self.project_text(torch.cat([w for w, _ in sentences])).split(count)
+        rows = [part.repeat(number, 1, 1) for part in text]  # (number * B, L, D) a sentence
+        row_masks = [mask.repeat(number, 1) for _, mask in sentences]
+        memory = self.encode(
+            video.repeat(len(rows), 1, 1), masks.repeat(len(rows), 1), torch.cat(rows), torch.cat(row_masks)
+        )
+        positives = number * count
+        absent = memory.rows(positives, 2 * positives) if negative is not None else None
+        out = self.answer(memory.rows(0, positives), absent)
+        return [_rows(out, i * count, (i + 1) * count) for i in range(number)]
+
+    def branch_loss(self, out: BMDetrOutput, truth: Supervision) -> LossTerms:
+        """Sec. 3.5: the weighted terms of one branch; only the last decoder layer is supervised."""
+        cfg = self.config
+        terms, _ = self.layered_terms(out.moments, truth.windows, cfg.weights, auxiliary=False)
+        terms["saliency"] = sp.saliency_hinge(out.saliency, truth.salient, truth.other, cfg.weights.margin)
+        if out.background is not None:
+            joint, mask = out.background.joint, out.memory.video_mask
+            terms["probability"] = sp.frame_probability_loss(joint, truth.inside, mask, cfg.probability_bound)
+        assert out.aligned is not None
+        terms["alignment"] = sp.semantic_alignment(*out.aligned, temperature=cfg.temperature)
+        return LossTerms(weighted_total(terms, self.term_weights), terms)
+
+    @property
+    def term_weights(self) -> dict[str, float]:
+        """Weight of each term by name."""
+        cfg, w = self.config, self.config.weights
+        named = {"span": w.span, "giou": w.giou, "label": w.label, "saliency": w.saliency}
+        named |= {"class_error": cfg.class_error_weight, "alignment": cfg.alignment_weight}
+        return named | {"probability": cfg.probability_weight if cfg.background_aware else 0.0}
+
+    def loss(self, outputs: list[BMDetrOutput], truths: list[Supervision]) -> LossTerms:
+        """Mean over the branches; the terms of the shifted one are named ``shifted_*``."""
+        losses = [self.branch_loss(out, truth) for out, truth in zip(outputs, truths, strict=True)]
+        terms = dict(losses[0].terms)
+        for extra in losses[1:]:
+            terms |= {f"shifted_{name}": value for name, value in extra.terms.items()}
+        return LossTerms(torch.stack([loss.total for loss in losses]).mean(), terms)
+
+    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
+        """Main and shifted branch with positive and negative sentences."""
+        truth = self.supervise(batch, generator)
+        assert isinstance(batch, DetrBatch)
+        branches, truths = [Branch(batch.frames, batch.frame_mask)], [truth]
+        if self.config.shifting:
+            paper = self.config.mode == "paper"
+            short = batch.durations < self.config.shift_below_s if paper else torch.ones_like(batch.durations).bool()
+            branch, targets, inside = shifted_branch(batch, truth.inside, short, generator, as_released=not paper)
+            branches.append(branch)
+            truths.append(self.supervision(targets, inside, batch.frame_mask, generator))
+        negative = batch.negative if negative_source(self.config) is not None else None
+        outputs = self.together(branches, (batch.words, batch.word_mask), negative)
+        return self.loss(outputs, truths)
+
+
+def _padded(words: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    extra = length - words.shape[1]
+    return F.pad(words, (0, 0, 0, extra)), F.pad(mask, (0, extra), value=False)
+
+
+def _rows(out: BMDetrOutput, start: int, stop: int) -> BMDetrOutput:
+    """Some items of an output."""
+    m, b = out.moments, out.background
+    per_layer = {k: v[:, start:stop] for k, v in vars(m).items() if v is not None}
+    found = None
+    if b is not None:
+        found = Background(
+            b.positive[start:stop],
+            None if b.negative is None else b.negative[start:stop],
+            b.joint[start:stop],
+            b.attention[start:stop],
+            b.memory.rows(start, stop),
+        )
+    assert out.aligned is not None
+    return BMDetrOutput(
+        out.memory.rows(start, stop),
+        Moments(**per_layer),
+        out.saliency[start:stop],
+        {k: v[start:stop] for k, v in out.clip_scores.items()},
+        background=found,
+        aligned=(out.aligned[0][start:stop], out.aligned[1][start:stop]),
+    )

@@ -1,0 +1,217 @@
+"""What Moment-DETR, QD-DETR and BM-DETR share as methods: heads, terms of the loss, predictions.
+
+A paper's file adds how tokens meet (``encode``), how moment queries read them (``decode``) and its own terms.
+Axes: B queries, T clips, L words, Q moment queries, D hidden; *layers* counts decoder layers.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from vmlkit.data.batches import MomentBatch, Predictions
+from vmlkit.detr import criterion as sp
+from vmlkit.detr.batches import DetrBatch, Targets, clips_inside, draw_clips
+from vmlkit.detr.criterion import SetWeights
+from vmlkit.detr.layers import MLP, DetrSizes, Encoder, InputProjection, TextPositions
+from vmlkit.errors import DataError
+from vmlkit.nn.positions import clip_positions
+from vmlkit.training.method import DataShape, Method, Progress
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Encoded tokens of a batch: what saliency reads and what the decoder attends to."""
+
+    video: Float[Tensor, "B T D"]
+    video_mask: Bool[Tensor, "B T"]
+    tokens: Float[Tensor, "B S D"]  #: keys of the decoder: the clips, then (not in QD-DETR) the words
+    positions: Float[Tensor, "B S D"]
+    mask: Bool[Tensor, "B S"]
+    text: Float[Tensor, "B L D"] | None = None
+    token: Float[Tensor, "B D"] | None = None  #: QD-DETR's global token
+
+    def rows(self, start: int, stop: int) -> "Memory":
+        """Some items of the batch."""
+        cut = {k: v[start:stop] for k, v in vars(self).items() if v is not None}
+        return Memory(**cut)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What the moment queries found, per decoder layer."""
+
+    logits: Float[Tensor, "layers B Q 2"]
+    spans: Float[Tensor, "layers B Q 2"]  #: (center, width)
+    hidden: Float[Tensor, "layers B Q D"]
+    references: Float[Tensor, "layers B Q 2"] | None = None  #: spans that the queries started from
+
+
+@dataclass(frozen=True)
+class DetrOutput:
+    """One forward pass."""
+
+    memory: Memory
+    moments: Moments
+    saliency: Float[Tensor, "B T"]
+    clip_scores: dict[str, Float[Tensor, "B T"]] = field(default_factory=dict)  #: further curves over the clips
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Targets of a batch; the saliency clips are drawn anew at every step."""
+
+    windows: Targets
+    inside: Bool[Tensor, "B T"]  #: clips of the windows
+    salient: Int[Tensor, "B K"]
+    other: Int[Tensor, "B K"]
+    levels: Float[Tensor, "B T"]  #: rating of each clip; with spans alone, 1 inside and 0 outside
+
+
+class DetrMethod(Method):
+    """Projections, heads, shared loss terms and predictions."""
+
+    encoder: Encoder
+
+    def __init__(self, sizes: DetrSizes, shape: DataShape) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.video_projection = InputProjection(shape.frame_dim, sizes)
+        self.text_projection = InputProjection(shape.word_dim, sizes)
+        self.text_positions = TextPositions(sizes)
+        self.class_head = nn.Linear(sizes.hidden, 2)
+        self.span_head = MLP(sizes.hidden, sizes.hidden, sizes.hidden, 2)
+
+    def project_video(self, clips: Float[Tensor, "B T Dv"]) -> Float[Tensor, "B T D"]:
+        """Clip features (with their endpoints) to the hidden size."""
+        return self.video_projection(clips)
+
+    def project_text(self, words: Float[Tensor, "B L Dw"]) -> Float[Tensor, "B L D"]:
+        """Word vectors to the hidden size."""
+        return self.text_projection(words)
+
+    def positions(
+        self, video_mask: Bool[Tensor, "B T"], text: Float[Tensor, "B L D"]
+    ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B L D"]]:
+        """Sine positions of the clips; zeros, or learned positions, of the words."""
+        where = clip_positions(video_mask, text.shape[-1], text.dtype)
+        return where, self.text_positions(text) if self.sizes.text_positions else torch.zeros_like(text)
+
+    def encode(
+        self,
+        video: Float[Tensor, "B T D"],
+        video_mask: Bool[Tensor, "B T"],
+        text: Float[Tensor, "B L D"],
+        text_mask: Bool[Tensor, "B L"],
+    ) -> Memory:
+        """Projected clips and words to the memory: self-attention over both together."""
+        positions = torch.cat(self.positions(video_mask, text), dim=1)
+        mask = torch.cat((video_mask, text_mask), dim=1)
+        tokens = self.encoder(torch.cat((video, text), dim=1), positions, mask)
+        clips = video.shape[1]
+        return Memory(tokens[:, :clips], video_mask, tokens, positions, mask, text=tokens[:, clips:])
+
+    def decode(self, memory: Memory) -> Moments:
+        """Windows from the memory."""
+        raise TypeError(f"{type(self).__name__} does not define decode")
+
+    def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
+        """A score for each clip."""
+        raise TypeError(f"{type(self).__name__} does not define saliency")
+
+    def forward(
+        self,
+        clips: Float[Tensor, "B T Dv"],
+        video_mask: Bool[Tensor, "B T"],
+        words: Float[Tensor, "B L Dw"],
+        text_mask: Bool[Tensor, "B L"],
+    ) -> DetrOutput:
+        """The pass that prediction makes."""
+        memory = self.encode(self.project_video(clips), video_mask, self.project_text(words), text_mask)
+        return DetrOutput(memory, self.decode(memory), self.saliency(memory))
+
+    def window_terms(
+        self, logits: Float[Tensor, "B Q 2"], spans: Float[Tensor, "B Q 2"], targets: Targets, weights: SetWeights
+    ) -> tuple[dict[str, Tensor], Int[Tensor, "B N"]]:
+        """Unweighted ``span, giou, label, class_error`` of one decoder layer, and its matching."""
+        matched = sp.match(logits, spans, targets, weights)
+        distance, overlap = sp.window_losses(spans, targets, matched)
+        label = sp.label_loss(logits, matched, weights.background)
+        terms = {"span": distance, "giou": overlap, "label": label, "class_error": sp.class_error(logits, matched)}
+        return terms, matched
+
+    def layered_terms(
+        self, moments: Moments, targets: Targets, weights: SetWeights, *, auxiliary: bool
+    ) -> tuple[dict[str, Tensor], dict[str, Int[Tensor, "B N"]]]:
+        """Window terms of the last layer and, with ``auxiliary``, of each earlier one under ``name_layer``."""
+        last = len(moments.logits) - 1
+        terms: dict[str, Tensor] = {}
+        matches: dict[str, Int[Tensor, "B N"]] = {}
+        for layer in [last, *(range(last) if auxiliary else ())]:
+            suffix = "" if layer == last else f"_{layer}"
+            found, matched = self.window_terms(moments.logits[layer], moments.spans[layer], targets, weights)
+            terms |= {name + suffix: value for name, value in found.items()}
+            matches[suffix] = matched
+        return terms, matches
+
+    def supervise(self, batch: MomentBatch, generator: torch.Generator) -> Supervision:
+        """Targets of a training batch.
+
+        Raises:
+            DataError: for a batch without windows.
+        """
+        if not isinstance(batch, DetrBatch) or batch.windows is None or batch.window_mask is None:
+            raise DataError("training batch", "holds no windows", "train this fully supervised method on DETR data")
+        inside = clips_inside(batch.windows, batch.window_mask, batch.frame_mask)
+        return self.supervision(Targets(batch.windows, batch.window_mask), inside, batch.frame_mask, generator)
+
+    def supervision(
+        self, targets: Targets, inside: Bool[Tensor, "B T"], mask: Bool[Tensor, "B T"], generator: torch.Generator
+    ) -> Supervision:
+        """Draw the saliency clips of given windows: two inside and two outside."""
+        salient, other = draw_clips(inside, generator), draw_clips(mask & ~inside, generator)
+        return Supervision(targets, inside, salient, other, inside.to(targets.windows.dtype))
+
+    @torch.no_grad()
+    def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
+        """Windows from best to worst by ``softmax(logits)[foreground]``; the NLL is minus its logarithm."""
+        out = self(batch.frames, batch.frame_mask, batch.words, batch.word_mask)
+        centers, widths = out.moments.spans[-1].unbind(-1)
+        nll = -out.moments.logits[-1].log_softmax(-1)[..., sp.FOREGROUND]
+        order = nll.argsort(dim=1, stable=True)
+        return Predictions(
+            centers=centers,
+            widths=widths,
+            starts=(centers - widths / 2).clamp(0, 1),
+            ends=(centers + widths / 2).clamp(0, 1),
+            nll=nll,
+            order=order,
+            top1=order[:, 0],
+            **self._curves(out, batch.frame_mask),
+        )
+
+    def _curves(self, out: DetrOutput, mask: Bool[Tensor, "B T"]) -> dict[str, Any]:
+        scores = {"saliency": out.saliency, **out.clip_scores}
+        return {"clip_scores": {name: value.masked_fill(~mask, torch.nan) for name, value in scores.items()}}
+
+
+def weighted_total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """Sum of the terms that have a weight, by the name before the layer's suffix."""
+    total = torch.zeros((), dtype=next(iter(terms.values())).dtype, device=next(iter(terms.values())).device)
+    for name, value in terms.items():
+        weight = weights.get(base_name(name), 0.0)
+        if weight:
+            total = total + weight * value
+    return total
+
+
+def base_name(term: str) -> str:
+    """A term's name without the suffix of an auxiliary layer.
+
+    >>> base_name("giou_0"), base_name("class_error")
+    ('giou', 'class_error')
+    """
+    head, _, tail = term.rpartition("_")
+    return head if tail.isdigit() else term

@@ -1,0 +1,45 @@
+"""How the DETR family is made from its settings and a training split, and which task trains it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, negative_source
+from vmlkit.detr.dataset import DetrDataset, load_detr_splits
+from vmlkit.detr.method import DetrMethod
+from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
+from vmlkit.detr.presets import PRESETS
+from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
+from vmlkit.detr.task import DetrTask, GroupedDetrTask
+from vmlkit.training.experiment import Experiment, MethodEntry
+from vmlkit.training.method import DataShape
+
+
+def detr_method(make: Callable[[Any, DataShape], DetrMethod]) -> Callable[[Any, DetrDataset], DetrMethod]:
+    """A maker that reads feature sizes off the data; two endpoint features join each clip."""
+
+    def made(settings: Any, data: DetrDataset) -> DetrMethod:
+        frame_dim, word_dim = data.frames.shape[-1] + 2, data.vectors.shape[-1]
+        return make(settings, DataShape(frame_dim=frame_dim, word_dim=word_dim, vocabulary=len(data.vocabulary)))
+
+    return made
+
+
+def detr_task(experiment: Experiment) -> DetrTask:
+    """Negatives and batches as the method's settings want them.
+
+    BM-DETR's batches hold distinct videos, because its alignment takes every other sentence of a batch for a negative:
+    a repeated video is dropped (release) or moves to the next batch (``paper``).
+    """
+    settings, data = experiment.model, experiment.data
+    kind = GroupedDetrTask if data.moments == "early" or data.name == "planted:charades_cd" else DetrTask
+    if not isinstance(settings, BMDetrConfig):
+        return kind()
+    repeats = "drop" if settings.mode == "authors" else "defer"
+    return kind(negatives=negative_source(settings), repeats=repeats)  # type: ignore[arg-type]
+
+
+METHODS: dict[str, MethodEntry] = {
+    "moment-detr": MethodEntry(detr_method(MomentDetr), MomentDetrConfig, PRESETS, detr_task, load_detr_splits),
+    "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, PRESETS, detr_task, load_detr_splits),
+    "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, PRESETS, detr_task, load_detr_splits),
+}

@@ -1,0 +1,47 @@
+"""Every method, preset and study by name: the families' own tables, merged."""
+
+from typing import get_args
+
+from vmlkit.actions import methods as actions
+from vmlkit.actions import studies as action_studies
+from vmlkit.components import methods as components
+from vmlkit.components import studies as component_studies
+from vmlkit.detr import methods as detr
+from vmlkit.detr import studies as detr_studies
+from vmlkit.errors import ConfigError
+from vmlkit.reconstruction import methods as reconstruction
+from vmlkit.reconstruction import studies as reconstruction_studies
+from vmlkit.reconstruction import studies_lnp
+from vmlkit.training.experiment import Experiment, MethodEntry, Size
+
+#: the one place where a method is found by name
+METHODS: dict[str, MethodEntry] = {
+    **reconstruction.METHODS,
+    **detr.METHODS,
+    **actions.METHODS,
+    **components.METHODS,
+}
+#: the one place where a study is found by name
+STUDIES = {
+    **reconstruction_studies.STUDIES,
+    **studies_lnp.STUDIES,
+    **action_studies.STUDIES,
+    **detr_studies.STUDIES,
+    **component_studies.STUDIES,
+}
+
+
+def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
+    """The experiment of a method on a data source at a size.
+
+    Raises:
+        ConfigError: for an unknown name, or data on which the method has no preset.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"unknown method '{method}': choose one of {', '.join(METHODS)}")
+    if size not in get_args(Size):
+        raise ConfigError(f"unknown size '{size}': choose one of {', '.join(get_args(Size))}")
+    makers = METHODS[method].presets
+    if data not in makers:
+        raise ConfigError(f"'{method}' has no preset for the data '{data}': choose one of {', '.join(makers)}")
+    return makers[data](method, size)  # type: ignore[arg-type]

@@ -1,1 +1,0 @@
-"""One paper, one file: models and the losses that train them."""

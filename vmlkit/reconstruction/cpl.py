@@ -1,0 +1,243 @@
+"""CPL: Gaussian-based contrastive proposal learning (CVPR 2022).
+
+P Gaussian proposals a query, each with two rule-based negatives that creep from the borders of the video towards the
+positive as training goes on.  The proposal that explains the sentence best is trained; a diversity term keeps the
+others apart.
+
+====================== ==================================================== ======================================
+paper                  here                                                 shape
+====================== ==================================================== ======================================
+``c_k, w_k`` (Eq. 2)   ``centers, widths``                                  (B, P), fractions of the video
+``m_k`` (Eq. 3)        ``positives``                                        (B, P, S), largest cell 1
+``k*``                 ``best``                                             (B,), lowest NLL
+negatives (Sec. 3.3)   ``negatives`` (left, right of ``k*``)                (B, 2, S)
+``L_rec, L_ivc``       ``rec``, ``rank_*``, ``diversity``                   means over B
+``alpha_1, alpha_2``   ``rank_weight, diversity_weight``
+====================== ==================================================== ======================================
+
+# PAPER: negatives grow with training / CODE: gamma = 0 on ActivityNet switches that off -> ``gamma``
+# PAPER: (silent) / CODE: without negatives the NLL is counted twice -> ``rank_*`` of :func:`total_loss`
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from vmlkit.data.batches import MomentBatch, Predictions
+from vmlkit.nn.dropout import DropoutTape
+from vmlkit.nn.transformer import Conditioning, DualTransformer
+from vmlkit.reconstruction.front import (
+    DataShape,
+    Encoded,
+    FrontEnd,
+    Proposals,
+    ReconstructionConfig,
+    encode,
+    pick,
+    reconstruct,
+    reconstruction_terms,
+)
+from vmlkit.reconstruction.gaussian import outer_spans, peak_gaussian
+from vmlkit.reconstruction.ranking import diversity, margin
+from vmlkit.text.masking import draw_masked_words
+from vmlkit.training.method import LossTerms, Method, Progress
+
+Plan = Literal["selected", "all", "replay"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CPLConfig:
+    """Settings of CPL; defaults are the released Charades-STA configuration."""
+
+    reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
+    proposals: int = 8  #: P
+    sigma: float = 9.0  #: a proposal's standard deviation is width / sigma (Eq. 3)
+    gamma: float = 0.5  #: growth of the negatives, (epoch / epochs)^gamma; 0 on ActivityNet
+    whole_video_margin: float = 0.1  #: beta_1, NLL
+    negative_margin: float = 0.15  #: beta_2, NLL
+    rank_weight: float = 1.0  #: alpha_1; 2 on ActivityNet
+    diversity_weight: float = 5.0  #: alpha_2; 0.1 on ActivityNet
+    diversity_target: float = 0.146  #: lambda, as published for a grid of ``published_cells``
+    published_cells: int | None = 50  #: lambda is rescaled by this over the grid in use; None takes it as it stands
+    use_negatives: bool = True
+    plan: Plan = "selected"  #: which negatives are evaluated; all plans agree exactly at dropout 0
+
+    def diversity_at(self, cells: int) -> float:
+        """Lambda on a grid of ``cells``.
+
+        The diversity term pulls every width to ``sigma / (2 sqrt(pi) lambda S)``, so the published lambda keeps its
+        meaning only if it shrinks as the grid S grows.  Unscaled on 16 cells it asks for widths above the video.
+        """
+        return self.diversity_target * (self.published_cells / cells if self.published_cells else 1.0)
+
+
+@dataclass(frozen=True)
+class CPLOutput:
+    """One training forward: everything :func:`total_loss` looks at."""
+
+    encoded: Encoded
+    proposals: Proposals
+    nll: Float[Tensor, "B P"]
+    whole_video: Float[Tensor, " B"]  #: NLL without a mask
+    best: Int[Tensor, " B"]
+    negatives: Float[Tensor, "B 2"] | None  #: NLL of the best proposal's left and right negative
+
+
+class CPL(Method):
+    """Contrastive proposal learning; see the module docstring."""
+
+    def __init__(self, config: CPLConfig, shape: DataShape) -> None:
+        super().__init__()
+        self.config = config
+        network = config.reconstruction
+        self.front = FrontEnd(network, shape, token=True)
+        self.transformer = DualTransformer(network.transformer)
+        self.proposal_head = nn.Linear(network.transformer.hidden, 2 * config.proposals)
+
+    def encode(self, batch: MomentBatch, masked: Bool[Tensor, "B L"]) -> Encoded:
+        """Projection, generation and the masked sentence."""
+        return encode(self.front, self.transformer, batch, masked)
+
+    def positives(self, encoded: Encoded) -> Proposals:
+        """Eq. (2-3): P centers and widths from the token's output, and their Gaussians on the grid."""
+        values = torch.sigmoid(self.proposal_head(encoded.hidden[:, -1])).unflatten(-1, (-1, 2))  # (B, P, 2)
+        centers, widths = values.unbind(-1)
+        masks = peak_gaussian(centers, widths, encoded.clips.shape[1], sigma=self.config.sigma)
+        starts, ends = (centers - widths / 2).clamp_min(0), (centers + widths / 2).clamp_max(1)
+        return Proposals(centers, widths, masks, starts, ends)
+
+    @property
+    def reconstructor(self) -> DualTransformer:
+        """What reads masked sentences from masked clips; CPL generates proposals with the same stacks."""
+        return self.transformer
+
+    def reconstruct(
+        self, encoded: Encoded, masks: Float[Tensor, "B R S"], tape: DropoutTape | None = None
+    ) -> Float[Tensor, "B R"]:
+        """The NLL of the sentence under each mask, in one batched pass."""
+        return reconstruct(self.front, self.transformer, encoded, Conditioning(masks, tape=tape))[0]
+
+    def base_loss(
+        self, proposals: Proposals, best: Float[Tensor, " B"], whole: Float[Tensor, " B"] | None, *, regularise: bool
+    ) -> LossTerms:
+        """Everything but negatives: see :func:`base_loss`."""
+        return base_loss(proposals, best, whole, self.config, regularise=regularise)
+
+    def rule_negatives(self, proposals: Proposals, progress: Progress) -> Float[Tensor, "B P 2 S"]:
+        """Section 3.3: a Gaussian left and one right of each positive, twice as wide as a positive of their width.
+
+        The exponent of (epoch / epochs) is gamma; 0^0 counts as 1.
+        """
+        spans = outer_spans(proposals.centers, proposals.widths, progress.fraction**self.config.gamma)
+        cells = proposals.masks.shape[-1]
+        return peak_gaussian(spans[..., 0], spans[..., 1], cells, sigma=self.config.sigma / 2)
+
+    def forward(self, batch: MomentBatch, masked: Bool[Tensor, "B L"], progress: Progress) -> CPLOutput:
+        """One pass for all positives and the whole video, one for the negatives the loss will look at.
+
+        The loss uses only the negatives of the proposal with the lowest NLL, so ``plan="selected"`` computes those two
+        instead of 2 P (``"all"``, the released program).  ``"replay"`` also spares the graph of the other positives:
+        it runs them without one, then the winner again under the dropout masks that made it win.  All three have the
+        same loss and gradients at dropout 0, and the same distribution under dropout.
+        """
+        encoded = self.encode(batch, masked)
+        proposals = self.positives(encoded)
+        if self.config.plan == "replay":
+            return self._replay(encoded, proposals, progress)
+        whole = torch.ones_like(proposals.masks[:, :1])
+        nll = self.reconstruct(encoded, torch.cat((proposals.masks, whole), dim=1))
+        nll, reference = nll[:, :-1], nll[:, -1]
+        best = nll.argmin(dim=1)
+        negatives = None
+        if self.config.use_negatives:
+            masks = self.rule_negatives(proposals, progress)  # (B, P, 2, S)
+            if self.config.plan == "all":
+                every = self.reconstruct(encoded, masks.flatten(1, 2)).unflatten(1, (-1, 2))
+                negatives = pick(every, best)
+            else:
+                negatives = self.reconstruct(encoded, pick(masks, best))
+        return CPLOutput(encoded, proposals, nll, reference, best, negatives)
+
+    def _replay(self, encoded: Encoded, proposals: Proposals, progress: Progress) -> CPLOutput:
+        tape = DropoutTape()
+        with torch.no_grad():
+            nll = self.reconstruct(encoded, proposals.masks, tape=tape)
+        best = nll.argmin(dim=1)
+        rows = [pick(proposals.masks, best)[:, None], torch.ones_like(proposals.masks[:, :1])]
+        if self.config.use_negatives:
+            rows.append(pick(self.rule_negatives(proposals, progress), best))
+        kept = self.reconstruct(encoded, torch.cat(rows, dim=1), tape=tape.rewind(best))
+        nll = nll.scatter(1, best[:, None], kept[:, :1])
+        return CPLOutput(encoded, proposals, nll, kept[:, 1], best, kept[:, 2:] if self.config.use_negatives else None)
+
+    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
+        """``L = L_rec + alpha_1 L_rank + alpha_2 L_div`` (:func:`total_loss`)."""
+        masked = draw_masked_words(batch.word_weights, batch.word_mask, generator)
+        return total_loss(self(batch, masked, progress), self.config)
+
+    @torch.no_grad()
+    def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
+        """Section 3.5: P spans ordered by NLL.  Words are masked at random at test time too: seed the generator."""
+        encoded = self.encode(batch, draw_masked_words(batch.word_weights, batch.word_mask, generator))
+        proposals = self.positives(encoded)
+        nll = self.reconstruct(encoded, proposals.masks)
+        order = nll.argsort(dim=1, stable=True)
+        negatives: dict[str, Any] = {}
+        if self.config.use_negatives:
+            fraction = progress.fraction if progress else 1.0
+            best = (pick(proposals.centers, order[:, 0]), pick(proposals.widths, order[:, 0]))
+            spans = outer_spans(*best, fraction**self.config.gamma)
+            negatives = {"negative_centers": spans[..., 0], "negative_widths": spans[..., 1]}
+        return Predictions(
+            centers=proposals.centers,
+            widths=proposals.widths,
+            starts=proposals.starts,
+            ends=proposals.ends,
+            nll=nll,
+            order=order,
+            top1=order[:, 0],
+            **negatives,
+        )
+
+
+def base_loss(
+    proposals: Proposals,
+    best: Float[Tensor, " B"],
+    whole: Float[Tensor, " B"] | None,
+    config: CPLConfig,
+    *,
+    regularise: bool = True,
+) -> LossTerms:
+    """Eq. (9-12) without negatives: ``L_rec + alpha_1 L_rank(whole video) + alpha_2 L_div``.
+
+    Args:
+        best: NLL of each query's best proposal.
+        whole: NLL without a mask; None leaves the reference terms out.
+        regularise: keep the diversity term.
+    """
+    base = reconstruction_terms(best, whole, gap=config.whole_video_margin, rank_weight=config.rank_weight)
+    if not regularise:
+        return base
+    spread = diversity(proposals.masks, config.diversity_at(proposals.masks.shape[-1]))
+    return LossTerms(base.total + config.diversity_weight * spread, {**base.terms, "diversity": spread})
+
+
+def total_loss(out: CPLOutput, config: CPLConfig) -> LossTerms:
+    """Eq. (9-12): ``L = L_rec + alpha_1 L_rank + alpha_2 L_div``, all through the best proposal ``k*``.
+
+    ``L_rec = (a + ref) / 2`` with ``a`` the lowest positive NLL and ``ref`` the whole video's; ``L_rank`` demands that
+    ``a`` beats the whole video by beta_1 and both negatives by beta_2.  No stop-gradient anywhere: the ranking also
+    trains the reconstructor (the CNM paper warns against that; CPL does it).  Without negatives the released code uses
+    ``L_rec = a`` and counts ``a`` once more in place of the ranking.
+    """
+    best = pick(out.nll, out.best)
+    if out.negatives is None:
+        alone = base_loss(out.proposals, best, None, config)
+        return LossTerms(alone.total + config.rank_weight * alone.terms["nll"], alone.terms)
+    base = base_loss(out.proposals, best, out.whole_video, config)
+    sides = margin(best[:, None], out.negatives, config.negative_margin).mean(dim=0)
+    terms = {**base.terms, "rank_left": sides[0], "rank_right": sides[1]}
+    return LossTerms(base.total + config.rank_weight * sides.sum(), terms)

@@ -1,0 +1,48 @@
+"""The reconstruction family by name: P1 (CNM), CPL, PPS, and P0 on each of them."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from vmlkit.data.batches import MomentDataset
+from vmlkit.reconstruction.cnm import CNM, CNMConfig
+from vmlkit.reconstruction.cpl import CPL, CPLConfig
+from vmlkit.reconstruction.lnp_training import LNPOnCNM, LNPOnCPL, LNPOnPPS, build_lnp
+from vmlkit.reconstruction.pps import PPS, PPSConfig
+from vmlkit.reconstruction.presets import PRESETS
+from vmlkit.training.experiment import MethodEntry
+from vmlkit.training.method import DataShape, Method
+
+
+def sized(make: Callable[[Any, DataShape], Method]) -> Callable[[Any, MomentDataset], Method]:
+    """The reconstruction family reads three sizes off the data, and rescales lambda to its grid."""
+
+    def made(settings: Any, data: MomentDataset) -> Method:
+        _say_rescaled_lambda(settings, data)
+        frame_dim, word_dim = data.frames.shape[-1], data.vectors.shape[-1]
+        return make(settings, DataShape(frame_dim=frame_dim, word_dim=word_dim, vocabulary=len(data.vocabulary)))
+
+    return made
+
+
+def _say_rescaled_lambda(settings: Any, data: MomentDataset) -> None:
+    """Warn where lambda is rescaled because the grid is not the one it was published for."""
+    host = getattr(settings, "host", settings)
+    cells = host.reconstruction.cells or data.frames.shape[1] // 4
+    published = getattr(host, "published_cells", None)
+    if published not in (None, cells):
+        warnings.warn(
+            f"lambda was published for a grid of {published} cells; on {cells} it is multiplied by "
+            f"{published / cells:.3g}, so that widths keep their size (published_cells=None takes it as it stands)",
+            stacklevel=4,
+        )
+
+
+METHODS: dict[str, MethodEntry] = {
+    "cnm": MethodEntry(sized(CNM), CNMConfig, PRESETS),
+    "cpl": MethodEntry(sized(CPL), CPLConfig, PRESETS),
+    "pps": MethodEntry(sized(PPS), PPSConfig, PRESETS),
+    "lnp-cnm": MethodEntry(sized(build_lnp), LNPOnCNM, PRESETS),
+    "lnp-cpl": MethodEntry(sized(build_lnp), LNPOnCPL, PRESETS),
+    "lnp-pps": MethodEntry(sized(build_lnp), LNPOnPPS, PRESETS),
+}

@@ -1,0 +1,43 @@
+"""One experiment as data, what a method's name stands for, and studies of several experiments."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vmlkit.data.sources import DataConfig, load_splits
+from vmlkit.metrics.moments import VoteRule
+from vmlkit.training.loop import TrainConfig
+from vmlkit.training.method import Method
+from vmlkit.training.task import Task
+
+#: ``ci`` finishes in about a minute on two cores, ``demo`` in a few, ``paper`` is the published setting
+Size = Literal["ci", "demo", "paper"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything a run needs; saved with it, and enough to repeat it."""
+
+    method: str
+    data: DataConfig
+    model: Any  #: the method's settings, e.g. :class:`vmlkit.reconstruction.cpl.CPLConfig`
+    train: TrainConfig
+    vote: VoteRule | None = None  #: how the answer is chosen; None is the proposal with the lowest NLL
+    test_draws: int = 3  #: draws of the masked words over which test metrics are averaged
+
+
+def moment_task(experiment: Experiment) -> Task:
+    """Single moments without time labels."""
+    return Task(vote=experiment.vote)
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """What a method's name stands for."""
+
+    make: Callable[[Any, Any], Method]  #: from its settings and the training split
+    config: type  #: its settings
+    #: the experiment of (method, size) by the name of its data
+    presets: Mapping[str, Callable[[str, Size], Experiment]] = field(default_factory=dict)
+    task: Callable[[Experiment], Task] = moment_task
+    load: Callable[..., Any] = load_splits  #: the splits of a :class:`DataConfig`
