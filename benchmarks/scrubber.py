@@ -32,7 +32,7 @@ EPOCHS, QUERIES, POSITIVES, NEGATIVES = 50, 32, 8, 8
 MEDIAN_MS, P95_MS = 16.0, 50.0
 
 SHOW = """
-from vmlkit.viz.scrubber import EpochScrubber
+from vmlkit.viz.scrubber_widget import EpochScrubber
 view = EpochScrubber("run", max_bytes=4_000_000)
 view
 """

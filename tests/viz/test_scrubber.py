@@ -173,41 +173,22 @@ class TestWidget:
         assert constant(Elements(page).scripts[0], "STATE")["epoch"] == 9
 
 
-class TestPlain:
-    """The form for installations without anywidget."""
+class TestWithoutAnywidget:
+    """The same module over a plain object in place of the widget's model."""
 
     @pytest.fixture
-    def plain(self, run_path: Path, monkeypatch: pytest.MonkeyPatch):
-        pytest.importorskip("ipywidgets", reason="ipywidgets is not installed (extra 'notebooks')")
+    def page(self, run_path: Path, monkeypatch: pytest.MonkeyPatch):
         find = importlib.util.find_spec
         monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == "anywidget" else find(n, *a))
-        return scrubber(run_path, query="test/5")
+        return scrubber(run_path, query="test/5", epoch=-1)
 
-    def test_it_is_chosen_without_anywidget_and_follows_its_controls(self, plain) -> None:
-        assert type(plain).__name__ == "EpochScrubberPlain"
-        first = plain.picture.value
-        plain.epochs.value = 12
-        assert plain.picture.value != first
-        assert "epoch 12 · “the cyan cross" in plain.picture.value
-        plain.queries.value = "test/0"
-        assert "the red circle slides to the left" in plain.picture.value
+    def test_it_opens_where_it_was_asked_to(self, page) -> None:
+        bundle = page._repr_mimebundle_()
+        state = constant(Elements(bundle["text/html"]).scripts[0], "STATE")
+        assert (state["epoch"], state["query"]) == (12, "test/5")
+        assert bundle["text/plain"] == "EpochScrubber: 6 queries, epochs 0 to 12"
 
-    def test_its_picture_is_one_well_formed_svg(self, plain) -> None:
-        from xml.etree import ElementTree
-
-        assert "<b>" not in plain.picture.value
-        svg = ElementTree.fromstring(plain.picture.value.partition("</p>")[2])
-        words = [t.text for t in svg.iter("text")]
-        assert {"ground truth", "positives", "answer", "easy negatives", "time (s)"} <= set(words)
-        assert len(list(svg.iter("polyline"))) == 7
-        assert len(list(svg.iter("image"))) == 1
-
-    def test_it_saves_the_full_scrubber(self, plain, tmp_path: Path) -> None:
-        page = plain.save_html(tmp_path / "p.html").read_text(encoding="utf-8")
-        assert scrubber_module() in page
-
-    def test_traces_are_drawn(self, heat_path: Path) -> None:
-        from vmlkit.viz.scrubber_plain import timeline_svg
-
-        source = ScrubberSource(heat_path, 1_500_000)
-        assert timeline_svg(source, "test/0", 0).count('height="20"') == 64
+    def test_it_saves_itself(self, page, tmp_path: Path) -> None:
+        saved = page.save_html(tmp_path / "p.html").read_text(encoding="utf-8")
+        assert scrubber_module() in saved
+        assert constant(Elements(saved).scripts[0], "STATE")["epoch"] == 12

@@ -1,8 +1,8 @@
 """The epoch scrubber: drag through the epochs of a recorded run and watch every proposal move.
 
 It reads run directories only, so last week's run opens with no model and no GPU.  In a live notebook it is an
-anywidget; the same module runs in exported notebooks and in the page that ``save_html`` writes.  Where anywidget is
-not installed, :func:`scrubber` falls back to sliders of ipywidgets and a picture drawn by Python.
+anywidget; the same module runs in exported notebooks, in the page that ``save_html`` writes, and, where anywidget is
+not installed, in the :class:`ScrubberPage` that :func:`scrubber` then returns.
 """
 
 import importlib.util
@@ -14,10 +14,26 @@ from typing import TYPE_CHECKING, Any
 from vmlkit.viz.scrubber_source import MAX_BYTES, AnyRun, ScrubberSource, scrubber_module
 
 if TYPE_CHECKING:
-    from vmlkit.viz.scrubber_plain import EpochScrubberPlain
     from vmlkit.viz.scrubber_widget import EpochScrubber
 
-__all__ = ["EpochScrubber", "EpochScrubberPlain", "ScrubberSource", "save_html", "scrubber", "scrubber_module"]
+__all__ = ["ScrubberPage", "ScrubberSource", "save_html", "scrubber", "scrubber_module"]
+
+
+class ScrubberPage:
+    """The scrubber without anywidget: it moves in the browser, and only Python does not see where it stands."""
+
+    def __init__(self, source: ScrubberSource, epoch: int, query: str) -> None:
+        self.source, self.epoch, self.query = source, epoch, query
+
+    def __repr__(self) -> str:
+        return self.source.summary()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": self.source.fragment(self.epoch, self.query), "text/plain": repr(self)}
+
+    def save_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the scrubber as one self-contained page and return its path."""
+        return self.source.save(path, self.source.fragment(self.epoch, self.query))
 
 
 def scrubber(
@@ -28,12 +44,12 @@ def scrubber(
     query: object | None = None,
     epoch: int = 0,
     max_bytes: int = MAX_BYTES,
-) -> "EpochScrubber | EpochScrubberPlain":
+) -> "EpochScrubber | ScrubberPage":
     """The scrubber in the best form this installation can show.
 
     Args:
         run: a run directory or its path.
-        compare: a second run to show beside the first, linked to it (not in the plain form).
+        compare: a second run to show beside the first, linked to it.
         names: what to call the two runs; as they call themselves unless given.
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
@@ -41,15 +57,13 @@ def scrubber(
 
     Raises:
         DataError: when a run has no recorded proposals, or the query was not recorded.
-        MissingDependency: when neither anywidget nor ipywidgets is installed.
     """
     if importlib.util.find_spec("anywidget") is not None:
         from vmlkit.viz.scrubber_widget import EpochScrubber
 
         return EpochScrubber(run, compare=compare, names=names, query=query, epoch=epoch, max_bytes=max_bytes)
-    from vmlkit.viz.scrubber_plain import EpochScrubberPlain
-
-    return EpochScrubberPlain(run, query=query, epoch=epoch, max_bytes=max_bytes)
+    source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
+    return ScrubberPage(source, source.nearest_epoch(epoch), source.query_id(query))
 
 
 def save_html(
@@ -69,15 +83,3 @@ def save_html(
     """
     source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
     return source.save(path, source.fragment(source.nearest_epoch(epoch), source.query_id(query)))
-
-
-def __getattr__(name: str) -> Any:
-    if name == "EpochScrubber":
-        from vmlkit.viz.scrubber_widget import EpochScrubber
-
-        return EpochScrubber
-    if name == "EpochScrubberPlain":
-        from vmlkit.viz.scrubber_plain import EpochScrubberPlain
-
-        return EpochScrubberPlain
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,16 +3,14 @@
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import astuple
 from pathlib import Path
 
 from vmlkit.errors import DataError
 from vmlkit.viz.live import html_fragment, module, write_page
 from vmlkit.viz.packing import Packed, pack
-from vmlkit.viz.shapes import gaussian
 from vmlkit.viz.snapshots import RunLike, RunView
 from vmlkit.viz.style import SCREEN_DPI, styled
-from vmlkit.viz.timeline import draw_timeline
+from vmlkit.viz.timeline import draw_timeline, lanes_of
 
 AnyRun = RunLike | RunView | str | os.PathLike[str]
 
@@ -133,7 +131,6 @@ class ScrubberSource:
 def preview_png(view: RunView, query_id: str, epoch: int) -> bytes:
     """A picture of one query at one epoch, for places where scripts do not run."""
     query, shot = view.query(query_id), view.snapshot(query_id, epoch)
-    positive, negative = view.shapes()
     file = io.BytesIO()
     with styled():
         axes = draw_timeline(
@@ -143,13 +140,8 @@ def preview_png(view: RunView, query_id: str, epoch: int) -> bytes:
             view.truths(query_id),
             shot.positives,
             shot.negatives,
-            chosen=shot.chosen,
-            iou=shot.chosen_iou,
             sentence=query["sentence"],
-            answer_s=shot.answer_s(query["duration_s"]),
-            curve=gaussian(*astuple(positive)),
-            negative_curve=gaussian(*astuple(negative)),
-            negative_roles=shot.negative_roles,
+            **lanes_of(view, shot),
         )
         axes.strip.set_title(f"“{query['sentence']}” · epoch {epoch}", loc="left", fontsize=10.5)
         axes.figure.savefig(file, format="png", dpi=SCREEN_DPI, metadata={"Software": None})

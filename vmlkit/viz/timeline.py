@@ -49,14 +49,8 @@ def draw_timeline(
     positives: Float[np.ndarray, "P 2"],
     negatives: Float[np.ndarray, "M 2"] | Sequence[Sequence[float]] = (),
     *,
-    chosen: int | None = 0,
-    iou: float | None = None,
-    answer_s: tuple[float, float] | None = None,
-    weights: Sequence[float] | np.ndarray | None = None,
     sentence: str | None = None,
-    curve: Curve | None = None,
-    negative_curve: Curve | None = None,
-    negative_roles: str | Sequence[str] = "hard_negative",
+    **lanes: Any,
 ) -> TimelineAxes:
     """Draw one query: film strip, ground truth, positives (up), negatives (down), over seconds.
 
@@ -69,33 +63,14 @@ def draw_timeline(
         truth_s: start and end of the annotated moment in seconds, a list of them where there are several, or None.
         positives: center and width of each positive, fractions of the video.
         negatives: the same for the negatives.
-        chosen: which positive is the answer; None when there is no answer.
-        iou: of the answer with the ground truth, for its label.
-        answer_s: start and end of the answer in seconds; center -+ width / 2 unless given (a mixture differs).
-        weights: one selection weight per negative, written below it.
         sentence: the query, written above the strip.
-        curve: ``curve(center, width, t)`` with t in fractions; :func:`gaussian` with sigma 9 unless given.
-        negative_curve: the same for negatives; ``curve`` unless given.
-        negative_roles: ``"easy_negative"``, ``"hard_negative"`` or ``"negative"``, for all negatives or one for each.
+        lanes: what :func:`draw_lanes` takes beside these.
     """
     strip_ax, lanes_ax = lay_out(target, frames, 1, len(negatives) > 0)
     draw_strip(strip_ax, frames, duration_s)
     if sentence is not None:
         _write_sentence(strip_ax, sentence)
-    draw_lanes(
-        lanes_ax,
-        duration_s,
-        truth_s,
-        positives,
-        negatives,
-        chosen=chosen,
-        iou=iou,
-        answer_s=answer_s,
-        weights=weights,
-        curve=curve,
-        negative_curve=negative_curve,
-        negative_roles=negative_roles,
-    )
+    draw_lanes(lanes_ax, duration_s, truth_s, positives, negatives, **lanes)
     return TimelineAxes(strip_ax, lanes_ax)
 
 
@@ -117,7 +92,15 @@ def draw_lanes(
 ) -> "Axes":
     """The part of :func:`draw_timeline` below the film strip, on an axis of its own.
 
-    ``cap`` draws the bar that names the ground truth; rows below the first leave it out.
+    Args:
+        chosen: which positive is the answer; None when there is no answer.
+        iou: of the answer with the ground truth, for its label.
+        answer_s: start and end of the answer in seconds; center -+ width / 2 unless given (a mixture differs).
+        weights: one selection weight per negative, written below it.
+        curve: ``curve(center, width, t)`` with t in fractions; :func:`gaussian` with sigma 9 unless given.
+        negative_curve: the same for negatives; ``curve`` unless given.
+        negative_roles: ``"easy_negative"``, ``"hard_negative"`` or ``"negative"``, for all negatives or one for each.
+        cap: draw the bar that names the ground truth; rows below the first leave it out.
     """
     curve = curve or gaussian()
     negatives = np.asarray(negatives, dtype=float).reshape(-1, 2)
@@ -159,7 +142,7 @@ def draw_epochs(
     """
     view = RunView(run)
     query = view.query(query_id)
-    positive, negative = view.shapes()
+    given = {name: value for name, value in (("curve", curve), ("negative_curve", negative_curve or curve)) if value}
     shots = [view.snapshot(query_id, e) for e in view.pick_epochs(epochs)]
     strip = view.film_strip(query["video_id"])
     strip_ax, *rows = lay_out(None, strip, len(shots), any(len(s.negatives) for s in shots))
@@ -172,17 +155,25 @@ def draw_epochs(
             view.truths(query_id),
             shot.positives,
             shot.negatives,
-            chosen=shot.chosen,
-            iou=shot.chosen_iou,
-            answer_s=shot.answer_s(query["duration_s"]),
             weights=_informative(shot),
-            curve=curve or gaussian(*astuple(positive)),
-            negative_curve=negative_curve or curve or gaussian(*astuple(negative)),
-            negative_roles=shot.negative_roles,
             cap=i == 0,
+            **{**lanes_of(view, shot), **given},
         )
         _label_row(ax, shot, last=i == len(shots) - 1)
     return _root(strip_ax)
+
+
+def lanes_of(view: RunView, shot: Snapshot) -> dict[str, Any]:
+    """What :func:`draw_lanes` takes beside the places of a recorded moment: its answer, curves and roles."""
+    positive, negative = view.shapes()
+    return {
+        "chosen": shot.chosen,
+        "iou": shot.chosen_iou,
+        "answer_s": shot.answer_s(view.query(shot.query_id)["duration_s"]),
+        "curve": gaussian(*astuple(positive)),
+        "negative_curve": gaussian(*astuple(negative)),
+        "negative_roles": shot.negative_roles,
+    }
 
 
 def _root(ax: "Axes") -> "Figure":
