@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -122,13 +124,51 @@ def test_every_expected_error_is_one_line(monkeypatch, capsys, error):
     assert str(getattr(error, "filename", None) or str(error).split("\n")[0]) in err
 
 
-def test_a_programming_error_is_not_hidden(monkeypatch):
+def test_a_fault_of_vmlkit_is_one_line_that_says_where_to_report_it(monkeypatch, capsys):
     def fail(*args, **rest):
-        raise ZeroDivisionError
+        raise KeyError("R@1,mIoU")
 
     monkeypatch.setattr(running, "run_experiment", fail)
-    with pytest.raises(ZeroDivisionError):
-        cli.main(["train", "cpl"])
+    assert cli.main(["train", "cpl"]) == cli.FAULT == 70
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "unforeseen KeyError in test_cli.py, line" in err
+    assert "R@1,mIoU" in err
+    assert "report it" in err
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyError("x"), 70), (ConfigError("no such setting"), 2)])
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(monkeypatch, capsys, error, code):
+    def fail(*args, **rest):
+        raise error
+
+    monkeypatch.setattr(running, "run_experiment", fail)
+    assert cli.main(["train", "cpl", "--debug"]) == code
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("vmlkit: ")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "labels", "negatives"])
+def test_reports_are_written_in_an_encoding_that_lacks_their_characters(tmp_path, command):
+    """What ``> report.txt`` does on a Western Windows: the characters are escaped and nothing is lost."""
+    folder = tmp_path / "数据"
+    folder.mkdir()
+    query = {"qid": 1, "query": "un café — 人", "vid": "视频", "duration": 20.0, "relevant_windows": [[2, 8]]}
+    (folder / "gt.jsonl").write_text(json.dumps(query, ensure_ascii=False) + "\n", encoding="utf-8")
+    windows = {"qid": 1, "vid": "视频", "pred_relevant_windows": [[2, 8, 0.9]]}
+    (folder / "pred.jsonl").write_text(json.dumps(windows, ensure_ascii=False) + "\n", encoding="utf-8")
+    video = {"subset": "Test", "duration": 9.0, "annotations": [{"segment": ["1.0", "2.0"], "label": "跳"}]}
+    (folder / "actions.json").write_text(json.dumps({"database": {"视频": video}}), encoding="utf-8")
+    arguments = {
+        "evaluate": ["evaluate", folder / "pred.jsonl", "--ground-truth", folder / "gt.jsonl"],
+        "labels": ["labels", folder / "actions.json"],
+        "negatives": ["negatives", folder / "gt.jsonl"],
+    }[command]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-m", "vmlkit", *arguments], capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr.decode("cp1252")
+    assert "\\u" in done.stdout.decode("cp1252")
 
 
 def test_interrupting_says_how_to_go_on(monkeypatch, capsys):

@@ -1,13 +1,15 @@
 """The command line: ``vmlkit tour | check | train | evaluate | negatives | claims | labels | variants``.
 
-What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback.  Everything heavy is
-imported by the command that needs it, so ``vmlkit --help`` answers at once.
+What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback; a fault of vmlkit itself
+ends in one line that says where to report it, and exit code 70.  ``--debug`` shows the traceback of either.  Everything
+heavy is imported by the command that needs it, so ``vmlkit --help`` answers at once.
 """
 
 import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 from vmlkit import __version__
 from vmlkit.components.variants.options import add_variants_command
 from vmlkit.config import config_hash, with_overrides
-from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
+from vmlkit.errors import (
+    ConfigError,
+    DataError,
+    MissingDependency,
+    TrainingDiverged,
+    escape_what_cannot_be_written,
+)
 
 if TYPE_CHECKING:
     from vmlkit.training.experiment import Experiment
@@ -29,24 +37,49 @@ PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum")
 VOTES = ("none", "activitynet", "charades", "pps_charades")
 
 
+#: what to do after Ctrl-C
+_AGAIN = "the same command goes on from {}"
+#: exit code of a fault of vmlkit itself (EX_SOFTWARE of sysexits.h)
+FAULT = 70
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 (a check failed), 2 (bad input) or 130 (interrupted)."""
+    """Run one command.
+
+    Returns:
+        The exit code: 0, 1 (a check failed), 2 (bad input), 70 (a fault of vmlkit) or 130 (interrupted).
+    """
+    escape_what_cannot_be_written()
     options = parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ConfigError, DataError, MissingDependency, TrainingDiverged) as error:
-        message = str(error)
     except BrokenPipeError:
         # whoever read the output, such as `head`, has seen enough; Python would complain once more on leaving
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     except KeyboardInterrupt:
-        print("\nvmlkit: stopped; the same command goes on from the last saved state", file=sys.stderr)
+        print(f"\nvmlkit: stopped; {options.stopped}", file=sys.stderr)
         return 130
-    print(f"vmlkit: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        code, message = _sentence(error)
+        print(f"vmlkit: {' '.join(message.split())}", file=sys.stderr)
+        return code
+
+
+def _sentence(error: Exception) -> tuple[int, str]:
+    """Exit code and message of an error."""
+    if isinstance(error, (ConfigError, DataError, MissingDependency, TrainingDiverged)):
+        return 2, str(error)
+    if isinstance(error, OSError):
+        return 2, f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return FAULT, (
+        f"unforeseen {type(error).__name__} in {Path(where.filename).name}, line {where.lineno}: {error}. This is a "
+        "fault of vmlkit: please report it where you got vmlkit from, with this command, what it shows with --debug, "
+        "and what `vmlkit check` shows."
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
         add_variants_command,
     ):
         add(commands)
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        command.set_defaults(stopped=command.get_default("stopped") or "nothing is left half-written")
     return top
 
 
@@ -105,7 +141,7 @@ def _train_options(commands: Any) -> None:
     train.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/METHOD-DATA-SIZE-seedN")
     train.add_argument("--restart", action="store_true", help="start the run anew instead of continuing it")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
-    train.set_defaults(run=_train)
+    train.set_defaults(run=_train, stopped=_AGAIN.format("the last saved state (leave out --restart)"))
 
 
 def _evaluate_options(commands: Any) -> None:
@@ -143,7 +179,7 @@ def _claims_options(commands: Any) -> None:
     claims.add_argument("name", metavar="NAME", help="such as cnm")
     claims.add_argument("--seeds", type=int, metavar="N", help="number of seeds (default: the claim's own)")
     claims.add_argument("--out", type=Path, metavar="DIR", help="default: results")
-    claims.set_defaults(run=_claims)
+    claims.set_defaults(run=_claims, stopped=_AGAIN.format("the runs that are finished"))
 
 
 def _labels_options(commands: Any) -> None:

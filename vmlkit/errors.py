@@ -1,5 +1,7 @@
 """The errors a user can meet: each says in one sentence what is wrong, where, and what to do about it."""
 
+import sys
+
 
 class DataError(ValueError):
     """Input that cannot be used.
@@ -34,3 +36,14 @@ class MissingDependency(ImportError):
 
 class TrainingDiverged(RuntimeError):
     """A loss term stopped being a finite number; says which term, which epoch and which batch."""
+
+
+def escape_what_cannot_be_written() -> None:
+    """Let both streams escape a character that their encoding lacks.
+
+    A redirected report is written in the system's own encoding (cp1252 on a Western Windows), which lacks most names
+    of files and most words of the world.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict":
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from vmlkit.errors import ConfigError
+from vmlkit.errors import ConfigError, escape_what_cannot_be_written
 from vmlkit.experiments import notebooks as nb
 from vmlkit.experiments import readme
 from vmlkit.experiments.selection import measure
@@ -13,6 +13,7 @@ from vmlkit.experiments.site import build_site
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when everything ran, 1 when a notebook failed."""
+    escape_what_cannot_be_written()
     parser = argparse.ArgumentParser(prog="python -m vmlkit.experiments", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("notebooks", help="execute notebooks")

@@ -30,7 +30,7 @@ def add_variants_command(commands: Any) -> None:
     local = command.add_argument_group("a language model in this process (--generator local)")
     local.add_argument("--folder", type=Path, metavar="DIR", help="of a model for transformers")
     local.add_argument("--device", default="cpu", help="default: cpu")
-    command.set_defaults(run=_run)
+    command.set_defaults(run=_run, stopped="the same command goes on where it was and asks for nothing twice")
 
 
 def _endpoint_options(group: Any) -> None:
