@@ -33,7 +33,19 @@ REQUIRED = ("torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxty
 OPTIONAL: dict[str, tuple[str, dict[str, str]]] = {
     "notebooks": (
         "notebooks, figures, scrubber",
-        {n: n for n in ("anywidget", "ipykernel", "jupyterlab", "jupytext", "matplotlib", "nbconvert", "papermill")},
+        {
+            n: n
+            for n in (
+                "anywidget",
+                "ipykernel",
+                "jupyterlab",
+                "jupytext",
+                "matplotlib",
+                "nbconvert",
+                "papermill",
+                "seaborn",
+            )
+        },
     ),
     "text": (
         "tagging sentences, variants by rules or by a local model",
@@ -44,7 +56,6 @@ OPTIONAL: dict[str, tuple[str, dict[str, str]]] = {
         "variants from a language model, local or behind an endpoint",
         {"openai": "openai", "pydantic": "pydantic"},
     ),
-    "slurm": ("sweeps on a cluster", {"submitit": "submitit"}),
     "test": ("the test suite", {n: n for n in ("beartype", "hypothesis", "playwright", "pytest", "ruff")}),
 }
 

@@ -215,13 +215,12 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from vmlkit.experiments.experiment import run_experiment
-    from vmlkit.methods import METHODS
+    from vmlkit.experiments.experiment import run_experiment, task_of
 
     experiment = experiment_from(options)
     folder = options.run_dir or default_run_dir(options, experiment)
     run = run_experiment(experiment, folder, resume=not options.restart, progress=not options.quiet)
-    print(results(experiment.method, run.metrics, METHODS[experiment.method].task(experiment).columns))
+    print(results(experiment.method, run.metrics, task_of(experiment).columns))
     print(f"\nrun directory: {run.path}")
     return 0
 
@@ -234,14 +233,13 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     if options.run_dir.is_file():
         raise ConfigError(f"{options.run_dir} is a file, not a run: add --ground-truth FILE to score predictions")
-    from vmlkit.experiments.experiment import load_run
-    from vmlkit.methods import METHODS
+    from vmlkit.experiments.experiment import load_run, task_of
     from vmlkit.training.final import final_evaluation
 
     method, splits, experiment = load_run(options.run_dir)
     if options.vote is not None:
         experiment = with_overrides(experiment, {"vote": options.vote})
-    task = METHODS[experiment.method].task(experiment)
+    task = task_of(experiment)
     metrics = final_evaluation(
         method,
         options.run_dir,

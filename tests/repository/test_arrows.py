@@ -34,7 +34,7 @@ CORE_PACKAGES = {"torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "
 OPTIONAL = {
     "anywidget", "imageio", "imageio_ffmpeg", "IPython", "ipykernel", "ipywidgets", "jupyter_client", "jupyter_core",
     "jupyterlab", "jupytext", "lemminflect", "matplotlib", "nbclient", "nbconvert", "nbformat", "nltk", "openai",
-    "papermill", "PIL", "playwright", "pydantic", "pytest", "seaborn", "submitit", "textblob", "traitlets",
+    "papermill", "PIL", "playwright", "pydantic", "pytest", "seaborn", "textblob", "traitlets",
     "transformers", "yaml",
 }  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -7,6 +7,7 @@ none.
 import ast
 import importlib
 import re
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,20 @@ def test_pictures_of_the_readme_exist_and_load_quickly() -> None:
     assert "figures/scrubber.gif" in pictures
     sizes = {name: (ROOT / name).stat().st_size for name in pictures}
     assert max(sizes.values()) < 1_500_000, sizes
+
+
+def git(*arguments: str) -> list[str]:
+    done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True)
+    if done.returncode == 128:
+        pytest.skip("this is not a git checkout")
+    return done.stdout.split()
+
+
+def test_git_keeps_the_pictures_of_the_readme_only_and_ignores_what_notebooks_write() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in git("ls-files", "figures") if f"({name})" not in readme] == []
+    written = ["figures/00_tour.png", "runs/00_tour/metrics.json", "site/00_tour.html", "site/executed/00_tour.ipynb"]
+    assert git("check-ignore", "--no-index", *written) == written
 
 
 def test_plans_for_teaching_name_pages_and_headings_that_exist() -> None:

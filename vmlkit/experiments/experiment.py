@@ -16,6 +16,7 @@ from vmlkit.training.experiment import Experiment
 from vmlkit.training.final import final_evaluation
 from vmlkit.training.loop import TrainConfig, train
 from vmlkit.training.method import Method
+from vmlkit.training.task import Task
 
 
 def build(experiment: Experiment, data: Any) -> Method:
@@ -23,6 +24,21 @@ def build(experiment: Experiment, data: Any) -> Method:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.train.seed)
         return METHODS[experiment.method].make(experiment.model, data)
+
+
+def task_of(experiment: Experiment) -> Task:
+    """How the experiment's batches are drawn and its answers scored.
+
+    Raises:
+        ConfigError: for a vote where answers are not chosen by one.
+    """
+    task = METHODS[experiment.method].task(experiment)
+    if experiment.vote is not None and getattr(task, "vote", None) != experiment.vote:
+        raise ConfigError(
+            f"setting 'vote' is {experiment.vote!r}, and '{experiment.method}' does not choose its answer by a vote: "
+            "leave it out"
+        )
+    return task
 
 
 def run_experiment(
@@ -38,9 +54,9 @@ def run_experiment(
     Args:
         splits: the experiment's data, where the caller has it already.
     """
-    entry = METHODS[experiment.method]
-    splits = splits or entry.load(experiment.data, progress=progress)
-    method, task = build(experiment, splits.train), entry.task(experiment)
+    task = task_of(experiment)
+    splits = splits or METHODS[experiment.method].load(experiment.data, progress=progress)
+    method = build(experiment, splits.train)
     description = {
         "name": Path(run_dir).name,
         "method": experiment.method,
