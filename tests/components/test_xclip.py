@@ -9,7 +9,7 @@ import torch
 from tests.reconstruction.batches import SHAPE, random_batch
 from vmlkit.components.xclip import XCLIP, TextEncoder, XCLIPConfig, XCLIPCore, frame_positions
 from vmlkit.components.xclip_heads import TextStates
-from vmlkit.errors import ConfigError
+from vmlkit.errors import ConfigError, DataError
 from vmlkit.released import load_checkpoint
 from vmlkit.training.method import Progress
 from vmlkit.training.optim import ScheduledAdam
@@ -106,8 +106,19 @@ def test_a_released_checkpoint_loads_by_its_own_names(header: str, tmp_path: Pat
         for ours, released in theirs.items():
             name = name.replace(ours, released)
         state[f"module.{name}"] = value + 1
+    if header == "seqLSTM":  # made by the released program, and never read
+        state["module.frame_position_embeddings.weight"] = torch.zeros(77, 8)
     torch.save(state, tmp_path / "best.pth")
     fresh = XCLIPCore(core.config)
     load_checkpoint(tmp_path / "best.pth", fresh, "xclip")
     for (name, one), (_, other) in zip(fresh.state_dict().items(), core.state_dict().items(), strict=True):
         torch.testing.assert_close(one, other + 1, msg=name)
+
+
+def test_a_tight_checkpoint_is_refused(tmp_path: Path) -> None:
+    """The cross encoder of ``tightTransf`` scores texts and frames together and has none of the four similarities."""
+    core = XCLIPCore(XCLIPConfig(**{**SIZES, "header": "meanP"}))  # type: ignore[arg-type]
+    state = {"similarity_dense.weight": torch.zeros(1, 8), "cross.pooler.dense.bias": torch.zeros(8)}
+    torch.save(state, tmp_path / "tight.pth")
+    with pytest.raises(DataError, match="does not fit xclip"):
+        load_checkpoint(tmp_path / "tight.pth", core, "xclip")

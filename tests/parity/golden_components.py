@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from tests.parity.case_settings import CaseSettings
 from tests.parity.golden import GoldenCase, assert_close, compare
 from vmlkit.components.dataset import VariantBatch
 from vmlkit.components.importance import Importance, ImportanceModule
@@ -33,6 +35,7 @@ _INPUTS = ("g_t", "g_p", "g_n", "st", "words")
 
 def check_p4_losses(case: GoldenCase) -> None:
     """Eqs. (2) to (5) with and without invalid components, importance weights, gradients, two readings of Eq. (7)."""
+    _check_p4_settings(case)
     ours = _values(case) | _similarities(case)
     for kind in _KINDS:
         for suffix in ("", "_valid_only"):
@@ -44,6 +47,28 @@ def check_p4_losses(case: GoldenCase) -> None:
     assert not missing, f"{case.name}: not computed by us: {missing}"
     for name, golden in wanted.items():
         assert_close(f"{case.name}:{name}", ours[name], golden, TIGHT)
+
+
+def _check_p4_settings(case: GoldenCase) -> None:
+    """That the arrays are what the description says, and that it says nothing else."""
+    settings, arrays = CaseSettings(case), case.arrays
+    _, components, max_words, text_dim = arrays["input/words"].shape
+    samples, embed_dim = arrays["input/g_t"].shape
+    settings.expect(
+        samples=samples,
+        components=components,
+        max_words=max_words,
+        text_dim=text_dim,
+        embed_dim=embed_dim,
+        hidden=len(arrays["param/w_omega"]),
+        tau=_tau(case),
+    )
+    scale = float(arrays["input/scale"])
+    scaled = settings["attention_scale"].startswith("1/sqrt")
+    np.testing.assert_allclose(scale, settings["hidden"] ** -0.5 if scaled else 1.0, err_msg="attention_scale")
+    facts = ("last_sample_has_no_valid_component", "first_negative_equals_positive")
+    settings.describe(["seed", "attention_temperature_eq7", *facts])
+    settings.finish()
 
 
 def _tau(case: GoldenCase) -> float:
@@ -138,7 +163,10 @@ def check_p4_on_detr(case: GoldenCase) -> None:
 
 def build_host(case: GoldenCase, dtype: torch.dtype) -> tuple[WithComponents, list[str]]:
     """The case's host with the authors' parameters, and the released names that it carries."""
-    c, released = case.meta["config"], case.parameters()
+    c, released = CaseSettings(case), case.parameters()
+    c.expect(mode="eval", dropout=0, batch=len(case.arrays["input/vid"]))
+    c.expect(Lv=case.arrays["input/vid"].shape[1], Lq=case.arrays["input/txt"].shape[1])
+    c.describe(["seed"])
     sizes = DetrSizes(
         hidden=c["hidden"],
         heads=c["heads"],
@@ -147,8 +175,8 @@ def build_host(case: GoldenCase, dtype: torch.dtype) -> tuple[WithComponents, li
         decoder_layers=c["dec"],
         queries=c["queries"],
         projection_layers=len([n for n in released if n.startswith("input_vid_proj.") and n.endswith("net.1.weight")]),
-        dropout=c["dropout"],
-        input_dropout=c["dropout"],
+        dropout=0.0,
+        input_dropout=0.0,
         max_words=len(released["txt_position_embed.position_embeddings.weight"]),
     )
     shape = DataShape(frame_dim=c["vid_dim"], word_dim=c["txt_dim"], vocabulary=0)
@@ -161,6 +189,7 @@ def build_host(case: GoldenCase, dtype: torch.dtype) -> tuple[WithComponents, li
         model, kind = MomentDetr(MomentDetrConfig(sizes=sizes), shape), "moment_detr"
     settings = ComponentsConfig(loss=ComponentLossConfig(kind="adaptive", tau=c["tau"], hidden=c["imp_hidden"]))
     names = tuple(str(j) for j in range(c["components"]))
+    c.finish()
     method = WithComponents(DetrHost(model, shape.word_dim), settings, names)
     state = {f"model.{our_name(n, kind)}": v for n, v in released.items() if not n.startswith("importance.")}
     state |= {n: v for n, v in released.items() if n.startswith("importance.")}

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tests.parity.case_settings import CaseSettings
 from tests.parity.golden import VALUE_TOLERANCE, GoldenCase, assert_close, compare
 from tests.parity.golden_blocks import gradients_by_released_name
 from vmlkit.components.ranking import (
@@ -17,7 +18,7 @@ from vmlkit.components.ranking import (
     text_to_video_ranks,
     video_to_text_ranks,
 )
-from vmlkit.components.temporal import Header
+from vmlkit.components.released import core_of_checkpoint
 from vmlkit.components.xclip import XCLIPConfig, XCLIPCore
 from vmlkit.components.xclip_heads import TextStates, symmetric_loss
 from vmlkit.nn.similarity import unit
@@ -31,7 +32,9 @@ _LOGGED = 1e-6
 
 def check_bertadam(case: GoldenCase) -> None:
     """The recorded trajectory: values after every step, and the rates."""
-    config = case.meta["config"]
+    config = CaseSettings(case)
+    config.expect(schedule="warmup_cosine")
+    config.describe(["seed"])
     count = len(case.group("param"))
     parameters = [nn.Parameter(torch.from_numpy(case.arrays[f"param/p{i}"].copy())) for i in range(count)]
     optimizer = BertAdam(
@@ -45,8 +48,9 @@ def check_bertadam(case: GoldenCase) -> None:
         clip_norm=None,
         tensor_clip=config["per_parameter_grad_clip"],
     )
-    rates, values = [], [[] for _ in parameters]  # type: ignore[var-annotated]
-    for step in range(config["steps"]):
+    rates, values, steps = [], [[] for _ in parameters], config["steps"]  # type: ignore[var-annotated]
+    config.finish()
+    for step in range(steps):
         for i, parameter in enumerate(parameters):
             parameter.grad = torch.from_numpy(case.arrays[f"input/grads_p{i}"][step].copy())
         rates.append(optimizer.rates())
@@ -109,21 +113,32 @@ def check_xclip(case: GoldenCase) -> None:
 
 def build_xclip(case: GoldenCase, dtype: torch.dtype) -> XCLIPCore:
     """The case's model with the authors' parameters."""
-    sizes = case.meta["config"]
-    header: Header = sizes["sim_header"]
+    sizes = CaseSettings(case)
+    released = case.parameters()
     model = XCLIPCore(
         XCLIPConfig(
             width=sizes["embed_dim"],
             words=sizes["max_words"],
             frames=sizes["max_frames"],
-            header=header,
+            header=sizes["sim_header"],
             temporal_layers=sizes["temporal_layers"],
             heads=sizes["heads"] or 1,
-            positions=sizes["position_rows"],
+            positions=sizes["position_rows"] or sizes["max_frames"],
             temperature=sizes["attention_temperature"],
         )
     )
-    load_released(model, case.parameters(), "xclip", case.name)
+    masks = {name: case.input(f"{name}_mask") != 0 for name in ("attention", "video")}
+    sizes.expect(
+        texts=len(masks["attention"]),
+        videos=len(masks["video"]),
+        text_lengths=masks["attention"].sum(1).tolist(),
+        video_lengths=masks["video"].sum(1).tolist(),
+    )
+    scale = released["clip.logit_scale"].exp().item()
+    np.testing.assert_allclose(sizes["logit_scale_exp"], scale, rtol=1e-4, err_msg=f"{case.name}: logit_scale_exp")
+    sizes.describe(["seed", "head_matrix_init"])
+    sizes.finish()
+    load_released(model, core_of_checkpoint(released), "xclip", case.name)
     return model.to(dtype)
 
 
@@ -160,7 +175,13 @@ def _xclip(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
     ours["output/loss"].backward()
     for name, value in inputs.items():
         ours[f"grad/input/{name}"] = torch.zeros_like(value) if value.grad is None else value.grad
-    return ours | gradients_by_released_name(model, case.parameters(), "xclip", ("grad", "gradnorm"))
+    released = case.parameters()
+    held = core_of_checkpoint(released)
+    ours |= gradients_by_released_name(model, held, "xclip", ("grad", "gradnorm"))
+    for name in released.keys() - held.keys():  # what the release carries and never uses gets no gradient
+        nothing = torch.zeros_like(released[name])
+        ours |= {f"grad/{name}": nothing, f"gradnorm/{name}": nothing.norm()}
+    return ours
 
 
 XCLIP_CHECKS: dict[str, Callable[[GoldenCase], None]] = {

@@ -29,13 +29,11 @@ XCLIP: tuple[tuple[str, str], ...] = (
 def core_of_checkpoint(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The part of a released X-CLIP state dict that :class:`vmlkit.components.xclip.XCLIPCore` holds.
 
-    CLIP's own weights (``clip.*``, but for the scale) and the unused ``cross.*`` are left out.
+    CLIP's own weights (``clip.*``, but for the scale) are left out.  So are the frame positions beside an LSTM: the
+    released program makes them for ``seqLSTM`` as well and never reads them.
     """
-    return {
-        name: value
-        for name, value in released.items()
-        if name == "clip.logit_scale" or not name.startswith(("clip.", "cross."))
-    }
+    unread = ("clip.", "frame_position_embeddings.") if "lstm_visual.weight_ih_l0" in released else ("clip.",)
+    return {n: value for n, value in released.items() if n == "clip.logit_scale" or not n.startswith(unread)}
 
 
 RULES = {"xclip": XCLIP}
