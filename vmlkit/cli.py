@@ -33,7 +33,7 @@ DATA = (
     "activitynet1.3",
 )  # fmt: skip
 SIZES = ("ci", "demo", "paper")
-PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum")
+PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum", "youtube")
 VOTES = ("none", "activitynet", "charades", "pps_charades")
 
 

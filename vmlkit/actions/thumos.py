@@ -158,7 +158,7 @@ def read_database(path: str | Path) -> ActionAnnotations:
 def read_ambiguous(path: str | Path) -> dict[str, list[tuple[float, float]]]:
     """``Ambiguous_test.txt``: lines ``name  start end``, however many blanks there are between them."""
     table: dict[str, list[tuple[float, float]]] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), start=1):
         fields = line.split()
         if not fields:
             continue

@@ -144,7 +144,7 @@ def _collect(path: Path, pairs: Iterator[tuple[str, str]]) -> dict[str, list[str
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except FileNotFoundError as error:
         raise DataError(path, "there is no such file", "check the folder of MSVD") from error
     except UnicodeDecodeError as error:

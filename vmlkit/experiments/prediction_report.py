@@ -24,6 +24,7 @@ from vmlkit.metrics.protocols import (
     evaluate_charades,
     evaluate_qvhighlights,
     evaluate_tvsum,
+    is_binary,
 )
 
 #: windows per query of a baseline, as many as mAP looks at
@@ -34,6 +35,8 @@ DRAWS = 5
 UNTRAINED = ("uniform random", "whole video")
 MODEL = "predictions"
 
+#: protocols that score clips by labels, in fractions, a row per domain
+CLIP_PROTOCOLS = ("tvsum", "youtube")
 _PROTOCOL_OF = {"highlights": "qvhighlights", "moments": "charades", "labels": "tvsum"}
 
 
@@ -60,7 +63,9 @@ def evaluate_file(predictions: Path, ground_truth: Path, options: Any = None) ->
     """
     options = options or Options()
     truth = read_queries(ground_truth)
-    protocol = _PROTOCOL_OF[truth.kind] if options.protocol == "auto" else options.protocol
+    protocol = options.protocol
+    if protocol == "auto":
+        protocol = "youtube" if is_binary(truth.queries) else _PROTOCOL_OF[truth.kind]
     said = read_predictions(predictions)
     train = _training_windows(options.train) if options.train else None
     named = {"predictions": predictions, "ground truth": ground_truth}
@@ -85,11 +90,11 @@ def _training_windows(path: Path) -> tuple[QueryAnnotation, ...]:
 def evaluate(
     protocol: str, predictions: Sequence[QueryPrediction], queries: Sequence[QueryAnnotation], common_only: bool = False
 ) -> Evaluation:
-    """The protocol of this name: ``qvhighlights``, ``charades``, ``charades_cd`` or ``tvsum``."""
+    """The protocol of this name: ``qvhighlights``, ``charades``, ``charades_cd``, ``tvsum`` or ``youtube``."""
     if protocol == "qvhighlights":
         return evaluate_qvhighlights(predictions, queries, common_only=common_only)
-    if protocol == "tvsum":
-        return evaluate_tvsum(predictions, queries, common_only=common_only)
+    if protocol in CLIP_PROTOCOLS:
+        return evaluate_tvsum(predictions, queries, common_only=common_only, binary=protocol == "youtube")
     limit = CHARADES_CD_LIMIT_S if protocol == "charades_cd" else None
     return evaluate_charades(predictions, queries, limit_s=limit, common_only=common_only)
 
@@ -192,16 +197,17 @@ def _lines(
     out += [f"  left out of the evaluation: {len(qids)} ({why})" for why, qids in found.dropped.items()]
     out += [f"  in the evaluation: {count} ({what})" for what, count in found.noted.items()]
     rows = {MODEL: found.metrics, **beside}
-    tables = _tvsum_tables(rows, found) if protocol == "tvsum" else _tables(rows, found)
+    by_domain = protocol in CLIP_PROTOCOLS
+    tables = _domain_tables(rows, found) if by_domain else _tables(rows, found)
     for title, table in tables.items():
         out += [
             "",
             title,
-            table.to_string(float_format=lambda value: f"{value:.2f}" if protocol != "tvsum" else f"{value:.5f}"),
+            table.to_string(float_format=lambda value: f"{value:.5f}" if by_domain else f"{value:.2f}"),
         ]
     if protocol == "charades" and options.protocol == "auto":
         out += ["", "scored over all queries; --protocol charades_cd cuts true windows to 75 s as BM-DETR does"]
-    if options.train is None and protocol != "tvsum":
+    if options.train is None and not by_domain:
         out += ["", "--train FILE adds the location priors: windows fitted on, or drawn from, the training annotations"]
     return out
 
@@ -246,8 +252,8 @@ def _moment_row(tree: Mapping[str, Any], recalls: Sequence[str]) -> dict[str, fl
     return row | {f"mAP@{t}": tree["MR-mAP"][t] for t in ("0.5", "0.75")} | {"mAP": tree["MR-mAP"]["average"]}
 
 
-def _tvsum_tables(rows: Mapping[str, Mapping[str, Any]], found: Evaluation) -> dict[str, pd.DataFrame]:
+def _domain_tables(rows: Mapping[str, Mapping[str, Any]], found: Evaluation) -> dict[str, pd.DataFrame]:
     columns = {name: {**tree["mAP_by_domain"], "mean of domains": tree["brief"]["mAP"]} for name, tree in rows.items()}
     table = pd.DataFrame(columns)
     table["videos"] = [*found.denominators.values(), sum(found.denominators.values())]
-    return {"top-5 mAP, fractions": table}
+    return {"mAP of all clips, fractions" if found.protocol.startswith("You") else "top-5 mAP, fractions": table}

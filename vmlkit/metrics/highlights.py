@@ -99,12 +99,13 @@ def highlight_average_precision(
 
 
 def top_clips_average_precision(
-    scores: Float[np.ndarray, " C"], labels: Float[np.ndarray, "C A"], top: int = TOP_CLIPS
+    scores: Float[np.ndarray, " C"], labels: Float[np.ndarray, "C A"], top: int | None = TOP_CLIPS
 ) -> Float[np.ndarray, " A"]:
-    """Top-5 AP of one TVSum video for every annotator.
+    """AP of one video for every annotator: of the five best clips (TVSum), or of all clips (YouTube Highlights).
 
-    * A clip is positive if the annotator's score is **above** that annotator's lower median over the video (for an even
-      number of clips, the smaller of the two middle scores).
+    * TVSum: a clip is positive if the annotator's score is **above** that annotator's lower median over the video (for
+      an even number of clips, the smaller of the two middle scores).  With ``top=None`` the labels are binary, and a
+      clip is positive if its label is above 0.
     * The ``top`` clips by predicted score are kept; equal scores keep the order of the video (the released program
       leaves that open).  Precision over recall among them is integrated by trapezoids from (0, 1).  The **denominator**
       of recall is the number of positive clips among the kept, not in the video; without any, AP is 0.
@@ -114,9 +115,9 @@ def top_clips_average_precision(
     """
     if not len(scores) or len(scores) != len(labels):
         raise DataError("TVSum", f"{len(scores)} scores for {len(labels)} labelled clips", "give one score per clip")
-    median = np.sort(labels, axis=0)[(len(labels) - 1) // 2]
+    above = 0.0 if top is None else np.sort(labels, axis=0)[(len(labels) - 1) // 2]
     order = np.argsort(-scores, kind="stable")[:top]
-    hits = (labels > median)[order]
+    hits = (labels > above)[order]
     found = np.cumsum(hits, axis=0).astype(np.float64)
     total = found[-1]
     recall = found / np.where(total > 0, total, 1)

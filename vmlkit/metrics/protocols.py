@@ -1,4 +1,4 @@
-"""The published evaluation protocols, to the number: QVHighlights, Charades-STA and Charades-CD, TVSum.
+"""The published evaluation protocols, to the number: QVHighlights, Charades-STA and -CD, TVSum, YouTube Highlights.
 
 A protocol takes predictions and annotations and returns an :class:`Evaluation`: the metrics under their official names
 and rounded as the official programs round them, the **denominator** of every group of metrics, and what was left out.
@@ -167,15 +167,22 @@ def evaluate_charades(
 
 
 def evaluate_tvsum(
-    predictions: Sequence[QueryPrediction], queries: Sequence[QueryAnnotation], *, common_only: bool = False
+    predictions: Sequence[QueryPrediction],
+    queries: Sequence[QueryAnnotation],
+    *,
+    common_only: bool = False,
+    binary: bool = False,
 ) -> Evaluation:
     """Top-5 mAP of every TVSum domain: mean over annotators and videos, a fraction with five decimals.
+
+    With ``binary`` the protocol is that of YouTube Highlights: labels are 0 or 1, and all clips count.
 
     The mean over domains (``mAP``) is also given.  Where scores and labelled clips differ in number, the clips that
     both have count (the released program cuts labels to the features); ``noted`` says for how many videos.
 
     Raises:
-        DataError: as :func:`evaluate_qvhighlights`, and for predictions without clip scores or videos without labels.
+        DataError: as :func:`evaluate_qvhighlights`, and for predictions without clip scores, videos without labels,
+            or labels of the other kind.
 
     >>> query = QueryAnnotation(qid="x", query="news", vid="x", duration_s=6.0, windows_s=(), domain="VU",
     ...                         clip_labels=((1.0,), (1.0,), (5.0,)))
@@ -183,6 +190,9 @@ def evaluate_tvsum(
     TVSum: mAP 1.0 (VU N=1; left out: none)
     """
     pairs, dropped = _pair(predictions, queries, common_only)
+    if is_binary(queries) != binary:
+        what = "labels are 0 or 1, as in YouTube Highlights" if not binary else "labels are not all 0 or 1"
+        raise DataError("ground truth", what, f"evaluate it by the protocol '{'tvsum' if binary else 'youtube'}'")
     domains: dict[str, list[np.ndarray]] = {}
     uneven = 0
     for prediction, query in pairs:
@@ -196,18 +206,24 @@ def evaluate_tvsum(
         uneven += len(prediction.clip_scores) != len(query.clip_labels)
         labels = np.asarray(query.clip_labels, dtype=np.float64)[:shared]
         domains.setdefault(query.domain, []).append(
-            hl.top_clips_average_precision(prediction.clip_scores[:shared], labels)
+            hl.top_clips_average_precision(prediction.clip_scores[:shared], labels, None if binary else hl.TOP_CLIPS)
         )
     # numpy's rounding (multiply, half to even, divide), as in the released program; Python's differs at 0.795625
     by_domain = {name: float(np.round(np.mean(rows), 5)) for name, rows in domains.items()}
     mean = float(np.round(np.mean([np.mean(rows) for rows in domains.values()]), 5))
     return Evaluation(
-        protocol="TVSum",
+        protocol="YouTube Highlights" if binary else "TVSum",
         metrics={"brief": {"mAP": mean}, "mAP_by_domain": by_domain},
         denominators={name: len(rows) for name, rows in domains.items()},
         dropped=dropped,
         noted={"scores and labelled clips differ in number: the clips of both count": uneven} if uneven else {},
     )
+
+
+def is_binary(queries: Sequence[QueryAnnotation]) -> bool:
+    """Whether every clip label of the file is 0 or 1: YouTube Highlights, not TVSum."""
+    labels = [value for query in queries for row in query.clip_labels or () for value in row]
+    return bool(labels) and set(labels) <= {0, 1}
 
 
 _Pairs = list[tuple[QueryPrediction, QueryAnnotation]]
@@ -244,12 +260,17 @@ def _peculiar(pairs: _Pairs, truth: Sequence[Sequence[tuple[float, float]]]) -> 
     windows, true = win.pad_rows(truth, columns=2)
     both = (predicted[..., None] & true[:, None])[:, : win.MAX_PREDICTIONS]
     nothing = np.isinf(win.window_iou(padded[:, : win.MAX_PREDICTIONS, :2], windows, empty_union=np.inf)) & both
+    durations = np.array([query.duration_s for _, query in pairs])[:, None]
+    outside = predicted & ((padded[..., 0] < 0) | (padded[..., 1] > durations))
+    unsorted = predicted[:, 1:] & (padded[:, 1:, 2] > padded[:, :-1, 2])
     counts = {
         "no predicted window: counts as a miss": (~predicted.any(axis=1)).sum(),
         "a predicted window ends before it starts: overlaps nothing": (padded[..., 1] < padded[..., 0])
         .any(axis=1)
         .sum(),
         "an empty union (0 / 0): a match at every threshold of mAP": nothing.any(axis=(1, 2)).sum(),
+        "a predicted window begins before 0 or ends after its video": outside.any(axis=1).sum(),
+        "the list is not sorted by score: R@1 takes the first of the list": unsorted.any(axis=1).sum(),
     }
     return {what: int(count) for what, count in counts.items() if count}
 

@@ -51,7 +51,7 @@ def read_tagged(path: str | Path) -> dict[tuple[str, int], TaggedSentence]:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(path, f"cannot be read ({str(error)[:120]})", "download the file again") from error
     table = {}
-    for number, line in enumerate(filter(str.strip, text.splitlines()), start=1):
+    for number, line in enumerate(filter(str.strip, text.split("\n")), start=1):
         try:
             entry = json.loads(line)
             tokens, tags = entry["tokens"], entry["tags"]

@@ -42,7 +42,7 @@ def _guess(path: Path) -> Layout:
     name = path.name.removesuffix(".gz")
     if name.endswith((".jsonl", ".json")):
         return "jsonl" if name.endswith(".jsonl") else "moments"
-    first = next((line for line in read_text(path).splitlines() if line.strip()), "")
+    first = next((line for line in read_text(path).split("\n") if line.strip()), "")
     return "charades" if "##" in first else "text"
 
 

@@ -7,6 +7,7 @@ these projects.  The text layout, one ``id start end##sentence`` a line, carries
 
 import csv
 import gzip
+import io
 import json
 import math
 import warnings
@@ -91,7 +92,7 @@ def read_charades_text(
             path, "this layout holds no durations", "give a CSV or JSON file of them (Charades_v1_train.csv has them)"
         )
     table = durations if isinstance(durations, Mapping) else read_durations(durations)
-    lines = [(i, line.strip()) for i, line in enumerate(_read_text(path).splitlines()) if line.strip()]
+    lines = [(i, line.strip()) for i, line in enumerate(_read_text(path).split("\n")) if line.strip()]
     return _checked(path, ((i, _split_line(path, i, line, table)) for i, line in lines), beyond_duration)
 
 
@@ -108,7 +109,7 @@ def read_durations(path: str | Path) -> dict[str, float]:
             raise DataError(path, f"holds a JSON {type(mapping).__name__}", "give a mapping from video id to seconds")
         pairs = [(k, v.get("duration") if isinstance(v, dict) else v) for k, v in mapping.items()]
     else:
-        rows = list(csv.DictReader(_read_text(path).splitlines()))
+        rows = list(csv.DictReader(io.StringIO(_read_text(path))))
         names = list(rows[0]) if rows else []
         column = next((c for c in ("length", "duration") if c in names), None)
         if "id" not in names or column is None:

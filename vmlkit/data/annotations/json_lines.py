@@ -20,7 +20,8 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         DataError: for a file that is missing, unreadable or empty, or a line that is not a JSON object.
     """
     count = 0
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    # not splitlines: it also cuts at U+2028, U+0085 and their like, which may stand inside a text
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
