@@ -1,12 +1,12 @@
-"""``python -m vmlkit.experiments notebooks | site | students | readme | selection``: what the Makefile calls."""
+"""``python -m vmlkit.experiments notebooks | site | students | readme | docs | selection``: what the Makefile calls."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from vmlkit.errors import ConfigError, escape_what_cannot_be_written
+from vmlkit.experiments import docs, readme
 from vmlkit.experiments import notebooks as nb
-from vmlkit.experiments import readme
 from vmlkit.experiments.selection import measure
 from vmlkit.experiments.site import build_site
 
@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     students = commands.add_parser("students", help="write all notebooks without their solutions")
     students.add_argument("--out", type=Path, default=Path("site/students"))
     commands.add_parser("readme", help="write the results section of README.md from results/")
+    commands.add_parser("docs", help="write the departures on the pages of docs/ from the source")
     chosen = commands.add_parser("selection", help="reduce P3's published training curve, beside runs of our own")
     chosen.add_argument("--curve", type=Path, required=True, help="p3_author_training_curve.csv")
     for command in (run, site):
@@ -33,8 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "selection":
         print(measure(options.curve))
         return 0
-    if options.command == "readme":
-        readme.write()
+    if options.command in ("readme", "docs"):
+        (readme if options.command == "readme" else docs).write()
         return 0
     if options.command == "students":
         return write_student_editions(options.out)

@@ -6,7 +6,6 @@ from pathlib import Path
 from vmlkit.errors import DataError
 from vmlkit.experiments.claims import RESULTS, Results, load_results
 
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 STUDIES = ("cpl", "planted-charades", "lnp-generators")
 VERDICTS = ("holds", "not settled", "does not hold")
 
@@ -51,9 +50,14 @@ def write(readme: Path = Path("README.md"), results: Path = RESULTS) -> None:
     readme.write_text(updated(readme.read_text(encoding="utf-8"), section(results), readme), encoding="utf-8")
 
 
-def updated(text: str, body: str, where: object = "README.md") -> str:
-    """``text`` with ``body`` between its markers."""
-    if BEGIN not in text or END not in text:
-        raise DataError(where, "the markers of the results section are missing", f"put back {BEGIN} and {END}")
-    pattern = re.compile(re.escape(BEGIN) + r".*?" + re.escape(END), flags=re.DOTALL)
-    return pattern.sub(lambda _: f"{BEGIN}\n\n{body}\n\n{END}", text)
+def updated(text: str, body: str, where: object = "README.md", part: str = "results") -> str:
+    """``text`` with ``body`` between the two marks of ``part``, which are HTML comments.
+
+    Raises:
+        DataError: if the marks are not there.
+    """
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    if begin not in text or end not in text:
+        raise DataError(where, f"the marks of the section '{part}' are missing", f"put back {begin} and {end}")
+    pattern = re.compile(re.escape(begin) + r".*?" + re.escape(end), flags=re.DOTALL)
+    return pattern.sub(lambda _: f"{begin}\n\n{body}\n\n{end}", text)
