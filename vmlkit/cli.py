@@ -1,4 +1,4 @@
-"""The command line: ``vmlkit tour | check | train | evaluate | negatives | claims | labels | variants``.
+"""The command line: ``vmlkit tour | check | train | import | evaluate | negatives | claims | labels | variants``.
 
 What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback; a fault of vmlkit itself
 ends in one line that says where to report it, and exit code 70.  ``--debug`` shows the traceback of either.  Everything
@@ -26,6 +26,7 @@ from vmlkit.errors import (
 )
 
 if TYPE_CHECKING:
+    from vmlkit.runs import RunDirectory
     from vmlkit.training.experiment import Experiment
 
 DATA = (
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
         _tour_options,
         _check_options,
         _train_options,
+        _import_options,
         _evaluate_options,
         _negatives_options,
         _claims_options,
@@ -125,12 +127,35 @@ def _train_options(commands: Any) -> None:
         "The same command continues an interrupted run.",
     )
     train.add_argument("method", metavar="METHOD", help="such as cnm or cpl")
-    train.add_argument("--data", choices=DATA, default="toy", help="default: toy, which needs no download")
-    train.add_argument("--annotations", metavar="PATH", help="annotation files (sets data.annotations)")
-    train.add_argument("--features", metavar="PATH", help="clip features (sets data.features)")
-    train.add_argument("--size", choices=SIZES, default="ci", help="default: ci, about a minute on two cores")
-    train.add_argument("--seed", type=int, metavar="N", help="sets train.seed")
-    train.add_argument(
+    _experiment_options(train, size="ci")
+    train.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/METHOD-DATA-SIZE-seedN")
+    train.add_argument("--restart", action="store_true", help="start the run anew instead of continuing it")
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.set_defaults(run=_train, stopped=_AGAIN.format("the last saved state (leave out --restart)"))
+
+
+def _import_options(commands: Any) -> None:
+    imported = commands.add_parser(
+        "import",
+        help="turn a released checkpoint into a run directory",
+        description="Load the weights that the authors of a method released, score them on the test split, and write "
+        "a run directory that evaluate and the scrubber open. Nothing in the file is run.",
+    )
+    imported.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=".pt, .pth or .safetensors")
+    imported.add_argument("--method", required=True, metavar="METHOD", help="such as cnm or cpl")
+    _experiment_options(imported, size="paper")
+    imported.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/METHOD-DATA-SIZE-CHECKPOINT")
+    imported.add_argument("--quiet", action="store_true", help="no progress bar")
+    imported.set_defaults(run=_import)
+
+
+def _experiment_options(command: Any, size: str) -> None:
+    command.add_argument("--data", choices=DATA, default="toy", help="default: toy, which needs no download")
+    command.add_argument("--annotations", metavar="PATH", help="annotation files (sets data.annotations)")
+    command.add_argument("--features", metavar="PATH", help="clip features (sets data.features)")
+    command.add_argument("--size", choices=SIZES, default=size, help=f"default: {size}; ci takes a minute on two cores")
+    command.add_argument("--seed", type=int, metavar="N", help="sets train.seed")
+    command.add_argument(
         "--set",
         dest="settings",
         action="append",
@@ -138,10 +163,6 @@ def _train_options(commands: Any) -> None:
         metavar="KEY=VALUE",
         help="any setting by its dotted name, such as train.epochs=3 or model.proposals=5; may be repeated",
     )
-    train.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/METHOD-DATA-SIZE-seedN")
-    train.add_argument("--restart", action="store_true", help="start the run anew instead of continuing it")
-    train.add_argument("--quiet", action="store_true", help="no progress bar")
-    train.set_defaults(run=_train, stopped=_AGAIN.format("the last saved state (leave out --restart)"))
 
 
 def _evaluate_options(commands: Any) -> None:
@@ -215,14 +236,30 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from vmlkit.experiments.experiment import run_experiment, task_of
+    from vmlkit.experiments.experiment import run_experiment
 
     experiment = experiment_from(options)
     folder = options.run_dir or default_run_dir(options, experiment)
     run = run_experiment(experiment, folder, resume=not options.restart, progress=not options.quiet)
+    return _show(experiment, run)
+
+
+def _show(experiment: "Experiment", run: "RunDirectory") -> int:
+    from vmlkit.experiments.experiment import task_of
+
     print(results(experiment.method, run.metrics, task_of(experiment).columns))
     print(f"\nrun directory: {run.path}")
     return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from vmlkit.experiments.importing import import_checkpoint, release_of
+
+    experiment = experiment_from(options, release_of(options.method).settings)
+    names = (experiment.method, options.data.replace(":", "_"), options.size, options.checkpoint.stem)
+    folder = options.run_dir or Path("runs", "-".join(names))
+    run = import_checkpoint(options.checkpoint, experiment, folder, progress=not options.quiet)
+    return _show(experiment, run)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -269,8 +306,8 @@ def _claims(options: argparse.Namespace) -> int:
     return 0
 
 
-def experiment_from(options: argparse.Namespace) -> "Experiment":
-    """The preset with the overrides of the command line, applied in the order: paths, seed, ``--set``.
+def experiment_from(options: argparse.Namespace, release: Mapping[str, Any] | None = None) -> "Experiment":
+    """The preset with the overrides of the command line, applied in the order: release, paths, seed, ``--set``.
 
     Raises:
         ConfigError: for an unknown name or setting, or a value of the wrong type.
@@ -278,10 +315,9 @@ def experiment_from(options: argparse.Namespace) -> "Experiment":
     from vmlkit.methods import preset
 
     named = {"data.annotations": options.annotations, "data.features": options.features, "train.seed": options.seed}
-    overrides = {key: value for key, value in named.items() if value is not None}
-    return with_overrides(
-        preset(options.method, options.data, options.size), {**overrides, **parse_settings(options.settings)}
-    )
+    given = {key: value for key, value in named.items() if value is not None}
+    overrides = {**(release or {}), **given, **parse_settings(options.settings)}
+    return with_overrides(preset(options.method, options.data, options.size), overrides)
 
 
 def parse_settings(items: Sequence[str]) -> dict[str, Any]:
@@ -316,7 +352,9 @@ def results(method: str, metrics: Mapping[str, Any], columns: Sequence[str]) -> 
     rows = {method: metrics["test"], **metrics["baselines"]}
     shown = {name: {column: row[column] for column in columns} for name, row in rows.items()}
     table = metrics_table(shown, metrics["n_test"]).to_string(float_format=lambda value: f"{value:.1f}")
-    lines = [f"test split, percent; epoch {metrics['chosen_epoch']} chosen by {metrics['chosen_by']}", "", table]
+    how = metrics["chosen_by"]
+    epoch = f"epoch {metrics['chosen_epoch']}{' chosen by' if how.startswith('validation') else ','} {how}"
+    lines = [f"test split, percent; {epoch}", "", table]
     spread = metrics["spread"].get("test", {}).get("R@1,mIoU")
     if spread is not None:
         lines += ["", f"R@1,mIoU varies by {100 * spread:.2f} (sd) over {metrics['draws']} draws of the masked words"]

@@ -49,11 +49,15 @@ def final_evaluation(
         scores[name], arrays[name] = task.evaluate(
             method, split, generator_seed, batch_size, draws=draws, progress=clock
         )
-    rule = settings["choose_epoch_by"]
+    rule, imported = settings["choose_epoch_by"], run.config.get("imported")
+    if imported:
+        chosen_by = f"imported from {imported['file']} of {imported['project']}"
+    else:
+        chosen_by = "the last epoch" if rule == "last" else f"validation {rule}"
     written = {
         "schema": SCHEMA,
         "chosen_epoch": epoch,
-        "chosen_by": "the last epoch" if rule == "last" else f"validation {rule}",
+        "chosen_by": chosen_by,
         **scores,
         "spread": {name: a.spread for name, a in arrays.items()},
         "baselines": task.baselines(train, test),
