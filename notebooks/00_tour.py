@@ -42,7 +42,7 @@ import numpy as np
 import torch
 
 from vmlkit.config import with_overrides
-from vmlkit.data.sources import load_splits
+from vmlkit.data.sources import load
 from vmlkit.experiments.experiment import run_experiment
 from vmlkit.methods import preset
 from vmlkit.metrics.report import metrics_table
@@ -64,7 +64,7 @@ experiment = with_overrides(preset("cpl", "toy", size), {"train.seed": seed})
 # else, or another shape does the same), idle look-alikes, cuts, and title cards that no sentence describes.
 
 # %%
-splits = load_splits(experiment.data, progress=False)
+splits = load(experiment.data, progress=False)
 for split in (splits.train, splits.validation, splits.test):
     print(f"{split.name:15s} {len(split):5d} sentences in {len(set(split.video_ids)):4d} videos")
 

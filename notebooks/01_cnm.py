@@ -49,7 +49,7 @@ import torch
 
 from vmlkit import spans as sp
 from vmlkit.config import with_overrides
-from vmlkit.data.sources import load_splits
+from vmlkit.data.sources import load
 from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, run_experiment
 from vmlkit.methods import preset
@@ -62,7 +62,7 @@ keep = {"train.choose_epoch_by": "last", "train.probe_queries": 200}
 experiment = with_overrides(preset("cnm", "toy", size), {"train.seed": seed, **keep})
 if size == "ci":
     experiment = with_overrides(experiment, {"train.epochs": 8})  # two fewer than the preset, for time
-splits = load_splits(experiment.data, progress=False)
+splits = load(experiment.data, progress=False)
 alpha, cap = experiment.model.alpha, experiment.model.max_width
 
 # %% [markdown]

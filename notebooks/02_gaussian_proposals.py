@@ -51,7 +51,7 @@ import pandas as pd
 import torch
 
 from vmlkit.config import with_overrides
-from vmlkit.data.sources import load_splits
+from vmlkit.data.sources import load
 from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, load_run, run_experiment
 from vmlkit.methods import preset
@@ -74,7 +74,7 @@ experiment = with_overrides(preset("pps", "toy", size), {"train.seed": seed, **s
 # The toy world of `00_tour`: short rendered videos, sentences about them, and spans that training never sees.
 
 # %%
-splits = load_splits(experiment.data, progress=False)
+splits = load(experiment.data, progress=False)
 for split in (splits.train, splits.validation, splits.test):
     print(f"{split.name:15s} {len(split):5d} sentences in {len(set(split.video_ids)):4d} videos")
 
@@ -302,7 +302,7 @@ assert all(np.all(np.diff(widths) < 0) for widths in settled.values()), "a large
 brief = {"data.max_train_queries": 320, "data.max_validation_queries": 48, "data.max_test_queries": 48}
 brief |= {"train.epochs": 3, "train.warmup_updates": 10, "train.probe_queries": 48, "train.strip_frames": 1}
 short = with_overrides(preset("cpl", "toy", "ci"), {**brief, "train.seed": seed, "test_draws": 1})
-few = load_splits(short.data, progress=False)
+few = load(short.data, progress=False)
 
 
 def train_widths(sigma: float, target: float, weight: float) -> pd.Series:

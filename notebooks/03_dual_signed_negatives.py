@@ -50,7 +50,7 @@ import torch
 
 from vmlkit import spans as sp
 from vmlkit.config import with_overrides
-from vmlkit.data.sources import load_splits
+from vmlkit.data.sources import load
 from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, load_run, run_experiment
 from vmlkit.methods import preset
@@ -74,7 +74,7 @@ paper = with_overrides(preset("lnp-cpl", "toy", size), settings)
 # The toy world again: rendered videos, sentences about them, spans known exactly and never shown to training.
 
 # %%
-splits = load_splits(paper.data, progress=False)
+splits = load(paper.data, progress=False)
 example = 18
 sentence, duration = splits.test.sentences[example], float(splits.test.durations[example])
 start_s, end_s = (float(t) for t in splits.test.spans_s[example])

@@ -46,8 +46,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vmlkit.components.methods import load_with_components
+from vmlkit.components.methods import COMPONENTS
 from vmlkit.config import with_overrides
+from vmlkit.data.sources import load
 from vmlkit.experiments.claims import load_results, verdict
 from vmlkit.experiments.experiment import build, run_experiment
 from vmlkit.methods import preset
@@ -60,7 +61,7 @@ pd.options.display.max_colwidth = 70
 experiment = with_overrides(
     preset("p4-xclip", "toy", size), {"train.seed": seed, "train.choose_epoch_by": "last", "train.evaluate_every": 2}
 )
-splits = load_with_components(experiment.data, progress=False)
+splits = load(experiment.data, view=COMPONENTS, progress=False)
 texts = splits.test.texts
 
 # %% [markdown]

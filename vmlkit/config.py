@@ -6,6 +6,7 @@ cell, the command line, a sweep).  It refuses unknown keys and wrong types, beca
 argparse both let a typo or the string ``"false"`` pass silently.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 from vmlkit.errors import ConfigError
 
 T = TypeVar("T")
+_UNIONS = (typing.Union, types.UnionType)
 
 
 def with_overrides(config: T, overrides: Mapping[str, Any]) -> T:
@@ -59,30 +61,37 @@ def _replace(config: Any, path: list[str], value: Any, key: str) -> Any:
 def _coerce(value: Any, hint: Any, key: str) -> Any:
     """Accept ``value`` for the annotation ``hint``, turning int into float and list into tuple, or raise."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
+    if isinstance(value, Mapping) and _kinds(hint):
+        return from_dict(hint, value)
+    if origin in _UNIONS:
         for option in args:
-            try:
+            with contextlib.suppress(ConfigError):
                 return _coerce(value, option, key)
-            except ConfigError:
-                continue
-    elif origin is typing.Literal:
-        if value in args and not (isinstance(value, bool) and True not in args and False not in args):
-            return value
+    if origin is typing.Literal and not any(_is_a(value, type(option)) and value == option for option in args):
         raise ConfigError(f"setting '{key}' must be one of {', '.join(map(repr, args))}, not {value!r}")
-    elif origin is tuple and isinstance(value, (list, tuple)):
-        kinds = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else list(args)
-        if len(kinds) == len(value):
-            return tuple(_coerce(v, k, key) for v, k in zip(value, kinds, strict=True))
-    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if origin is tuple and isinstance(value, (list, tuple)):
+        hints = args[:1] * len(value) if args[1:] == (...,) else args
+        if len(hints) == len(value):
+            return tuple(_coerce(v, h, key) for v, h in zip(value, hints, strict=True))
+    if hint is float and _is_a(value, int):
         return float(value)
-    elif hint in (None, type(None)) and value is None:
-        return None
-    elif dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
-        return from_dict(typing.cast(type, hint), value)
-    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    if origin is typing.Literal or _is_a(value, hint):
         return value
     name = getattr(hint, "__name__", str(hint))
     raise ConfigError(f"setting '{key}' takes {name}, not {value!r} ({type(value).__name__})")
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether the value is of a class; a bool is no number, and a setting typed ``Any`` takes its fields alone."""
+    if kind is Any or not isinstance(kind, type):
+        return False
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _kinds(hint: Any) -> list[Any]:
+    """The dataclasses that an annotation allows."""
+    options = typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,)
+    return [kind for kind in options if dataclasses.is_dataclass(kind)]
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -99,9 +108,14 @@ def _plain(value: Any) -> Any:
 def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
     """The inverse of :func:`to_dict`; missing fields take their defaults.
 
+    Args:
+        cls: a dataclass, or a union of several that are told apart by their field ``name: Literal[...]``.
+        data: the value of each field.
+
     Raises:
         ConfigError: as :func:`with_overrides`, and for a missing field that has no default.
     """
+    cls = kind_of(cls, data)
     hints = typing.get_type_hints(cls)
     unknown = set(data) - set(hints)
     if unknown:
@@ -110,6 +124,21 @@ def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
         return cls(**{k: _coerce(v, hints[k], k) for k, v in data.items()})
     except TypeError as error:
         raise ConfigError(f"incomplete settings for {cls.__name__}: {error}") from error
+
+
+def kind_of(hint: Any, data: Mapping[str, Any]) -> Any:
+    """The dataclass for which ``data`` are settings: ``hint`` itself, or that of a union which has their ``name``.
+
+    Raises:
+        ConfigError: for a name that none of them has.
+    """
+    kinds = _kinds(hint)
+    if len(kinds) == 1:
+        return kinds[0]
+    named = {name: kind for kind in kinds for name in typing.get_args(typing.get_type_hints(kind)["name"])}
+    if data.get("name") not in named:
+        raise ConfigError(f"setting 'name' must be one of {', '.join(map(repr, named))}, not {data.get('name')!r}")
+    return named[data["name"]]
 
 
 def config_hash(config: Any) -> str:

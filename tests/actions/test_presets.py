@@ -7,8 +7,10 @@ import pytest
 
 from vmlkit.actions.methods import METHODS as ACTION_METHODS
 from vmlkit.actions.methods import context_words
+from vmlkit.actions.sources import ACTIONS, ToyActionData
 from vmlkit.actions.tables import TABLES, p3_row
 from vmlkit.config import from_dict, to_dict, with_overrides
+from vmlkit.data.sources import load
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.methods import METHODS, preset
@@ -53,11 +55,8 @@ def test_combinations_that_do_not_exist_say_what_does(wrong: tuple[str, str, str
 
 
 def test_the_words_of_the_handcrafted_prompt_have_vectors() -> None:
-    from vmlkit.actions.sources import load_action_splits
-    from vmlkit.data.sources import DataConfig
-
-    small = DataConfig(toy_train_videos=24, toy_validation_videos=4, toy_test_videos=5)
-    data = load_action_splits(small, progress=False).train
+    small = ToyActionData(train_videos=24, validation_videos=4, test_videos=5)
+    data = load(small, view=ACTIONS, progress=False).train
     words = context_words(data)
     assert words.shape == (3, data.vectors.shape[1])
     assert bool((words.norm(dim=1) > 0).all())
@@ -86,7 +85,7 @@ def test_rows_differ_where_the_tables_say_so() -> None:
 
 
 def test_a_template_changes_the_captions() -> None:
-    small = {"data.toy_train_videos": 24, "data.toy_validation_videos": 4, "data.toy_test_videos": 5}
+    small = {"data.train_videos": 24, "data.validation_videos": 4, "data.test_videos": 5}
     texts = {}
     for row in ("a [CLS]", "a video of the [CLS]"):
         experiment = with_overrides(p3_row(7, row), small)

@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from vmlkit.actions.dataset import ActionDataset
 from vmlkit.actions.feature_layouts import JointFeatures, TwoStreamFolder
-from vmlkit.actions.sources import load_action_splits, planted_thumos_reduced
-from vmlkit.data.sources import DataConfig, load_splits
+from vmlkit.actions.planted import PlantedActionConfig
+from vmlkit.actions.sources import ACTIONS, ActionData, PlantedActionData, ToyActionData
+from vmlkit.data.settings import CorpusData, DataConfig
+from vmlkit.data.sources import Splits, load
 from vmlkit.errors import DataError
 
 CLASSES = ["Diving", "HighJump", "Shotput"]
+
+
+def load_actions(config: DataConfig) -> Splits[ActionDataset]:
+    return load(config, view=ACTIONS, progress=False)
 
 
 @pytest.fixture
@@ -37,13 +44,17 @@ def annotations(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(annotations: Path, **changes) -> DataConfig:
-    given = {"name": "planted:thumos14", "annotations": str(annotations), "planted_seed": 2023, "planted_dim": 16}
-    return DataConfig(**{**given, **changes})
+def config(annotations: Path, **changes) -> PlantedActionData:
+    return PlantedActionData(annotations=str(annotations), planted=PlantedActionConfig(d=8), **changes)
+
+
+def real(annotations: Path, features: str | None = None) -> ActionData:
+    path = None if features is None else str(annotations / features)
+    return ActionData(name="thumos14", annotations=str(annotations), features=path)
 
 
 def test_planted_splits(annotations: Path) -> None:
-    splits = load_action_splits(config(annotations), progress=False)
+    splits = load_actions(config(annotations))
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (9, 1, 4)
     assert not {*splits.train.video_ids} & {*splits.validation.video_ids}
     test = splits.test
@@ -61,18 +72,18 @@ def test_planted_splits(annotations: Path) -> None:
 
 
 def test_prompts_follow_the_settings(annotations: Path) -> None:
-    both = [load_action_splits(config(annotations, prompt_join=join), progress=False) for join in (None, "spaced")]
+    both = [load_actions(config(annotations, prompt_join=join)) for join in (None, "spaced")]
     two = int((both[0].test.labels.sum(1) > 1).nonzero()[0, 0])
     assert both[0].test.sentences[two] == "one video of the divingandhigh jump."
     assert both[1].test.sentences[two] == "one video of the diving and high jump."
-    other = load_action_splits(config(annotations, prompt_template="a "), progress=False)
+    other = load_actions(config(annotations, prompt_template="a "))
     assert other.test.sentences[0].startswith("a ")
     fingerprints = {splits.test.fingerprint for splits in (*both, other)}
     assert len(fingerprints) == 3
 
 
 def test_samples_of_videos(annotations: Path) -> None:
-    cut = load_action_splits(config(annotations, max_train_queries=4, max_test_queries=2), progress=False)
+    cut = load_actions(config(annotations, max_train_queries=4, max_test_queries=2))
     assert (len(cut.train), len(cut.test)) == (4, 2)
 
 
@@ -93,17 +104,14 @@ def write_features(folder: Path, rows: int = 30, skip: tuple[str, ...] = ()) -> 
 
 def test_two_layouts_of_real_features_are_the_same(annotations: Path) -> None:
     arrays = write_features(annotations)
-    made = [
-        load_action_splits(config(annotations, name="thumos14", features=str(annotations / path)), progress=False)
-        for path in ("two", "joint.npy")
-    ]
+    made = [load_actions(real(annotations, path)) for path in ("two", "joint.npy")]
     assert made[0].test.fingerprint == made[1].test.fingerprint
     torch.testing.assert_close(made[0].test.batch([0]).frames[0], torch.from_numpy(arrays[10]))
 
 
 def test_videos_without_features_are_left_out_and_said(annotations: Path, capsys) -> None:
     write_features(annotations, skip=("v03",))
-    splits = load_action_splits(config(annotations, name="thumos14", features=str(annotations / "two")))
+    splits = load(real(annotations, "two"), view=ACTIONS)
     assert len(splits.train) + len(splits.validation) == 9
     assert "1 videos have no features and are left out" in capsys.readouterr().err
 
@@ -116,7 +124,7 @@ def test_bad_features_say_what_is_wrong(annotations: Path) -> None:
     with pytest.raises(DataError, match="features of 14 videos, the annotations list 2"):
         JointFeatures(annotations / "joint.npy", ["v00", "v01"])
     with pytest.raises(DataError, match="no visual features were named"):
-        load_action_splits(config(annotations, name="thumos14"), progress=False)
+        load_actions(real(annotations))
 
 
 def test_activitynet_by_name(tmp_path: Path) -> None:
@@ -132,8 +140,8 @@ def test_activitynet_by_name(tmp_path: Path) -> None:
     (tmp_path / "f").mkdir()
     for name in database:
         np.save(tmp_path / "f" / f"{name}.npy", np.ones((10, 4), dtype=np.float32))
-    given = DataConfig(name="activitynet1.3", annotations=str(tmp_path), features=str(tmp_path / "f"))
-    splits = load_action_splits(given, progress=False)
+    given = ActionData(name="activitynet1.3", annotations=str(tmp_path), features=str(tmp_path / "f"))
+    splits = load_actions(given)
     assert (len(splits.train) + len(splits.validation), len(splits.test)) == (6 - 0, 3)
     assert splits.test.classes == ("Archery", "Playing ten pins")
     assert splits.test.sentences[0] == "one video of playing ten pins."
@@ -143,28 +151,28 @@ def test_activitynet_by_name(tmp_path: Path) -> None:
 
 
 def test_a_toy_source_by_name(tmp_path: Path) -> None:
-    toy = DataConfig(
-        toy_train_videos=6, toy_validation_videos=2, toy_test_videos=3, clips=16, toy_feature_dim=8, max_test_queries=2
-    )
-    splits = load_action_splits(toy, tmp_path, progress=False)
+    toy = ToyActionData(train_videos=6, validation_videos=2, test_videos=3, clips=16, feature_dim=8, max_test_queries=2)
+    splits = load(toy, view=ACTIONS, cache_dir=tmp_path, progress=False)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (6, 2, 2)
 
 
 def test_sources_of_the_other_task_are_refused(annotations: Path, monkeypatch) -> None:
-    with pytest.raises(DataError, match="has sentences, not action classes"):
-        load_action_splits(DataConfig(name="charades"), progress=False)
-    with pytest.raises(DataError, match="has action classes, no sentences"):
-        load_splits(config(annotations), progress=False)
+    with pytest.raises(
+        DataError, match="charades: CorpusData are not settings of a source of action classes; use ToyA"
+    ):
+        load_actions(CorpusData(name="charades"))
+    with pytest.raises(DataError, match="PlantedActionData are not settings of a source of sentences; use ToyData"):
+        load(config(annotations), progress=False)
     monkeypatch.delenv("VMLKIT_DATA", raising=False)
     with pytest.raises(DataError, match="no annotations were named"):
-        load_action_splits(planted_thumos_reduced(), progress=False)
+        load_actions(PlantedActionData())
 
 
 def test_the_real_annotations_give_the_documented_sizes() -> None:
     root = Path(os.environ.get("VMLKIT_DATA", ""))
     if not (root / "thumos14").is_dir():
         pytest.skip("needs the THUMOS14 annotations: thumos14 below $VMLKIT_DATA")
-    splits = load_action_splits(planted_thumos_reduced(str(root / "thumos14")), progress=False)
+    splits = load_actions(PlantedActionData(annotations=str(root / "thumos14")))
     assert len(splits.train) + len(splits.validation) == 200
     assert len(splits.train.rows) + len(splits.validation.rows) == 65215
     assert splits.test.rows.shape == (71691, 128)

@@ -12,17 +12,18 @@ from vmlkit.actions.dataset import ActionDataset
 from vmlkit.actions.detection import detection_map
 from vmlkit.actions.frame_rates import going_on_classes
 from vmlkit.actions.methods import make_action
-from vmlkit.actions.sources import ActionSplits, load_action_splits
+from vmlkit.actions.sources import ACTIONS
 from vmlkit.actions.task import ActionTask, Activation, frame_rates, queries_of, windows_of
 from vmlkit.config import with_overrides
+from vmlkit.data.sources import Splits, load
 from vmlkit.experiments.experiment import experiment_of, load_run, run_experiment
 from vmlkit.methods import preset
 from vmlkit.training.experiment import Experiment
 
 TINY = {
-    "data.toy_train_videos": 24,
-    "data.toy_validation_videos": 4,
-    "data.toy_test_videos": 5,
+    "data.train_videos": 24,
+    "data.validation_videos": 4,
+    "data.test_videos": 5,
     "train.epochs": 2,
     "train.batch_size": 8,
     "train.probe_queries": 5,
@@ -35,8 +36,8 @@ def tiny(method: str) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def splits() -> ActionSplits:
-    return load_action_splits(tiny("co2net").data, progress=False)
+def splits() -> Splits[ActionDataset]:
+    return load(tiny("co2net").data, view=ACTIONS, progress=False)
 
 
 def perfect(dataset: ActionDataset) -> list[Activation]:
@@ -51,7 +52,7 @@ def perfect(dataset: ActionDataset) -> list[Activation]:
     return found
 
 
-def test_batches_begin_with_pairs_of_a_class(splits: ActionSplits) -> None:
+def test_batches_begin_with_pairs_of_a_class(splits: Splits[ActionDataset]) -> None:
     task = ActionTask(steps_per_epoch=4)
     labels = splits.train.labels
     batches = task.order(splits.train, 10, seed=0, epoch=1)
@@ -65,7 +66,7 @@ def test_batches_begin_with_pairs_of_a_class(splits: ActionSplits) -> None:
     assert not all(torch.equal(a, b) for a, b in zip(batches, later, strict=True))
 
 
-def test_shuffled_batches_are_full_and_cover_the_split(splits: ActionSplits) -> None:
+def test_shuffled_batches_are_full_and_cover_the_split(splits: Splits[ActionDataset]) -> None:
     task = ActionTask(steps_per_epoch=7, sampler="shuffle")
     batches = task.order(splits.train, 10, seed=0, epoch=1)
     assert [len(b) for b in batches] == [10] * 7
@@ -73,7 +74,7 @@ def test_shuffled_batches_are_full_and_cover_the_split(splits: ActionSplits) -> 
     assert not torch.equal(batches[0], batches[2])
 
 
-def test_a_training_batch_knows_no_time(splits: ActionSplits) -> None:
+def test_a_training_batch_knows_no_time(splits: Splits[ActionDataset]) -> None:
     batch = ActionTask(clips=16).batch(splits.train, torch.tensor([0, 3]), seed=1)
     assert batch.frames.shape[1] == 16
     names = {field.name for field in dataclasses.fields(batch)}
@@ -86,7 +87,7 @@ def test_a_training_batch_knows_no_time(splits: ActionSplits) -> None:
 
 @pytest.mark.parametrize("proposals", ["p3", "hamnet"])
 @pytest.mark.parametrize("protocol", ["seconds", "p3"])
-def test_perfect_activations_are_found(splits: ActionSplits, proposals: str, protocol: str) -> None:
+def test_perfect_activations_are_found(splits: Splits[ActionDataset], proposals: str, protocol: str) -> None:
     """Two events of one class that touch are one run, so a little is missing; half of it would be a wrong unit."""
     task = ActionTask(proposals=proposals, protocol=protocol)  # type: ignore[arg-type]
     said = perfect(splits.train)
@@ -104,7 +105,7 @@ def test_perfect_activations_are_found(splits: ActionSplits, proposals: str, pro
     assert worse.average(0.1, 0.5) < 0.1
 
 
-def test_basnet_reads_the_activation_not_the_attention(splits: ActionSplits) -> None:
+def test_basnet_reads_the_activation_not_the_attention(splits: Splits[ActionDataset]) -> None:
     task = ActionTask(proposals="basnet", protocol="seconds", clips=64)
     said = []
     for activation in perfect(splits.train):
@@ -115,7 +116,7 @@ def test_basnet_reads_the_activation_not_the_attention(splits: ActionSplits) -> 
     assert result.average(0.1, 0.5) > 0.6
 
 
-def test_probe_queries_are_pairs_with_all_their_windows(splits: ActionSplits) -> None:
+def test_probe_queries_are_pairs_with_all_their_windows(splits: Splits[ActionDataset]) -> None:
     task, data = ActionTask(), splits.validation
     indices = task.probe(data, 4, seed=0)
     records = task.probe_records(data, indices)
@@ -130,7 +131,7 @@ def test_probe_queries_are_pairs_with_all_their_windows(splits: ActionSplits) ->
 
 
 @pytest.mark.parametrize("method", ["tsm-vlc", "basnet"])
-def test_a_run_from_labels_to_metrics(method: str, tmp_path: Path, splits: ActionSplits) -> None:
+def test_a_run_from_labels_to_metrics(method: str, tmp_path: Path, splits: Splits[ActionDataset]) -> None:
     experiment = tiny(method)
     run = run_experiment(experiment, tmp_path / "run", progress=False, splits=splits)
     assert experiment_of(run) == experiment
@@ -167,7 +168,7 @@ def test_a_run_from_labels_to_metrics(method: str, tmp_path: Path, splits: Actio
     assert again["mAP@0.3:0.7"] == pytest.approx(metrics["test"]["mAP@0.3:0.7"])
 
 
-def test_three_optimisers_resume_to_the_same_bits(tmp_path: Path, splits: ActionSplits) -> None:
+def test_three_optimisers_resume_to_the_same_bits(tmp_path: Path, splits: Splits[ActionDataset]) -> None:
     experiment = tiny("tsm-vlc")
     whole = run_experiment(experiment, tmp_path / "whole", progress=False, splits=splits)
     cut = with_overrides(experiment, {"train.checkpoint_every_steps": 1})
@@ -196,7 +197,7 @@ def test_three_optimisers_resume_to_the_same_bits(tmp_path: Path, splits: Action
     assert resumed.metrics["test"] == whole.metrics["test"]
 
 
-def test_the_untrained_method_stays_below_the_baselines(splits: ActionSplits) -> None:
+def test_the_untrained_method_stays_below_the_baselines(splits: Splits[ActionDataset]) -> None:
     experiment = tiny("co2net")
     task = ActionTask(protocol="seconds", clips=64)
     torch.manual_seed(0)

@@ -5,10 +5,9 @@ import json
 import pytest
 
 from vmlkit.components.methods import METHODS as COMPONENT_METHODS
-from vmlkit.components.methods import load_with_components
 from vmlkit.config import from_dict, to_dict
-from vmlkit.data.sources import DataConfig
-from vmlkit.errors import ConfigError
+from vmlkit.data.settings import PlantedData
+from vmlkit.errors import ConfigError, DataError
 from vmlkit.methods import METHODS, preset
 
 
@@ -22,5 +21,5 @@ def test_settings_survive_json(method: str, size: str) -> None:
 def test_other_data_are_refused() -> None:
     with pytest.raises(ConfigError, match="choose one of toy"):
         preset("p4-xclip", "charades")
-    with pytest.raises(ConfigError, match="attach them"):
-        load_with_components(DataConfig(name="planted:charades"), progress=False)
+    with pytest.raises(DataError, match="PlantedData are not settings of a source of sentence components; use ToyData"):
+        METHODS["p4-xclip"].load(PlantedData(), progress=False)

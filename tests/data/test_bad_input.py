@@ -8,26 +8,29 @@ import numpy as np
 import pytest
 import torch
 
+from vmlkit.data import sources
 from vmlkit.data.annotations.charades import read_annotations
 from vmlkit.data.assembly import build_dataset, encode_sentences
+from vmlkit.data.batches import MomentDataset
 from vmlkit.data.features import open_features
-from vmlkit.data.sources import DataConfig, Splits, load_splits
+from vmlkit.data.settings import CorpusData, DataConfig, PlantedData
+from vmlkit.data.sources import Splits
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence
 from vmlkit.text.vocabulary import Vocabulary
 
 
-def load(config: DataConfig, **options: object) -> Splits:
-    return load_splits(config, **{"progress": False, **options})
+def load(config: DataConfig, **options: object) -> Splits[MomentDataset]:
+    return sources.load(config, **{"progress": False, **options})
 
 
-def planted(corpus: Path, **settings: object) -> DataConfig:
-    return DataConfig(name="planted:charades", annotations=str(corpus), clips=16, validation_share=0.2, **settings)
+def planted(corpus: Path, **settings: object) -> PlantedData:
+    return PlantedData(annotations=str(corpus), clips=16, validation_share=0.2, **settings)
 
 
-def real(corpus: Path, **settings: object) -> DataConfig:
+def real(corpus: Path, **settings: object) -> CorpusData:
     path = str(settings.pop("features", corpus / "features.hdf5"))
-    return DataConfig(name="charades", annotations=str(corpus), features=path, clips=16, **settings)
+    return CorpusData(name="charades", annotations=str(corpus), features=path, clips=16, **settings)
 
 
 def edit(path: Path, row: int, record: object) -> None:
@@ -135,11 +138,11 @@ def test_nothing_is_written_on_failure(corpus: Path, tmp_path: Path) -> None:
 def test_what_is_missing_is_named(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VMLKIT_DATA", raising=False)
     with pytest.raises(DataError, match="charades: no annotations were named; give the folder"):
-        load(DataConfig(name="planted:charades"))
+        load(PlantedData())
     with pytest.raises(DataError, match="there is no such file or folder"):
         load(planted(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"charades: no visual features were named; .*planted:charades"):
-        load(DataConfig(name="charades", annotations=str(corpus)))
+        load(CorpusData(name="charades", annotations=str(corpus)))
     (corpus / "test.json").unlink()
     with pytest.raises(DataError, match=r"holds none of test\.json, charades_sta_test\.txt"):
         load(planted(corpus))

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from vmlkit.data.sources import DataConfig, load_splits
-from vmlkit.detr.dataset import load_detr_splits
+from vmlkit.data.planted import PlantedConfig
+from vmlkit.data.settings import CharadesCDData
+from vmlkit.data.sources import load
+from vmlkit.detr.dataset import DETR_MOMENTS
 from vmlkit.errors import DataError
 from vmlkit.methods import preset
 
@@ -38,13 +40,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(folder: Path, **settings: object) -> DataConfig:
-    return DataConfig(name="planted:charades_cd", annotations=str(folder), clips=8, planted_dim=6, **settings)  # type: ignore[arg-type]
+def config(folder: Path, **settings: object) -> CharadesCDData:
+    return CharadesCDData(annotations=str(folder), clips=8, planted=PlantedConfig(dim=6), **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_splits_and_groups(folder: Path) -> None:
-    splits = load_detr_splits(config(folder), progress=False)
+    splits = load(config(folder), view=DETR_MOMENTS, progress=False)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [11, 6, 12]
     assert splits.train.spans_s[0].tolist() == [5.0, 10.0], "cut to the video; the window that fills it is left out"
     assert splits.test.groups["iid"].tolist() == [True] * 4 + [False] * 8
@@ -60,26 +62,26 @@ def test_splits_and_groups(folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_sample_of_each_file(folder: Path) -> None:
     small = config(folder, max_train_queries=5, max_test_queries=3)
-    splits = load_splits(small, progress=False)
+    splits = load(small, progress=False)
     assert len(splits.train) == 5
     assert [q.split("/")[0] for q in splits.test.query_ids] == ["test_iid"] * 3 + ["test_ood"] * 3
-    assert load_splits(small, progress=False).train.query_ids == splits.train.query_ids
+    assert load(small, progress=False).train.query_ids == splits.train.query_ids
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / "test_ood.jsonl").unlink()
     with pytest.raises(DataError, match=r"test_ood\.jsonl"):
-        load_splits(config(folder), progress=False)
-    with pytest.raises(DataError, match="no such folder"):
-        load_splits(config(folder / "nowhere"), progress=False)
+        load(config(folder), progress=False)
+    with pytest.raises(DataError, match="no such file or folder"):
+        load(config(folder / "nowhere"), progress=False)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_real_files_at_the_documented_size(charades_folder: Path) -> None:
     if not (charades_folder.parent / "charades_cd").is_dir():
         pytest.skip("needs the Charades-CD annotations beside charades_sta")
-    splits = load_detr_splits(preset("bm-detr", "planted:charades_cd", "demo").data, progress=False)
+    splits = load(preset("bm-detr", "planted:charades_cd", "demo").data, view=DETR_MOMENTS, progress=False)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [3200, 300, 1200]
     assert splits.test.groups["ood"].sum() == 600
     assert 0.2 < splits.train.candidates.coverage < 0.9

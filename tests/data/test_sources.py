@@ -10,28 +10,32 @@ import pytest
 import torch
 
 from vmlkit.config import from_dict, to_dict, with_overrides
+from vmlkit.data import sources
 from vmlkit.data.annotations.charades import read_annotations
 from vmlkit.data.assembly import build_dataset, encode_sentences
+from vmlkit.data.batches import MomentDataset
 from vmlkit.data.corpus import sample, set_aside
 from vmlkit.data.features import open_features
-from vmlkit.data.sources import DataConfig, Splits, load_splits, planted_charades_reduced
+from vmlkit.data.planted import PlantedConfig
+from vmlkit.data.settings import CorpusData, DataConfig, PlantedData, ToyData, planted_charades_reduced
+from vmlkit.data.sources import MOMENTS, Splits
 from vmlkit.errors import ConfigError
 from vmlkit.text import tagging
 from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences
 from vmlkit.text.vocabulary import Vocabulary
 
 
-def load(config: DataConfig, **options: object) -> Splits:
-    return load_splits(config, **{"progress": False, **options})
+def load(config: DataConfig, **options: object) -> Splits[MomentDataset]:
+    return sources.load(config, **{"progress": False, **options})
 
 
-def planted(corpus: Path, **settings: object) -> DataConfig:
-    return DataConfig(name="planted:charades", annotations=str(corpus), clips=16, validation_share=0.2, **settings)
+def planted(corpus: Path, **settings: object) -> PlantedData:
+    return PlantedData(annotations=str(corpus), clips=16, validation_share=0.2, **settings)
 
 
-def real(corpus: Path, **settings: object) -> DataConfig:
+def real(corpus: Path, **settings: object) -> CorpusData:
     path = str(settings.pop("features", corpus / "features.hdf5"))
-    return DataConfig(name="charades", annotations=str(corpus), features=path, clips=16, **settings)
+    return CorpusData(name="charades", annotations=str(corpus), features=path, clips=16, **settings)
 
 
 def test_splits_share_no_video_and_validation_comes_from_training(corpus: Path) -> None:
@@ -45,7 +49,7 @@ def test_splits_share_no_video_and_validation_comes_from_training(corpus: Path) 
 
 
 def test_a_split_is_what_the_batches_need(corpus: Path) -> None:
-    split = load(planted(corpus, planted_dim=24)).train
+    split = load(planted(corpus, planted=PlantedConfig(dim=24))).train
     assert split.frames.shape == (8, 16, 24)
     assert split.film_strip is None
     assert len(split.vocabulary) == 9
@@ -64,7 +68,11 @@ def test_splits_are_deterministic_and_fingerprints_follow_the_content(corpus: Pa
     first, again = load(planted(corpus)), load(planted(corpus))
     assert torch.equal(first.train.frames, again.train.frames)
     assert first.train.fingerprint == again.train.fingerprint
-    for changed in (planted(corpus, planted_sigma=2.0), planted(corpus, seed=1), planted(corpus, vocab_size=7)):
+    for changed in (
+        planted(corpus, planted=PlantedConfig(sigma=2.0)),
+        planted(corpus, seed=1),
+        planted(corpus, vocab_size=7),
+    ):
         assert load(changed).train.fingerprint != first.train.fingerprint
 
 
@@ -112,7 +120,7 @@ def test_real_features_from_file_and_folder(corpus: Path, tmp_path: Path) -> Non
 def test_dropped_tokens_are_counted(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # the three most frequent words: person, a, door
     with pytest.warns(UserWarning, match="has no word of the vocabulary"):
-        splits = load_splits(planted(corpus, vocab_size=3), progress=True)
+        splits = sources.load(planted(corpus, vocab_size=3), progress=True)
     assert splits.notes[0] == (
         "planted:charades/train: 40 of 64 tokens (62.5 %) are not among the 3 words of the vocabulary and were dropped"
     )
@@ -179,9 +187,7 @@ def test_fresh_tags_are_made_once(corpus: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_toy_world() -> None:
-    config = DataConfig(
-        clips=16, toy_train_videos=4, toy_validation_videos=2, toy_test_videos=2, max_test_queries=3, toy_feature_dim=24
-    )
+    config = ToyData(clips=16, train_videos=4, validation_videos=2, test_videos=2, max_test_queries=3, feature_dim=24)
     assert config.toy.clips == 16
     splits = load(config)
     assert splits.train.frames.shape == (4, 16, 24)
@@ -191,12 +197,12 @@ def test_toy_world() -> None:
 
 def test_settings_survive_json_and_refuse_nonsense() -> None:
     config = planted_charades_reduced("somewhere")
-    assert from_dict(DataConfig, to_dict(config)) == config
+    assert from_dict(MOMENTS.settings, to_dict(config)) == config
     assert (config.name, config.vocab_size, config.max_train_queries, config.max_test_queries, config.clips) == (
         "planted:charades", 300, 3200, 600, 64,
     )  # fmt: skip
-    assert with_overrides(config, {"planted_sigma": 2}).planted.sigma == 2.0
-    for override in ({"clips": 0}, {"validation_share": 1.0}, {"name": "youcook"}, {"planted_fps": 0.0}, {"sead": 1}):
+    assert with_overrides(config, {"planted.sigma": 2}).planted.sigma == 2.0
+    for override in ({"clips": 0}, {"validation_share": 1.0}, {"name": "youcook"}, {"planted.fps": 0.0}, {"sead": 1}):
         with pytest.raises(ConfigError):
             with_overrides(config, override)
 

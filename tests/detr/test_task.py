@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from tests.training import tiny
-from vmlkit.data.sources import DataConfig
 from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig
-from vmlkit.detr.dataset import EARLY, DetrDataset
+from vmlkit.detr.dataset import EARLY, DetrDataset, DetrToyData
 from vmlkit.detr.layers import DetrSizes
 from vmlkit.detr.methods import detr_method, detr_task
 from vmlkit.detr.presets import detr_training
@@ -29,7 +28,7 @@ TRAIN = DetrDataset.of(tiny.tiny_dataset("train", 20, 0), candidates=True)
 VALIDATION = DetrDataset.of(tiny.tiny_dataset("validation", 9, 1, strips=True))
 TEST = DetrDataset.of(tiny.tiny_dataset("test", 10, 2), groups=True)
 SETTINGS = BMDetrConfig(mode="paper", sizes=SIZES, alignment_size=4)
-EXPERIMENT = Experiment(method="bm-detr", data=DataConfig(), model=SETTINGS, train=detr_training(), test_draws=1)
+EXPERIMENT = Experiment(method="bm-detr", data=DetrToyData(), model=SETTINGS, train=detr_training(), test_draws=1)
 
 
 def test_batches_carry_endpoints_windows_and_drawn_negatives() -> None:

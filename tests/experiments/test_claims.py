@@ -81,9 +81,9 @@ def test_names_of_studies_and_rows_agree() -> None:
 
 def tiny_study() -> Study:
     small = {
-        "data.toy_train_videos": 8,
-        "data.toy_validation_videos": 3,
-        "data.toy_test_videos": 3,
+        "data.train_videos": 8,
+        "data.validation_videos": 3,
+        "data.test_videos": 3,
         "train.epochs": 1,
         "train.warmup_updates": 2,
     }

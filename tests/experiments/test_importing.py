@@ -22,7 +22,7 @@ from vmlkit.viz.snapshots import RunView
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 #: a toy world of a few videos; the golden PPS has three proposals
-SMALL: dict[str, Any] = {"data.toy_train_videos": 6, "data.toy_validation_videos": 4, "data.toy_test_videos": 4}
+SMALL: dict[str, Any] = {"data.train_videos": 6, "data.validation_videos": 4, "data.test_videos": 4}
 SIZES = {"pps": {"model.proposals": 3}}
 
 

@@ -12,7 +12,7 @@ from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.experiments.selection import COMMAND, SEEDS, load_selection, measure, own_experiment
 
 ROOT = Path(__file__).parents[2]
-TINY = {"data__toy_train_videos": 24, "data__toy_validation_videos": 3, "data__toy_test_videos": 4,
+TINY = {"data__train_videos": 24, "data__validation_videos": 3, "data__test_videos": 4,
         "model__steps_per_epoch": 1, "train__epochs": 2}  # fmt: skip
 
 

@@ -24,9 +24,9 @@ from vmlkit.text.masking import draw_masked_words
 from vmlkit.training.method import Progress
 
 SMALL = {
-    "data.toy_train_videos": 8,
-    "data.toy_validation_videos": 3,
-    "data.toy_test_videos": 3,
+    "data.train_videos": 8,
+    "data.validation_videos": 3,
+    "data.test_videos": 3,
     "train.epochs": 4,
     "train.warmup_updates": 2,
 }

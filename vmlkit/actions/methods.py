@@ -7,7 +7,7 @@ from vmlkit.actions.dataset import ActionDataset
 from vmlkit.actions.localiser import ActionShape
 from vmlkit.actions.method import ActionBaSNet, ActionCO2Net, ActionConfig, ActionHAMNet, ActionMethod
 from vmlkit.actions.presets import PRESETS
-from vmlkit.actions.sources import load_action_splits
+from vmlkit.actions.sources import ACTIONS
 from vmlkit.actions.task import ActionTask
 from vmlkit.text.embeddings import hashed_vectors
 from vmlkit.training.experiment import Experiment, MethodEntry
@@ -56,7 +56,7 @@ def action_task(experiment: Experiment) -> ActionTask:
 
 
 def _entry(config: type[ActionConfig]) -> MethodEntry:
-    return MethodEntry(make_action, config, PRESETS, action_task, load_action_splits)
+    return MethodEntry(make_action, config, PRESETS, action_task, ACTIONS)
 
 
 METHODS: dict[str, MethodEntry] = {

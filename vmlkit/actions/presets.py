@@ -14,10 +14,11 @@ from vmlkit.actions.co2net import CO2NetConfig
 from vmlkit.actions.cross_modal import AttentionConfig, AttentionKind
 from vmlkit.actions.hamnet import HAMNetConfig
 from vmlkit.actions.method import ActionBaSNet, ActionCO2Net, ActionConfig, ActionHAMNet
+from vmlkit.actions.planted import PlantedActionConfig
+from vmlkit.actions.sources import ActionData, PlantedActionData, ToyActionData
 from vmlkit.actions.text_queries import TextQueryConfig
 from vmlkit.actions.tsm import tsm_activitynet, tsm_config
 from vmlkit.actions.vlc import VLCConfig
-from vmlkit.data.sources import DataConfig
 from vmlkit.errors import ConfigError
 from vmlkit.nn.transformer import TransformerConfig
 from vmlkit.reconstruction.front import ReconstructionConfig
@@ -75,10 +76,8 @@ def toy(method: str, size: Size = "ci") -> Experiment:
         model = dataclasses.replace(model, vlc=small_vlc(layers=1))
     model = dataclasses.replace(model, host=dataclasses.replace(model.host, **changed))
     training = TrainConfig(epochs=12 if size != "paper" else 60, batch_size=10, lr=_lr(method), **_COMMON)
-    if size == "ci":
-        data = DataConfig(toy_train_videos=400, toy_validation_videos=30, toy_test_videos=60)
-    else:
-        data = DataConfig()
+    few = ToyActionData(train_videos=400, validation_videos=30, test_videos=60)
+    data = few if size == "ci" else ToyActionData()
     return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
 
 
@@ -100,10 +99,10 @@ def _lr(method: str) -> float:
 def planted_thumos(method: str, size: Size = "ci") -> Experiment:
     """Real THUMOS14 annotations over planted features, at the reduced size: 128 columns, T 128, 200 iterations."""
     if size == "paper":
-        data = DataConfig(name="planted:thumos14", planted_seed=2023, planted_dim=2048)
         paper = thumos(method, "paper")
-        return dataclasses.replace(paper, data=dataclasses.replace(data, clips=paper.data.clips))
-    data = DataConfig(name="planted:thumos14", clips=128, planted_seed=2023, planted_dim=128)
+        wide = PlantedActionData(clips=paper.data.clips, planted=PlantedActionConfig(d=1024))
+        return dataclasses.replace(paper, data=wide)
+    data = PlantedActionData(clips=128)
     model = small_model(method)
     if isinstance(model, ActionBaSNet):
         model = dataclasses.replace(model, host=dataclasses.replace(model.host, segments=128))
@@ -116,7 +115,7 @@ def thumos(method: str, size: Size = "paper") -> Experiment:
     """THUMOS14 with I3D features, as released; smaller sizes cut the network and the run."""
     if size != "paper":
         reduced = planted_thumos(method, size)
-        return dataclasses.replace(reduced, data=dataclasses.replace(reduced.data, name="thumos14"))
+        return dataclasses.replace(reduced, data=ActionData(name="thumos14", clips=reduced.data.clips))
     models: dict[str, tuple[ActionConfig, int, int, float, int]] = {
         # settings, T, batch, learning rate, iterations
         "basnet": (
@@ -133,7 +132,7 @@ def thumos(method: str, size: Size = "paper") -> Experiment:
         "tsm-vlc": (ActionCO2Net(host=tsm_config(), vlc=VLCConfig()), 320, 10, 5e-5, 7000),
     }  # fmt: skip
     model, clips, batch, lr, iterations = models[method]
-    data = DataConfig(name="thumos14", clips=clips, feature_dtype="float16")
+    data = ActionData(name="thumos14", clips=clips)
     training = TrainConfig(epochs=iterations // model.steps_per_epoch, batch_size=batch, lr=lr, **_COMMON)
     return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
 
@@ -157,7 +156,7 @@ def activitynet(method: str, size: Size = "paper") -> Experiment:
         host=host, vlc=vlc, weight_decay=1e-3 if method == "co2net" else 5e-4, protocol="activitynet",
         steps_per_epoch=2000,
     )  # fmt: skip
-    data = DataConfig(name="activitynet1.3", clips=60, feature_dtype="float16")
+    data = ActionData(name="activitynet1.3", clips=60)
     training = TrainConfig(epochs=iterations // 2000, batch_size=10, lr=3e-5, **_COMMON)
     return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
 

@@ -5,12 +5,11 @@ released programs of this family choose on the test set; the notebook shows what
 """
 
 import hashlib
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,9 +23,10 @@ from vmlkit.actions.planted import SNIPPET_S, PlantedActionConfig, PlantedAction
 from vmlkit.actions.prompts import EncodedPrompts, PromptConfig, class_words, encode_prompts, prompt_vocabulary
 from vmlkit.actions.toy import TOY_PROMPT, toy_action_splits
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo
-from vmlkit.data.corpus import sample
+from vmlkit.data.corpus import find_annotations
 from vmlkit.data.feature_files import FeatureStore
-from vmlkit.data.sources import DataConfig
+from vmlkit.data.settings import DataConfig, ToyData
+from vmlkit.data.sources import Splits, View, limited
 from vmlkit.errors import DataError
 from vmlkit.text.embeddings import embedding_table, read_word_vectors
 
@@ -35,101 +35,81 @@ HASHED_DIM = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActionSplits:
-    """Three resident splits without a video in common."""
+class _Sentences:
+    """How the sentence about a video is made from its classes."""
 
-    train: ActionDataset
-    validation: ActionDataset  #: for choosing an epoch; never from the test subset
-    test: ActionDataset
-    notes: tuple[str, ...] = ()  #: what is odd about the data, one line each
+    prompt_template: str | None = None  #: what stands before the classes; None takes the source's own
+    prompt_join: Literal["released", "spaced"] | None = None  #: how several classes are joined in it
+    prompt_adjectives: bool = False  #: adjectives weigh as much as nouns when words are masked (P3: not, by a slip)
 
-
-def planted_thumos_reduced(annotations: str | None = None) -> DataConfig:
-    """Planted THUMOS14 at its reduced size: 64 columns per modality, whole videos at 0.64 s a snippet."""
-    return DataConfig(name="planted:thumos14", annotations=annotations, planted_seed=2023, planted_dim=128)
-
-
-def load_action_splits(config: DataConfig, cache_dir: str | Path | None = None, progress: bool = True) -> ActionSplits:
-    """Build or load the three splits of a source: ``toy``, ``planted:thumos14``, ``thumos14``, ``activitynet1.3``.
-
-    Args:
-        config: which source, and how its sentences are made (the fields ``prompt_...``).
-        cache_dir: where rendered videos are kept between runs.
-        progress: show progress bars, and the notes on odd labels.
-
-    Raises:
-        DataError: for a source without actions, or unusable input.
-    """
-    if config.name == "toy":
-        splits = _toy(config, cache_dir, progress)
-    elif config.name in ("planted:thumos14", "thumos14", "activitynet1.3"):
-        splits = _annotated(config, progress)
-    else:
-        remedy = "use toy, planted:thumos14, thumos14 or activitynet1.3"
-        raise DataError(config.name, "this source has sentences, not action classes", remedy)
-    for note in splits.notes if progress else ():
-        print(note, file=sys.stderr)
-    return splits
+    def prompt(self, default: PromptConfig) -> PromptConfig:
+        """The source's own way to make sentences, with what the settings change."""
+        return replace(
+            default,
+            template=default.template if self.prompt_template is None else self.prompt_template,
+            join=self.prompt_join or default.join,
+            adjectives=self.prompt_adjectives,
+        )
 
 
-def prompt_config(config: DataConfig, default: PromptConfig) -> PromptConfig:
-    """The source's own way to make sentences, with what the settings change."""
-    return replace(
-        default,
-        template=default.template if config.prompt_template is None else config.prompt_template,
-        join=config.prompt_join or default.join,
-        adjectives=config.prompt_adjectives,
-    )
+@dataclass(frozen=True, kw_only=True)
+class ToyActionData(_Sentences, ToyData):
+    """The toy world with its twelve actions as classes."""
 
 
-def _toy(config: DataConfig, cache_dir: str | Path | None, progress: bool) -> ActionSplits:
-    prompt = prompt_config(config, TOY_PROMPT)
-    made = toy_action_splits(config.toy, None if cache_dir is None else Path(cache_dir), progress, prompt=prompt)
-    return _limited(config, (made["train"], made["validation"], made["test"]), ())
+@dataclass(frozen=True, kw_only=True)
+class _Annotated(_Sentences, DataConfig):
+    """Classes and segments from annotation files."""
+
+    annotations: str | None = None  #: the file or its folder; None looks below $VMLKIT_DATA
+    word_vectors: str | None = None  #: GloVe as .npz or text; None takes hashed vectors
+    validation_share: float = 0.1  #: of the training videos
 
 
-def _limited(config: DataConfig, parts: Sequence[ActionDataset], notes: tuple[str, ...]) -> ActionSplits:
-    """Seeded samples of the videos, as large as the settings say."""
-    limits = (config.max_train_queries, config.max_validation_queries, config.max_test_queries)
-    train, validation, test = (
-        part if most is None else part.subset(sample(np.arange(len(part)), most, config.seed, i))
-        for i, (part, most) in enumerate(zip(parts, limits, strict=True))
-    )
-    return ActionSplits(train=train, validation=validation, test=test, notes=notes)
+@dataclass(frozen=True, kw_only=True)
+class ActionData(_Annotated):
+    """THUMOS14 or ActivityNet 1.3 with real features."""
+
+    name: Literal["thumos14", "activitynet1.3"]
+    features: str | None = None  #: file or folder of arrays
 
 
-def find_actions(config: DataConfig) -> ActionAnnotations:
+@dataclass(frozen=True, kw_only=True)
+class PlantedActionData(_Annotated):
+    """THUMOS14 over planted features; ``planted.noise`` 0.6 to 0.7 is about as hard as the real ones."""
+
+    name: Literal["planted:thumos14"] = "planted:thumos14"
+    planted: PlantedActionConfig = field(default_factory=PlantedActionConfig)
+
+
+def load_toy_actions(config: ToyActionData, cache_dir: Path | None, progress: bool) -> Splits[ActionDataset]:
+    """The toy world."""
+    made = toy_action_splits(config.toy, cache_dir, progress, prompt=config.prompt(TOY_PROMPT))
+    return limited(Splits(train=made["train"], validation=made["validation"], test=made["test"]), config)
+
+
+def find_actions(config: _Annotated) -> ActionAnnotations:
     """The annotations as named, or those below ``$VMLKIT_DATA``."""
-    folder = "activitynet13" if config.name == "activitynet1.3" else "thumos14"
-    root = os.environ.get("VMLKIT_DATA")
-    path = Path(config.annotations) if config.annotations else Path(root) / folder if root else None
-    if path is None:
-        remedy = "give the file or folder (--annotations PATH, or the parent in $VMLKIT_DATA)"
-        raise DataError(config.name, "no annotations were named", remedy)
+    path = find_annotations(config.annotations, config.name.removeprefix("planted:"))
     if path.is_dir() and config.name == "activitynet1.3":
         found = sorted(path.glob("activity_net*.json"))
         path = found[0] if found else path / "activity_net.v1-3.min.json"
     return thumos.read_actions(path)
 
 
-def _annotated(config: DataConfig, progress: bool) -> ActionSplits:
+def load_annotated(
+    config: ActionData | PlantedActionData, cache_dir: Path | None, progress: bool
+) -> Splits[ActionDataset]:
+    """Annotated videos, with features from files or planted ones; nothing is cached."""
     annotations = find_actions(config)
-    planted = config.name.startswith("planted:")
-    if not planted and config.features is None:
+    opened: AbstractContextManager[FeatureStore]
+    if isinstance(config, PlantedActionData):
+        opened = nullcontext(PlantedActionFeatures(annotations.videos, config.planted))
+    elif config.features is None:
         remedy = "give a file or folder (--features PATH), or take 'planted:thumos14', which needs none"
         raise DataError(config.name, "no visual features were named", remedy)
-    names = [video.video_id for video in annotations.videos]
-    opened: AbstractContextManager[FeatureStore]
-    if planted:
-        settings = PlantedActionConfig(
-            seed=config.planted_seed,
-            d=config.planted_dim // 2,
-            noise=config.planted_action_noise,
-            core=config.planted_action_core,
-        )
-        opened = nullcontext(PlantedActionFeatures(annotations.videos, settings))
     else:
-        opened = open_action_features(str(config.features), names)
+        opened = open_action_features(config.features, [video.video_id for video in annotations.videos])
     training, testing = (
         ("training", "validation") if annotations.layout == "activitynet" else (thumos.TRAIN_SUBSET, thumos.TEST_SUBSET)
     )
@@ -139,17 +119,25 @@ def _annotated(config: DataConfig, progress: bool) -> ActionSplits:
         whole = _dataset(config, "train", annotations.subset(training), store, text, progress)
         test = _dataset(config, "test", annotations.subset(testing), store, text, progress)
     train, validation = whole.split_by_video(config.validation_share, config.seed)
-    return _limited(config, (train, validation, test), (*report.lines(), *whole.notes))
+    notes = (*report.lines(), *whole.notes)
+    return limited(Splits(train=train, validation=validation, test=test, notes=notes), config)
+
+
+#: videos with their action classes
+ACTIONS: View[ActionDataset] = View(
+    "action classes",
+    {ToyActionData: load_toy_actions, PlantedActionData: load_annotated, ActionData: load_annotated},
+)
 
 
 class _Text:
     """Vocabulary, vectors and sentences, shared by the splits."""
 
-    def __init__(self, config: DataConfig, annotations: ActionAnnotations) -> None:
+    def __init__(self, config: _Annotated, annotations: ActionAnnotations) -> None:
         activitynet = annotations.layout == "activitynet"
         # CODE: "one video of " and five slots without repetition on ActivityNet; "one video of the ", two on THUMOS14
         default = PromptConfig(template="one video of ", max_words=10) if activitynet else PromptConfig()
-        self.prompt = prompt_config(config, default)
+        self.prompt = config.prompt(default)
         self.texts = [thumos.class_text(name) for name in annotations.classes]
         prompts = (annotations.path if annotations.path.is_dir() else annotations.path.parent) / thumos.PROMPTS
         self.known = thumos.read_prompts(prompts) if prompts.is_file() else None
@@ -172,7 +160,7 @@ class _Text:
 
 
 def _dataset(
-    config: DataConfig,
+    config: _Annotated,
     split: str,
     annotations: ActionAnnotations,
     store: FeatureStore,

@@ -1,6 +1,7 @@
 """P4's methods by name: which data they load and which task trains them."""
 
-import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from vmlkit.components.dataset import ComponentDataset, attach
@@ -11,42 +12,29 @@ from vmlkit.components.retrieval import RetrievalTask
 from vmlkit.components.task import ComponentTask
 from vmlkit.components.toy_texts import toy_components
 from vmlkit.components.toy_words import any_word_vector
-from vmlkit.data.sources import DataConfig, Splits, load_splits
+from vmlkit.data.batches import MomentDataset
+from vmlkit.data.settings import ToyData
+from vmlkit.data.sources import Splits, View, load_toy
 from vmlkit.detr.dataset import DetrDataset
 from vmlkit.detr.task import DetrTask
-from vmlkit.errors import ConfigError
 from vmlkit.training.experiment import Experiment, MethodEntry
 
 
-def load_with_components(config: DataConfig, cache_dir: Any = None, progress: bool = True) -> Splits:
-    """The splits of the toy world, each sentence with its paraphrase and its false variants.
+def _toy(adapt: Callable[[MomentDataset], Any]) -> Callable[[ToyData, Path | None, bool], Splits[ComponentDataset]]:
+    """The toy world, each sentence with its paraphrase and its false variants, beside what ``adapt`` makes of it."""
 
-    Raises:
-        ConfigError: for another source: wrap its splits with :func:`vmlkit.components.dataset.attach`.
-    """
-    return _wrapped(config, cache_dir, progress, detr=False)
+    def loader(config: ToyData, cache_dir: Path | None, progress: bool) -> Splits[ComponentDataset]:
+        def wrap(name: Any, split: MomentDataset) -> ComponentDataset:
+            return attach(adapt(split), toy_components(config.toy, name, split.query_ids), any_word_vector)
 
+        return load_toy(config, cache_dir, progress).map(wrap)
 
-def load_detr_with_components(config: DataConfig, cache_dir: Any = None, progress: bool = True) -> Splits:
-    """The same for the DETR family."""
-    return _wrapped(config, cache_dir, progress, detr=True)
+    return loader
 
 
-def _wrapped(config: DataConfig, cache_dir: Any, progress: bool, *, detr: bool) -> Splits:
-    if config.name != "toy":
-        raise ConfigError(
-            f"there are no sentence components for {config.name!r}: generate variants with `vmlkit variants` and "
-            "attach them to its splits (vmlkit.components.dataset)"
-        )
-    splits = load_splits(config, cache_dir, progress)
-
-    def wrap(name: Any) -> ComponentDataset:
-        split = getattr(splits, name)
-        texts = toy_components(config.toy, name, split.query_ids)
-        return attach(DetrDataset.of(split) if detr else split, texts, any_word_vector)
-
-    parts: dict[str, Any] = {name: wrap(name) for name in ("train", "validation", "test")}
-    return dataclasses.replace(splits, **parts)
+#: generated variants join any other split by :func:`vmlkit.components.dataset.attach`
+COMPONENTS = View("sentence components", {ToyData: _toy(lambda split: split)})
+DETR_COMPONENTS = View("sentence components of the DETR family", {ToyData: _toy(DetrDataset.of)})
 
 
 def retrieval_task(experiment: Experiment) -> ComponentTask:
@@ -60,11 +48,11 @@ def moment_task(experiment: Experiment) -> ComponentTask:
 
 
 def _on_detr(config: type) -> MethodEntry:
-    return MethodEntry(detr_with_components, config, PRESETS, moment_task, load_detr_with_components)
+    return MethodEntry(detr_with_components, config, PRESETS, moment_task, DETR_COMPONENTS)
 
 
 METHODS: dict[str, MethodEntry] = {
     "p4-moment-detr": _on_detr(MomentDetrWithComponents),
     "p4-qd-detr": _on_detr(QDDetrWithComponents),
-    "p4-xclip": MethodEntry(xclip_with_components, XCLIPWithComponents, PRESETS, retrieval_task, load_with_components),
+    "p4-xclip": MethodEntry(xclip_with_components, XCLIPWithComponents, PRESETS, retrieval_task, COMPONENTS),
 }

@@ -13,7 +13,7 @@ from vmlkit.components.method import ComponentsConfig, XCLIPWithComponents
 from vmlkit.components.on_detr import MomentDetrWithComponents, QDDetrWithComponents
 from vmlkit.components.variants.rows import MOMENT_NEGATIVES, RETRIEVAL_NEGATIVES
 from vmlkit.components.xclip import XCLIPConfig
-from vmlkit.data.sources import DataConfig
+from vmlkit.data.settings import ToyData
 from vmlkit.detr.presets import detr_models, detr_training, small_sizes
 from vmlkit.training.experiment import Experiment, Size
 from vmlkit.training.loop import TrainConfig
@@ -26,10 +26,12 @@ def small_xclip() -> XCLIPConfig:
 
 def toy(method: str, size: Size = "ci") -> Experiment:
     """P4 on a host, in the toy world."""
-    small: dict[str, Any] = {"clips": 16, "toy_train_videos": 200, "toy_validation_videos": 30, "toy_test_videos": 60}
-    data_config = DataConfig(**(small if size == "ci" else {"toy_train_videos": 400}))
+    if size == "ci":
+        data = ToyData(clips=16, train_videos=200, validation_videos=30, test_videos=60)
+    else:
+        data = ToyData(train_videos=400)
     model, training = _xclip(size) if method == "p4-xclip" else _detr(method, size)
-    return Experiment(method=method, data=data_config, model=model, train=training, test_draws=1)
+    return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
 
 
 def _losses(names: tuple[str, ...]) -> ComponentsConfig:

@@ -5,7 +5,6 @@ beginning of their query ids.  The files are those of the Moment-DETR layout; wi
 cut, and queries whose window fills the video are left out, as the released loader does.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
 from vmlkit.data.assembly import build_dataset, encode_sentences
 from vmlkit.data.batches import MomentDataset
-from vmlkit.data.planted import PlantedConfig, PlantedFeatures
+from vmlkit.data.corpus import find_folder
+from vmlkit.data.planted import PlantedFeatures
+from vmlkit.data.settings import CharadesCDData
 from vmlkit.errors import DataError
 from vmlkit.text.embeddings import embedding_table, read_word_vectors
 from vmlkit.text.similarity import words
@@ -25,56 +26,44 @@ from vmlkit.text.vocabulary import Vocabulary
 FILES = {"train": "train", "validation": "val", "test_iid": "test_iid", "test_ood": "test_ood"}
 
 
-def charades_cd_datasets(
-    annotations: str | None,
-    planted: PlantedConfig,
-    limits: dict[str, int | None],
-    *,
-    clips: int,
-    seed: int,
-    max_words: int = 20,
-    vocab_size: int | None = None,
-    word_vectors: str | None = None,
-) -> tuple[dict[str, MomentDataset], tuple[str, ...]]:
+def charades_cd_datasets(config: CharadesCDData) -> tuple[dict[str, MomentDataset], tuple[str, ...]]:
     """``train``, ``validation`` and ``test``, and notes on what was left out.
 
-    Args:
-        annotations: folder of the four files; None is ``charades_cd`` below ``$VMLKIT_DATA``.
-        limits: largest number of queries of a split; of ``test``, of each of its two files.  A seeded sample is kept.
-        word_vectors: None is ``glove_charades.npz`` there or in the ``charades_sta`` folder beside.
+    The largest number of test queries is that of each of its two files.  Word vectors are ``glove_charades.npz`` beside
+    the files or in the ``charades_sta`` folder next to theirs, unless the settings name others.
 
     Raises:
         DataError: for a missing folder or file.
     """
-    folder = _folder(annotations)
+    folder = find_folder(config.annotations, "charades_cd")
     files = {name: read_queries(_file(folder, stem), "charades_cd", outside="clip") for name, stem in FILES.items()}
     queries = {name: file.queries for name, file in files.items()}
-    vectors = read_word_vectors(_vectors(folder, word_vectors))
+    vectors = read_word_vectors(_vectors(folder, config.word_vectors))
     rows = {name: _rows(part) for name, part in queries.items()}
     tokens = {name: [tuple(words(q.query)) for q in part] for name, part in queries.items()}
     everything = [row for name in FILES for row in rows[name]]
-    planter = PlantedFeatures(everything, [t for name in FILES for t in tokens[name]], vectors, planted)
+    planter = PlantedFeatures(everything, [t for name in FILES for t in tokens[name]], vectors, config.planted)
     model_words = vectors.model_words
     vocabulary = (
-        Vocabulary(model_words[:vocab_size])
+        Vocabulary(model_words[: config.vocab_size])
         if model_words is not None
-        else Vocabulary.from_sentences(tokens["train"], vocab_size)
+        else Vocabulary.from_sentences(tokens["train"], config.vocab_size)
     )
     table, _ = embedding_table(vocabulary, vectors)
     made = {}
     for number, (split, parts) in enumerate(
         {"train": ("train",), "validation": ("validation",), "test": ("test_iid", "test_ood")}.items()
     ):
-        kept = {p: _sample(len(rows[p]), limits[split], [seed, number, i]) for i, p in enumerate(parts)}
+        kept = {p: _sample(len(rows[p]), config.limits[split], [config.seed, number, i]) for i, p in enumerate(parts)}
         sentences = [TaggedSentence(tokens[p][i], ("NN",) * len(tokens[p][i])) for p in parts for i in kept[p]]
         made[split] = build_dataset(
             f"planted:charades_cd/{split}",
             [rows[p][i] for p in parts for i in kept[p]],
-            encode_sentences(sentences, vocabulary, max_words),
+            encode_sentences(sentences, vocabulary, config.max_words),
             planter,
             vocabulary,
             table,
-            clips=clips,
+            clips=config.clips,
             query_ids=[f"{p}/{queries[p][i].qid}" for p in parts for i in kept[p]],
             source=folder,
         )
@@ -96,17 +85,6 @@ def _sample(count: int, most: int | None, seed: list[int]) -> list[int]:
     if most is None or count <= most:
         return list(range(count))
     return sorted(np.random.default_rng(seed).choice(count, most, replace=False).tolist())
-
-
-def _folder(annotations: str | None) -> Path:
-    root = os.environ.get("VMLKIT_DATA")
-    folder = Path(annotations) if annotations else Path(root) / "charades_cd" if root else None
-    remedy = "give the folder with its files (--annotations PATH, or the parent in $VMLKIT_DATA)"
-    if folder is None:
-        raise DataError("charades_cd", "no annotations were named", remedy)
-    if not folder.is_dir():
-        raise DataError(folder, "there is no such folder", remedy)
-    return folder
 
 
 def _file(folder: Path, stem: str) -> Path:

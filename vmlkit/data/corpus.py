@@ -26,6 +26,14 @@ FILES = {
     },
 }
 TAGGED = ("tokens_pos.jsonl.gz", "tokens_pos.jsonl")
+#: folders below ``$VMLKIT_DATA``
+FOLDERS = {
+    "charades": "charades_sta",
+    "charades_cd": "charades_cd",
+    "activitynet": "activitynet_captions",
+    "thumos14": "thumos14",
+    "activitynet1.3": "activitynet13",
+}
 VECTORS = {"charades": "glove_charades.npz", "activitynet": "glove_activitynet.npz"}
 
 
@@ -38,22 +46,26 @@ class Rows:
     sentences: list[TaggedSentence]
 
 
-def find_folder(annotations: str | Path | None, corpus: str) -> Path:
-    """The folder of ``corpus``: as given (a file stands for its folder), or below the directory ``$VMLKIT_DATA``.
+def find_annotations(annotations: str | Path | None, corpus: str) -> Path:
+    """The annotations of ``corpus`` as given, or their folder below the directory ``$VMLKIT_DATA``.
 
     Raises:
         DataError: if there is none.
     """
-    default = {"charades": "charades_sta", "activitynet": "activitynet_captions"}[corpus]
     root = os.environ.get("VMLKIT_DATA")
-    path = Path(annotations) if annotations else Path(root) / default if root else None
+    path = Path(annotations) if annotations else Path(root) / FOLDERS[corpus] if root else None
     remedy = "give the folder with its annotations (--annotations PATH, or the parent in $VMLKIT_DATA)"
     if path is None:
         raise DataError(corpus, "no annotations were named", remedy)
-    folder = path.parent if path.is_file() else path
-    if not folder.is_dir():
+    if not path.exists():
         raise DataError(path, "there is no such file or folder", remedy)
-    return folder
+    return path
+
+
+def find_folder(annotations: str | Path | None, corpus: str) -> Path:
+    """The folder of :func:`find_annotations`; a file stands for its folder."""
+    path = find_annotations(annotations, corpus)
+    return path.parent if path.is_file() else path
 
 
 def read_corpus(
@@ -79,8 +91,10 @@ def read_corpus(
     stored = next((folder / name for name in TAGGED if (folder / name).is_file()), None)
     tagged = read_tagged(stored) if stored else None
     result = {}
-    for split, names in FILES[corpus].items():
-        path = _find(folder, names)
+    paths = {split: _find(folder, names) for split, names in FILES[corpus].items()}
+    if durations is not None and not any(".txt" in path.name for path in paths.values()):
+        raise DataError(paths["train"], "holds durations itself", "leave 'durations' out")
+    for split, path in paths.items():
         table = durations or _csv(folder, split) if ".txt" in path.name else None
         rows = read_annotations(path, durations=table, beyond_duration=beyond_duration)
         if stored and tagged is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vmlkit.data.annotations.charades import MomentAnnotation
-from vmlkit.errors import DataError
+from vmlkit.errors import ConfigError, DataError
 from vmlkit.text.embeddings import PAD, WordVectors
 
 _STOP = """. , a an the of to in on at by with from into onto for and or then 's is are be being was it its this that he
@@ -25,7 +25,11 @@ STOP_WORDS = frozenset(_STOP.split())
 
 @dataclass(frozen=True, kw_only=True)
 class PlantedConfig:
-    """Settings of the generator."""
+    """Settings of the generator.
+
+    Raises:
+        ConfigError: for less than one dimension, or a frame rate that is not positive.
+    """
 
     seed: int = 2024  #: S
     dim: int = 128  #: D, dimensions of a frame
@@ -33,6 +37,12 @@ class PlantedConfig:
     a: float = 1.0  #: norm of each active sentence's signal
     b: float = 1.0  #: bound of the background's norm
     sigma: float = 1.0  #: root mean square norm of the noise of one frame
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise ConfigError(f"setting 'dim' must be at least 1, not {self.dim}")
+        if not self.fps > 0:
+            raise ConfigError(f"setting 'fps' must be positive, not {self.fps}")
 
 
 class PlantedFeatures:

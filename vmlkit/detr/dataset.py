@@ -1,7 +1,7 @@
 """Resident splits for the DETR family: a moment data set whose batches carry endpoints, windows and negatives."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from vmlkit.data.batches import MomentDataset
-from vmlkit.data.sources import DataConfig, Splits, load_splits
+from vmlkit.data.settings import CharadesCDData, DataConfig, ToyData
+from vmlkit.data.sources import Splits, View, load_charades_cd, load_toy
 from vmlkit.detr.batches import DetrBatch, with_endpoints
 from vmlkit.detr.negative_queries import NegativeQueries, dataset_negatives
 from vmlkit.errors import DataError
@@ -87,24 +88,35 @@ def query_groups(dataset: MomentDataset) -> dict[str, Bool[np.ndarray, " N"]]:
     return {"iid": early, "ood": ~early}
 
 
-def load_detr_splits(config: DataConfig, cache_dir: str | Path | None = None, progress: bool = True) -> Splits:
-    """The splits of a source for the DETR family.
+@dataclass(frozen=True, kw_only=True)
+class DetrToyData(ToyData):
+    """The toy world with a training set whose moments lie early."""
 
-    With ``moments="early"`` training and validation keep the moments centered in the first 55 % of their videos, and
-    the test split, whole, is reported in two groups.  Charades-CD has its own two groups.
+    #: "early": training and validation keep the moments centered in the first 55 % of their videos, and the test
+    #: split, whole, is reported in two groups
+    moments: Literal["anywhere", "early"] = "anywhere"
 
-    Raises:
-        DataError: for unusable input.
-    """
-    made = load_splits(config, cache_dir, progress)
-    early = config.moments == "early"
-    parts = {name: getattr(made, name) for name in ("train", "validation", "test")}
-    for name in ("train", "validation") if early else ():
-        parts[name] = parts[name].subset(np.flatnonzero(parts[name].spans.mean(axis=1) <= EARLY))
-    grouped = early or config.name == "planted:charades_cd"
-    return Splits(
-        train=DetrDataset.of(parts["train"], candidates=True),
-        validation=DetrDataset.of(parts["validation"], candidates=True),
-        test=DetrDataset.of(parts["test"], candidates=True, groups=grouped),
-        notes=made.notes,
-    )
+
+def grouped(config: DataConfig) -> bool:
+    """Whether the test split is reported in two groups, as trained on and not."""
+    return isinstance(config, CharadesCDData) or (isinstance(config, DetrToyData) and config.moments == "early")
+
+
+def _detr(source: Callable[[Any, Path | None, bool], Splits[MomentDataset]]) -> Callable[..., Splits[DetrDataset]]:
+    def loader(config: DetrToyData | CharadesCDData, cache_dir: Path | None, progress: bool) -> Splits[DetrDataset]:
+        early = isinstance(config, DetrToyData) and config.moments == "early"
+
+        def adapt(name: str, split: MomentDataset) -> DetrDataset:
+            if early and name != "test":
+                split = split.subset(np.flatnonzero(split.spans.mean(axis=1) <= EARLY))
+            return DetrDataset.of(split, candidates=True, groups=name == "test" and grouped(config))
+
+        return source(config, cache_dir, progress).map(adapt)
+
+    return loader
+
+
+#: moments with candidates for negative queries
+DETR_MOMENTS: View[DetrDataset] = View(
+    "sentences with negatives", {DetrToyData: _detr(load_toy), CharadesCDData: _detr(load_charades_cd)}
+)

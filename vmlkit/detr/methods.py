@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, negative_source
-from vmlkit.detr.dataset import DetrDataset, load_detr_splits
+from vmlkit.detr.dataset import DETR_MOMENTS, DetrDataset, grouped
 from vmlkit.detr.method import DetrMethod
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.detr.presets import PRESETS
@@ -30,8 +30,8 @@ def detr_task(experiment: Experiment) -> DetrTask:
     BM-DETR's batches hold distinct videos, because its alignment takes every other sentence of a batch for a negative:
     a repeated video is dropped (release) or moves to the next batch (``paper``).
     """
-    settings, data = experiment.model, experiment.data
-    kind = GroupedDetrTask if data.moments == "early" or data.name == "planted:charades_cd" else DetrTask
+    settings = experiment.model
+    kind = GroupedDetrTask if grouped(experiment.data) else DetrTask
     if not isinstance(settings, BMDetrConfig):
         return kind()
     repeats = "drop" if settings.mode == "authors" else "defer"
@@ -39,7 +39,7 @@ def detr_task(experiment: Experiment) -> DetrTask:
 
 
 METHODS: dict[str, MethodEntry] = {
-    "moment-detr": MethodEntry(detr_method(MomentDetr), MomentDetrConfig, PRESETS, detr_task, load_detr_splits),
-    "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, PRESETS, detr_task, load_detr_splits),
-    "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, PRESETS, detr_task, load_detr_splits),
+    "moment-detr": MethodEntry(detr_method(MomentDetr), MomentDetrConfig, PRESETS, detr_task, DETR_MOMENTS),
+    "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, PRESETS, detr_task, DETR_MOMENTS),
+    "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, PRESETS, detr_task, DETR_MOMENTS),
 }

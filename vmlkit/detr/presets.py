@@ -8,8 +8,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from vmlkit.data.sources import DataConfig
+from vmlkit.data.settings import CharadesCDData, DataConfig
 from vmlkit.detr.bm_detr import BMDetrConfig
+from vmlkit.detr.dataset import DetrToyData
 from vmlkit.detr.layers import DetrSizes
 from vmlkit.detr.moment_detr import MomentDetrConfig
 from vmlkit.detr.qd_detr import QDDetrConfig
@@ -50,10 +51,10 @@ def detr_training(**settings: Any) -> TrainConfig:
 
 def toy_detr(method: str, size: Size = "ci") -> Experiment:
     """The toy world with its time labels; ``ci``: 200 training videos at 16 clips, ``demo``: 700 at 32."""
-    videos = {"toy_train_videos": 200, "toy_validation_videos": 30, "toy_test_videos": 60} if size == "ci" else {}
     epochs = {"ci": 16, "demo": 20, "paper": 40}[size]
     training = detr_training(epochs=epochs, drop_epochs=3 * epochs // 4, lr=2e-3, probe_queries=24, threads=1)
-    data = DataConfig(clips={"ci": 16, "demo": 32, "paper": 64}[size], **videos)  # type: ignore[arg-type]
+    few = DetrToyData(clips=16, train_videos=200, validation_videos=30, test_videos=60)
+    data = few if size == "ci" else DetrToyData(clips=32 if size == "demo" else 64)
     return _experiment(method, data, detr_models(small_sizes())[method], training)
 
 
@@ -62,15 +63,13 @@ def planted_charades_cd(method: str, size: Size = "demo") -> Experiment:
 
     3,200 training, 300 validation, 600 in- and 600 out-of-distribution test queries, 64 clips; ``ci`` trains 2 epochs.
     """
-    data = DataConfig(
-        name="planted:charades_cd", max_train_queries=3200, max_validation_queries=300, max_test_queries=600
-    )
+    data = CharadesCDData(max_train_queries=3200, max_validation_queries=300, max_test_queries=600)
     epochs = {"ci": 2, "demo": 8, "paper": 100}[size]
     training = detr_training(epochs=epochs, drop_epochs=max(1, 3 * epochs // 4), lr=2e-3, threads=1)
     if size != "paper":
         return _experiment(method, data, detr_models(small_sizes())[method], training)
-    data = DataConfig(name="planted:charades_cd", clips=75)
-    return _experiment(method, data, detr_models()[method], dataclasses.replace(training, lr=2e-4, drop_epochs=40))
+    training = dataclasses.replace(training, lr=2e-4, drop_epochs=40)
+    return _experiment(method, CharadesCDData(clips=75), detr_models()[method], training)
 
 
 def _experiment(method: str, data: DataConfig, model: Any, training: TrainConfig) -> Experiment:

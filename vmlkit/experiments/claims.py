@@ -51,10 +51,10 @@ def run_study(
     loaded: dict[str, Any] = {}
     rows: dict[str, Any] = {}
     for row in study.rows:
-        load = METHODS[row.experiment.method].load
-        key = f"{load.__module__}.{load.__qualname__} {config_hash(row.experiment.data)}"
+        entry = METHODS[row.experiment.method]
+        key = f"{entry.view.what} {config_hash(row.experiment.data)}"
         if key not in loaded:
-            loaded = {key: load(row.experiment.data, progress=progress)}  # one data set at a time
+            loaded = {key: entry.load(row.experiment.data, progress=progress)}  # one data set at a time
         cells = {}
         for seed in chosen:
             experiment = with_overrides(row.experiment, {"train.seed": seed})

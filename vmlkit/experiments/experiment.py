@@ -1,14 +1,14 @@
 """One experiment from settings to a scored run directory, and back."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vmlkit.config import from_dict, to_dict
-from vmlkit.data.sources import DataConfig
-from vmlkit.errors import ConfigError
+from vmlkit.config import from_dict, kind_of, to_dict
+from vmlkit.errors import ConfigError, DataError
 from vmlkit.methods import METHODS
 from vmlkit.runs import RunDirectory
 from vmlkit.training.checkpoints import load_weights
@@ -60,7 +60,7 @@ def run_experiment(
     description = {
         "name": Path(run_dir).name,
         "method": experiment.method,
-        "settings": to_dict(experiment),
+        "settings": _as_recorded(experiment, run_dir),
         "data": {"name": experiment.data.name, "test_queries": len(splits.test)},
     }
     run = train(
@@ -87,6 +87,16 @@ def run_experiment(
     return RunDirectory(run.path)
 
 
+def _as_recorded(experiment: Experiment, run_dir: str | Path) -> dict[str, Any]:
+    """The experiment's settings; where the directory records them as they were written earlier, as they stand there."""
+    try:
+        recorded = RunDirectory(run_dir).config["settings"]
+        same = experiment_of_settings(recorded) == experiment
+    except (ConfigError, DataError, KeyError):
+        same = False
+    return recorded if same else to_dict(experiment)
+
+
 def experiment_of(run: RunDirectory) -> Experiment:
     """The experiment that a run directory records.
 
@@ -108,14 +118,38 @@ def experiment_of_settings(settings: Mapping[str, Any]) -> Experiment:
     method = settings["method"]
     if method not in METHODS:
         raise ConfigError(f"method '{method}' is not one of {', '.join(METHODS)}")
+    entry = METHODS[method]
     return Experiment(
         method=method,
-        data=from_dict(DataConfig, settings["data"]),
-        model=from_dict(METHODS[method].config, settings["model"]),
+        data=from_dict(entry.view.settings, upgraded(settings["data"], entry.view.settings)),
+        model=from_dict(entry.config, settings["model"]),
         train=from_dict(TrainConfig, settings["train"]),
         vote=settings["vote"],
         test_draws=settings["test_draws"],
     )
+
+
+def upgraded(data: Mapping[str, Any], kinds: Any) -> dict[str, Any]:
+    """Settings of a source, also as runs wrote them when one flat list held those of all sources.
+
+    What did not act on the source is left out; a setting that no source has any more stays, to be refused by name.
+
+    Args:
+        data: as written.
+        kinds: the kinds of sources now, a union of dataclasses.
+    """
+    if "toy_train_videos" not in data:
+        return dict(data)
+    types: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(kind_of(kinds, data))}
+    every = {f.name for entry in METHODS.values() for kind in entry.view.loaders for f in dataclasses.fields(kind)}
+    flat = {key.removeprefix("toy_"): value for key, value in data.items() if not key.startswith("planted_")}
+    new = {key: value for key, value in flat.items() if key in types or key not in every}
+    if "planted" in types:
+        planted = [key for key in data if key.startswith("planted_")]
+        given = {key.removeprefix("planted_").removeprefix("action_"): data[key] for key in planted}
+        given["d"] = given["dim"] // 2  # of planted actions: columns of one of two modalities
+        new["planted"] = {f.name: given[f.name] for f in dataclasses.fields(types["planted"]) if f.name in given}
+    return new
 
 
 def load_run(run_dir: str | Path, *, progress: bool = True) -> tuple[Method, Any, Experiment]:

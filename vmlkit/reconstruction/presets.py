@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from vmlkit.data.sources import DataConfig, planted_charades_reduced
+from vmlkit.data.settings import CorpusData, PlantedData, ToyData, planted_charades_reduced
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.nn.transformer import TransformerConfig
 from vmlkit.reconstruction.cnm import CNMConfig
@@ -107,10 +107,10 @@ def toy(method: str, size: Size = "ci") -> Experiment:
     """
     model = _small_models(method, CNMConfig(alpha=5.0, max_width=0.45), sigma=4.0, target=0.26, weight=0.5)
     if size == "ci":
-        data = DataConfig(toy_train_videos=400, toy_validation_videos=30, toy_test_videos=60)
+        data = ToyData(train_videos=400, validation_videos=30, test_videos=60)
         training = TrainConfig(epochs=10, lr=2e-3, warmup_updates=50, probe_queries=24, threads=1)
     else:
-        data = DataConfig()
+        data = ToyData()
         epochs = 10 if size == "demo" else 30
         training = TrainConfig(epochs=epochs, lr=2e-3, warmup_updates=100, threads=1)
     return Experiment(method=method, data=data, model=model, train=training, vote=_vote(method, "pps_charades"))
@@ -122,7 +122,7 @@ def planted_charades(method: str, size: Size = "demo") -> Experiment:
     ``ci``: 2 epochs of 3,200 queries; ``demo``: 8.  CPL: sigma 3.5, lambda .21 on 16 cells.
     """
     if size == "paper":
-        return dataclasses.replace(charades(method, "paper"), data=DataConfig(name="planted:charades", clips=200))
+        return dataclasses.replace(charades(method, "paper"), data=PlantedData(clips=200))
     model = _small_models(method, CNMConfig(), sigma=3.5, target=0.21, weight=5.0)
     training = TrainConfig(epochs=2 if size == "ci" else 8, lr=1e-3, warmup_updates=50, threads=1)
     vote = _vote(method, "pps_charades")
@@ -131,7 +131,7 @@ def planted_charades(method: str, size: Size = "demo") -> Experiment:
 
 def charades(method: str, size: Size = "paper") -> Experiment:
     """Charades-STA with real features as in the released configurations (I3D, T 200, 1,111 words)."""
-    data = DataConfig(name="charades", clips=200, feature_dtype="float16")
+    data = CorpusData(name="charades", clips=200, feature_dtype="float16")
     epochs = 50 if method == "cnm" or method.startswith("lnp") else 30
     training = TrainConfig(epochs=epochs, batch_size=128 if method == "cnm" else 32)
     model = _choose(method, CNMConfig(), CPLConfig(), PPSConfig())
@@ -154,7 +154,7 @@ def activitynet(method: str, size: Size = "paper") -> Experiment:
     )
     cpl = CPLConfig(gamma=0.0, rank_weight=2.0, diversity_weight=0.1, diversity_target=0.13)
     model = _choose(method, CNMConfig(alpha=5.0, max_width=1.0), cpl, pps)
-    data = DataConfig(name="activitynet", clips=200, feature_dtype="float16", beyond_duration="clip")
+    data = CorpusData(name="activitynet", clips=200, feature_dtype="float16", beyond_duration="clip")
     training = TrainConfig(epochs=30, batch_size=128 if method == "cnm" else 32)
     vote: VoteRule | None = None if "cnm" in method else "activitynet"
     return _smaller(Experiment(method=method, data=data, model=model, train=training, vote=vote), size)

@@ -9,7 +9,7 @@ from vmlkit.training.study import Claim, Row, Study
 
 #: the toy world cut down so that a study of many rows fits into an evening on one core
 STUDY_SIZE: dict[str, Any] = {
-    "data.toy_train_videos": 400,
+    "data.train_videos": 400,
     "train.epochs": 8,
     "train.warmup_updates": 50,
     "train.evaluate_every": 2,

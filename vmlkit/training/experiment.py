@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from vmlkit.data.sources import DataConfig, load_splits
+from vmlkit.data.settings import DataConfig
+from vmlkit.data.sources import MOMENTS, Splits, View, load
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.training.loop import TrainConfig
 from vmlkit.training.method import Method
@@ -40,4 +42,8 @@ class MethodEntry:
     #: the experiment of (method, size) by the name of its data
     presets: Mapping[str, Callable[[str, Size], Experiment]] = field(default_factory=dict)
     task: Callable[[Experiment], Task] = moment_task
-    load: Callable[..., Any] = load_splits  #: the splits of a :class:`DataConfig`
+    view: View[Any] = MOMENTS  #: what it trains on, from which sources
+
+    def load(self, config: DataConfig, *, cache_dir: str | Path | None = None, progress: bool = True) -> Splits[Any]:
+        """The splits of a source as the method reads it; see :func:`vmlkit.data.sources.load`."""
+        return load(config, view=self.view, cache_dir=cache_dir, progress=progress)
