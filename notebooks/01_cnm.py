@@ -639,10 +639,10 @@ groups.mean().assign(sentences=groups.size()).round(2)
 from vmlkit.config import to_dict
 from vmlkit.training.loop import train
 from vmlkit.training.method import DataShape, LossTerms, Method
-from vmlkit.training.task import Task
+from vmlkit.training.task import MomentTask
 
 
-class Labelled(Task):
+class Labelled(MomentTask):
     """Single moments whose training batches carry the true spans."""
 
     supervised = True

@@ -14,9 +14,9 @@ from vmlkit import check, cli, tour
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
 from vmlkit.experiments import experiment as running
 from vmlkit.methods import preset
-from vmlkit.training.task import Task
+from vmlkit.training.task import MomentTask
 
-ROW = dict.fromkeys((*Task.columns, "R@1,IoU=0.1"), 0.25)
+ROW = dict.fromkeys((*MomentTask.columns, "R@1,IoU=0.1"), 0.25)
 METRICS = {
     "chosen_epoch": 4,
     "chosen_by": "validation R@1,mIoU",
@@ -210,9 +210,12 @@ def test_evaluate_scores_the_checkpoint_on_test(monkeypatch, capsys):
     monkeypatch.setattr(running, "load_run", lambda run_dir: ("method", splits, experiment))
     monkeypatch.setattr(final, "final_evaluation", final_evaluation)
     assert cli.main(["evaluate", "runs/a"]) == 0
-    assert calls["final"] == (("method", Path("runs/a"), "t", "v", "e"), {"task": Task(vote="charades"), "draws": 3})
+    assert calls["final"] == (
+        ("method", Path("runs/a"), "t", "v", "e"),
+        {"task": MomentTask(vote="charades"), "draws": 3},
+    )
     assert cli.main(["evaluate", "runs/a", "--vote", "none", "--draws", "5"]) == 0
-    assert calls["final"][1] == {"task": Task(vote="none"), "draws": 5}
+    assert calls["final"][1] == {"task": MomentTask(vote="none"), "draws": 5}
     assert "whole video" in capsys.readouterr().out
 
 

@@ -119,7 +119,8 @@ def test_basnet_reads_the_activation_not_the_attention(splits: Splits[ActionData
 def test_probe_queries_are_pairs_with_all_their_windows(splits: Splits[ActionDataset]) -> None:
     task, data = ActionTask(), splits.validation
     indices = task.probe(data, 4, seed=0)
-    records = task.probe_records(data, indices)
+    records, strips = task.describe(data, indices, 2, 8)
+    assert len(strips["video_ids"]) == 4
     assert len({r["video_id"] for r in records}) == 4, "one class of every video first"
     for record, index in zip(records, indices, strict=True):
         video, label = queries_of(data.truth)[index]

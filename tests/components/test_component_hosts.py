@@ -81,7 +81,7 @@ def config(control: str = "none", names: tuple[str, ...] = (), **loss: object) -
 
 def batch_for(kind: str, seed: int = 0) -> ComponentBatch:
     base: MomentBatch = random_batch(seed) if kind == "xclip" else detr_batch(seed)
-    return ComponentBatch(base=base, variants=variants(seed))
+    return ComponentBatch(**vars(base), variants=variants(seed))
 
 
 def make(kind: str, **settings: object) -> WithComponents:
@@ -96,7 +96,7 @@ def component_gradients(method: WithComponents, batch: ComponentBatch) -> dict[s
     """Which parameters the component loss alone reaches."""
     view = {"text_only": "none", "shuffled_video": "shuffled"}.get(method.config.control, "own")
     chosen = method.chosen(batch.variants)
-    _, said = method.host.loss(batch.base, chosen, view, NOW, torch.Generator())  # type: ignore[arg-type]
+    _, said = method.host.loss(batch, chosen, view, NOW, torch.Generator())  # type: ignore[arg-type]
     assert method.importance is not None
     importance = method.importance(said.sentence, said.words, said.word_mask)
     loss = component_loss(said.positive, said.negatives, chosen.valid, method.config.loss, importance).loss
@@ -109,7 +109,7 @@ def component_gradients(method: WithComponents, batch: ComponentBatch) -> dict[s
 def test_weight_zero_is_the_host_itself(kind: str) -> None:
     method, batch = make(kind, weight=0.0), batch_for(kind)
     ours = method.training_loss(batch, NOW, torch.Generator().manual_seed(5)).total
-    theirs = method.model.training_loss(batch.base, NOW, torch.Generator().manual_seed(5)).total
+    theirs = method.model.training_loss(batch, NOW, torch.Generator().manual_seed(5)).total
     assert torch.equal(ours, theirs)
     assert method.importance is None
 
@@ -149,8 +149,8 @@ def test_text_only_never_meets_the_video(kind: str) -> None:
 def test_shuffled_video_compares_on_another_video_and_keeps_the_hosts_own(kind: str) -> None:
     batch = batch_for(kind)
     method = detr(kind).eval()
-    said = {v: method.host.compare(batch.base, batch.variants, v).positive for v in ("own", "shuffled")}
-    moved = dataclasses.replace(batch.base, frames=other_video(batch.base.frames))
+    said = {v: method.host.compare(batch, batch.variants, v).positive for v in ("own", "shuffled")}
+    moved = dataclasses.replace(batch, frames=other_video(batch.frames))
     torch.testing.assert_close(said["shuffled"], method.host.compare(moved, batch.variants, "own").positive)
     assert not torch.allclose(said["own"], said["shuffled"])
     losses = [
@@ -166,8 +166,8 @@ def test_shuffled_video_compares_on_another_video_and_keeps_the_hosts_own(kind: 
 def test_training_and_evaluation_compare_alike(kind: str) -> None:
     """The anchor of the shared pass is the anchor of a pass of its own, whatever stands beside it in the batch."""
     method, batch = detr(kind).eval(), batch_for(kind)
-    _, shared = method.host.loss(batch.base, batch.variants, "own", NOW, torch.Generator().manual_seed(0))
-    alone = method.host.compare(batch.base, batch.variants, "own")
+    _, shared = method.host.loss(batch, batch.variants, "own", NOW, torch.Generator().manual_seed(0))
+    alone = method.host.compare(batch, batch.variants, "own")
     torch.testing.assert_close(shared.positive, alone.positive, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(shared.negatives, alone.negatives, rtol=1e-4, atol=1e-5)
 
@@ -184,8 +184,8 @@ def test_dropout_of_the_video_is_shared_by_a_samples_texts(kind: str) -> None:
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.5
     same = batch.variants.map(lambda t: t)
-    texts = batch.base.words[:, None].expand(-1, 2, -1, -1), batch.base.word_mask[:, None].expand(-1, 2, -1)
-    g = method.host.joint(batch.base, *texts, "own")  # type: ignore[attr-defined]
+    texts = batch.words[:, None].expand(-1, 2, -1, -1), batch.word_mask[:, None].expand(-1, 2, -1)
+    g = method.host.joint(batch, *texts, "own")  # type: ignore[attr-defined]
     torch.testing.assert_close(g[:, 0], g[:, 1])
     assert same.valid.equal(batch.variants.valid)
 
@@ -196,11 +196,11 @@ def test_the_global_token_is_an_alternative_of_qd_detr_only() -> None:
         method = detr(kind).eval()
         host = DetrHost(method.host.model, SHAPE.word_dim, pool="global")  # type: ignore[attr-defined, arg-type]
         if kind == "qd":
-            pooled = method.host.compare(batch.base, batch.variants, "own")
-            assert not torch.allclose(host.compare(batch.base, batch.variants, "own").positive, pooled.positive)
+            pooled = method.host.compare(batch, batch.variants, "own")
+            assert not torch.allclose(host.compare(batch, batch.variants, "own").positive, pooled.positive)
         else:
             with pytest.raises(ConfigError, match="global token"):
-                host.compare(batch.base, batch.variants, "own")
+                host.compare(batch, batch.variants, "own")
 
 
 @each_host
@@ -211,7 +211,7 @@ def test_only_the_chosen_components_take_part(kind: str) -> None:
     spoilt = dataclasses.replace(batch.variants, negative=batch.variants.negative.clone())
     spoilt.negative[:, 1] = 9.0
     losses = [
-        method.training_loss(ComponentBatch(base=batch.base, variants=v), NOW, torch.Generator().manual_seed(0)).total
+        method.training_loss(dataclasses.replace(batch, variants=v), NOW, torch.Generator().manual_seed(0)).total
         for v in (batch.variants, spoilt)
     ]
     torch.testing.assert_close(losses[0], losses[1])
@@ -276,9 +276,9 @@ def test_any_joint_embedding_can_be_compared() -> None:
     embedder, batch = Sum(), batch_for("xclip")
     assert isinstance(embedder, JointEmbedding)
     for view in ("own", "shuffled", "none"):
-        said = compare_jointly(embedder, batch.base, batch.variants, view)  # type: ignore[arg-type]
-        words = torch.cat((batch.base.words, torch.zeros(3, 0, SHAPE.word_dim)), 1)
-        anchor = embedder.joint(batch.base, words[:, None], batch.base.word_mask[:, None], view)[:, 0]
+        said = compare_jointly(embedder, batch, batch.variants, view)  # type: ignore[arg-type]
+        words = torch.cat((batch.words, torch.zeros(3, 0, SHAPE.word_dim)), 1)
+        anchor = embedder.joint(batch, words[:, None], batch.word_mask[:, None], view)[:, 0]
         positive = batch.variants.positive[:, None], batch.variants.positive_mask[:, None]
-        expected = cosine(anchor, embedder.joint(batch.base, *positive, view)[:, 0])
+        expected = cosine(anchor, embedder.joint(batch, *positive, view)[:, 0])
         torch.testing.assert_close(said.positive, expected)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.tiny import tiny_dataset
 from vmlkit.components.dataset import ComponentTexts, attach, generated_texts
 from vmlkit.components.toy_reading import is_false
 from vmlkit.components.toy_texts import EXACT, TOY_COMPONENTS, paraphrase, toy_components
@@ -11,24 +12,13 @@ from vmlkit.components.toy_words import any_word_vector, relative
 from vmlkit.components.variants.rows import SentenceVariant, VariantTable
 from vmlkit.data.toyworld.config import ToyConfig
 from vmlkit.data.toyworld.dataset import toy_sentences, toy_videos
+from vmlkit.detr.dataset import DetrDataset
 from vmlkit.errors import DataError
 
 WORLD = ToyConfig(train_videos=12, validation_videos=3, test_videos=3)
 
 
-class Split:
-    """Three sentences."""
-
-    name, fingerprint, sentences = "three", "abc", ("a b", "c", "d e")
-    extra = "its own"
-
-    def __len__(self) -> int:
-        return 3
-
-    def batch(self, indices, **options):  # type: ignore[no-untyped-def]
-        return list(indices), options
-
-
+SPLIT = tiny_dataset("three", 3)
 TEXTS = ComponentTexts(
     components=("one", "two"),
     positives=("B a.", None, "e d"),
@@ -48,9 +38,11 @@ def test_a_component_needs_its_negative_and_a_positive() -> None:
 
 
 def test_a_batch_carries_words_without_case_and_punctuation() -> None:
-    wrapped = attach(Split(), TEXTS, vector)
+    wrapped = attach(SPLIT, TEXTS, vector)
     batch = wrapped.batch([2, 0], with_spans=True)
-    assert batch.base == ([2, 0], {"with_spans": True})
+    assert torch.equal(batch.frames, SPLIT.batch([2, 0]).frames)
+    assert batch.spans is not None
+    assert wrapped.batch([0]).spans is None
     found = batch.variants
     assert found.negative.shape == (2, 2, 3, 4)
     assert found.negative_mask[0].sum(1).tolist() == [3, 1]
@@ -62,22 +54,27 @@ def test_a_batch_carries_words_without_case_and_punctuation() -> None:
     assert words.shape[1] == mask.shape[1] == 3
 
 
-def test_what_is_not_here_is_the_splits_own() -> None:
-    wrapped = attach(Split(), TEXTS, vector)
-    assert wrapped.extra == "its own"
-    assert wrapped.fingerprint != attach(Split(), TEXTS.only("one"), vector).fingerprint
-    with pytest.raises(AttributeError):
-        _ = wrapped.nothing
+def test_a_split_keeps_what_it_had_and_says_which_variants_it_has() -> None:
+    wrapped = attach(SPLIT, TEXTS, vector)
+    assert wrapped.sentences == SPLIT.sentences
+    assert wrapped.fingerprint != attach(SPLIT, TEXTS.only("one"), vector).fingerprint
+    detr = attach(DetrDataset.of(SPLIT), TEXTS, vector)
+    assert detr.batch([0]).frames.shape[-1] == wrapped.batch([0]).frames.shape[-1] + 2
+    assert detr.batch([0], with_spans=True).windows is not None
+    part = wrapped.subset([2])
+    assert part.query_ids == SPLIT.query_ids[2:]
+    assert part.texts.positives == ("e d",)
+    assert torch.equal(part.batch([0]).variants.negative, wrapped.batch([2]).variants.negative)
 
 
 def test_variants_must_fit_the_split() -> None:
     with pytest.raises(DataError, match="the split has 3"):
-        attach(Split(), ComponentTexts(components=(), positives=("a",), negatives=((),)), vector)
+        attach(SPLIT, ComponentTexts(components=(), positives=("a",), negatives=((),)), vector)
     with pytest.raises(DataError, match="disagree"):
         ComponentTexts(components=("one",), positives=("a",), negatives=((),))
     empty = ComponentTexts(components=("one",), positives=(None,) * 3, negatives=(("x",),) * 3)
     with pytest.raises(DataError, match="no sentence has"):
-        attach(Split(), empty, vector)
+        attach(SPLIT, empty, vector)
 
 
 def test_generated_rows_become_texts() -> None:

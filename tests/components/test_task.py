@@ -12,12 +12,19 @@ from vmlkit.components.dataset import ComponentTexts, attach
 from vmlkit.components.losses import ComponentLossConfig
 from vmlkit.components.method import ComponentsConfig, XCLIPWithComponents, xclip_with_components
 from vmlkit.components.retrieval import RetrievalTask, caption_rows, embed_split
-from vmlkit.components.task import ComponentTask, Triplets, bag_of_words, compare_split, match_split
+from vmlkit.components.task import (
+    MATCH_ACCURACY,
+    Triplets,
+    bag_of_words,
+    compare_split,
+    component_accuracy,
+    match_split,
+)
 from vmlkit.components.xclip import XCLIPConfig
 from vmlkit.training.final import final_evaluation
 from vmlkit.training.loop import TrainConfig, train
 
-TASK = ComponentTask(host=RetrievalTask())
+TASK = RetrievalTask(also=(component_accuracy("own"), MATCH_ACCURACY))
 HOST = XCLIPConfig(width=8, heads=2, words=6, frames=4, temporal_layers=1, text_layers=1, mask_padding=True)
 SETTINGS = XCLIPWithComponents(host=HOST, components=ComponentsConfig(loss=ComponentLossConfig(hidden=4)))
 TRAIN = TrainConfig(

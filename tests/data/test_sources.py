@@ -88,12 +88,14 @@ def test_reduced_sizes_are_seeded_samples(corpus: Path) -> None:
     assert torch.equal(small.train.frames[row], full.train.frames[at])
 
 
-def test_set_aside_agrees_with_split_by_video(corpus: Path) -> None:
-    everything = load(planted(corpus))
-    fit, held = everything.train.split_by_video(0.25, seed=3)
-    a, b = set_aside(everything.train.video_ids, 0.25, 3)
-    assert [everything.train.query_ids[i] for i in a] == list(fit.query_ids)
-    assert [everything.train.query_ids[i] for i in b] == list(held.query_ids)
+def test_no_video_is_on_both_sides_of_what_is_set_aside() -> None:
+    videos = tuple(f"v{i % 8}" for i in range(40))
+    fit, held = set_aside(videos, 0.25, 3)
+    sides = [{videos[i] for i in side} for side in (fit, held)]
+    assert len(sides[1]) == 2
+    assert not sides[0] & sides[1]
+    assert sorted([*fit.tolist(), *held.tolist()]) == list(range(40))
+    assert held.tolist() != set_aside(videos, 0.25, 4)[1].tolist()
 
 
 def test_sample_is_ordered_and_keyed() -> None:

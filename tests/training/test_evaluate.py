@@ -16,7 +16,7 @@ from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.evaluate import EVALUATION, derive_seed, evaluate
 from vmlkit.training.final import final_evaluation
 from vmlkit.training.method import Progress
-from vmlkit.training.task import Task
+from vmlkit.training.task import MomentTask
 
 TEST = tiny_dataset("tiny/test", 13, 3)
 
@@ -153,7 +153,9 @@ def test_one_proposal_needs_no_nll():
 def test_final_evaluation_writes_the_numbers_beside_the_baselines(tmp_path):
     run, _ = tiny_train(tmp_path / "run", epochs=6, lr=0.2)
     method = TinyMethod(seed=7)
-    written = final_evaluation(method, run.path, TRAIN, VALIDATION, TEST, task=Task(vote="none"), draws=2, batch_size=6)
+    written = final_evaluation(
+        method, run.path, TRAIN, VALIDATION, TEST, task=MomentTask(vote="none"), draws=2, batch_size=6
+    )
     assert written == run.metrics == json.loads((run.path / "metrics.json").read_text())
     assert written["chosen_epoch"] == run.state["best_epoch"] < 6
     assert written["chosen_by"] == "validation R@1,mIoU"

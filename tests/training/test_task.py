@@ -9,7 +9,7 @@ from tests.training import tiny
 from tests.training.tiny import TRAIN, VALIDATION, TinyMethod, tiny_train
 from vmlkit.training.history import History
 from vmlkit.training.loop import train
-from vmlkit.training.task import Task
+from vmlkit.training.task import MomentTask
 
 
 class Signalling(TinyMethod):
@@ -36,7 +36,7 @@ def test_signals_per_clip_are_recorded_and_survive_a_stop(tmp_path):
 def test_the_task_decides_batches_and_their_draws(tmp_path):
     seen = []
 
-    class Halves(Task):
+    class Halves(MomentTask):
         def order(self, dataset, batch_size, seed, epoch):
             return super().order(dataset, batch_size, seed, epoch)[: 2 + epoch % 2]
 
@@ -57,7 +57,7 @@ def test_spans_are_handed_over_only_on_request(tmp_path):
             return super().training_loss(dataclasses.replace(batch, spans=None), progress, generator)
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
-    class SupervisedTask(Task):
+    class SupervisedTask(MomentTask):
         supervised = True
 
     config = dataclasses.replace(tiny.CONFIG, epochs=1)

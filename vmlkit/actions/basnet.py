@@ -78,6 +78,10 @@ class BaSNet(Localiser):
         base, suppressed = topk_mean(out.cas, count), topk_mean(out.suppressed, count)
         return base.softmax(dim=1), suppressed.softmax(dim=1)
 
+    def video_scores(self, out: Localised) -> Float[Tensor, "B K"]:
+        """Those of the suppressed branch."""
+        return self.scores(out)[1]
+
     def loss(self, out: Localised, labels: Float[Tensor, "B C"]) -> LossTerms:
         """Eq. (8): ``L_base + L_supp + alpha L_norm``."""
         base, suppressed = self.scores(out)

@@ -8,7 +8,7 @@ import dataclasses
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vmlkit.actions.sampling import random_indices, uniform_indices
 from vmlkit.actions.segments import ActionSegments
+from vmlkit.data.batches import VideoTextBatch
 from vmlkit.errors import DataError
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -24,35 +25,19 @@ Sampling = Literal["all", "uniform", "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActionBatch:
-    """B videos; masks are ``True`` where there is data."""
+class ActionBatch(VideoTextBatch):
+    """B videos with the sentence made from their labels.
 
-    frames: Float[Tensor, "B T Dv"]  #: first half of the columns appearance ("rgb"), second half motion ("flow")
-    frame_mask: Bool[Tensor, "B T"]  #: all ``True`` unless whole videos of several lengths are stacked
+    The first half of the columns of ``frames`` is appearance ("rgb"), the second half motion ("flow").
+    ``frame_mask`` is all ``True`` unless whole videos of several lengths are stacked.
+    """
+
     labels: Float[Tensor, "B C"]  #: multi-hot, video level
-    words: Float[Tensor, "B L Dw"]  #: word vectors of the sentence made from the labels, zero on padding
-    word_ids: Int[Tensor, "B L"]  #: 0 on padding
-    word_mask: Bool[Tensor, "B L"]
-    word_weights: Float[Tensor, "B L"]  #: probability with which a word is drawn for masking; sums to 1
-    durations: Float[Tensor, " B"]  #: seconds
     snippet_s: Float[Tensor, " B"]  #: seconds per snippet *of this batch* (larger after resampling to fewer)
     video_index: Int[Tensor, " B"]  #: row in the data set
-    video_ids: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.video_ids)
-
-    def to(self, device: torch.device | str) -> "ActionBatch":
-        """The same batch with every tensor on ``device``."""
-        return self._map(lambda t: t.to(device, non_blocking=True))
-
-    def pin_memory(self) -> "ActionBatch":
-        """The same batch in page-locked memory (for overlapped copies to a GPU)."""
-        return self._map(Tensor.pin_memory)
-
-    def _map(self, move: Callable[[Tensor], Tensor]) -> "ActionBatch":
-        tensors: dict[str, Any] = {k: move(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return dataclasses.replace(self, **tensors)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,6 +79,10 @@ class Localiser(nn.Module):
         """The host's own loss from video-level labels."""
         raise TypeError(f"{type(self).__name__} does not define loss")
 
+    def video_scores(self, out: Localised) -> Float[Tensor, "B K"] | None:
+        """Class scores of whole videos, where a host has its own for reading instances off (BaS-Net)."""
+        return None
+
     def class_queries(self) -> Float[Tensor, "K D"] | None:
         """The text queries, or None with a convolutional classifier."""
         return None if self.queries is None else self.queries()

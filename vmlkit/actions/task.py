@@ -15,7 +15,6 @@ from torch import Tensor
 
 from vmlkit import spans as sp
 from vmlkit.actions.baselines import baseline_detection_metrics
-from vmlkit.actions.basnet import BaSNet
 from vmlkit.actions.dataset import ActionBatch, ActionDataset, paired_indices
 from vmlkit.actions.detection import DetectionResult, Protocol, detection_map
 from vmlkit.actions.detections import Detections
@@ -31,9 +30,9 @@ from vmlkit.actions.proposals import (
 )
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.training import history
-from vmlkit.training.evaluate import BATCH_ORDER, PROBE, EvaluationArrays, derive_seed, undisturbed
-from vmlkit.training.method import Method, Progress
-from vmlkit.training.task import Task, batch_order
+from vmlkit.training.evaluate import BATCH_ORDER, PROBE, derive_seed, undisturbed
+from vmlkit.training.method import Progress
+from vmlkit.training.task import Metrics, Task, batch_order
 
 ProposalKind = Literal["p3", "hamnet", "basnet"]
 
@@ -60,7 +59,7 @@ class ActionArrays:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ActionTask(Task):
+class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
     """Video-level labels in, scored instances out."""
 
     clips: int = 320  #: T, snippets per training video
@@ -70,10 +69,9 @@ class ActionTask(Task):
     proposals: ProposalKind = "p3"
     protocol: Protocol = "p3"
     shown: int = 6  #: detections recorded for each probe query
+    columns: tuple[str, ...] = ("mAP@0.3", "mAP@0.5", "mAP@0.7", "mAP@0.3:0.7")
 
-    supervised: ClassVar[bool] = False
     headline: ClassVar[str] = "mAP@0.3:0.7"
-    columns: ClassVar[tuple[str, ...]] = ("mAP@0.3", "mAP@0.5", "mAP@0.7", "mAP@0.3:0.7")
 
     def order(self, dataset: ActionDataset, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
         """``steps_per_epoch`` batches: same-class pairs first and others after them, or shuffles one after another."""
@@ -95,18 +93,16 @@ class ActionTask(Task):
         """Snippets drawn at random in order; every video of a batch has ``clips`` of them."""
         return dataset.batch(indices, clips=self.clips, sampling="random", rng=np.random.default_rng(seed))
 
-    def evaluate(
+    def answer(
         self,
-        method: Method,
+        method: ActionMethod,
         dataset: ActionDataset,
-        generator_seed: int,
-        batch_size: int = 128,
-        *,
-        draws: int = 1,
-        progress: Progress | None = None,
-    ) -> tuple[dict[str, float], ActionArrays]:
+        seed: int,
+        batch_size: int,
+        draws: int,
+        progress: Progress | None,
+    ) -> tuple[Metrics, ActionArrays]:
         """mAP under the task's protocol, errors per snippet (four rates), and classification mAP."""
-        assert isinstance(method, ActionMethod)
         activations = self.activations(method, dataset, batch_size)
         detections = self.detect(activations, dataset)
         rate = 1 / dataset.snippet_s
@@ -134,7 +130,7 @@ class ActionTask(Task):
                     kind: Any = {"clips": self.clips, "sampling": "uniform"} if uniform else {}
                     out = method.localise(dataset.batch(chosen, **kind).frames.to(device), queries)
                     cas = out.cas if out.suppressed is None else out.suppressed
-                    scores = method.localiser.scores(out)[1] if isinstance(method.localiser, BaSNet) else None
+                    scores = method.localiser.video_scores(out)
                     for row, index in enumerate(chosen):
                         said = None if scores is None else scores[row].double().cpu().numpy()
                         found[index] = Activation(
@@ -182,87 +178,52 @@ class ActionTask(Task):
             turn[video] = turn.get(video, 0) + 1
         return np.array([position for _, position in sorted(keys, key=lambda k: k[0])[:count]], dtype=np.int64)
 
-    def probe_records(self, dataset: ActionDataset, indices: np.ndarray) -> list[dict[str, Any]]:
-        """The recorded pairs for people; ``span_s`` is the longest instance, ``spans_s`` are all."""
-        pairs = queries_of(dataset.truth)
-        records = []
-        for index in indices:
-            video, label = pairs[index]
-            spans = windows_of(dataset.truth, video, label)
-            longest = int(np.argmax(spans[:, 1] - spans[:, 0]))
-            records.append(
-                {
-                    "query_id": query_id(dataset, pairs[index]),
-                    "video_id": dataset.video_ids[video],
-                    "sentence": " ".join(dict.fromkeys(dataset.class_words[label])),
-                    "words": list(dataset.class_words[label]),
-                    "duration_s": float(dataset.durations[video]),
-                    "span_s": spans[longest].tolist(),
-                    "spans_s": spans.tolist(),
-                }
-            )
-        return records
+    def describe(
+        self, dataset: ActionDataset, probes: Int[np.ndarray, " probes"], frames: int, pixels: int
+    ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+        """Pairs with all their instances (``span_s`` is the longest); thumbnails, or a trace on a common grid."""
+        pairs = [queries_of(dataset.truth)[i] for i in probes]
+        return [pair_record(dataset, pair) for pair in pairs], self._strips(dataset, pairs, frames, pixels)
 
-    def probe_strips(
-        self, dataset: ActionDataset, indices: np.ndarray, frames: int, pixels: int
+    def _strips(
+        self, dataset: ActionDataset, pairs: list[tuple[int, int]], frames: int, pixels: int
     ) -> dict[str, np.ndarray]:
-        """Thumbnails, or the first principal component of the features on a common grid."""
-        videos = sorted({queries_of(dataset.truth)[i][0] for i in indices}, key=lambda v: dataset.video_ids[v])
+        videos = sorted({video for video, _ in pairs}, key=lambda v: dataset.video_ids[v])
         named = {"video_ids": np.array([dataset.video_ids[v] for v in videos], dtype=np.str_)}
         if dataset.film_strip is not None:
-            return named | {
-                "strips": np.stack([dataset.film_strip(name, frames, pixels) for name in named["video_ids"]])
-            }
+            strips = [dataset.film_strip(name, frames, pixels) for name in named["video_ids"]]
+            return named | {"strips": np.stack(strips)}
         rows = dataset.batch(videos, clips=64, sampling="uniform").frames.numpy()
         return named | {"heat": history.principal_trace(rows)}
 
-    def proposal_rows(self, epoch: int, arrays: ActionArrays, indices: np.ndarray) -> pd.DataFrame:
-        """The best detections of each recorded pair; ``nll`` is minus the confidence, ``iou`` with the nearest window.
+    def observe(
+        self, epoch: int, arrays: ActionArrays, probes: Int[np.ndarray, " probes"]
+    ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+        """The best detections of each recorded pair, and the method's signals per snippet."""
+        pairs = [queries_of(arrays.dataset.truth)[i] for i in probes]
+        return self._detections(epoch, arrays, pairs), pair_signals(arrays, pairs)
+
+    def _detections(self, epoch: int, arrays: ActionArrays, pairs: list[tuple[int, int]]) -> pd.DataFrame:
+        """``nll`` is minus the confidence, ``iou`` with the nearest window.
 
         A pair without a detection keeps one row of no width.
         """
-        dataset, pairs = arrays.dataset, queries_of(arrays.dataset.truth)
-        count, shown = len(indices), self.shown
-        spans = np.zeros((count, shown, 2))
-        nll = np.full((count, shown), np.nan)
-        kept = np.zeros((count, shown), dtype=bool)
-        kept[:, 0] = True
-        best = np.zeros((count, shown))
-        for row, index in enumerate(indices):
-            video, label = pairs[index]
-            found, scores = best_detections(arrays.detections, dataset, video, label, shown)
+        dataset, shape = arrays.dataset, (len(pairs), self.shown)
+        spans, nll, best = np.zeros((*shape, 2)), np.full(shape, np.nan), np.zeros(shape)
+        kept, chosen = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+        kept[:, 0] = chosen[:, 0] = True
+        for row, (video, label) in enumerate(pairs):
+            found, scores = best_detections(arrays.detections, dataset, video, label, self.shown)
             spans[row, : len(found)], nll[row, : len(found)] = found, -scores
             kept[row, : len(found)] = True
             windows = windows_of(dataset.truth, video, label) / dataset.durations[video]
             best[row] = sp.iou(spans[row][:, None], windows[None]).max(axis=1)
-        said = EvaluationArrays(
-            query_ids=tuple(query_id(dataset, pairs[i]) for i in indices),
-            centers=spans.mean(axis=2),
-            widths=spans[..., 1] - spans[..., 0],
-            proposals=spans,
-            nll=nll,
-            order=np.tile(np.arange(shown), (count, 1)),
-            top1=np.zeros(count, dtype=np.int64),
-            truth=np.zeros((count, 2)),
-        )
-        table = history.proposal_rows(epoch, said, np.arange(count))
-        table["iou"] = best.ravel().astype(np.float32)
-        return table[kept.ravel()].reset_index(drop=True)
+        columns = {"spans": spans, "nll": nll, "chosen": chosen, "iou": best}
+        columns |= {"center": spans.mean(axis=2), "width": spans[..., 1] - spans[..., 0]}
+        ids = [query_id(dataset, pair) for pair in pairs]
+        return history.proposal_rows(epoch, ids, {"positive": columns})[kept.ravel()].reset_index(drop=True)
 
-    def clip_scores(self, arrays: ActionArrays, indices: np.ndarray) -> dict[str, Float[np.ndarray, "probes T"]]:
-        """Per snippet: the probability of the pair's class (softmax with background), and the attention."""
-        pairs = queries_of(arrays.dataset.truth)
-        longest = max(len(a.attention) for a in arrays.activations)
-        out = {name: np.full((len(indices), longest), np.nan) for name in ("class_activation", "attention")}
-        for row, index in enumerate(indices):
-            video, label = pairs[index]
-            said = arrays.activations[video]
-            weights = np.exp(said.cas - said.cas.max(axis=1, keepdims=True))
-            out["class_activation"][row, : len(weights)] = weights[:, label] / weights.sum(axis=1)
-            out["attention"][row, : len(weights)] = said.attention
-        return out
-
-    def baselines(self, train: ActionDataset, test: ActionDataset) -> dict[str, dict[str, float]]:
+    def own_baselines(self, train: ActionDataset, test: ActionDataset) -> dict[str, Metrics]:
         """Rows that never look at a test video; see :mod:`vmlkit.actions.baselines`."""
         return baseline_detection_metrics(
             train.truth,
@@ -273,8 +234,8 @@ class ActionTask(Task):
             snippets_per_s=1 / test.snippet_s,
         )
 
-    def record(self) -> Mapping[str, Any]:
-        """What ``metrics.json`` keeps of the task's settings."""
+    def settings(self) -> Mapping[str, Any]:
+        """The protocol and how instances are read off."""
         return {"vote": None, "protocol": self.protocol, "proposals": self.proposals}
 
 
@@ -303,6 +264,34 @@ def queries_of(truth: ActionSegments) -> list[tuple[int, int]]:
 def query_id(dataset: ActionDataset, pair: tuple[int, int]) -> str:
     """The name of a (video, class) pair."""
     return f"{dataset.video_ids[pair[0]]}/{dataset.classes[pair[1]]}"
+
+
+def pair_record(dataset: ActionDataset, pair: tuple[int, int]) -> dict[str, Any]:
+    """A (video, class) pair for people."""
+    video, label = pair
+    spans = windows_of(dataset.truth, video, label)
+    longest = int(np.argmax(spans[:, 1] - spans[:, 0]))
+    return {
+        "query_id": query_id(dataset, pair),
+        "video_id": dataset.video_ids[video],
+        "sentence": " ".join(dict.fromkeys(dataset.class_words[label])),
+        "words": list(dataset.class_words[label]),
+        "duration_s": float(dataset.durations[video]),
+        "span_s": spans[longest].tolist(),
+        "spans_s": spans.tolist(),
+    }
+
+
+def pair_signals(arrays: ActionArrays, pairs: list[tuple[int, int]]) -> dict[str, Float[np.ndarray, "probes T"]]:
+    """Per snippet: the probability of the pair's class (softmax with background), and the attention."""
+    longest = max(len(a.attention) for a in arrays.activations)
+    out = {name: np.full((len(pairs), longest), np.nan) for name in ("class_activation", "attention")}
+    for row, (video, label) in enumerate(pairs):
+        said = arrays.activations[video]
+        weights = np.exp(said.cas - said.cas.max(axis=1, keepdims=True))
+        out["class_activation"][row, : len(weights)] = weights[:, label] / weights.sum(axis=1)
+        out["attention"][row, : len(weights)] = said.attention
+    return out
 
 
 def windows_of(truth: ActionSegments, video: int, label: int) -> Float[np.ndarray, "n 2"]:

@@ -1,6 +1,6 @@
 """Sentence variants beside a resident split: texts per query, as tensors, and the batches that carry them (P4, Eq. 1).
 
-Any family's split can be wrapped: its batches stay what they are, the variants travel beside them.
+A split of moments or of the DETR family is extended: its batches carry the variants beside what they had.
 Axes: N queries of a split, B of a batch, K components, L words.
 """
 
@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit.components.variants.rows import Component, VariantTable
+from vmlkit.data.batches import Batch, MomentDataset
+from vmlkit.detr.batches import DetrBatch
+from vmlkit.detr.dataset import DetrDataset
 from vmlkit.errors import DataError
 
 
@@ -55,7 +57,7 @@ class ComponentTexts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VariantBatch:
+class VariantBatch(Batch):
     """Word vectors of the variants of B sentences; masks are True on words."""
 
     positive: Float[Tensor, "B L Dw"]
@@ -63,10 +65,6 @@ class VariantBatch:
     negative: Float[Tensor, "B K L Dw"]
     negative_mask: Bool[Tensor, "B K L"]
     valid: Bool[Tensor, "B K"]
-
-    def map(self, move: Callable[[Tensor], Tensor]) -> "VariantBatch":
-        """The same with every tensor moved."""
-        return VariantBatch(**{name: move(value) for name, value in vars(self).items()})
 
     def texts(self) -> tuple[Float[Tensor, "B K1 L Dw"], Bool[Tensor, "B K1 L"]]:
         """Positive and negatives in one axis of K + 1, the positive first."""
@@ -79,45 +77,21 @@ class VariantBatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComponentBatch:
-    """A batch of any family and the variants of its sentences."""
+class ComponentBatch(DetrBatch):
+    """A batch of sentences about moments and the variants of its sentences; windows where the split has them."""
 
-    base: Any
     variants: VariantBatch
-
-    def to(self, device: torch.device | str) -> "ComponentBatch":
-        """The same batch with every tensor on ``device``."""
-        moved = self.variants.map(lambda t: t.to(device, non_blocking=True))
-        return ComponentBatch(base=self.base.to(device), variants=moved)
-
-    def pin_memory(self) -> "ComponentBatch":
-        """The same batch in page-locked memory."""
-        return ComponentBatch(base=self.base.pin_memory(), variants=self.variants.map(Tensor.pin_memory))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComponentDataset:
-    """A resident split of any family with the variants of its sentences; what is not here is the split's own."""
+class ComponentDataset(DetrDataset):
+    """A split of sentences with their variants; ``base`` is the split as its own family reads it."""
 
-    base: Any
+    base: MomentDataset
     texts: ComponentTexts
-    ids: Int[Tensor, "N K1 L"]  #: rows of ``vectors``, the positive first, 0 on padding
+    ids: Int[Tensor, "N K1 L"]  #: rows of ``word_vectors``, the positive first, 0 on padding
     valid: Bool[Tensor, "N K"]
     word_vectors: Float[Tensor, "V Dw"]  #: of every word of the variants; row 0 is zero
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.base, name)
-
-    def __len__(self) -> int:
-        return len(self.base)
-
-    @property
-    def fingerprint(self) -> str:
-        """The split's, and that of the variants."""
-        digest = hashlib.sha256(repr(self.texts).encode()).hexdigest()[:12]
-        return f"{self.base.fingerprint}+variants-{digest}"
 
     def variants(self, indices: Tensor | Sequence[int]) -> VariantBatch:
         """Variants of some queries, cut to the longest one."""
@@ -133,9 +107,32 @@ class ComponentDataset:
             valid=valid,
         )
 
-    def batch(self, indices: Tensor | Sequence[int], **options: Any) -> ComponentBatch:
-        """The queries at ``indices`` with their variants; ``options`` are the split's."""
-        return ComponentBatch(base=self.base.batch(indices, **options), variants=self.variants(indices))
+    def batch(
+        self, indices: Tensor | Sequence[int], *, with_spans: bool = False, static: bool = False
+    ) -> ComponentBatch:
+        """The batch of the split with the variants of its sentences."""
+        own = self.base.batch(indices, with_spans=with_spans, static=static)
+        return ComponentBatch(**vars(own), variants=self.variants(indices))
+
+    def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> "ComponentDataset":
+        """The queries at ``indices`` with their variants."""
+        rows = np.asarray(indices)
+        base, i = self.base.subset(rows, name), torch.as_tensor(rows, dtype=torch.long)
+        texts = ComponentTexts(
+            components=self.texts.components,
+            positives=tuple(self.texts.positives[j] for j in rows),
+            negatives=tuple(self.texts.negatives[j] for j in rows),
+        )
+        return self._of(base, texts, self.ids[i], self.valid[i], self.word_vectors)
+
+    @classmethod
+    def _of(
+        cls, base: MomentDataset, texts: ComponentTexts, ids: Tensor, valid: Tensor, word_vectors: Tensor
+    ) -> "ComponentDataset":
+        fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
+        digest = hashlib.sha256(repr(texts).encode()).hexdigest()[:12]
+        fields["fingerprint"] = f"{base.fingerprint}+variants-{digest}"
+        return cls(**fields, base=base, texts=texts, ids=ids, valid=valid, word_vectors=word_vectors)
 
 
 def generated_texts(sentences: Sequence[str], table: VariantTable, components: Sequence[Component]) -> ComponentTexts:
@@ -147,11 +144,11 @@ def generated_texts(sentences: Sequence[str], table: VariantTable, components: S
     )
 
 
-def attach(base: Any, texts: ComponentTexts, vector_of: Callable[[str], np.ndarray]) -> ComponentDataset:
+def attach(base: MomentDataset, texts: ComponentTexts, vector_of: Callable[[str], np.ndarray]) -> ComponentDataset:
     """Wrap a split with variants of its sentences.
 
     Args:
-        base: the split, with ``len()``, ``sentences`` and ``batch``.
+        base: the split, of single moments or of the DETR family.
         texts: variants in the order of the split.
         vector_of: vector of any word that occurs.
 
@@ -173,8 +170,8 @@ def attach(base: Any, texts: ComponentTexts, vector_of: Callable[[str], np.ndarr
         for j, text in enumerate(row):
             ids[i, j, : len(text)] = [number[word] for word in text]
     table = np.stack([vector_of(word) for word in words]).astype(np.float32)
-    return ComponentDataset(
-        base=base,
+    return ComponentDataset._of(
+        base,
         texts=texts,
         ids=torch.from_numpy(ids),
         valid=torch.from_numpy(valid),

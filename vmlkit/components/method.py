@@ -18,17 +18,17 @@ every sentence the variants of another.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vmlkit.components.dataset import ComponentBatch, VariantBatch
+from vmlkit.components.dataset import ComponentBatch, ComponentDataset, VariantBatch
 from vmlkit.components.importance import ImportanceModule
 from vmlkit.components.losses import ComponentLossConfig, component_loss
 from vmlkit.components.xclip import XCLIP, XCLIPConfig
-from vmlkit.components.xclip_heads import TextStates
+from vmlkit.components.xclip_heads import TextStates, VideoStates
 from vmlkit.data.batches import MomentBatch, Predictions
 from vmlkit.errors import ConfigError
 from vmlkit.nn.similarity import cosine, late_interaction
@@ -68,7 +68,7 @@ class ComponentHost(Protocol):
     text_dim: int  #: size of the vectors that the importance module reads
 
     @property
-    def model(self) -> Method:
+    def model(self) -> Method[Any]:
         """The model itself."""
         ...
 
@@ -81,6 +81,9 @@ class ComponentHost(Protocol):
     def compare(self, batch: Any, variants: VariantBatch, view: View) -> Compared:
         """The comparison alone."""
         ...
+
+
+H = TypeVar("H", bound=ComponentHost)
 
 
 def other_video(x: Tensor) -> Tensor:
@@ -163,15 +166,33 @@ class XCLIPHost:
         states = self.model.encode_texts(words.flatten(0, 1), mask.flatten(0, 1))
         return TextStates(*(x.unflatten(0, shape) for x in (states.sentence, states.words, states.mask)))
 
+    def match(self, batch: ComponentBatch, shuffled: bool) -> tuple[Float[Tensor, " B"], Float[Tensor, "B K"]]:
+        """Logits of each video, or of another one, with its sentence and with the negatives."""
+        frames, mask = batch.frames, batch.frame_mask
+        if shuffled:
+            frames, mask = other_video(frames), other_video(mask)
+        videos = self.model.encode_videos(frames, mask)
+        anchors, others = self.model.encode_texts(batch.words, batch.word_mask), self.encode_variants(batch.variants)
+        pairs = ((getattr(anchors, name), getattr(others, name)) for name in ("sentence", "words", "mask"))
+        texts = TextStates(*(torch.cat((anchor[:, None], other[:, 1:]), dim=1) for anchor, other in pairs))
+        # one video with its own few texts at a time: all pairs of the batch would be B times as many
+        rows = []
+        for i in range(len(texts.sentence)):
+            own = VideoStates(videos.video[i : i + 1], videos.frames[i : i + 1], videos.mask[i : i + 1])
+            text = TextStates(texts.sentence[i], texts.words[i], texts.mask[i])
+            rows.append(self.model.core.scores(text, own).logits[:, 0])
+        logits = torch.stack(rows)
+        return logits[:, 0], logits[:, 1:]
 
-class WithComponents(Method):
+
+class WithComponents(Method[ComponentBatch], Generic[H]):
     """A host with P4's loss: ``L_model + lambda_c L_component``; with ``lambda_c = 0`` the host as it is.
 
     Raises:
         ConfigError: for a component that the data does not have.
     """
 
-    def __init__(self, host: ComponentHost, config: ComponentsConfig, available: tuple[str, ...]) -> None:
+    def __init__(self, host: H, config: ComponentsConfig, available: tuple[str, ...]) -> None:
         super().__init__()
         self.host, self.model, self.config = host, host.model, config
         self.names = config.names or available
@@ -183,15 +204,15 @@ class WithComponents(Method):
         if config.loss.weight > 0 and config.loss.kind == "adaptive":
             self.importance = ImportanceModule(host.text_dim, config.loss.hidden, config.loss.scaled)
 
-    def training_loss(self, batch: ComponentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:  # type: ignore[override]
+    def training_loss(self, batch: ComponentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
         """Both losses of a batch."""
         if self.config.loss.weight == 0:
-            return self.model.training_loss(batch.base, progress, generator)
+            return self.model.training_loss(batch, progress, generator)
         variants = self.chosen(batch.variants)
         if self.config.control == "shuffled_variants":
             variants = variants.swapped()
         view = _VIEWS.get(self.config.control, "own")
-        own, compared = self.host.loss(batch.base, variants, view, progress, generator)
+        own, compared = self.host.loss(batch, variants, view, progress, generator)
         result = component_loss(
             compared.positive, compared.negatives, variants.valid, self.config.loss, self._importance(compared)
         )
@@ -212,7 +233,7 @@ class WithComponents(Method):
             valid=variants.valid[:, self.columns],
         )
 
-    def step(  # type: ignore[override]
+    def step(
         self,
         batch: ComponentBatch,
         progress: Progress,
@@ -230,18 +251,19 @@ class WithComponents(Method):
         return loss
 
     @torch.no_grad()
-    def predict(self, batch: Any, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
+    def predict(
+        self, batch: ComponentBatch, generator: torch.Generator, progress: Progress | None = None
+    ) -> Predictions:
         """The host's answer; variants play no part in it."""
-        base = batch.base if isinstance(batch, ComponentBatch) else batch
-        return self.model.predict(base, generator, progress)
+        return self.model.predict(batch, generator, progress)
 
     @torch.no_grad()
-    def diagnose(self, batch: ComponentBatch, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:  # type: ignore[override]
+    def diagnose(self, batch: ComponentBatch, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:
         """Mean importance of each component over the sentences that have it, on a fixed batch."""
         if self.importance is None:
             return {}
         variants = self.chosen(batch.variants)
-        compared = self.host.compare(batch.base, variants, "own")
+        compared = self.host.compare(batch, variants, "own")
         weights = self._importance(compared).weights(variants.valid)
         means = weights.sum(0) / variants.valid.sum(0).clamp_min(1)
         return {f"importance {name}": value for name, value in zip(self.names, means, strict=True)}
@@ -259,7 +281,7 @@ class XCLIPWithComponents:
     components: ComponentsConfig = field(default_factory=ComponentsConfig)
 
 
-def xclip_with_components(settings: XCLIPWithComponents, data: Any) -> WithComponents:
+def xclip_with_components(settings: XCLIPWithComponents, data: ComponentDataset) -> WithComponents[XCLIPHost]:
     """X-CLIP sized to a :class:`vmlkit.components.dataset.ComponentDataset`."""
     model = XCLIP(settings.host, data.frames.shape[-1], data.vectors.shape[-1])
     host = XCLIPHost(model, settings.components.text_similarity)

@@ -9,7 +9,7 @@ from vmlkit.components.method import XCLIPWithComponents, xclip_with_components
 from vmlkit.components.on_detr import MomentDetrWithComponents, QDDetrWithComponents, detr_with_components
 from vmlkit.components.presets import PRESETS
 from vmlkit.components.retrieval import RetrievalTask
-from vmlkit.components.task import ComponentTask
+from vmlkit.components.task import MATCH_ACCURACY, component_accuracy
 from vmlkit.components.toy_texts import toy_components
 from vmlkit.components.toy_words import any_word_vector
 from vmlkit.data.batches import MomentDataset
@@ -37,14 +37,16 @@ COMPONENTS = View("sentence components", {ToyData: _toy(lambda split: split)})
 DETR_COMPONENTS = View("sentence components of the DETR family", {ToyData: _toy(DetrDataset.of)})
 
 
-def retrieval_task(experiment: Experiment) -> ComponentTask:
-    """Text-video retrieval with component metrics."""
-    return ComponentTask(host=RetrievalTask())
+def retrieval_task(experiment: Experiment) -> RetrievalTask:
+    """Text-video retrieval with component metrics; the comparison sees no video, so there is one view of it."""
+    columns = ("component accuracy", "match accuracy", "match accuracy, shuffled video", *RetrievalTask.columns)
+    return RetrievalTask(columns=columns, also=(component_accuracy("own"), MATCH_ACCURACY))
 
 
-def moment_task(experiment: Experiment) -> ComponentTask:
+def moment_task(experiment: Experiment) -> DetrTask:
     """Supervised moment retrieval with component metrics."""
-    return ComponentTask(host=DetrTask())
+    columns = ("component accuracy", "component accuracy, shuffled video", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU")
+    return DetrTask(columns=columns, also=(component_accuracy("own", "shuffled", "none"),))
 
 
 def _on_detr(config: type) -> MethodEntry:

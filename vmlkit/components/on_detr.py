@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from vmlkit.components.dataset import VariantBatch
+from vmlkit.components.dataset import ComponentDataset, VariantBatch
 from vmlkit.components.method import (
     Compared,
     ComponentsConfig,
@@ -162,9 +162,11 @@ class QDDetrWithComponents:
     pool: Pool = "mean"
 
 
-def detr_with_components(settings: MomentDetrWithComponents | QDDetrWithComponents, data: Any) -> WithComponents:
+def detr_with_components(
+    settings: MomentDetrWithComponents | QDDetrWithComponents, data: ComponentDataset
+) -> WithComponents[DetrHost]:
     """The host sized to a :class:`vmlkit.components.dataset.ComponentDataset` over a split of the DETR family."""
-    sample = data.base.batch([0])
+    sample = data.batch([0])
     shape = DataShape(
         frame_dim=sample.frames.shape[-1], word_dim=sample.words.shape[-1], vocabulary=len(data.vocabulary)
     )

@@ -9,13 +9,15 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
+from vmlkit.components.method import WithComponents, XCLIPHost
 from vmlkit.components.ranking import retrieval_metrics
 from vmlkit.components.xclip import XCLIP
 from vmlkit.components.xclip_heads import TextStates, VideoStates
-from vmlkit.runs import PROPOSAL_COLUMNS
+from vmlkit.data.batches import MomentDataset
 from vmlkit.training.evaluate import undisturbed
-from vmlkit.training.method import Method, Progress
-from vmlkit.training.task import Task
+from vmlkit.training.history import proposal_rows
+from vmlkit.training.method import Progress
+from vmlkit.training.task import Metrics, SentenceTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +28,10 @@ class RetrievalArrays:
     logits: Float[np.ndarray, "N V"]
     caption_video: Int[np.ndarray, " N"]  #: row of each sentence's own video
     spread: dict[str, float] = field(default_factory=dict)
-    clip_scores: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @torch.no_grad()
-def embed_split(model: XCLIP, dataset: Any, batch_size: int) -> tuple[TextStates, VideoStates]:
+def embed_split(model: XCLIP, dataset: MomentDataset, batch_size: int) -> tuple[TextStates, VideoStates]:
     """Every sentence and every video of a split that has one, in the order of first appearance."""
     device = next(model.parameters()).device
     texts, videos = [], []
@@ -48,7 +49,7 @@ def embed_split(model: XCLIP, dataset: Any, batch_size: int) -> tuple[TextStates
     )
 
 
-def caption_rows(dataset: Any) -> Int[np.ndarray, " N"]:
+def caption_rows(dataset: MomentDataset) -> Int[np.ndarray, " N"]:
     """Row of each sentence's own video among the videos of the split that have a sentence."""
     return np.unique(dataset.video_index.numpy(), return_inverse=True)[1]
 
@@ -59,24 +60,24 @@ def as_fractions(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrievalTask(Task):
-    """Retrieval within a split; the model is an :class:`XCLIP`, or holds one as ``model``."""
+class RetrievalTask(SentenceTask[WithComponents[XCLIPHost], MomentDataset, RetrievalArrays]):
+    """Retrieval within a split."""
+
+    columns: tuple[str, ...] = ("t2v R@1", "t2v R@5", "v2t R@1", "v2t R@5")
 
     headline: ClassVar[str] = "t2v R@1"
-    columns: ClassVar[tuple[str, ...]] = ("t2v R@1", "t2v R@5", "v2t R@1", "v2t R@5")
 
-    def evaluate(
+    def answer(
         self,
-        method: Method,
-        dataset: Any,
-        generator_seed: int,
-        batch_size: int = 128,
-        *,
-        draws: int = 1,
-        progress: Progress | None = None,
-    ) -> tuple[dict[str, float], RetrievalArrays]:
+        method: WithComponents[XCLIPHost],
+        dataset: MomentDataset,
+        seed: int,
+        batch_size: int,
+        draws: int,
+        progress: Progress | None,
+    ) -> tuple[Metrics, RetrievalArrays]:
         """Metrics under every convention (:func:`vmlkit.components.ranking.retrieval_metrics`); nothing is random."""
-        model: Any = getattr(method, "model", method)
+        model = method.host.model
         with undisturbed(method):
             texts, videos = embed_split(model, dataset, batch_size)
             logits = model.core.logits(texts, videos).cpu().numpy()
@@ -84,19 +85,18 @@ class RetrievalTask(Task):
         arrays = RetrievalArrays(query_ids=dataset.query_ids, logits=logits, caption_video=owner)
         return as_fractions(retrieval_metrics(logits, owner)), arrays
 
-    def proposal_rows(self, epoch: int, arrays: RetrievalArrays, indices: np.ndarray) -> pd.DataFrame:
-        """There are none."""
-        everyone = pd.Index([arrays.query_ids[i] for i in indices])
-        kinds: dict[str, Any] = {**PROPOSAL_COLUMNS, "query_id": pd.CategoricalDtype(everyone)}
-        kinds["role"] = pd.CategoricalDtype(pd.Index(["positive", "negative"]))
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+    def observe(
+        self, epoch: int, arrays: RetrievalArrays, probes: Int[np.ndarray, " probes"]
+    ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+        """There are no proposals and no signals."""
+        return proposal_rows(epoch, [arrays.query_ids[i] for i in probes], {}), {}
 
-    def baselines(self, train: Any, test: Any) -> dict[str, dict[str, float]]:
+    def own_baselines(self, train: MomentDataset, test: MomentDataset) -> dict[str, Metrics]:
         """A random order: ``R@k = k / V`` in both directions, when a query has one right answer."""
         videos = len(torch.unique(test.video_index))
         ways = {f"{way} R@{k}": min(k / videos, 1.0) for way in ("t2v", "v2t") for k in (1, 5, 10)}
         return {"chance": ways | {f"{way} MnR": (videos + 1) / 2 for way in ("t2v", "v2t")}}
 
-    def record(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, Any]:
         """Which conventions the unlabelled columns follow."""
         return {"ties": "optimistic", "v2t": "best caption per video"}

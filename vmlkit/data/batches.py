@@ -7,7 +7,7 @@ import dataclasses
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,8 +19,31 @@ from vmlkit.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
-class MomentBatch:
-    """Padded tensors of B (video, sentence) pairs; masks are ``True`` where there is data."""
+class Batch:
+    """Tensors that travel together; a field may be another such group."""
+
+    def map(self, move: Callable[[Tensor], Tensor]) -> Self:
+        """The same batch with ``move`` applied to every tensor."""
+        moved: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                moved[name] = move(value)
+            elif isinstance(value, Batch):
+                moved[name] = value.map(move)
+        return dataclasses.replace(self, **moved)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same batch with every tensor on ``device``."""
+        return self.map(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Self:
+        """The same batch in page-locked memory (for overlapped copies to a GPU)."""
+        return self.map(Tensor.pin_memory)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoTextBatch(Batch):
+    """Padded tensors of B videos, each with a sentence; masks are ``True`` where there is data."""
 
     frames: Float[Tensor, "B T Dv"]
     frame_mask: Bool[Tensor, "B T"]
@@ -28,22 +51,16 @@ class MomentBatch:
     word_ids: Int[Tensor, "B L"]  #: 0 on padding
     word_mask: Bool[Tensor, "B L"]
     word_weights: Float[Tensor, "B L"]  #: probability with which a word is drawn for masking; sums to 1
-    spans: Float[Tensor, "B 2"] | None  #: (center, width) in fractions of the video; None in weakly supervised training
     durations: Float[Tensor, " B"]  #: seconds
-    query_ids: tuple[str, ...]
     video_ids: tuple[str, ...]
 
-    def to(self, device: torch.device | str) -> "MomentBatch":
-        """The same batch with every tensor on ``device``."""
-        return self._map(lambda t: t.to(device, non_blocking=True))
 
-    def pin_memory(self) -> "MomentBatch":
-        """The same batch in page-locked memory (for overlapped copies to a GPU)."""
-        return self._map(Tensor.pin_memory)
+@dataclass(frozen=True, kw_only=True)
+class MomentBatch(VideoTextBatch):
+    """B (video, sentence) pairs, each about one moment."""
 
-    def _map(self, move: Callable[[Tensor], Tensor]) -> "MomentBatch":
-        tensors: dict[str, Any] = {k: move(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return dataclasses.replace(self, **tensors)
+    spans: Float[Tensor, "B 2"] | None  #: (center, width) in fractions of the video; None in weakly supervised training
+    query_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,17 +141,6 @@ class MomentDataset:
             video_ids=tuple(self.video_ids[j] for j in pick),
             sentences=tuple(self.sentences[j] for j in pick),
             fingerprint=f"{self.fingerprint}[{len(pick)}:{zlib.crc32(i.numpy().tobytes()):08x}]",
-        )
-
-    def split_by_video(self, share: float, seed: int) -> tuple["MomentDataset", "MomentDataset"]:
-        """Set aside ``share`` of the *videos* (never single queries) for choosing an epoch: (rest, set aside)."""
-        videos = sorted(set(self.video_ids))
-        order = np.random.default_rng(seed).permutation(len(videos))
-        held = {videos[j] for j in order[: max(1, round(share * len(videos)))]}
-        inside = np.array([v in held for v in self.video_ids])
-        return (
-            self.subset(np.flatnonzero(~inside), f"{self.name}-fit"),
-            self.subset(np.flatnonzero(inside), f"{self.name}-validation"),
         )
 
 

@@ -207,6 +207,14 @@ class BMDetr(DetrMethod):
         memory = self.encode(self.project_video(clips), video_mask, self.project_text(words), text_mask)
         return self.answer(memory, None)
 
+    @torch.no_grad()
+    def clip_probabilities(self, batch: MomentBatch) -> dict[str, Tensor]:
+        """``joint``: ``p+ (1 - p-)`` with the negative sentences of the batch, p+ without any."""
+        negative = batch.negative if isinstance(batch, DetrBatch) else None
+        branch = Branch(batch.frames, batch.frame_mask)
+        (out,) = self.together([branch], (batch.words, batch.word_mask), negative)
+        return {} if out.background is None else {"joint": out.background.joint}
+
     def together(
         self,
         branches: list[Branch],

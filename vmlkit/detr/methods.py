@@ -9,9 +9,10 @@ from vmlkit.detr.method import DetrMethod
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.detr.presets import PRESETS
 from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
-from vmlkit.detr.task import DetrTask, GroupedDetrTask
+from vmlkit.detr.task import GROUPED_COLUMNS, DetrTask, Repeats
 from vmlkit.training.experiment import Experiment, MethodEntry
 from vmlkit.training.method import DataShape
+from vmlkit.training.task import MOMENT_COLUMNS
 
 
 def detr_method(make: Callable[[Any, DataShape], DetrMethod]) -> Callable[[Any, DetrDataset], DetrMethod]:
@@ -31,11 +32,11 @@ def detr_task(experiment: Experiment) -> DetrTask:
     a repeated video is dropped (release) or moves to the next batch (``paper``).
     """
     settings = experiment.model
-    kind = GroupedDetrTask if grouped(experiment.data) else DetrTask
+    columns = GROUPED_COLUMNS if grouped(experiment.data) else MOMENT_COLUMNS
     if not isinstance(settings, BMDetrConfig):
-        return kind()
-    repeats = "drop" if settings.mode == "authors" else "defer"
-    return kind(negatives=negative_source(settings), repeats=repeats)  # type: ignore[arg-type]
+        return DetrTask(columns=columns)
+    repeats: Repeats = "drop" if settings.mode == "authors" else "defer"
+    return DetrTask(columns=columns, negatives=negative_source(settings), repeats=repeats)
 
 
 METHODS: dict[str, MethodEntry] = {

@@ -6,26 +6,27 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit.detr.batches import DetrBatch
-from vmlkit.detr.bm_detr import BMDetr
 from vmlkit.detr.dataset import DetrDataset, NegativeSource
-from vmlkit.detr.shift import Branch
 from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.metrics.moments import moment_metrics
-from vmlkit.training import history
 from vmlkit.training.evaluate import BATCH_ORDER, EvaluationArrays, derive_seed, evaluate, undisturbed
 from vmlkit.training.method import Method, Progress
-from vmlkit.training.task import Task, batch_order
+from vmlkit.training.task import Metrics, MomentTask, batch_order
 
 #: what happens to a query whose video is in the batch already
 Repeats = Literal["keep", "drop", "defer"]
 
 
+#: columns where the test split is reported in two groups: in and out of the training distribution
+GROUPED_COLUMNS = tuple(f"R@1,{name} ({group})" for group in ("iid", "ood") for name in ("IoU=0.5", "IoU=0.7", "mIoU"))
+
+
 @dataclass(frozen=True, kw_only=True)
-class DetrTask(Task):
+class DetrTask(MomentTask[Method[Any], DetrDataset]):
     """Supervised moment retrieval.  Splits are :class:`vmlkit.detr.dataset.DetrDataset`."""
 
     negatives: NegativeSource | None = None  #: where negative sentences come from; None draws none
@@ -33,9 +34,6 @@ class DetrTask(Task):
     repeats: Repeats = "keep"
 
     supervised: ClassVar[bool] = True
-    columns: ClassVar[tuple[str, ...]] = (
-        "R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU", "R@5,IoU=0.5", "R@5,mIoU",
-    )  # fmt: skip
 
     def order(self, dataset: DetrDataset, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
         """Random batches, of distinct videos where asked."""
@@ -53,59 +51,61 @@ class DetrTask(Task):
         draws = torch.Generator().manual_seed(seed)
         return dataset.with_negatives(batch, indices, self.negatives, draws, static=static)
 
-    def evaluate(
+    def answer(
         self,
-        method: Method,
+        method: Method[Any],
         dataset: DetrDataset,
-        generator_seed: int,
-        batch_size: int = 128,
-        *,
-        draws: int = 1,
-        progress: Progress | None = None,
-    ) -> tuple[dict[str, float], EvaluationArrays]:
-        """The metrics of single moments, also per group; BM-DETR's probabilities in and out of the moment.
+        seed: int,
+        batch_size: int,
+        draws: int,
+        progress: Progress | None,
+    ) -> tuple[Metrics, EvaluationArrays]:
+        """The metrics of single moments, also per group, and probabilities in and out of the moment.
 
         Nothing in an answer is random, so one draw says everything.
         """
-        metrics, arrays = evaluate(method, dataset, generator_seed, batch_size, progress=progress)
-        metrics |= probability_metrics(arrays.clip_scores.get("probability"), arrays.truth, "p")
-        if isinstance(method, BMDetr) and method.config.background_aware:
-            joint = self.joint_probability(method, dataset, generator_seed, batch_size)
-            metrics |= probability_metrics(joint, arrays.truth, "joint")
+        metrics, arrays = evaluate(method, dataset, seed, batch_size, progress=progress)
+        probabilities = self.probabilities(method, dataset, seed, batch_size)
+        if "probability" in arrays.clip_scores:
+            probabilities = {"p": arrays.clip_scores["probability"], **probabilities}
+        for name, probability in probabilities.items():
+            metrics |= probability_metrics(probability, arrays.truth, name)
         for name, rows in dataset.groups.items():
-            part = group_metrics(arrays, rows)
+            part = moment_metrics(arrays.proposals[rows], arrays.order[rows], arrays.top1[rows], arrays.truth[rows])
             metrics |= {f"{key} ({name})": value for key, value in part.items()}
         return metrics, arrays
 
-    def joint_probability(
-        self, method: BMDetr, dataset: DetrDataset, seed: int, batch_size: int = 128
-    ) -> Float[np.ndarray, "N T"]:
-        """``p+ (1 - p-)`` of every query with one drawn negative sentence, as in training; NaN on padding.
+    def probabilities(
+        self, method: Method[Any], dataset: DetrDataset, seed: int, batch_size: int = 128
+    ) -> dict[str, Float[np.ndarray, "N T"]]:
+        """What the method says of each clip given one drawn negative sentence, as in training; NaN on padding.
 
-        Without negatives, or where a split has no candidates prepared, it is p+.
+        Without negatives, or where a split has no candidates prepared, it is asked without one.
         """
-        parts, source = [], self.negatives if dataset.candidates is not None else None
+        parts: dict[str, list[Tensor]] = {}
+        source = self.negatives if dataset.candidates is not None else None
         with undisturbed(method) as device:
             draws = torch.Generator().manual_seed(seed)
-            for first in range(0, len(dataset), batch_size):
-                rows = torch.arange(first, min(first + batch_size, len(dataset)))
+            for rows in torch.arange(len(dataset)).split(batch_size):
                 batch = dataset.batch(rows)
                 if source is not None:
                     batch = dataset.with_negatives(batch, rows, source, draws, static=False)
-                batch = batch.to(device)  # type: ignore[assignment]
-                branch = Branch(batch.frames, batch.frame_mask)
-                (out,) = method.together([branch], (batch.words, batch.word_mask), batch.negative)
-                assert out.background is not None
-                parts.append(out.background.joint.masked_fill(~batch.frame_mask, torch.nan).cpu())
-        return torch.cat(parts).numpy()
+                batch = batch.to(device)
+                said = method.clip_probabilities(batch)
+                if not said:
+                    break
+                for name, values in said.items():
+                    parts.setdefault(name, []).append(values.masked_fill(~batch.frame_mask, torch.nan).cpu())
+        return {name: torch.cat(values).numpy() for name, values in parts.items()}
 
-    def proposal_rows(self, epoch: int, arrays: EvaluationArrays, indices: np.ndarray) -> pd.DataFrame:
+    def observe(
+        self, epoch: int, arrays: EvaluationArrays, probes: Int[np.ndarray, " probes"]
+    ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         """Windows as positive proposals; their weight is the foreground score, their NLL minus its logarithm."""
-        return history.proposal_rows(epoch, arrays, indices).assign(
-            weight=lambda t: np.exp(-t["nll"]).astype("float32")
-        )
+        rows, signals = super().observe(epoch, arrays, probes)
+        return rows.assign(weight=lambda t: np.exp(-t["nll"]).astype("float32")), signals
 
-    def baselines(self, train: DetrDataset, test: DetrDataset) -> dict[str, dict[str, float]]:
+    def own_baselines(self, train: DetrDataset, test: DetrDataset) -> dict[str, Metrics]:
         """Location priors fitted on the training moments, on the whole test split and on each group."""
         found = baseline_metrics(train.spans, test.spans)
         for name, rows in test.groups.items():
@@ -113,18 +113,9 @@ class DetrTask(Task):
                 found[baseline] |= {f"{key} ({name})": value for key, value in metrics.items()}
         return found
 
-    def record(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """The rules of negatives and batches."""
         return {"negatives": self.negatives, "repeats": self.repeats}
-
-
-class GroupedDetrTask(DetrTask):
-    """The same where the test split is reported in two groups: in and out of the training distribution."""
-
-    columns: ClassVar[tuple[str, ...]] = (
-        "R@1,IoU=0.5 (iid)", "R@1,IoU=0.7 (iid)", "R@1,mIoU (iid)",
-        "R@1,IoU=0.5 (ood)", "R@1,IoU=0.7 (ood)", "R@1,mIoU (ood)",
-    )  # fmt: skip
 
 
 def distinct_batches(
@@ -157,12 +148,8 @@ def distinct_batches(
     return tuple(batches)
 
 
-def probability_metrics(
-    probability: Float[np.ndarray, "N T"] | None, truth: Float[np.ndarray, "N 2"], name: str
-) -> dict[str, float]:
+def probability_metrics(probability: Float[np.ndarray, "N T"], truth: Float[np.ndarray, "N 2"], name: str) -> Metrics:
     """Mean probability of clips inside and outside the moment (P2, Table 9), a mean of means over queries."""
-    if probability is None:
-        return {}
     valid: np.ndarray = ~np.isnan(probability)
     inside: np.ndarray = clips_of(truth, probability.shape[1]) & valid
     sides: dict[str, np.ndarray] = {"inside": inside, "outside": valid & ~inside}
@@ -181,8 +168,3 @@ def clips_of(spans: Float[np.ndarray, "N 2"], clips: int) -> Bool[np.ndarray, "N
     nearest = np.abs(middle - spans.mean(axis=1, keepdims=True)).argmin(axis=1)
     empty = np.asarray(inside.any(axis=1)) == 0
     return inside | (empty[:, None] & (np.arange(clips) == nearest[:, None]))
-
-
-def group_metrics(arrays: EvaluationArrays, rows: Bool[np.ndarray, " N"]) -> dict[str, float]:
-    """Metrics of some of the queries."""
-    return dict(moment_metrics(arrays.proposals[rows], arrays.order[rows], arrays.top1[rows], arrays.truth[rows]))

@@ -16,15 +16,15 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from torch import nn
 
 from vmlkit.errors import DataError
 from vmlkit.runs import SCHEMA, atomic_path, write_bytes
-from vmlkit.training.method import Method
 
 _REMEDY = "delete the run directory and train again"
 
 
-def save_weights(method: Method, path: Path, *, epoch: int, step: int) -> None:
+def save_weights(method: nn.Module, path: Path, *, epoch: int, step: int) -> None:
     """Write the parameters and buffers of ``method`` under their names, with the epoch and step in the header."""
     # safetensors refuses tensors that share memory: a module registered under two names is stored twice
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in method.state_dict().items()}
@@ -47,7 +47,7 @@ def weights_info(path: Path) -> dict[str, int]:
         raise DataError(path, f"holds no readable weights ({_first_line(error)})", _REMEDY) from error
 
 
-def load_weights(method: Method, path: Path) -> dict[str, int]:
+def load_weights(method: nn.Module, path: Path) -> dict[str, int]:
     """Load weights into ``method`` in place and return the header.
 
     Raises:
@@ -58,7 +58,7 @@ def load_weights(method: Method, path: Path) -> dict[str, int]:
     return info
 
 
-def _load_state_dict(method: Method, tensors: Mapping[str, Any], path: Path) -> None:
+def _load_state_dict(method: nn.Module, tensors: Mapping[str, Any], path: Path) -> None:
     try:
         method.load_state_dict(tensors)
     except RuntimeError as error:
@@ -67,7 +67,7 @@ def _load_state_dict(method: Method, tensors: Mapping[str, Any], path: Path) -> 
         raise DataError(path, f"holds the weights of another model ({detail})", _REMEDY) from error
 
 
-def save_state(path: Path, method: Method, state: Mapping[str, Any]) -> None:
+def save_state(path: Path, method: nn.Module, state: Mapping[str, Any]) -> None:
     """Write the bundle: ``state`` (plain values and tensors), weights, gradients and the global generators."""
     bundle = {
         "schema": SCHEMA,
@@ -80,7 +80,7 @@ def save_state(path: Path, method: Method, state: Mapping[str, Any]) -> None:
         torch.save(bundle, temporary)
 
 
-def load_state(path: Path, method: Method) -> dict[str, Any]:
+def load_state(path: Path, method: nn.Module) -> dict[str, Any]:
     """Put a bundle back into ``method`` and the global generators, and return the rest of it.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import nn
 
 from vmlkit import spans as sp
 from vmlkit.data.batches import MomentDataset
@@ -72,7 +73,7 @@ class EvaluationArrays:
 
 
 @contextlib.contextmanager
-def undisturbed(method: Method) -> Iterator[torch.device]:
+def undisturbed(method: nn.Module) -> Iterator[torch.device]:
     """Evaluation mode without gradients; afterwards the mode and torch's global generators are as before."""
     device = next(method.parameters()).device
     was_training = method.training
@@ -86,7 +87,7 @@ def undisturbed(method: Method) -> Iterator[torch.device]:
 
 
 def evaluate(
-    method: Method,
+    method: Method[Any],
     dataset: MomentDataset,
     generator_seed: int,
     batch_size: int = 128,
@@ -131,7 +132,7 @@ def evaluate(
 
 
 def _predict_all(
-    method: Method, dataset: MomentDataset, seed: int, batch_size: int, progress: Progress | None
+    method: Method[Any], dataset: MomentDataset, seed: int, batch_size: int, progress: Progress | None
 ) -> dict[str, Any]:
     """Concatenated predictions; they stay on the device until the last batch is done."""
     parts: dict[str, list[torch.Tensor]] = {}

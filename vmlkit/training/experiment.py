@@ -10,7 +10,7 @@ from vmlkit.data.sources import MOMENTS, Splits, View, load
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.training.loop import TrainConfig
 from vmlkit.training.method import Method
-from vmlkit.training.task import Task
+from vmlkit.training.task import MomentTask, Task
 
 #: ``ci`` finishes in about a minute on two cores, ``demo`` in a few, ``paper`` is the published setting
 Size = Literal["ci", "demo", "paper"]
@@ -28,20 +28,20 @@ class Experiment:
     test_draws: int = 3  #: draws of the masked words over which test metrics are averaged
 
 
-def moment_task(experiment: Experiment) -> Task:
+def moment_task(experiment: Experiment) -> Task[Any, Any, Any]:
     """Single moments without time labels."""
-    return Task(vote=experiment.vote)
+    return MomentTask(vote=experiment.vote)
 
 
 @dataclass(frozen=True)
 class MethodEntry:
     """What a method's name stands for."""
 
-    make: Callable[[Any, Any], Method]  #: from its settings and the training split
+    make: Callable[[Any, Any], Method[Any]]  #: from its settings and the training split
     config: type  #: its settings
     #: the experiment of (method, size) by the name of its data
     presets: Mapping[str, Callable[[str, Size], Experiment]] = field(default_factory=dict)
-    task: Callable[[Experiment], Task] = moment_task
+    task: Callable[[Experiment], Task[Any, Any, Any]] = moment_task
     view: View[Any] = MOMENTS  #: what it trains on, from which sources
 
     def load(self, config: DataConfig, *, cache_dir: str | Path | None = None, progress: bool = True) -> Splits[Any]:

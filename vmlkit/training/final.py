@@ -6,18 +6,18 @@ from typing import Any
 from vmlkit.runs import SCHEMA, RunDirectory, write_json
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.evaluate import EVALUATION, derive_seed
-from vmlkit.training.method import Method, Progress
-from vmlkit.training.task import Task
+from vmlkit.training.method import Progress
+from vmlkit.training.task import D, M, MomentTask, Task
 
 
 def final_evaluation(
-    method: Method,
+    method: M,
     run_dir: str | Path,
-    train: Any,
-    validation: Any,
-    test: Any,
+    train: D,
+    validation: D,
+    test: D,
     *,
-    task: Task | None = None,
+    task: Task[M, D, Any] | None = None,
     draws: int = 1,
     batch_size: int = 128,
 ) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def final_evaluation(
     Raises:
         DataError: if the run has no checkpoint or it is of another model.
     """
-    run, task = RunDirectory(run_dir), task or Task()
+    run, scoring = RunDirectory(run_dir), task or MomentTask[Any, Any]()
     info = load_weights(method, run.checkpoint)
     seed, settings = int(run.config["seed"]), run.config["settings"]["train"]
     epoch = info["epoch"]
@@ -46,7 +46,7 @@ def final_evaluation(
     scores, arrays = {}, {}
     for number, (name, split) in enumerate((("validation", validation), ("test", test))):
         generator_seed = derive_seed(seed, EVALUATION, epoch, number)
-        scores[name], arrays[name] = task.evaluate(
+        scores[name], arrays[name] = scoring.evaluate(
             method, split, generator_seed, batch_size, draws=draws, progress=clock
         )
     rule, imported = settings["choose_epoch_by"], run.config.get("imported")
@@ -60,9 +60,9 @@ def final_evaluation(
         "chosen_by": chosen_by,
         **scores,
         "spread": {name: a.spread for name, a in arrays.items()},
-        "baselines": task.baselines(train, test),
+        "baselines": scoring.baselines(train, test),
         "n_test": len(test),
-        **task.record(),
+        **scoring.settings(),
         "draws": draws,
     }
     write_json(run.path / "metrics.json", written)

@@ -4,7 +4,7 @@ History is data, not logging: two tables that are rewritten as a whole (atomical
 rows beyond the epoch of the training state are dropped; they will be computed again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,66 +92,63 @@ def principal_trace(frames: Float[np.ndarray, "videos T Dv"]) -> Float[np.ndarra
     return trace.reshape(frames.shape[:2]).astype(np.float16)
 
 
-def proposal_rows(epoch: int, arrays: EvaluationArrays, indices: Int[np.ndarray, " probes"]) -> pd.DataFrame:
+def moment_rows(epoch: int, arrays: EvaluationArrays, probes: Int[np.ndarray, " probes"]) -> pd.DataFrame:
     """The rows of ``proposals.parquet`` for one epoch: positives of all probe queries, then their negatives."""
-    everyone = pd.Index([arrays.query_ids[i] for i in indices])
-    positives = {
-        "role": "positive",
-        "center": arrays.centers,
-        "width": arrays.widths,
-        "spans": arrays.proposals,
-        "nll": arrays.nll,
-        "chosen": np.arange(arrays.nll.shape[1]) == arrays.top1[:, None],
+    roles: dict[str, dict[str, np.ndarray | None]] = {
+        "positive": {
+            "spans": arrays.proposals,
+            "center": arrays.centers,
+            "width": arrays.widths,
+            "nll": arrays.nll,
+            "chosen": np.arange(arrays.nll.shape[1]) == arrays.top1[:, None],
+        }
     }
-    tables = [_role_rows(positives, arrays.truth, indices, everyone)]
     if arrays.negatives is not None:
-        negatives = {
-            "role": "negative",
+        roles["negative"] = {
+            "spans": arrays.negatives,
             "center": arrays.negative_centers,
             "width": arrays.negative_widths,
-            "spans": arrays.negatives,
             "weight": arrays.negative_weights,
             "nll": arrays.negative_nll,
             "ion": arrays.negative_ion(),
         }
-        tables.append(_role_rows(negatives, arrays.truth, indices, everyone))
-    return _typed(pd.concat(tables, ignore_index=True).assign(epoch=epoch), everyone)
+    here = {
+        role: {name: values[probes] for name, values in columns.items() if values is not None}
+        for role, columns in roles.items()
+    }
+    for columns in here.values():
+        columns["spans"] = columns["spans"].astype(np.float64)
+        columns["iou"] = sp.iou(columns["spans"], arrays.truth[probes][:, None])
+    return proposal_rows(epoch, [arrays.query_ids[i] for i in probes], here)
 
 
-def _role_rows(
-    values: Mapping[str, Any], truth: np.ndarray, indices: Int[np.ndarray, " probes"], everyone: pd.Index
-) -> pd.DataFrame:
-    """One row per probe query and proposal; what a method does not give is NaN."""
-    spans = values["spans"][indices].astype(np.float64)  # (probes, P, 2)
-    shape = spans.shape[:2]
+def proposal_rows(epoch: int, query_ids: Sequence[str], roles: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    """Rows of ``proposals.parquet`` from plain columns.
 
-    def column(name: str, missing: float | bool) -> np.ndarray:
-        given = values.get(name)
-        return np.full(shape, missing).ravel() if given is None else given[indices].ravel()
-
-    return pd.DataFrame(
-        {
-            "query_id": np.repeat(everyone.to_numpy(), shape[1]),
-            "role": values["role"],
-            "index": np.tile(np.arange(shape[1]), shape[0]),
-            "center": column("center", np.nan),
-            "width": column("width", np.nan),
-            "start": spans[..., 0].ravel(),
-            "end": spans[..., 1].ravel(),
-            "weight": column("weight", np.nan),
-            "nll": column("nll", np.nan),
-            "chosen": column("chosen", False),
-            "iou": sp.iou(spans, truth[indices][:, None]).ravel(),
-            "ion": column("ion", np.nan),
+    Args:
+        query_ids: of the recorded queries.
+        roles: for ``positive`` and ``negative``, as far as there are any: ``spans (queries, P, 2)`` start/end in
+            fractions of the video, and any other column as ``(queries, P)``; a column that is missing is NaN, and
+            nothing is ``chosen``.
+    """
+    everyone = pd.Index(query_ids)
+    tables = [pd.DataFrame({name: [] for name in PROPOSAL_COLUMNS})] if not roles else []
+    for role, columns in roles.items():
+        count, proposals = columns["spans"].shape[:2]
+        missing = np.full((count, proposals), np.nan)
+        given = {
+            "start": columns["spans"][..., 0],
+            "end": columns["spans"][..., 1],
+            "chosen": np.zeros((count, proposals), dtype=bool),
         }
-    )
-
-
-def _typed(frame: pd.DataFrame, query_ids: pd.Index) -> pd.DataFrame:
+        table = {name: {**given, **columns}.get(name, missing).ravel() for name in PROPOSAL_COLUMNS}
+        table |= {"role": np.repeat(role, count * proposals), "query_id": np.repeat(everyone.to_numpy(), proposals)}
+        tables.append(pd.DataFrame(table | {"index": np.tile(np.arange(proposals), count)}))
     categories = {
-        "query_id": pd.CategoricalDtype(query_ids),
+        "query_id": pd.CategoricalDtype(everyone),
         "role": pd.CategoricalDtype(pd.Index(["positive", "negative"])),
     }
+    frame = pd.concat(tables, ignore_index=True).assign(epoch=epoch)
     return frame[list(PROPOSAL_COLUMNS)].astype({**PROPOSAL_COLUMNS, **categories})
 
 

@@ -27,7 +27,7 @@ from vmlkit.training.method import Method, Progress, StepOptimizer
 from vmlkit.training.optim import EpsRule, Schedule, ScheduledAdam
 from vmlkit.training.start import choose_device, create_run, matching_run, reproducible, run_record
 from vmlkit.training.steps import TrainingState
-from vmlkit.training.task import Task
+from vmlkit.training.task import D, M, MomentTask, Split, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,15 +79,15 @@ class TrainConfig:
 
 
 def train(
-    method: Method,
-    train: Any,
-    validation: Any,
+    method: M,
+    train: D,
+    validation: D,
     config: TrainConfig,
     run_dir: str | Path,
     description: Mapping[str, Any],
     *,
     resume: bool = True,
-    task: Task | None = None,
+    task: Task[M, D, Any] | None = None,
     progress: bool = True,
 ) -> RunDirectory:
     """Train ``method`` in place, recording everything in ``run_dir``, and return a reader of it.
@@ -112,10 +112,10 @@ def train(
     folder = Path(os.path.normpath(run_dir))
     device = choose_device(config.device)
     method.to(device)
-    record = run_record(description, to_dict(config), train, validation, device)
+    record = run_record({**description, "curves": method.curves()}, to_dict(config), train, validation, device)
     existing = matching_run(folder, record)
     with reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic):
-        run = _Run(method, train, validation, config, folder, task or Task())
+        run = _Run(method, train, validation, config, folder, task or MomentTask())
         if existing is not None and resume:
             run.restore(existing)
         else:
@@ -129,12 +129,12 @@ class _Run:
 
     def __init__(
         self,
-        method: Method,
-        train: Any,
-        validation: Any,
+        method: Method[Any],
+        train: Split,
+        validation: Split,
         config: TrainConfig,
         folder: Path,
-        task: Task,
+        task: Task[Any, Any, Any],
     ) -> None:
         self.method, self.train, self.validation, self.config, self.folder = method, train, validation, config, folder
         self.task, self.device = task, next(method.parameters()).device
@@ -156,14 +156,12 @@ class _Run:
         started = time.perf_counter()
         for parameter in self.method.parameters():
             parameter.grad = None  # left over from earlier use, they would enter the first clip
-        metrics, arrays = self.evaluate(
-            generator_seed=self._evaluation_seed(0), progress=Progress(1, self.config.epochs)
-        )
+        metrics, arrays = self.evaluate(seed=self._evaluation_seed(0), progress=Progress(1, self.config.epochs))
         rule = self.config.choose_epoch_by
         if rule != "last" and rule not in metrics:
             raise ConfigError(f"setting 'train.choose_epoch_by' is {rule!r}: choose 'last' or one of {list(metrics)}")
-        strips = self.task.probe_strips(self.validation, self.probe, self.config.strip_frames, self.config.strip_pixels)
-        records = self.task.probe_records(self.validation, self.probe)
+        pictures = self.config.strip_frames, self.config.strip_pixels
+        records, strips = self.task.describe(self.validation, self.probe, *pictures)
         row = epoch_row(0, time.perf_counter() - started, metric=metrics)
         self._record(row, arrays)
 
@@ -242,7 +240,7 @@ class _Run:
         metrics: dict[str, float] = {}
         arrays = None
         if epoch % config.evaluate_every == 0 or epoch == config.epochs:
-            metrics, arrays = self.evaluate(generator_seed=self._evaluation_seed(epoch), progress=clock)
+            metrics, arrays = self.evaluate(seed=self._evaluation_seed(epoch), progress=clock)
         rates = {name: optimizer.lr_used for name, optimizer in state.optimizers.items()}
         groups = {
             **state.log.means(),
@@ -278,8 +276,7 @@ class _Run:
         if arrays is None:
             self.history.append(row)
         else:
-            rows = self.task.proposal_rows(int(row["epoch"]), arrays, self.probe)
-            self.history.append(row, rows, self.task.clip_scores(arrays, self.probe))
+            self.history.append(row, *self.task.observe(int(row["epoch"]), arrays, self.probe))
 
     def _steps_per_epoch(self) -> int:
         return len(self.task.order(self.train, self.config.batch_size, self.config.seed, 1))
@@ -289,7 +286,7 @@ class _Run:
 
 
 def _optimizer(
-    method: Method, name: str, group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int
+    method: Method[Any], name: str, group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int
 ) -> ScheduledAdam | BertAdam:
     if config.optimizer == "bert_adam":
         total = config.epochs * steps_per_epoch

@@ -1,12 +1,15 @@
 """The contract between a paper and the training loop."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from vmlkit.data.batches import MomentBatch, Predictions
+from vmlkit.data.batches import Batch, Predictions
+
+#: what the methods of a family read
+B = TypeVar("B", bound=Batch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,19 +57,19 @@ class StepOptimizer(Protocol):
         """Clip the norm over ``clip`` (all its gradients, own or not), update own parameters, return the norm."""
 
 
-class Method(nn.Module):
-    """What the loop trains: one class per paper.
+class Method(nn.Module, Generic[B]):
+    """What the loop trains: one class per paper, over the batches ``B`` of its family.
 
     A method reads batches without time labels, draws all randomness from the generator it is given, and never
     asks the device for a number inside a step.
     """
 
-    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
+    def training_loss(self, batch: B, progress: Progress, generator: torch.Generator) -> LossTerms:
         """The paper's total loss on a batch and its named terms."""
         raise TypeError(f"{type(self).__name__} does not define training_loss")
 
     @torch.no_grad()
-    def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
+    def predict(self, batch: B, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
         """Proposals for a batch; ``generator`` draws the masked words, so a seed fixes the ranking."""
         raise TypeError(f"{type(self).__name__} does not define predict")
 
@@ -80,7 +83,7 @@ class Method(nn.Module):
 
     def step(
         self,
-        batch: MomentBatch,
+        batch: B,
         progress: Progress,
         generator: torch.Generator,
         optimizers: dict[str, StepOptimizer],
@@ -93,10 +96,22 @@ class Method(nn.Module):
         optimizer.step(clip=list(self.parameters()))
         return loss
 
-    def diagnose(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:
+    def diagnose(self, batch: B, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:
         """What else is worth a column per epoch, e.g. gradient norms per loss term; measured on a fixed batch."""
         return {}
 
     def curriculum(self, progress: Progress) -> dict[str, float]:
         """Schedule values worth a column in the history (e.g. P0's ``c``)."""
+        return {}
+
+    def clip_probabilities(self, batch: B) -> dict[str, Tensor]:
+        """Probabilities ``(B, T)`` by name that need a batch as in training, with its negatives; a task scores them."""
+        return {}
+
+    def curves(self) -> dict[str, dict[str, float]]:
+        """How (center, width) becomes a curve over time, of ``positive`` and ``negative`` proposals, for the figures.
+
+        A curve is ``exp(-|(t - center) sigma / max(width, floor)|^power / 2)`` with the keys ``sigma, floor, power``; a
+        method whose proposals are plain intervals names none.
+        """
         return {}

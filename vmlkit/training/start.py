@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from vmlkit import provenance
-from vmlkit.data.batches import MomentDataset
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.runs import SCHEMA, RunDirectory, plain, sync_directory
 from vmlkit.training.checkpoints import global_generators, set_global_generators
+from vmlkit.training.task import Split
 
 #: what must agree for a run to be continued
 _IDENTITY = ("method", "seed", "settings", "data")
@@ -42,8 +42,8 @@ def choose_device(name: str) -> torch.device:
 def run_record(
     description: Mapping[str, Any],
     settings: Mapping[str, Any],
-    train: MomentDataset,
-    validation: MomentDataset,
+    train: Split,
+    validation: Split,
     device: torch.device,
 ) -> dict[str, Any]:
     """The content of ``config.json``.

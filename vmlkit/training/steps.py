@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vmlkit.errors import DataError
 from vmlkit.runs import SCHEMA, write_json
 from vmlkit.training.bert_adam import BertAdam
 from vmlkit.training.checkpoints import load_state, save_state, save_weights, weights_info
-from vmlkit.training.method import LossTerms, Method
+from vmlkit.training.method import LossTerms
 from vmlkit.training.optim import ScheduledAdam
 
 
@@ -87,7 +87,7 @@ class TrainingState:
 
     _COUNTERS = ("epoch", "batch", "step", "seconds", "best_epoch", "best_value")
 
-    def save(self, folder: Path, method: Method) -> None:
+    def save(self, folder: Path, method: nn.Module) -> None:
         """Write ``state.pt``, then ``state.json`` for people (which may lag behind by one epoch after a kill)."""
         bundle: dict[str, Any] = {name: getattr(self, name) for name in self._COUNTERS}
         bundle |= {
@@ -100,7 +100,7 @@ class TrainingState:
         readable = {name: getattr(self, name) for name in ("epoch", "epochs", "batch", "step", "best_epoch")}
         write_json(folder / "state.json", {"schema": SCHEMA, **readable})
 
-    def restore(self, folder: Path, method: Method) -> None:
+    def restore(self, folder: Path, method: nn.Module) -> None:
         """The inverse of :meth:`save`.
 
         Raises:
@@ -122,11 +122,11 @@ class TrainingState:
         """Count the running epoch as finished."""
         self.epoch, self.batch, self.seconds, self.log = self.epoch + 1, 0, 0.0, StepLog()
 
-    def save_checkpoint(self, folder: Path, method: Method) -> None:
+    def save_checkpoint(self, folder: Path, method: nn.Module) -> None:
         """Write the weights of the chosen epoch.  To be called right after :meth:`save`, at the end of that epoch."""
         save_weights(method, folder / "checkpoint.safetensors", epoch=self.best_epoch, step=self.step)
 
-    def _repair_checkpoint(self, folder: Path, method: Method) -> None:
+    def _repair_checkpoint(self, folder: Path, method: nn.Module) -> None:
         """A kill between the state and the checkpoint leaves an older checkpoint; the state has those very weights."""
         path = folder / "checkpoint.safetensors"
         if self.best_epoch == 0 or (path.is_file() and weights_info(path)["epoch"] == self.best_epoch):

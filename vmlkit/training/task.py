@@ -1,95 +1,203 @@
 """What kind of problem a run solves: how its batches are drawn and its answers scored, recorded and compared.
 
 The loop, the final scoring and the history ask a :class:`Task` everything that differs between families: weakly
-supervised moments here, supervised moment retrieval and action localisation in modules of their own.
+supervised moments here, supervised moment retrieval, action localisation and sentence components in their folders.
 """
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from vmlkit.data.batches import Batch, MomentBatch, MomentDataset
 from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.training import history
-from vmlkit.training.evaluate import BATCH_ORDER, derive_seed, evaluate
+from vmlkit.training.evaluate import BATCH_ORDER, EvaluationArrays, derive_seed, evaluate
 from vmlkit.training.method import Method, Progress
 
 
+class Split(Protocol):
+    """What every family's resident split has, whatever its task reads besides."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def query_ids(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+
+
+class Answers(Protocol):
+    """The arrays behind the metrics of a split."""
+
+    @property
+    def spread(self) -> dict[str, float]:
+        """Standard deviation of each metric over the draws; empty where nothing is drawn."""
+        ...
+
+
+M = TypeVar("M", bound=Method[Any])
+D = TypeVar("D", bound=Split)
+A = TypeVar("A", bound=Answers)
+#: metrics of one row of a table, by name
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Further metrics of a split that a task takes after its own, and the baselines beside them."""
+
+    metrics: Callable[[Any, Any, int], Metrics]  #: of (method, split, batch size)
+    baselines: Callable[[Any], dict[str, Metrics]] = lambda test: {}  #: of the test split
+
+
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """Single moments, one true span a query: the weakly supervised papers.  Other families override what differs.
+class Task(ABC, Generic[M, D, A]):
+    """The contract, over a family's methods ``M``, its resident splits ``D`` and the arrays ``A`` of its answers."""
 
-    ``dataset`` is always the family's resident split: ``len()``, ``name``, ``fingerprint``, ``query_ids``,
-    ``video_ids`` and ``batch(indices, ...)``.
-    """
-
-    vote: VoteRule | None = None  #: how the answer is chosen; None keeps the method's own
-
-    supervised: ClassVar[bool] = False  #: whether a training batch carries the true spans
-    headline: ClassVar[str] = "R@1,mIoU"  #: the metric of the progress bar
+    also: tuple[Measurement, ...] = ()  #: what is measured beside the task itself
     #: columns of printed tables; ``metrics.json`` has every metric
-    columns: ClassVar[tuple[str, ...]] = (
-        "R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU", "R@5,IoU=0.5", "R@5,mIoU",
-    )  # fmt: skip
+    columns: tuple[str, ...] = ()
+    headline: ClassVar[str]  #: the metric of the progress bar
 
-    def order(self, dataset: Any, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
+    def order(self, dataset: D, batch_size: int, seed: int, epoch: int) -> tuple[Tensor, ...]:
         """Indices of each batch of an epoch, the same for the same seed and epoch."""
         return batch_order(len(dataset), batch_size, seed, epoch)
 
-    def batch(self, dataset: Any, indices: Tensor, seed: int, *, static: bool = False) -> Any:
+    @abstractmethod
+    def batch(self, dataset: D, indices: Tensor, seed: int, *, static: bool = False) -> Batch:
         """A training batch.
 
         Args:
             seed: fixes whatever the family draws for this batch on the side of the data (negative queries, shifts).
             static: keep padded axes at the length of the whole split.
         """
-        return dataset.batch(indices, with_spans=self.supervised, static=static)
+
+    @abstractmethod
+    def answer(
+        self, method: M, dataset: D, seed: int, batch_size: int, draws: int, progress: Progress | None
+    ) -> tuple[Metrics, A]:
+        """Metrics of a split as fractions, and the arrays behind them."""
 
     def evaluate(
         self,
-        method: Method,
-        dataset: Any,
-        generator_seed: int,
+        method: M,
+        dataset: D,
+        seed: int,
         batch_size: int = 128,
         *,
         draws: int = 1,
         progress: Progress | None = None,
-    ) -> tuple[dict[str, float], Any]:
-        """Metrics of a split as fractions, and the arrays behind them (with ``spread``, a dict)."""
-        return evaluate(method, dataset, generator_seed, batch_size, self.vote, draws=draws, progress=progress)
+    ) -> tuple[Metrics, A]:
+        """:meth:`answer`, and what else is measured.
 
-    def probe(self, dataset: Any, count: int, seed: int) -> Int[np.ndarray, " probes"]:
+        Args:
+            seed: fixes whatever is random in an answer.
+            draws: how many times that is drawn.
+            progress: the clock, for methods whose answers follow a schedule.
+        """
+        metrics, arrays = self.answer(method, dataset, seed, batch_size, draws, progress)
+        for beside in self.also:
+            metrics |= beside.metrics(method, dataset, batch_size)
+        return metrics, arrays
+
+    @abstractmethod
+    def probe(self, dataset: D, count: int, seed: int) -> Int[np.ndarray, " probes"]:
         """Which queries of the validation split are recorded."""
+
+    @abstractmethod
+    def describe(
+        self, dataset: D, probes: Int[np.ndarray, " probes"], frames: int, pixels: int
+    ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+        """The recorded queries for people, and pictures or a trace of the features of their videos.
+
+        ``spans_s`` of a query lists all true windows where there may be several.
+        """
+
+    @abstractmethod
+    def observe(
+        self, epoch: int, arrays: A, probes: Int[np.ndarray, " probes"]
+    ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+        """Rows of ``proposals.parquet`` for one epoch, and signals ``(probes, T)`` per clip by name; NaN on padding."""
+
+    @abstractmethod
+    def own_baselines(self, train: D, test: D) -> dict[str, Metrics]:
+        """Rows that never look at a test video, with the metrics of :meth:`answer`."""
+
+    def baselines(self, train: D, test: D) -> dict[str, Metrics]:
+        """:meth:`own_baselines`, and those of what else is measured."""
+        rows = self.own_baselines(train, test)
+        for beside in self.also:
+            rows |= beside.baselines(test)
+        return rows
+
+    def settings(self) -> Mapping[str, Any]:
+        """What ``metrics.json`` keeps of the task."""
+        return {}
+
+
+#: columns of single moments
+MOMENT_COLUMNS = ("R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU", "R@5,IoU=0.5", "R@5,mIoU")
+S = TypeVar("S", bound=MomentDataset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentenceTask(Task[M, S, A]):
+    """Splits of sentences about single moments, whatever is asked of them."""
+
+    supervised: ClassVar[bool] = False  #: whether a training batch carries the true spans
+
+    def batch(self, dataset: S, indices: Tensor, seed: int, *, static: bool = False) -> MomentBatch:
+        """The queries as they are; nothing is drawn."""
+        return dataset.batch(indices, with_spans=self.supervised, static=static)
+
+    def probe(self, dataset: S, count: int, seed: int) -> Int[np.ndarray, " probes"]:
+        """Queries spread over the videos."""
         return history.probe_indices(dataset, count, seed)
 
-    def probe_records(self, dataset: Any, indices: np.ndarray) -> list[dict[str, Any]]:
-        """The recorded queries for people; ``spans_s`` lists all true windows where there may be several."""
-        return history.probe_records(dataset, indices)
+    def describe(
+        self, dataset: S, probes: Int[np.ndarray, " probes"], frames: int, pixels: int
+    ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+        """Sentence and true span of each query, thumbnails or a feature trace of each video."""
+        return history.probe_records(dataset, probes), history.probe_strips(dataset, probes, frames, pixels)
 
-    def probe_strips(self, dataset: Any, indices: np.ndarray, frames: int, pixels: int) -> dict[str, np.ndarray]:
-        """Pictures, or a trace of the features, of the recorded videos."""
-        return history.probe_strips(dataset, indices, frames, pixels)
 
-    def proposal_rows(self, epoch: int, arrays: Any, indices: np.ndarray) -> pd.DataFrame:
-        """Rows of ``proposals.parquet`` for one epoch."""
-        return history.proposal_rows(epoch, arrays, indices)
+@dataclass(frozen=True, kw_only=True)
+class MomentTask(SentenceTask[M, S, EvaluationArrays]):
+    """Single moments, one true span a query: the weakly supervised papers."""
 
-    def clip_scores(self, arrays: Any, indices: np.ndarray) -> dict[str, Float[np.ndarray, "probes T"]]:
-        """Named signals per clip of the recorded queries, such as a saliency; NaN on padding."""
-        return {name: values[indices] for name, values in arrays.clip_scores.items()}
+    vote: VoteRule | None = None  #: how the answer is chosen; None keeps the method's own
+    columns: tuple[str, ...] = MOMENT_COLUMNS
 
-    def baselines(self, train: Any, test: Any) -> dict[str, dict[str, float]]:
-        """Rows that never look at a test video, with the metrics of :meth:`evaluate`."""
+    headline: ClassVar[str] = "R@1,mIoU"
+
+    def answer(
+        self, method: M, dataset: S, seed: int, batch_size: int, draws: int, progress: Progress | None
+    ) -> tuple[Metrics, EvaluationArrays]:
+        """See :func:`vmlkit.training.evaluate.evaluate`."""
+        return evaluate(method, dataset, seed, batch_size, self.vote, draws=draws, progress=progress)
+
+    def observe(
+        self, epoch: int, arrays: EvaluationArrays, probes: Int[np.ndarray, " probes"]
+    ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+        """Every proposal, and the signals that the method gives."""
+        signals = {name: values[probes] for name, values in arrays.clip_scores.items()}
+        return history.moment_rows(epoch, arrays, probes), signals
+
+    def own_baselines(self, train: S, test: S) -> dict[str, Metrics]:
+        """Location priors fitted on the training moments."""
         return baseline_metrics(train.spans, test.spans)
 
-    def record(self) -> Mapping[str, Any]:
-        """What ``metrics.json`` keeps of the task's settings."""
+    def settings(self) -> Mapping[str, Any]:
+        """The vote."""
         return {"vote": self.vote}
 
 
