@@ -86,6 +86,7 @@ def import_checkpoint(
         "method": experiment.method,
         "settings": to_dict(experiment),
         "imported": origin,
+        "curves": method.curves(),
         "data": {"name": experiment.data.name, "test_queries": len(splits.test)},
     }
     record = run_record(description, to_dict(settings), splits.train, splits.validation, device)
@@ -98,14 +99,12 @@ def import_checkpoint(
     metrics, arrays = task.evaluate(method, splits.validation, seed, settings.evaluation_batch_size, progress=clock)
     probe = task.probe(splits.validation, settings.probe_queries, settings.seed)
     history = History()
-    history.append(
-        epoch_row(epoch, 0.0, metric=metrics), task.proposal_rows(epoch, arrays, probe), task.clip_scores(arrays, probe)
-    )
+    history.append(epoch_row(epoch, 0.0, metric=metrics), *task.observe(epoch, arrays, probe))
+    records, strips = task.describe(splits.validation, probe, settings.strip_frames, settings.strip_pixels)
 
     def fill(folder: Path) -> None:
         write_json(folder / "config.json", record)
-        write_json(folder / "probe.json", task.probe_records(splits.validation, probe))
-        strips = task.probe_strips(splits.validation, probe, settings.strip_frames, settings.strip_pixels)
+        write_json(folder / "probe.json", records)
         write_npz(folder / "strips.npz", strips)
         history.write(folder)
         for name in ("checkpoint", "last"):
