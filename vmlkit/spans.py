@@ -85,7 +85,7 @@ def length(span: Array) -> Array:
 def ion(positive: Array, negative: Array, truth: Array) -> Array:
     """Intersection over negative: the share of a negative proposal that lies in the positive one, outside the truth.
 
-    P0, section 4: ``|(P and N) minus G| / |N|`` with all boundaries clipped to [0, 1] by the caller.  An empty
+    P0 Eq. (5): ``|(P and N) minus G| / |N|`` with all boundaries clipped to [0, 1] by the caller.  An empty
     negative or an empty positive gives 0.  The value is 0 when P lies within G and 1 when N lies within P, outside G.
 
     Args:

@@ -284,7 +284,7 @@ def test_a_shared_attention_has_one_owner() -> None:
 
 
 def test_the_paper_settings_are_the_released_sizes() -> None:
-    """Parameter counts of specification 3, 6 and 7, on the meta device."""
+    """Parameter counts of the released CO2-Net, TSM and VLC, on the meta device."""
     with torch.device("meta"):
         words = torch.zeros(20, 2, 300)
         sizes = ActionShape(features=2048, class_words=words, vocabulary=8001)

@@ -54,7 +54,7 @@ def test_a_mask_of_ones_is_plain_attention(qkv: tuple[Tensor, ...], form: str) -
 
 
 def test_scaling_the_mask_cancels_in_prob_form_only(qkv: tuple[Tensor, ...]) -> None:
-    """P0's selection weight s p has no effect in the released attention (specification 3.1, A1)."""
+    """P0's selection weight s p has no effect in the released attention (A1)."""
     q, k, v, weight = qkv
     weight = weight + 0.1
     for form, cancels in (("prob", True), ("logit", False)):

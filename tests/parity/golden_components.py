@@ -34,7 +34,7 @@ _INPUTS = ("g_t", "g_p", "g_n", "st", "words")
 
 
 def check_p4_losses(case: GoldenCase) -> None:
-    """Eqs. (2) to (5) with and without invalid components, importance weights, gradients, two readings of Eq. (7)."""
+    """The losses of P4 with and without invalid components, importance weights, gradients, both readings of P4 Eq. (7)."""
     _check_p4_settings(case)
     ours = _values(case) | _similarities(case)
     for kind in _KINDS:
@@ -153,7 +153,7 @@ def _gradients(case: GoldenCase, kind: str, suffix: str, detached: bool) -> dict
 
 
 def check_p4_on_detr(case: GoldenCase) -> None:
-    """Eq. (6) and the three losses on a DETR encoder; which parameters get gradients, and how large."""
+    """P4 Eq. (6) and the three losses on a DETR encoder; which parameters get gradients, and how large."""
     single, double = (_on_detr(case, dtype) for dtype in (torch.float32, torch.float64))
     compare(case, single, double)
     reached = {name for name in single if name.startswith("gradnorm/")}

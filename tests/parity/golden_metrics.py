@@ -147,7 +147,7 @@ def label_smoothed_nll(
 def paper_gaussian(
     center: Float[np.ndarray, " M"], width: Float[np.ndarray, " M"], clips: int
 ) -> Float[np.ndarray, "M T"]:
-    """P0, Eq. (1): ``p_m(t) = exp(-(t / (T - 1) - mu_m)^2 / sigma_m^2)``, t = 0 .. T-1, without any floor."""
+    """P0 Eq. (1): ``p_m(t) = exp(-(t / (T - 1) - mu_m)^2 / sigma_m^2)``, t = 0 .. T-1, without any floor."""
     x = np.arange(clips) / (clips - 1)
     center, width = (np.asarray(a, dtype=np.float64)[:, None] for a in (center, width))
     return np.exp(-(((x - center) / width) ** 2))

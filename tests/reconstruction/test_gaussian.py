@@ -28,7 +28,7 @@ def test_peak_gaussian_is_the_normalised_formula() -> None:
 
 
 def test_paper_gaussian_at_its_border() -> None:
-    """Eq. (1) of P0 has no factor: at the border of the span the mask is still exp(-1/4)."""
+    """P0 Eq. (1) has no factor: at the border of the span the mask is still exp(-1/4)."""
     mask = paper_gaussian(torch.tensor(0.5), torch.tensor(0.5), 5)
     assert mask[1].item() == pytest.approx(math.exp(-0.25))
 

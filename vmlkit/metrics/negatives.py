@@ -21,7 +21,7 @@ def pairwise_ion(
 ) -> Float[np.ndarray, "N P M"]:
     """IoN of every positive with every negative of the same query, boundaries clipped to [0, 1] first.
 
-    P0, section 4: ``|(P and N) minus G| / |N|``; an empty N or P gives 0 (see :func:`vmlkit.spans.ion`).
+    P0 Eq. (5): ``|(P and N) minus G| / |N|``; an empty N or P gives 0 (see :func:`vmlkit.spans.ion`).
     """
     positives, negatives = _clipped(positives)[:, :, None], _clipped(negatives)[:, None]
     return sp.ion(positives, negatives, np.asarray(truth, dtype=np.float64)[:, None, None])
@@ -67,8 +67,9 @@ def ion_metrics(
     And once: ``negative width`` (mean, after clipping), ``negative width random intervals``, and ``negative-truth
     IoU`` (mean over queries and negatives).
 
-    Rule-based negatives that are the complement of a positive (square, reversed Gaussian, random) are no intervals;
-    they are disjoint from their positive, so their IoN is 0 by construction and nothing needs computing.
+    Rule-based negatives that are the complement of a positive (square, reversed Gaussian) are no intervals; they are
+    disjoint from their positive, so their IoN is 0 by construction and nothing needs computing.  The complement of a
+    random interval may meet the positive; it is no interval either and is not rated here.
 
     Args:
         positives: start/end in fractions of the video; clipped to [0, 1] here.

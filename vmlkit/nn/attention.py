@@ -6,7 +6,7 @@ Let ``a_ij`` be the scaled scores of query i and key j and ``g_j`` in [0, 1] the
 form     attention weights                                             where
 ======== ============================================================= ==================================
 prob     ``p_ij (g_j + e) / sum_k p_ik (g_k + e)``, ``p = softmax(a)``  the code of CNM, CPL and PPS
-logit    ``softmax_j(a_ij g_j)``                                       the CNM paper, Eq. (8)
+logit    ``softmax_j(a_ij g_j)``                                       P1 Eq. (8)
 ======== ============================================================= ==================================
 
 They are different models: the first *hides* a clip with ``g_j = 0``, the second only sets its score to zero.
@@ -39,7 +39,7 @@ def weighted_attention(
 ) -> tuple[Float[Tensor, "B #R H Q d"], Float[Tensor, "B #R H Q K"]]:
     """Attention whose weights are modulated by a temporal mask; returns the output and the attention map.
 
-    CNM Eq. (8) in the two forms of the module docstring.  The row axis R (proposals of one query) broadcasts
+    P1 Eq. (8) in the two forms of the module docstring.  The row axis R (proposals of one query) broadcasts
     (``#R``): queries and keys shared by all proposals are passed once, with R = 1.  ``prob`` is computed as an additive
     bias ``log(g + 1e-10)`` on the scores, which is the same function and needs one softmax.
 
@@ -64,8 +64,8 @@ def weighted_attention(
 class MaskedAttention(nn.Module):
     """Multi-head attention with a packed input projection, conditioned on a temporal mask.
 
-    Specification: CNM section "mask conditioned transformer"; initialisation as released (Xavier-uniform on the packed
-    matrix, zero biases).
+    The mask-conditioned attention of P1 Fig. 2b; initialisation as released (Xavier-uniform on the packed matrix, zero
+    biases).
     """
 
     def __init__(self, hidden: int, heads: int, form: AttentionForm = "prob") -> None:

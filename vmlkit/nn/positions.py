@@ -10,7 +10,7 @@ from torch import Tensor
 def word_positions(length: int, hidden: int) -> Float[Tensor, "L D"]:
     """Position table: row p is ``[sin(p w_i) | cos(p w_i)]``, ``w_i = exp(-i ln(1e4) / (D/2 - 1))``.
 
-    The halves are not interleaved, and row 0 is **zero** (specification 2.3): the start token carries no position.
+    The halves are not interleaved, and row 0 is **zero**, as released: the start token carries no position.
 
     >>> word_positions(2, 4)[0].tolist()
     [0.0, 0.0, 0.0, 0.0]
@@ -28,7 +28,7 @@ def word_positions(length: int, hidden: int) -> Float[Tensor, "L D"]:
 def clip_positions(
     mask: Bool[Tensor, "B T"], hidden: int, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "B T D"]:
-    """Sine positions of clips, relative to each video's own length (the DETR family; specification 2).
+    """Sine positions of clips, relative to each video's own length (the DETR family).
 
     ``e = 2 pi rank / n`` with ``rank = 1..n`` (n stays on padding), and ``pe[2m], pe[2m+1] = sin, cos(e / f_m)`` with
     ``f_m = 10000^(2m / D)``.

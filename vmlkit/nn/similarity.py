@@ -54,7 +54,7 @@ def late_interaction(
     form: str = "late",
     temperature: float = SHARP,
 ) -> Float[Tensor, "*#A"]:
-    """Similarity of two texts from their words: P4, Eq. (7), of which the paper's own definition is not public.
+    """Similarity of two texts from their words: P4 Eq. (7), of which the paper's own definition is not public.
 
     Every word looks for its like in the other text (a soft maximum), in both directions; then the words are summed up.
 

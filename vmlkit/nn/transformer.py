@@ -1,6 +1,6 @@
 """The mask-conditioned dual transformer that CNM, CPL, PPS, P0 and VLC share.
 
-One pair of stacks serves two jobs (specification 3.3):
+One pair of stacks serves two jobs:
 
 * **generate**: the text stack encodes the sentence, the video stack reads the clips and attends to it;
 * **reconstruct**: the video stack encodes the clips *under a proposal's mask*, the text stack attends to them under
@@ -51,7 +51,7 @@ class Conditioning:
 
 
 class DecoderLayer(nn.Module):
-    """Post-norm layer: causal self-attention, optional cross-attention, feed-forward (specification 3.2)."""
+    """Post-norm layer: causal self-attention, optional cross-attention, feed-forward."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()

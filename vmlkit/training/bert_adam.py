@@ -33,7 +33,8 @@ def warmup_cosine(fraction: float, warmup: float = 0.1) -> float:
 def decayed(name: str) -> bool:
     """Whether the released code decays a parameter of this name.
 
-    # PAPER: nothing / CODE: everything without "bias" in its name
+    # PAPER: (silent) / CODE: everything without "bias" in its name decays, norms and scales too
+    #   -> no switch, because the optimiser is there for parity with that program
     """
     return "bias" not in name
 

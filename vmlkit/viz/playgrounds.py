@@ -65,7 +65,7 @@ def gaussian_playground(
 ) -> Any:
     """Drag a proposal's center, width and sigma; see its weights on the grid and the attention in both forms.
 
-    The Gaussian is CPL's Eq. (3), :func:`vmlkit.reconstruction.gaussian.peak_gaussian`; the maps are those of
+    The Gaussian is CPL's, :func:`vmlkit.reconstruction.gaussian.peak_gaussian`; the maps are those of
     :func:`vmlkit.nn.attention.weighted_attention` on random scores.
 
     Args:

@@ -15,7 +15,7 @@ Curve: TypeAlias = Callable[[float, float, np.ndarray], np.ndarray]
 def gaussian(sigma: float = DEFAULT_SIGMA, floor: float = 0.01, power: float = 2.0) -> Curve:
     """The Gaussian of the reconstruction methods: exp(-(t - c)^2 / (2 (w / sigma)^2)), w at least ``floor``.
 
-    ``sigma = 9`` is CPL's; CNM's exp(-alpha (t - c)^2 / w^2) is ``sigma = sqrt(2 alpha)``, P0's Eq. 1 ``sqrt(2)``.  A
+    ``sigma = 9`` is CPL's; CNM's exp(-alpha (t - c)^2 / w^2) is ``sigma = sqrt(2 alpha)``, P0 Eq. (1) ``sqrt(2)``.  A
     ``power`` above 2 flattens it (see :class:`~vmlkit.viz.snapshots.CurveShape`).
     """
 

@@ -163,7 +163,7 @@ class RunView:
 
         Positives: ``sigma`` of CPL, ``sigma_gauss`` of PPS, or CNM's ``alpha`` (exp(-alpha (t - c)^2 / w^2) is a
         Gaussian with sigma = sqrt(2 alpha)); :data:`INTERVAL` where the settings name none.
-        Negatives: the ``exponent`` of P0's Eq. 1 where they are learned, ``sigma_neg_gauss`` of PPS, else half of sigma
+        Negatives: the ``exponent`` of P0 Eq. (1) where they are learned, ``sigma_neg_gauss`` of PPS, else half of sigma
         as in CPL.
         """
         settings = self.run.config
