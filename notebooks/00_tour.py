@@ -131,8 +131,8 @@ figure.figure
 # %% [markdown]
 # ## The mathematics, on two numbers
 #
-# CPL (*contrastive proposal learning*, CVPR 2022), Eq. (3): a proposal with center $c$ and width $w$ gives clip $i$ the
-# weight $g_i = \exp\left(-\frac{(x_i-c)^2}{2 (w/\sigma)^2}\right)$. With $\sigma = 4$, at $c$ the weight is 1; half a
+# CPL (*contrastive proposal learning*, CVPR 2022): a proposal with center $c$ and width $w$ gives clip $i$ the weight
+# $g_i = \exp\left(-\frac{(x_i-c)^2}{2 (w/\sigma)^2}\right)$. With $\sigma = 4$, at $c$ the weight is 1; half a
 # width away it is $e^{-(\sigma/2)^2/2} = e^{-2}$.
 
 # %%
@@ -152,7 +152,7 @@ from vmlkit.nn.attention import weighted_attention
 nb.show_source(weighted_attention)
 
 # %% [markdown]
-# And this is how well a proposal explains its sentence, Eq. (9): the negative log-likelihood of its words.
+# And this is how well a proposal explains its sentence: the negative log-likelihood of its words.
 
 # %%
 from vmlkit.reconstruction.losses import word_nll

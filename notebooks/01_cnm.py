@@ -17,8 +17,8 @@
 # # CNM: one Gaussian, two negatives
 #
 # **A network learns to fill in hidden words from a part of the video; whether it can tells you if the part was right.**
-# This page takes CNM (*weakly supervised video moment localization with contrastive negative sample mining*, AAAI 2022)
-# apart equation by equation, trains it, and finds out why it stays behind its own loss.
+# This page takes CNM (*weakly supervised video moment localization with contrastive negative sample mining*, AAAI 2022,
+# cited as P1) apart equation by equation, trains it, and finds out why it stays behind its own loss.
 #
 # Time: about a minute and a half at `ci` size on two cores, a few minutes at `demo` size. No GPU, no download.
 #
@@ -84,7 +84,7 @@ guess = np.array([[moment.mean(), moment[1] - moment[0]]])  # here the truth its
 
 
 def curve(center: float, width: float, t: np.ndarray) -> np.ndarray:
-    """CNM's mask over time, for drawing: Eq. (5) is a Gaussian with sigma = sqrt(2 alpha)."""
+    """CNM's mask over time, for drawing: P1 Eq. (4) is a Gaussian with sigma = sqrt(2 alpha)."""
     return gaussian(math.sqrt(2 * alpha), 0.1)(center, width, t)
 
 
@@ -119,8 +119,8 @@ _ = save_figure(fig, "figures/01_cnm_idea.png")
 # %% [markdown]
 # ## The data, looked at first
 #
-# Which words are hidden? A third of them, drawn without replacement: nouns, verbs, adjectives and adverbs with weight
-# $e^2$, all others with weight $e$. (For *the* you need no video.)
+# Which words are hidden? A third of them, drawn without replacement. P1 prefers nouns, verbs and adjectives; the code
+# adds adverbs, and gives all four weight $e^2$, other words weight $e$. (For *the* you need no video.)
 
 # %%
 from vmlkit.text.masking import draw_masked_words
@@ -147,20 +147,23 @@ for _ in range(4):
 #
 # | paper | here | shape |
 # | --- | --- | --- |
-# | $c, w$ | `center, width`, fractions of the video | (B, 1) |
-# | $m$ (Eq. 5) | `masks[:, 0]`, the positive mask | (B, S) |
-# | hard, easy negative | `masks[:, 1:]`: 1 and $1-m$ | (B, 2, S) |
-# | $\mathcal{L}_{CE}$ (Eq. 9) | `nll` | (B, 3) |
-# | $\mathcal{L}_{rec}$ (Eq. 10) | `reconstruction_loss` | () |
-# | $\mathcal{L}_{ivc}$ (Eq. 11) | `intra_video_contrast` | () |
+# | $c, w$: P1 Eq. (2) and P1 Eq. (3) | `center, width`, fractions of the video | (B, 1) |
+# | $m$: P1 Eq. (4) | `masks[:, 0]`, the positive mask | (B, S) |
+# | hard, easy negative: P1 Eq. (6) and P1 Eq. (5) | `masks[:, 1:]`: 1 and $1-m$ | (B, 2, S) |
+# | $\mathcal{L}_{CE}$: P1 Eq. (11) | `nll` | (B, 3) |
+# | $\mathcal{L}_{rec}$: P1 Eq. (12) | `reconstruction_loss` | () |
+# | $\mathcal{L}_{ivc}$: P1 Eq. (13) | `intra_video_contrast` | () |
 # | $\beta_1, \beta_2$ | `hard_margin, easy_margin` | NLL |
 #
 # B sentences in a batch, T clips of a video, S cells of the coarse time grid (every fourth clip).
 
 # %% [markdown]
-# ## Eq. (5): the mask
+# ## P1 Eq. (4): the mask
 #
-# $$m_i = \exp\!\left(-\frac{\alpha\,(x_i-c)^2}{w^2}\right), \qquad x_i = \frac{i}{S-1}$$
+# $$m_i = \exp\!\left(-\frac{\alpha\,(i/N-c)^2}{w^2}\right), \qquad i = 1, \dots, N$$
+#
+# over all N frames. **Paper against code.** The code keeps every fourth clip, S cells in all, and counts from 0: it
+# writes $x_i=\frac{i}{S-1}$, $i=0,\dots,S-1$, where the paper has $i/N$. So do we.
 #
 # Five cells, $c=\frac12$, $w=\frac12$, $\alpha=4$. A cell half a width away ($x=\frac14$) gets $e^{-4/4}=e^{-1}$, a
 # cell a width away $e^{-4}$. Do it by hand, then let the package do it.
@@ -185,10 +188,10 @@ print("width .02 without it:    ", narrow[1].numpy().round(4))
 print("cap on the width in this experiment:", cap)
 
 # %% [markdown]
-# ## Eq. (8): how a mask steers attention
+# ## P1 Eq. (8): how a mask steers attention
 #
-# Attention weighs clips by scores, or logits, $a_j$. The paper multiplies the **logits** by the mask; the released
-# code multiplies the **probabilities** and makes them sum to one again:
+# Attention weighs clips by scores, or logits, $a_j$ (a scaled product of query and key). The paper multiplies the
+# **logits** by the mask; the released code multiplies the **probabilities** and makes them sum to one again:
 #
 # $$\text{paper: } \mathrm{softmax}_j(a_j m_j) \qquad\qquad \text{code: } \frac{p_j\,m_j}{\sum_k p_k\,m_k},\quad
 # p=\mathrm{softmax}(a)$$
@@ -246,11 +249,14 @@ from vmlkit.viz.playgrounds import gaussian_playground
 gaussian_playground(0.5, 0.3, sigma=round(math.sqrt(2 * alpha), 1))
 
 # %% [markdown]
-# ## Eq. (9) and (10): the word loss
+# ## P1 Eq. (11) and P1 Eq. (12): the word loss
 #
-# How surprised is the reconstructor by the true words? $\mathcal{L}_{CE} = -\sum_l \log p(q_l \mid \dots)$, and the
-# reconstructor learns from the guess and from the whole video:
-# $\mathcal{L}_{rec} = \mathcal{L}_{CE}^{pos} + \mathcal{L}_{CE}^{hard}$.
+# How surprised is the reconstructor by the next word, given the video and the words before it, some of them hidden?
+#
+# $$\mathcal{L}_{CE} = -\sum_{i=1}^{M-1} \log P(w_{i+1} \mid V, \hat W_{1:i}), \qquad
+# \mathcal{L}_{rec} = \mathcal{L}_{CE}^{pos} + \mathcal{L}_{CE}^{hard}$$
+#
+# The sum is over the words of the sentence; the reconstructor learns from the guess and from the whole video.
 #
 # Two words, a vocabulary of three. The true words get probabilities $\frac12$ and $\frac14$: $\ln 2+\ln 4=\ln 8$.
 
@@ -279,7 +285,7 @@ nll = torch.tensor([[2.00, 2.05, 2.50]])  # one sentence: positive, hard, easy
 assert torch.allclose(reconstruction_loss(nll).total, torch.tensor(2.00 + 2.05))
 
 # %% [markdown]
-# ## Eq. (11): the contrast
+# ## P1 Eq. (13): the contrast
 #
 # $$\mathcal{L}_{ivc} = \max(\mathcal{L}_{CE}^{pos}-\mathcal{L}_{CE}^{hard}+\beta_1, 0)
 # + \max(\mathcal{L}_{CE}^{pos}-\mathcal{L}_{CE}^{easy}+\beta_2, 0)$$
@@ -301,8 +307,8 @@ nb.show_source(intra_video_contrast)
 # ## Two optimisers, in turn
 #
 # If one network could lower $\mathcal{L}_{ivc}$ by making the *negatives* worse, it would cheat: a reconstructor that
-# is bad at complements. So the paper trains the reconstructor on $\mathcal{L}_{rec}$ and the mask generator on
-# $\mathcal{L}_{ivc}$, in turn. In the code, both share one transformer, and "the generator" is a layer with two
+# is bad at complements. So P1 Eq. (14) trains the reconstructor on $\mathcal{L}_{rec}$ and the mask generator
+# on $\mathcal{L}_{ivc}$, in turn. In the code, both share one transformer, and "the generator" is a layer with two
 # outputs:
 
 # %%
@@ -483,7 +489,7 @@ _ = save_figure(fig, "figures/01_cnm_history.png")
 # %% [markdown]
 # *Left: from the first epochs on every width sits at the cap (dashed). Middle: centers crowd together, while true ones
 # (green, right edge) are spread over the whole video. Right: how much better the positive is than each negative, and
-# how much Eq. (11) demands (dashed). It never gets there.*
+# how much P1 Eq. (13) demands (dashed). It never gets there.*
 
 # %%
 last = recorded[recorded.epoch == recorded.epoch.max()].set_index("query_id")
@@ -566,7 +572,7 @@ table.round(3)
 # %% [markdown]
 # Low is good. Read it slowly. The reconstructor *does* look: a sentence's own video explains it better than a
 # stranger's. The **true moment** explains it better than anything else, and there its own video matters most. What the
-# generator says explains it *worse* than the whole video: Eq. (11) complains, rightly, and nothing comes of it.
+# generator says explains it *worse* than the whole video: P1 Eq. (13) complains, rightly, and nothing comes of it.
 #
 # ### Sweep the mask over the time line
 #
@@ -806,9 +812,9 @@ _ = save_figure(fig, "figures/01_cnm_words.png")
 # %% [markdown]
 # ## Claims measured
 #
-# One batch shows what a switch *does*; only training from scratch, several times, shows whether it *helps*. First CNM's
-# ablations (its Tables 3 to 5) and the paper's form of each equation. Made outside this notebook by the command that is
-# named below the table, and committed with every number of every seed:
+# One batch shows what a switch *does*; only training from scratch, several times, shows whether it *helps*. First
+# CNM's ablation of its negatives (P1 Table 4) and the paper's form of each equation. Made outside this notebook by
+# the command that is named below the table, and committed with every number of every seed:
 
 # %%
 results = load_results("cnm")
@@ -862,21 +868,21 @@ nb.show_verdicts(planted)
 #
 # ### 1. Predict: how much does the border count?
 #
-# A proposal claims the span from $c-\frac w2$ to $c+\frac w2$. What weight does Eq. (5) give a clip exactly on its
+# A proposal claims the span from $c-\frac w2$ to $c+\frac w2$. What weight does P1 Eq. (4) give a clip exactly on its
 # border?
 #
-# <details><summary>Hint</summary>Put the distance, half a width, into Eq. (5); the width cancels.</details>
+# <details><summary>Hint</summary>Put the distance, half a width, into P1 Eq. (4); the width cancels.</details>
 
 
 # %% tags=["exercise"]
 def border_weight(alpha: float) -> float:
-    """The mask of Eq. (5) at x = c + w / 2."""
-    raise NotImplementedError("put x - c = w / 2 into Eq. (5); w cancels")
+    """The mask of P1 Eq. (4) at x = c + w / 2."""
+    raise NotImplementedError("put x - c = w / 2 into P1 Eq. (4); w cancels")
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
 def border_weight(alpha: float) -> float:
-    """The mask of Eq. (5) at x = c + w / 2."""
+    """The mask of P1 Eq. (4) at x = c + w / 2."""
     return math.exp(-alpha / 4)
 
 
@@ -889,7 +895,7 @@ print(f"weight on the border: {measured:.2f}. The mask is wider than the span th
 # %% [markdown]
 # ### 2. Modify: the mask on probabilities, by yourself
 #
-# Write the code's form of Eq. (8). Then the check multiplies the mask by 0.3. What will change, in which form?
+# Write the code's form of P1 Eq. (8). Then the check multiplies the mask by 0.3. What will change, in which form?
 #
 # <details><summary>Hint</summary>The sum in the denominator has the same factor as the numerator.</details>
 

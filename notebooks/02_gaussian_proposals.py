@@ -110,7 +110,8 @@ figure
 # %% [markdown]
 # ## First rung: one Gaussian
 #
-# CNM, Eq. (5): cell $i$ at $x_i = i/(S-1)$ gets $g_i = \exp\left(-\alpha\,(x_i-c)^2 / w^2\right)$.
+# CNM, P1 Eq. (4) on the grid of its code: cell $i$ at $x_i = i/(S-1)$ gets
+# $g_i = \exp\left(-\alpha\,(x_i-c)^2 / w^2\right)$.
 #
 # By hand, with five cells, $c = w = 1/2$ and $\alpha = 5$: one cell away from the center the distance is $1/4$, so
 # $g = \exp(-5 \cdot \frac{1}{16} / \frac14) = e^{-5/4}$.
@@ -124,7 +125,7 @@ print("cells 0, .25, .5, .75, 1:", g.numpy().round(4), "  e^(-5/4) =", round(flo
 assert torch.allclose(g[1], torch.tensor(np.exp(-1.25), dtype=torch.float32))
 
 # %% [markdown]
-# CPL, Eq. (3), writes the same curve with a standard deviation of $w/\sigma$:
+# CPL writes the same curve with a standard deviation of $w/\sigma$:
 # $g_i = \exp\left(-\frac{(x_i-c)^2}{2(w/\sigma)^2}\right)$. Compare exponents: $\sigma = \sqrt{2\alpha}$.
 
 # %%
@@ -161,8 +162,8 @@ print("from best to worst:", order_by_nll(nll.detach().numpy())[0], "  gradient:
 assert nll.grad[0].tolist() == [0.0, 1.0, 0.0], "only the winner learns from the sentence"
 
 # %% [markdown]
-# The losers learn nothing from this sentence. What keeps them from all becoming the winner is Eq. (11): the rows of $G$
-# are the masks, each divided by its sum, and
+# The losers learn nothing from this sentence. What keeps them from all becoming the winner is CPL's diversity term: the
+# rows of $G$ are the masks, each divided by its sum, and
 #
 # $$L_{div} = \left\| \lambda I - G G^\top \right\|_F^2 .$$
 #

@@ -32,8 +32,8 @@
 # hard a one may be the moment itself.
 #
 # Can the network learn where to put them, and go from easy to hard by itself? P0 says yes. There is no released code,
-# so the paper is all there is; wherever it leaves something open, a setting of ours has a name (A1 to A16 in the
-# code).
+# so the paper is all there is; wherever it leaves something open, a setting of ours has a name (A1 to A16 in
+# [docs/reconstruction.md](../docs/reconstruction.md)).
 
 # %% tags=["parameters"]
 size = "ci"  # "ci": one and a half minutes; "demo": some minutes; "paper": a long run of the toy world
@@ -105,22 +105,22 @@ picture.figure
 #
 # | paper | here | shape |
 # | --- | --- | --- |
-# | $\mu_m, \sigma_m$ (Sec. 3.2) | `negatives.centers`, `.widths` | (B, M), shares of the video |
-# | $p^{neg}_m$ (Eq. 1) | `negatives.masks` | (B, M, S) on S cells |
-# | $s_m$ (Sec. 3.3) | `select` | (B, M), sums to one |
+# | $\mu_m, \sigma_m$: P0 Sec. 3.2 | `negatives.centers`, `.widths` | (B, M), shares of the video |
+# | $p^{neg}_m$: P0 Eq. (1) | `negatives.masks` | (B, M, S) on S cells |
+# | $s_m$: P0 Sec. 3.2 | `select` | (B, M), sums to one |
 # | CE(pos), CE(neg) | `positive`, `nll` | (B,), (B, M) |
-# | $c(e)$ (Eq. 2) | `dual_sign` | a number per epoch |
-# | $L_{dce}, L_{mt}$ (Eq. 2, 4) | `dual_signed`, `triplet` | sum over m, mean over B |
+# | $c(e)$: P0 Eq. (2) | `dual_sign` | a number per epoch |
+# | $L_{dce}, L_{mt}$: P0 Eq. (3) and P0 Eq. (4) | `dual_signed`, `triplet` | sum over m, mean over B |
 #
 # CE is the negative log-likelihood of the sentence's words when only what the mask lets through is seen (notebook
 # `00_tour`): small is a good explanation.
 
 # %% [markdown]
-# ## Eq. (1): a negative is a Gaussian
+# ## P0 Eq. (1): a negative is a Gaussian
 #
-# $$p^{neg}_m(t) = \exp\left(-\frac{(t - \mu_m)^2}{\sigma_m^2}\right)$$
+# $$f_m(t) = \exp\left(-\frac{(t / (T-1) - \mu_m)^2}{\sigma_m^2}\right), \qquad t = 0, \dots, T-1$$
 #
-# With $\mu = \sigma = 0.5$ on five cells $t = 0, \frac14, \frac12, \frac34, 1$ you can do it by hand: the middle is
+# With $\mu = \sigma = 0.5$ on five cells $0, \frac14, \frac12, \frac34, 1$ you can do it by hand: the middle is
 # 1, its neighbours $e^{-1/4}$, the ends $e^{-1}$.
 
 # %%
@@ -151,20 +151,20 @@ from vmlkit.reconstruction.negatives import NegativeHead, SelectionHead
 nb.show_source(NegativeHead.forward)
 
 # %% [markdown]
-# Section 3.3 then reads the sentence under each mask with an extra [CLASS] word, and turns its M outputs into
+# P0 Sec. 3.2 then reads the sentence under each mask with an extra [CLASS] word, and turns its M outputs into
 # *selection weights* $s_m$, by two layers and a softmax. What they act on is a story of its own, below.
 
 # %%
 nb.show_source(SelectionHead.forward)
 
 # %% [markdown]
-# ## Eq. (2): the sign that changes
+# ## P0 Eq. (2): the sign that changes
 #
-# $$c(e) = \left(\frac{e}{e_{max}}\right)^{\alpha} - \beta \qquad\qquad L_{dce} = c(e) \sum_m CE(neg_m)$$
+# $$c(e) = \left(\frac{e}{e_{max}}\right)^{\alpha} - \beta \qquad\qquad L_{dce} = c(e) \sum_m CE(s_m\,p^{neg}_m)$$
 #
-# Training *lowers* a loss. While $c < 0$ it therefore raises the negatives' CE (they explain the sentence ever
-# worse), and once $c > 0$ it lowers it (ever better). $\alpha$ bends the curve, $\beta$ sets how long the first phase
-# lasts.
+# The second is P0 Eq. (3). Training *lowers* a loss. While $c < 0$ it therefore raises the negatives' CE (they
+# explain the sentence ever worse), and once $c > 0$ it lowers it (ever better). $\alpha$ bends the curve, $\beta$
+# sets how long the first phase lasts.
 
 # %%
 from vmlkit.reconstruction.dual_signed import curve_family, dual_sign, sign_change
@@ -177,7 +177,7 @@ save_figure(figure, "figures/03_dual_signed_negatives_schedule.png")
 figure
 
 # %% [markdown]
-# *The curves of P0's Fig. 5, all with β = 0.8.* With α = 0 (the paper's "constant") there is no first phase at all.
+# *The curves of P0 Fig. 3a, all with β = 0.8.* With α = 0 (the paper's "constant") there is no first phase at all.
 # The others differ in when they cross zero, at $e / e_{max} = \beta^{1/\alpha}$:
 
 # %%
@@ -196,7 +196,7 @@ from vmlkit.viz.playgrounds import overlap_playground, schedule_playground
 schedule_playground(0.5, 0.8, epochs=30)
 
 # %% [markdown]
-# ## Eqs. (2) and (4) on two numbers
+# ## P0 Eq. (3) and P0 Eq. (4) on two numbers
 #
 # The second loss is the usual margin: the positive must beat every negative by $\gamma$, $L_{mt} = \sum_m
 # \max(CE(pos) - CE(neg_m) + \gamma, 0)$. Take CE(pos) = 2, two negatives with CE 2.1 and 3, $c = -0.6$ and $\gamma =
@@ -286,7 +286,7 @@ assert after.overlap > before.overlap, "the negatives did not come back when c >
 # see which of the two moved, and `largest s` (a third is indifference) for what the selection did meanwhile.
 
 # %% [markdown]
-# ## Deconstruction and reconstruction on film strips (P0, Fig. 7)
+# ## Deconstruction and reconstruction on film strips (P0 Fig. 7)
 #
 # Which sentences behave as in the paper? The rule, fixed in advance: *outside* means a mean IoU with the truth of at
 # most 0.02 at the last epoch with c < 0; *nearer* means that the mean gap to the truth is smaller at the end.
@@ -300,7 +300,7 @@ print(
     f"{queries.nearer.sum()} have them nearer when c > 0; {len(claimed)} both, {len(queries) - len(claimed)} not both"
 )
 print(f"both, with another sentence's moment in the place of their own: {queries.blind.sum():.1f}")
-assert len(claimed) >= 3, "fewer than three sentences behave as in Fig. 7"
+assert len(claimed) >= 3, "fewer than three sentences behave as in P0 Fig. 7"
 claimed[["sentence", "overlap easy", "overlap hard", "gap easy", "gap hard"]].head(3).round(3)
 
 # %% [markdown]
@@ -328,7 +328,7 @@ print(queries.loc[worst, ["overlap easy", "overlap hard"]].astype(float).round(3
 draw_epochs(run, worst, (first, easy_end, last))
 
 # %% [markdown]
-# ## Fig. 6, with its controls
+# ## P0 Fig. 6, with its controls
 #
 # P0 rates negatives by their mean IoN. The number flatters: a vanishing negative inside a poor positive scores one,
 # and intervals drawn at random score well. Convince yourself: drag the bars until IoU is poor and IoN is one.
@@ -649,7 +649,7 @@ negatives_in(generators)
 # **CNM** stays near the constant windows with and without; notebook `01_cnm` looks at the reason.
 
 # %% [markdown]
-# ### Learned against rule-based negatives (Table 4)
+# ### Learned against rule-based negatives (P0 Table 4)
 
 # %%
 kinds = load_results("lnp-kinds")
@@ -669,7 +669,7 @@ nb.show_verdicts(kinds)
 # that learned negatives score about as much as random intervals.
 
 # %% [markdown]
-# ### Freezing, selection, number of negatives (Table 5, Fig. 8)
+# ### Freezing, selection, number of negatives (P0 Table 5)
 
 # %%
 ablations = load_results("lnp-ablations")
@@ -689,7 +689,7 @@ negatives_in(ablations)
 # data.
 
 # %% [markdown]
-# ### The schedule (Fig. 5)
+# ### The schedule (P0 Table 3)
 
 # %%
 schedule = load_results("lnp-schedule")

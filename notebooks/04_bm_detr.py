@@ -99,9 +99,9 @@ print(splits.train.candidates.report)
 # | --- | --- | --- |
 # | $\hat X, \hat Y$ | `Memory.video, Memory.text`: clips and words, encoded together | (B, T, D), (B, L, D) |
 # | $p^+, p^-$ | `frame_probability` of the clips encoded with our and with the negative sentence | (B, T) |
-# | $p$ (Eq. 6) | `Background.joint` | (B, T) |
-# | $o$ (Eq. 7) | `Background.attention` | (B, T) |
-# | $X'$ (Eq. 8) | `Background.memory` | (B, T, D) |
+# | $p$: P2 Eq. (6) | `Background.joint` | (B, T) |
+# | $o$: P2 Eq. (7) | `Background.attention` | (B, T) |
+# | $X'$: P2 Eq. (8) | `Background.memory` | (B, T, D) |
 # | moment queries | `Moments`: Q spans $(c, w)$ and Q scores | (B, Q, 2) |
 #
 # B queries, T clips, L words, Q moment queries, D hidden.
@@ -129,11 +129,12 @@ assert torch.allclose(cost, torch.tensor(by_hand, dtype=torch.float32), atol=1e-
 print("costs:", cost.numpy().round(3), " matched:", criterion.match(logits, spans, truth, weights)[0].tolist())
 
 # %% [markdown]
-# ## Eq. (5) to (8): foreground, background, attention
+# ## Foreground, background, attention
 #
 # $$p_i = p^+_i\,(1-p^-_i), \qquad o=\mathrm{softmax}(p), \qquad X'_i=o_i\,\hat X_i$$
 #
-# The lines that compute it, and where the two modes part:
+# These are P2 Eq. (6), P2 Eq. (7) and P2 Eq. (8), on the probabilities of P2 Eq. (5). The lines that compute them, and
+# where the two modes part:
 
 # %%
 from vmlkit.detr.bm_detr import BMDetr
@@ -289,7 +290,7 @@ for ax in axes[1:]:
 _ = save_figure(fig, "figures/04_bm_detr.png")
 
 # %% [markdown]
-# ## Inside and outside the moment (Table 9)
+# ## Inside and outside the moment (P2 Table 9)
 #
 # The paper reports the joint probability inside and outside the true moments: 0.56 and 0.13 with negatives, 0.42 and
 # 0.20 without (Charades). Ours, on test videos, with one drawn negative:
@@ -318,7 +319,7 @@ _ = save_figure(fig, "figures/04_bm_detr_product.png")
 
 # %% [markdown]
 # One half inside and one outside is then a minimum: $p^+$ is *inverted*. Prediction uses $p^+$. So compare both columns
-# before you believe a Table 9.
+# before you believe P2 Table 9.
 
 # %% [markdown]
 # ## Temporal shifting
@@ -386,7 +387,7 @@ nb.show_results(results)
 nb.show_verdicts(results)
 
 # %% [markdown]
-# ### Components and losses (Tables 7, 8)
+# ### Components and losses (P2 Table 7 and P2 Table 8)
 
 # %%
 ablation = load_results("bm-detr-ablation")
@@ -402,11 +403,11 @@ ablation.per_seed("R@1,IoU=0.5 (iid)")
 # Read three things off these tables. **Out of distribution** hardly a late query is answered: every training window was
 # early, and the answers stay there, however good the features. Only **temporal shifting** brings late answers in
 # number; in distribution it costs, because the location prior that it takes away is right there. And the literal
-# Eq. (8) is fragile: with the memory kept in size two seeds of three do better, and the seed that never left the
+# P2 Eq. (8) is fragile: with the memory kept in size two seeds of three do better, and the seed that never left the
 # location priors does. (A softmax over numbers in [0, 1] is meant to attend; first of all it divides by T.)
 
 # %% [markdown]
-# ### Out of distribution on real sentences (Table 6)
+# ### Out of distribution on real sentences (P2 Table 6)
 #
 # Charades-CD moves the moments between training and `test-ood`. Its sentences and times are real, the video features
 # are planted (a stand-in), so only the rise above the location priors means anything.
@@ -437,13 +438,13 @@ metrics_table({name: {m: row[m] for m in metrics} for name, row in beside.items(
 #
 # | paper | released code | here |
 # | --- | --- | --- |
-# | Eq. (8): the decoder reads $X'$ | it has run on $\hat X$ before | `mode` |
-# | Eq. (7): softmax over the frames | over the padding as well | `mode` |
-# | Sec. 3.3: negatives of the same video | of another one, for want of `neg_query_ids` | `negative_source` |
-# | Sec. 3.4: shift videos below 60 s | all; label a clip short; endpoints leak | `mode` |
-# | Eq. (9)-(10): pooling by one vector | tanh attention, a linear layer, a projection | as released |
-# | Eq. (15): all foreground and background clips | two drawn pairs, doubled | as released |
-# | Eq. (17): negatives $j \ne i$ in the denominator | $i$ as well | `others_only` of `semantic_alignment` |
+# | P2 Eq. (8): the decoder reads $X'$ | it has run on $\hat X$ before | `mode` |
+# | P2 Eq. (7): softmax over the frames | over the padding as well | `mode` |
+# | P2 Sec. 3.2: negatives of the same video | of another one, for want of `neg_query_ids` | `negative_source` |
+# | P2 Sec. 3.4: shift videos below 60 s | all; label a clip short; endpoints leak | `mode` |
+# | P2 Eq. (9) and P2 Eq. (10): pooling by one vector | tanh attention, a linear layer, a projection | as released |
+# | P2 Eq. (15): all foreground and background clips | two drawn pairs, doubled | as released |
+# | P2 Eq. (17): negatives $j \ne i$ in the denominator | $i$ as well | `others_only` of `semantic_alignment` |
 # | (silent) | `100 - accuracy` is added to the reported total | `class_error_weight` |
 # | (silent) | a query whose video is in the batch already is dropped for the epoch | `DetrTask.repeats` |
 # | (silent) | Charades-STA models are chosen on the test split | never here |

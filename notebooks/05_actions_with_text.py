@@ -99,10 +99,10 @@ print("sentence:", splits.test.sentences[example])
 #
 # | paper | here | shape |
 # | --- | --- | --- |
-# | class activation sequence | `cas`, logits | (B, T, C + 1), background last |
-# | attention | `attention`, 1 is foreground | (B, T) |
-# | text query of class c | `TextQueries()` | (C + 1, F) |
-# | VLC's attention | `vlc(batch).attention` | (B, T) |
+# | class activation sequence, $S$ of P3 | `cas`, logits | (B, T, C + 1), background last |
+# | attention: P3 Eq. (1) | `attention`, 1 is foreground | (B, T) |
+# | text query of class c, from P3 Eq. (2) | `TextQueries()` | (C + 1, F) |
+# | VLC's attention: P3 Eq. (5) | `vlc(batch).attention` | (B, T) |
 # | positive, hard, easy | `nll[:, 0], nll[:, 1], nll[:, 2]`: weights a, 1, 1 - a | (B, 3) |
 #
 # B videos, T snippets, C classes, F features: the first half looks (appearance), the second half moves.
@@ -110,8 +110,9 @@ print("sentence:", splits.test.sentences[example])
 # %% [markdown]
 # ## A bag of snippets
 #
-# A class scores a video by the mean of its $k$ best snippets; that *bag* is compared with the labels. Four snippets,
-# one class and the background, $k=2$: the class gets $(3+1)/2=2$, the background $(2+0)/2=1$.
+# A class scores a video by the mean of its $k$ best snippets (P3 Eq. (3), where $k=T/7$ is the code's); that *bag* is
+# compared with the labels. Four snippets, one class and the background, $k=2$: the class gets $(3+1)/2=2$, the
+# background $(2+0)/2=1$.
 
 # %%
 from vmlkit.actions.losses import bag_target, mil, suppress, topk_mean
@@ -135,9 +136,9 @@ assert torch.equal(low[0, :2], cas[0, :2])
 low
 
 # %% [markdown]
-# **Paper against code.** Training uses this $S(X,a)$. When P3 *localises*, its code multiplies plainly, $a\,X$
-# (`vmlkit.actions.proposals`). Nothing in a video-level loss says that attention must be high *inside* the action: it
-# only has to leave something to classify. Keep that in mind.
+# **Paper against code.** P3 writes the plain product $a\,X$ everywhere. Its code trains with this $S(X,a)$, and uses
+# $a\,X$ only when it *localises* (`vmlkit.actions.proposals`). Nothing in a video-level loss says that attention must
+# be high *inside* the action: it only has to leave something to classify. Keep that in mind.
 
 # %% [markdown]
 # ## Before you train: predict
@@ -392,13 +393,13 @@ print(
 )
 
 # %% [markdown]
-# P3 reports 37.2 against a baseline of 34.9 (its Table 3), both chosen this way: the choice alone is worth almost as
+# P3 reports 37.2 against a baseline of 34.9 (P3 Table 3), both chosen this way: the choice alone is worth almost as
 # much. In this repository the last epoch is scored, and nothing is ever chosen on test.
 
 # %% [markdown]
 # ## Claims measured
 #
-# ### TSM and VLC added to the hosts (P3's Table 8)
+# ### TSM and VLC added to the hosts (P3 Table 8)
 
 # %%
 toy = load_results("p3-toy")
@@ -427,8 +428,12 @@ nb.show_verdicts(planted)
 # | masked words are completed | the mask is overwritten by plain words | `vlc.mask_input` |
 # | "a video of the [CLS]" | "one video of the [CLS]" | `data.prompt_template` |
 # | $\gamma_2=0.2$ | 0.15 | `vlc.easy_margin` |
-# | weights inside the softmax (Eq. 6-7) | after it, renormalised | `vlc.reconstruction.transformer.attention` |
-# | one objective with weights $\alpha,\beta$ (Eq. 12) | three optimisers in turn | `schedule` |
+# | weights inside the softmax: P3 Eq. (6) and P3 Eq. (7) | after it, renormalised | `vlc.reconstruction.transformer.attention` |
+# | one objective with weights $\alpha,\beta$: P3 Eq. (12) | three optimisers in turn | `schedule` |
+# | rate $5\cdot10^{-4}$, about 5,000 iterations | $5\cdot10^{-5}$, 7,001 iterations | `train` settings |
+# | the completion loss sees the attended snippets: P3 Eq. (9) | also an unweighted pass; mean over words, smoothed labels | `vlc.reconstruction` |
+# | VLC reads the video's own features | features filtered by its attention | as released |
+# | the encoder looks both ways | each snippet sees earlier ones only | `vlc.reconstruction.transformer.causal_video` |
 # | no auto-encoder | a cross-modal auto-encoder with weight 1.5 | `host.rebuild_weight` |
 # | [START], prompts, label | the first prompt is the [START] token | `TextQueries` |
 

@@ -164,7 +164,7 @@ pd.Series(texts.valid.mean(axis=0), index=texts.components, name="share of sente
 # | $\lambda_c$ | `weight` = 1 (not stated) | |
 
 # %% [markdown]
-# ## Eqs. (2), (3), (5): three losses
+# ## Three losses: P4 Eq. (2), P4 Eq. (3) and P4 Eq. (5)
 #
 # With $s=\sigma/\tau$ and one loss per component, $\mathcal L_{j}=\log(1+e^{s_j-s_p})$:
 #
@@ -204,7 +204,7 @@ pd.Series({name: float(value) for name, value in values.items()}).round(3)
 nb.show_source(component_loss)
 
 # %% [markdown]
-# ## Eq. (4): importance
+# ## P4 Eq. (4): importance
 #
 # A small module reads the anchor and the words of each negative and gives it a logit $m_j$;
 # $\omega=\mathrm{softmax}(m)$ over the parts that the sentence has.
@@ -215,7 +215,7 @@ from vmlkit.components.importance import ImportanceModule
 nb.show_source(ImportanceModule.forward)
 
 # %% [markdown]
-# ## Predict: where does Eq. (5) lead?
+# ## Predict: where does P4 Eq. (5) lead?
 #
 # The text of the paper says that weight goes to the parts that the model finds *hard*. What does the formula say?
 #
@@ -254,13 +254,13 @@ save_figure(fig, "figures/06_sentence_components_drift.png")
 fig
 
 # %% [markdown]
-# *Left: the component with the smallest loss takes everything. Right: so the entropy can only fall.* Left alone,
-# Eq. (5) **slides into Eq. (3)**. In a network the module has to say weights for sentences it has not seen, which may
-# slow the slide; whether it does is measured below, at every epoch. `detach_importance` stops it (the weights then stay
-# as they are drawn), `entropy_bonus` holds against it.
+# *Left: the component with the smallest loss takes everything. Right: so the entropy can only fall.* Left alone, P4
+# Eq. (5) **slides into P4 Eq. (3)**. In a network the module has to say weights for sentences it has not seen, which
+# may slow the slide; whether it does is measured below, at every epoch. `detach_importance` stops it (the weights
+# then stay as they are drawn), `entropy_bonus` holds against it.
 
 # %% [markdown]
-# ## Eq. (7): how alike are two texts?
+# ## P4 Eq. (7): how alike are two texts?
 #
 # For retrieval P4 compares texts word by word with a "function (7)" that is defined in a supplement we do not have. Two
 # readings: every word looks for its like in the other text, then *late* takes the **mean** over words, *aosm* (X-CLIP's
@@ -350,7 +350,7 @@ assert entropies.iloc[-1] < entropies.iloc[0], "on this seed the weights did not
 print(f"entropy {entropies.iloc[0]:.2f} -> {entropies.iloc[-1]:.2f} nats; most weight: {importance.iloc[-1].idxmax()}")
 
 # %% [markdown]
-# ## Similarities, before and after (the paper's Fig. 5)
+# ## Similarities, before and after (P4 Fig. 5)
 
 # %%
 from vmlkit.components.task import compare_split, match_split
@@ -415,7 +415,7 @@ table.mul(100).round(1)
 # with it. One seed settles nothing, so the claims below take three.
 
 # %% [markdown]
-# ## One part at a time (the paper's Tables 4 and 5)
+# ## One part at a time (P4 Table 4 and P4 Table 5)
 #
 # Six short trainings, each with the negatives of a single part, and all six parts as a test. Does what is learnt from
 # one part carry over to another?
@@ -517,8 +517,9 @@ fig
 # %% [markdown]
 # ## Moments: QD-DETR with components
 #
-# For moments P4 takes a **joint** embedding: the encoded video after it has read the text, averaged over clips (Eq. 6).
-# Now the loss could use the video. Could: two of its five negatives contain *not*, and no anchor and no positive does.
+# For moments P4 takes a **joint** embedding: the encoded video after it has read the text, averaged over clips: P4
+# Eq. (6). Now the loss could use the video. Could: two of its five negatives contain *not*, and no anchor and no
+# positive does.
 
 # %%
 from vmlkit.components.on_detr import DetrHost
@@ -594,8 +595,8 @@ pd.DataFrame({n: [100 * r[m] for m in kept] for n, r in rows.items() if all(m in
 # | a part that the sentence lacks | left out of losses and $\omega$; `use_invalid=True` keeps it | it teaches nothing |
 # | $\tau$, $\lambda_c$, $h$ | 0.07, 1, 128 (32 here) | not stated |
 # | joint embedding $g$ | mean over valid clips; `pool="global"` for QD-DETR's token | not stated |
-# | scaling in Eq. (4) | divided by $\sqrt h$; `scaled=False` | the caption of its figure reads unscaled |
-# | gradient through $\omega$ | yes, as Eq. (5) reads; `detach_importance=True` | text and formula disagree |
+# | scaling in P4 Eq. (4) | divided by $\sqrt h$; `scaled=False` | the caption of its figure reads unscaled |
+# | gradient through $\omega$ | yes, as P4 Eq. (5) reads; `detach_importance=True` | text and formula disagree |
 # | function (7) | *late*; `text_similarity="aosm"` | aosm cannot tell texts apart |
 # | dropout | the video is projected once per sample | else dropout dominates the cosine |
 #
@@ -607,7 +608,7 @@ pd.DataFrame({n: [100 * r[m] for m in kept] for n, r in rows.items() if all(m in
 # %% [markdown]
 # ## Claims measured
 #
-# Three seeds, longer runs, made by the commands named below the tables. First retrieval (Tables 3 and 5):
+# Three seeds, longer runs, made by the commands named below the tables. First retrieval (P4 Table 3 and P4 Table 5):
 
 # %%
 retrieval = load_results("components-retrieval")
@@ -642,8 +643,8 @@ gains(retrieval, "X-CLIP", shown, ("control: shuffled variants",))
 # has the same answer with and without the loss.
 
 # %% [markdown]
-# Then moments (Table 2). The controls train the same loss where it cannot use the video (*text only*) or uses a wrong
-# one (*shuffled video*):
+# Then moments (P4 Table 2). The controls train the same loss where it cannot use the video (*text only*) or uses a
+# wrong one (*shuffled video*):
 
 # %%
 localising = load_results("components-moments")
@@ -675,7 +676,7 @@ pd.Series({n: verdict([a - b for a, b in zip(own[n], other[n], strict=True)])[1]
 # Nothing, in any of them, beyond the spread of the seeds: what the loss teaches can be read off the sentences.
 
 # %% [markdown]
-# ### One part at a time, and a smaller weight (Table 4)
+# ### One part at a time, and a smaller weight (P4 Table 4)
 
 # %%
 parts = load_results("components-parts")
@@ -691,9 +692,9 @@ nb.show_verdicts(parts)
 # here, so the gain, if it is one, does not come from telling them apart by what is seen.
 
 # %% [markdown]
-# How to read the paper's own tables after this: single runs without spread; Table 4 is on validation and Table 2 on
-# test, so single parts and their combination cannot be compared; and no row shows what is left when the video is taken
-# away.
+# How to read the paper's own tables after this: single runs without spread; P4 Table 4 is on validation and P4 Table
+# 2 on test, so single parts and their combination cannot be compared; and no row shows what is left when the video is
+# taken away.
 
 # %% [markdown]
 # ## Exercises

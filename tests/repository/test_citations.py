@@ -62,13 +62,6 @@ TO_CONVERT = frozenset(
         "vmlkit/detr/studies.py",
         "vmlkit/detr/task.py",
         "vmlkit/detr/windows.py",
-        # vmlkit/metrics
-        "vmlkit/metrics/negatives.py",
-        # vmlkit/nn
-        "vmlkit/nn/attention.py",
-        "vmlkit/nn/positions.py",
-        "vmlkit/nn/similarity.py",
-        "vmlkit/nn/transformer.py",
         # vmlkit/reconstruction
         "vmlkit/reconstruction/cnm.py",
         "vmlkit/reconstruction/cpl.py",
@@ -87,32 +80,6 @@ TO_CONVERT = frozenset(
         "vmlkit/reconstruction/report.py",
         "vmlkit/reconstruction/studies.py",
         "vmlkit/reconstruction/studies_lnp.py",
-        # vmlkit/spans.py
-        "vmlkit/spans.py",
-        # vmlkit/training
-        "vmlkit/training/bert_adam.py",
-        # vmlkit/viz
-        "vmlkit/viz/playgrounds.py",
-        "vmlkit/viz/shapes.py",
-        "vmlkit/viz/snapshots.py",
-        # tests/actions
-        "tests/actions/test_models.py",
-        # tests/nn
-        "tests/nn/test_attention.py",
-        # tests/parity
-        "tests/parity/golden_components.py",
-        "tests/parity/golden_metrics.py",
-        # tests/reconstruction
-        "tests/reconstruction/test_gaussian.py",
-        # notebooks
-        "notebooks/00_tour.py",
-        "notebooks/01_cnm.py",
-        "notebooks/02_gaussian_proposals.py",
-        "notebooks/03_dual_signed_negatives.py",
-        "notebooks/04_bm_detr.py",
-        "notebooks/05_actions_with_text.py",
-        "notebooks/06_sentence_components.py",
-        "notebooks/TEACHING.md",
         # docs
         "docs/actions.md",
         # results
