@@ -428,10 +428,10 @@ nb.show_verdicts(planted)
 # | masked words are completed | the mask is overwritten by plain words | `vlc.mask_input` |
 # | "a video of the [CLS]" | "one video of the [CLS]" | `data.prompt_template` |
 # | $\gamma_2=0.2$ | 0.15 | `vlc.easy_margin` |
-# | weights inside the softmax: P3 Eq. (6) and P3 Eq. (7) | after it, renormalised | `vlc.reconstruction.transformer.attention` |
+# | softmax over weighted scores: P3 Eq. (6) | weights after it, renormalised | `vlc.reconstruction.transformer.attention` |
 # | one objective with weights $\alpha,\beta$: P3 Eq. (12) | three optimisers in turn | `schedule` |
 # | rate $5\cdot10^{-4}$, about 5,000 iterations | $5\cdot10^{-5}$, 7,001 iterations | `train` settings |
-# | the completion loss sees the attended snippets: P3 Eq. (9) | also an unweighted pass; mean over words, smoothed labels | `vlc.reconstruction` |
+# | P3 Eq. (9): words summed, attended snippets | mean, smoothed labels; all snippets too | `vlc.reconstruction` |
 # | VLC reads the video's own features | features filtered by its attention | as released |
 # | the encoder looks both ways | each snippet sees earlier ones only | `vlc.reconstruction.transformer.causal_video` |
 # | no auto-encoder | a cross-modal auto-encoder with weight 1.5 | `host.rebuild_weight` |

@@ -34,7 +34,7 @@ _INPUTS = ("g_t", "g_p", "g_n", "st", "words")
 
 
 def check_p4_losses(case: GoldenCase) -> None:
-    """The losses of P4 with and without invalid components, importance weights, gradients, both readings of P4 Eq. (7)."""
+    """P4's losses with and without invalid components, importance, gradients, both readings of P4 Eq. (7)."""
     _check_p4_settings(case)
     ours = _values(case) | _similarities(case)
     for kind in _KINDS:
