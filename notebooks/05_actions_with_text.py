@@ -428,7 +428,7 @@ nb.show_verdicts(planted)
 # | masked words are completed | the mask is overwritten by plain words | `vlc.mask_input` |
 # | "a video of the [CLS]" | "one video of the [CLS]" | `data.prompt_template` |
 # | $\gamma_2=0.2$ | 0.15 | `vlc.easy_margin` |
-# | softmax over weighted scores: P3 Eq. (6) | weights after it, renormalised | `vlc.reconstruction.transformer.attention` |
+# | weights inside softmax: P3 Eq. (6) | after it, renormalised | `vlc.reconstruction.transformer.attention` |
 # | one objective with weights $\alpha,\beta$: P3 Eq. (12) | three optimisers in turn | `schedule` |
 # | rate $5\cdot10^{-4}$, about 5,000 iterations | $5\cdot10^{-5}$, 7,001 iterations | `train` settings |
 # | P3 Eq. (9): words summed, attended snippets | mean, smoothed labels; all snippets too | `vlc.reconstruction` |
