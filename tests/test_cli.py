@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -14,6 +15,7 @@ from vmlkit import check, cli, tour
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
 from vmlkit.experiments import experiment as running
 from vmlkit.methods import preset
+from vmlkit.training.experiment import Size
 from vmlkit.training.task import MomentTask
 
 ROW = dict.fromkeys((*MomentTask.columns, "R@1,IoU=0.1"), 0.25)
@@ -79,6 +81,24 @@ def test_train_takes_paths(ran):
     assert (data.name, data.annotations, data.features) == ("charades", "a/b", "f.h5")
 
 
+@pytest.mark.parametrize("option", [["--data", "x"], ["--size", "x"]])
+def test_an_unknown_choice_is_answered_with_the_known_ones(capsys, option):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["train", "cpl", *option])
+    said = capsys.readouterr().err
+    known = {"--data": {"toy", "planted:thumos14", "activitynet1.3"}, "--size": get_args(Size)}
+    assert all(repr(name) in said for name in known[option[0]])
+
+
+def test_help_names_every_choice(capsys):
+    known = {"train": {"planted:charades_cd", "ci, demo, paper"}, "evaluate": {"pps_charades", "tvsum"}}
+    for command, names in known.items():
+        with pytest.raises(SystemExit, match="0"):
+            cli.main([command, "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert all(name in said for name in names)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -88,6 +108,14 @@ def test_train_takes_paths(ran):
         (["train", "cpl", "--set", "train.deterministic=False"], "takes bool, not 'False'"),
         (["train", "cpl", "--set", "train.epochs=0"], "must be at least 1"),
         (["train", "cpl", "--set", "epochs"], "--set takes KEY=VALUE"),
+        (["train", "cpl", "--features", "f.h5"], "the data 'toy' read no features from files: leave out --features"),
+        (["train", "cpl", "--data", "planted:charades", "--features", "f.h5"], "read no features from files"),
+        (["train", "tsm", "--annotations", "a"], "the data 'toy' read no annotations from files"),
+        (["train", "cpl", "--data", "thumos14"], "'cpl' has no preset for the data 'thumos14': choose one of toy, "),
+        (["train", "cpl", "--set", "data.moments=early"], "unknown setting 'data.moments' for ToyData: the fields are"),
+        (["train", "tsm", "--set", "data.feature_dtype=float16"], "unknown setting 'data.feature_dtype'"),
+        (["train", "cpl", "--set", "data.name=charades"], "setting 'data.name' must be one of 'toy', not 'charades'"),
+        (["train", "cpl", "--set", "model=3"], "setting 'model' takes its settings by name, not 3 (int)"),
         (["evaluate", "no/such/run"], "no/such/run: is not a directory"),
         (["tour", "--notebooks", "no/such/folder"], "there is no 00_tour.ipynb"),
     ],

@@ -6,13 +6,14 @@ heavy is imported by the command that needs it, so ``vmlkit --help`` answers at 
 """
 
 import argparse
+import importlib
 import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from vmlkit import __version__
 from vmlkit.components.variants.options import add_variants_command
@@ -29,14 +30,25 @@ if TYPE_CHECKING:
     from vmlkit.runs import RunDirectory
     from vmlkit.training.experiment import Experiment
 
-DATA = (
-    "toy", "planted:charades", "planted:charades_cd", "charades", "activitynet", "planted:thumos14", "thumos14",
-    "activitynet1.3",
-)  # fmt: skip
-SIZES = ("ci", "demo", "paper")
-PROTOCOLS = ("auto", "qvhighlights", "charades", "charades_cd", "tvsum", "youtube")
-VOTES = ("none", "activitynet", "charades", "pps_charades")
 
+class _Names:
+    """The names that an option takes, read where they are defined, and only when the option is given or explained."""
+
+    def __init__(self, module: str, names: str) -> None:
+        self.module, self.names = module, names
+
+    def __iter__(self) -> Iterator[str]:
+        defined = getattr(importlib.import_module(self.module), self.names)
+        return iter(get_args(defined) or defined)
+
+    def __contains__(self, name: object) -> bool:
+        return name in tuple(self)
+
+
+DATA = _Names("vmlkit.methods", "DATA")
+SIZES = _Names("vmlkit.training.experiment", "Size")
+VOTES = _Names("vmlkit.metrics.moments", "VoteRule")
+PROTOCOLS = _Names("vmlkit.experiments.prediction_report", "Protocol")
 
 #: what to do after Ctrl-C
 _AGAIN = "the same command goes on from {}"
@@ -110,7 +122,7 @@ def _tour_options(commands: Any) -> None:
     tour = commands.add_parser("tour", help="run the first notebook and say where everything is")
     tour.add_argument("--notebooks", type=Path, metavar="DIR", help="folder of 00_tour.ipynb (default: look for it)")
     tour.add_argument("--out", type=Path, metavar="DIR", help="where page and executed notebook go (default: site)")
-    tour.add_argument("--size", choices=SIZES, help="default: the notebook's own")
+    tour.add_argument("--size", choices=SIZES, metavar="SIZE", help="%(choices)s; default: the notebook's own")
     tour.set_defaults(run=_tour)
 
 
@@ -150,10 +162,12 @@ def _import_options(commands: Any) -> None:
 
 
 def _experiment_options(command: Any, size: str) -> None:
-    command.add_argument("--data", choices=DATA, default="toy", help="default: toy, which needs no download")
+    help_data = "%(choices)s, as far as the method has a preset for it; default: toy, which needs no download"
+    command.add_argument("--data", choices=DATA, default="toy", metavar="DATA", help=help_data)
     command.add_argument("--annotations", metavar="PATH", help="annotation files (sets data.annotations)")
     command.add_argument("--features", metavar="PATH", help="clip features (sets data.features)")
-    command.add_argument("--size", choices=SIZES, default=size, help=f"default: {size}; ci takes a minute on two cores")
+    help_size = f"%(choices)s; default: {size}; ci takes a minute on two cores"
+    command.add_argument("--size", choices=SIZES, default=size, metavar="SIZE", help=help_size)
     command.add_argument("--seed", type=int, metavar="N", help="sets train.seed")
     command.add_argument(
         "--set",
@@ -174,10 +188,12 @@ def _evaluate_options(commands: Any) -> None:
     )
     evaluate.add_argument("run_dir", type=Path, metavar="RUN_DIR|PREDICTIONS")
     evaluate.add_argument("--draws", type=int, metavar="N", help="draws of the masked words (default: the run's)")
-    evaluate.add_argument("--vote", choices=VOTES, help="how the answer is chosen (default: the run's)")
+    help_vote = "how the answer is chosen: %(choices)s (default: the run's)"
+    evaluate.add_argument("--vote", choices=VOTES, metavar="RULE", help=help_vote)
     files = evaluate.add_argument_group("a file of predictions (JSON lines, may be .gz)")
     files.add_argument("--ground-truth", type=Path, metavar="FILE", help="annotations in the Moment-DETR layout")
-    files.add_argument("--protocol", choices=PROTOCOLS, default="auto", help="default: by the fields of the file")
+    help_protocol = "%(choices)s; default: auto, by the fields of the file"
+    files.add_argument("--protocol", choices=PROTOCOLS, default="auto", metavar="NAME", help=help_protocol)
     files.add_argument("--train", type=Path, metavar="FILE", help="training annotations, for the location priors")
     files.add_argument("--common-only", action="store_true", help="evaluate only queries that both files have")
     files.add_argument("--json", type=Path, metavar="OUT", help="write every number, denominator and dropped query")
@@ -310,14 +326,17 @@ def experiment_from(options: argparse.Namespace, release: Mapping[str, Any] | No
     """The preset with the overrides of the command line, applied in the order: release, paths, seed, ``--set``.
 
     Raises:
-        ConfigError: for an unknown name or setting, or a value of the wrong type.
+        ConfigError: for an unknown name or setting, a file that the source does not read, or a value of the wrong type.
     """
     from vmlkit.methods import preset
 
+    experiment = preset(options.method, options.data, options.size)
     named = {"data.annotations": options.annotations, "data.features": options.features, "train.seed": options.seed}
     given = {key: value for key, value in named.items() if value is not None}
-    overrides = {**(release or {}), **given, **parse_settings(options.settings)}
-    return with_overrides(preset(options.method, options.data, options.size), overrides)
+    for name in ("annotations", "features"):
+        if f"data.{name}" in given and not hasattr(experiment.data, name):
+            raise ConfigError(f"the data '{options.data}' read no {name} from files: leave out --{name}")
+    return with_overrides(experiment, {**(release or {}), **given, **parse_settings(options.settings)})
 
 
 def parse_settings(items: Sequence[str]) -> dict[str, Any]:

@@ -50,11 +50,13 @@ def _replace(config: Any, path: list[str], value: Any, key: str) -> Any:
     names = [f.name for f in dataclasses.fields(config)] if dataclasses.is_dataclass(config) else []
     if path[0] not in names:
         near = difflib.get_close_matches(path[0], names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"the fields are: {', '.join(names) or 'none'}"
-        raise ConfigError(f"unknown setting '{key}' for {type(config).__name__}: {hint}")
+        known = f"did you mean '{near[0]}'?" if near else f"the fields are: {', '.join(names) or 'none'}"
+        raise ConfigError(f"unknown setting '{key}' for {type(config).__name__}: {known}")
+    current, hint = getattr(config, path[0]), typing.get_type_hints(type(config))[path[0]]
     if len(path) > 1:
-        return dataclasses.replace(config, **{path[0]: _replace(getattr(config, path[0]), path[1:], value, key)})
-    hint = typing.get_type_hints(type(config))[path[0]]
+        return dataclasses.replace(config, **{path[0]: _replace(current, path[1:], value, key)})
+    if isinstance(value, Mapping) and dataclasses.is_dataclass(current) and len(_kinds(hint)) < 2:
+        hint = type(current)  # which may have more fields than its base or ``Any`` says
     return dataclasses.replace(config, **{path[0]: _coerce(value, hint, key)})
 
 
@@ -77,12 +79,12 @@ def _coerce(value: Any, hint: Any, key: str) -> Any:
         return float(value)
     if origin is typing.Literal or _is_a(value, hint):
         return value
-    name = getattr(hint, "__name__", str(hint))
+    name = "its settings by name" if hint is Any else getattr(hint, "__name__", str(hint))
     raise ConfigError(f"setting '{key}' takes {name}, not {value!r} ({type(value).__name__})")
 
 
 def _is_a(value: Any, kind: Any) -> bool:
-    """Whether the value is of a class; a bool is no number, and a setting typed ``Any`` takes its fields alone."""
+    """Whether the value is of a class; a bool is no number, and nothing is of the class ``Any``."""
     if kind is Any or not isinstance(kind, type):
         return False
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

@@ -21,6 +21,8 @@ METHODS: dict[str, MethodEntry] = {
     **actions.METHODS,
     **components.METHODS,
 }
+#: the data for which some method has a preset
+DATA = tuple(dict.fromkeys(data for entry in METHODS.values() for data in entry.presets))
 #: the one place where a study is found by name
 STUDIES = {
     **reconstruction_studies.STUDIES,

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,8 @@ DRAWS = 5
 UNTRAINED = ("uniform random", "whole video")
 MODEL = "predictions"
 
+#: the published protocols by name; ``auto`` takes the one that the fields of the annotations speak for
+Protocol = Literal["auto", "qvhighlights", "charades", "charades_cd", "tvsum", "youtube"]
 #: protocols that score clips by labels, in fractions, a row per domain
 CLIP_PROTOCOLS = ("tvsum", "youtube")
 _PROTOCOL_OF = {"highlights": "qvhighlights", "moments": "charades", "labels": "tvsum"}
