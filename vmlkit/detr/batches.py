@@ -1,6 +1,6 @@
 """Batches of the DETR family: a moment batch with endpoint features, windows and negative sentences.
 
-Specification 1 and 2.  A clip is one cell of the resident grid; times in *clips* run from 0 to n.
+A clip is one cell of the resident grid; times in *clips* run from 0 to n.
 Axes: B queries, T clips, N windows, L words, M words of the negative sentence, K drawn clips.
 """
 
@@ -20,6 +20,7 @@ class Targets:
 
     windows: Float[Tensor, "B N 2"]  #: (center, width); any valid span on padding
     mask: Bool[Tensor, "B N"]
+    clips: Int[Tensor, "B N 2"] | None = None  #: first and last clip, inclusive, where spans are clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +86,20 @@ def window_edges(windows: Float[Tensor, "*A 2"], count: Int[Tensor, "*A"]) -> Fl
     return torch.where((edges - edges.round()).abs() < 1e-4, edges.round(), edges)
 
 
+def clips_of_windows(
+    windows: Float[Tensor, "B N 2"], mask: Bool[Tensor, "B T"], *, whole: bool = False
+) -> Int[Tensor, "B N 2"]:
+    """First and last clip (inclusive) of windows (center, width)."""
+    count = mask.sum(1, keepdim=True)
+    edges = window_edges(windows, count)
+    return torch.stack(clip_range(edges[..., 0], edges[..., 1], count, whole=whole), dim=-1)
+
+
 def clips_inside(
     windows: Float[Tensor, "B N 2"], window_mask: Bool[Tensor, "B N"], mask: Bool[Tensor, "B T"], *, whole: bool = False
 ) -> Bool[Tensor, "B T"]:
     """Clips inside any window (center, width)."""
-    count = mask.sum(1, keepdim=True)
-    edges = window_edges(windows, count)
-    first, last = clip_range(edges[..., 0], edges[..., 1], count, whole=whole)
+    first, last = clips_of_windows(windows, mask, whole=whole).unbind(-1)
     index = torch.arange(mask.shape[1], device=mask.device)
     inside = (index >= first[..., None]) & (index <= last[..., None]) & window_mask[..., None]  # (B, N, T)
     return inside.any(1) & mask

@@ -3,24 +3,32 @@
 A sentence of *another* moment tells which clips are background: the joint probability that a clip matches the sentence
 and not the negative one attends to the clips.  The release computes it and then decodes without it.
 
-======================= ===================================================== ======================
-paper                   here                                                  shape
-======================= ===================================================== ======================
-``X-hat, Y-hat``        ``Memory.video, Memory.text``                         (B, T, D), (B, L, D)
-``p+, p-``              ``frame_probability`` of both memories                (B, T)
-``p`` (Eq. 6)           ``Background.joint = p+ (1 - p-)``                    (B, T)
-``o`` (Eq. 7)           ``Background.attention``                              (B, T)
-``X'`` (Eq. 8)          ``Background.memory``                                 (B, T, D)
-``L_prob`` (Eq. 16)     :func:`vmlkit.detr.criterion.frame_probability_loss`
-``L_align`` (Eq. 17)    :func:`vmlkit.detr.criterion.semantic_alignment`
-======================= ===================================================== ======================
+=========================== ===================================================== ==================
+paper                       here                                                  shape
+=========================== ===================================================== ==================
+``X-hat, Y-hat``            ``Memory.video, Memory.text``                         (B, T, D), (B, L, D)
+``p+, p-``                  ``frame_probability`` of both memories                (B, T)
+``p``, P2 Eq. (6)           ``Background.joint = p+ (1 - p-)``                    (B, T)
+``o``, P2 Eq. (7)           ``Background.attention``                              (B, T)
+``X'``, P2 Eq. (8)          ``Background.memory``                                 (B, T, D)
+``L_margin``, P2 Eq. (15)   :func:`vmlkit.detr.criterion.saliency_hinge`
+``L_prob``, P2 Eq. (16)     :func:`vmlkit.detr.criterion.frame_probability_loss`
+``L_semantic``, P2 Eq. (17) :func:`vmlkit.detr.criterion.semantic_alignment`
+=========================== ===================================================== ==================
 
 ``mode="authors"`` is the release, ``mode="paper"`` the text:
 
-# PAPER Eq. (8): the decoder reads X' / CODE: it has run on X-hat before; negatives never change a prediction
-# PAPER Eq. (7): softmax over the frames / CODE: over the padding as well
-# PAPER Sec. 3.3: negatives of the same video, IoU < 0.5, dissimilar / CODE: of any other video (see the data)
-# PAPER Sec. 3.4: shift only below 60 s / CODE: always; the label loses a clip; endpoint features keep the old place
+# PAPER: P2 Eq. (8): the decoder reads X' / CODE: it has run on X-hat before, so negatives never change a prediction
+#        -> mode
+# PAPER: P2 Eq. (7): softmax over the frames / CODE: over the padding as well -> mode
+# PAPER: P2 Eq. (9) and P2 Eq. (10): pooling by one vector / CODE: tanh attention, a linear layer, a projection
+#        -> pooling
+# PAPER: P2 Eq. (15): frames inside and outside / CODE: two drawn pairs, times two -> margin_pairs
+# PAPER: P2 Eq. (17): a pair's negatives alone in the denominator / CODE: the pair itself as well -> alignment_negatives
+# PAPER: P2 Sec. 3.2: negatives of the same video, IoU < 0.5, dissimilar / CODE: of any other video -> negative_source
+# PAPER: P2 Sec. 3.4: shift only below 60 s / CODE: always -> mode
+# PAPER: P2 Sec. 3.4: (silent) / CODE: the shifted label loses a clip, endpoint features keep the old place -> mode
+# PAPER: P2 Sec. 3.5: the class loss is a cross entropy / CODE: 100 - accuracy(%) is added to it -> class_error_weight
 """
 
 import math
@@ -36,10 +44,10 @@ from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
 from vmlkit.detr.batches import DetrBatch
 from vmlkit.detr.criterion import SetWeights
-from vmlkit.detr.layers import DetrSizes, Encoder, PlainDecoder, initialise_
-from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Moments, Supervision, weighted_total
+from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, initialise_
+from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, rows, weighted_total
 from vmlkit.detr.shift import Branch, shifted_branch
-from vmlkit.detr.span_decoder import SpanDecoder, inverse_sigmoid
+from vmlkit.detr.span_decoder import SpanDecoder
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
 Mode = Literal["authors", "paper"]
@@ -56,6 +64,7 @@ class BMDetrConfig:
             span=1.0, giou=8.0, label=8.0, saliency=4.0, match_span=1.0, match_giou=8.0, match_class=8.0
         )
     )
+    activation: Activation = "prelu"  #: of the feed-forwards
     class_error_weight: float = 1.0  #: adds the constant ``100 - accuracy(%)`` to the total; no gradient (code)
     background_aware: bool = True  #: frame probability, frame attention and their loss
     #: where negative sentences come from; "by mode": the same video in the paper, any other video in the release
@@ -63,13 +72,17 @@ class BMDetrConfig:
     use_negatives: bool = True  #: a negative sentence in training; without it the joint probability is p+
     probability_weight: float = 2.0  #: of L_prob
     probability_bound: float = 1.0
-    alignment_weight: float = 1.0  #: of L_align; 0 leaves semantic alignment out of the loss
-    alignment_size: int = 256
+    margin_pairs: Literal["drawn", "all"] = "drawn"  #: pairs of clips in L_margin: two drawn ones, or all of them
+    alignment_weight: float = 1.0  #: of L_semantic; 0 leaves semantic alignment out of the loss
+    #: pairs in the denominator of L_semantic; "by mode": all in the release, others than the video's own in the paper
+    alignment_negatives: Literal["by mode", "all", "others"] = "by mode"
+    pooling: Literal["tanh", "linear"] = "tanh"  #: of L_semantic, with a projection (release) or by one vector (paper)
+    alignment_size: int = 256  #: of the projection
     temperature: float = 0.07
     learnable_spans: bool = True  #: queries are spans; otherwise learned vectors, as in Moment-DETR
     shifting: bool = True  #: a second branch with the moment moved elsewhere
     shift_below_s: float = 60.0  #: the paper shifts shorter videos only
-    #: the attention that scales the memory: its softmax (Eq. 8), or T times that, which keeps the memory's size (ours)
+    #: what scales the memory: the softmax of P2 Eq. (7), or T times that, which keeps the memory's size (ours)
     attention_scale: Literal["softmax", "clips"] = "softmax"
 
 
@@ -95,17 +108,20 @@ class FrameProbability(nn.Module):
 
 
 class AttentivePooling(nn.Module):
-    """``fc(sum a x)`` with ``a = softmax(w tanh(W x))`` over the valid entries."""
+    """``fc(sum a x)`` with ``a = softmax(w tanh(W x))`` over the valid entries; ``linear``: no W, no tanh, no fc."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, *, linear: bool = False) -> None:
         super().__init__()
-        self.project, self.score = nn.Linear(hidden, hidden, bias=False), nn.Linear(hidden, 1, bias=False)
-        self.out = nn.Linear(hidden, hidden)
+        self.project = None if linear else nn.Linear(hidden, hidden, bias=False)
+        self.score = nn.Linear(hidden, 1, bias=False)
+        self.out = None if linear else nn.Linear(hidden, hidden)
 
     def forward(self, x: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"]) -> Float[Tensor, "B D"]:
         """One vector a sequence."""
-        score = self.score(self.project(x).tanh())[..., 0].masked_fill(~mask, -1e9)
-        return self.out((score.softmax(1)[..., None] * x).sum(1))
+        read = x if self.project is None else self.project(x).tanh()
+        score = self.score(read)[..., 0].masked_fill(~mask, -1e9)
+        pooled = (score.softmax(1)[..., None] * x).sum(1)
+        return pooled if self.out is None else self.out(pooled)
 
 
 @dataclass(frozen=True)
@@ -133,28 +149,28 @@ class BMDetr(DetrMethod):
     def __init__(self, config: BMDetrConfig, shape: DataShape) -> None:
         super().__init__(config.sizes, shape)
         self.config, sizes, size = config, config.sizes, config.sizes.hidden
-        # Sec. 3.2: positions are rescaled by the content before each layer
-        self.encoder = Encoder(sizes, "prelu", scaled_positions=True)
-        self.decoder: SpanDecoder | PlainDecoder
-        if config.learnable_spans:
-            self.decoder = SpanDecoder(sizes, coordinates="width", refine=False, anchor_outputs=2)
+        self.encoder = Encoder(sizes, config.activation, scaled_positions=True)
+        if config.learnable_spans:  # P2 Sec. 3.3.4; never refined, gradients reach the spans through the reference
+            self.decoder = SpanDecoder(sizes, config.activation, coordinates="width", refine=False, anchor_outputs=2)
         else:
-            self.decoder = PlainDecoder(sizes, "prelu")
+            self.decoder = PlainDecoder(sizes, config.activation)
         initialise_(self.encoder)
         initialise_(self.decoder)
         self.queries = nn.Embedding(sizes.queries, 2 if config.learnable_spans else size)
         self.frame_probability = FrameProbability(size)
         self.saliency_head = nn.Linear(size, 1)
-        self.pooling = nn.ModuleDict({name: AttentivePooling(size) for name in ("video", "text")})
-        self.alignment = nn.ModuleDict({name: nn.Linear(size, config.alignment_size) for name in ("video", "text")})
+        linear, kinds = config.pooling == "linear", ("video", "text")
+        self.pooling = nn.ModuleDict({name: AttentivePooling(size, linear=linear) for name in kinds})
+        wide = config.alignment_size
+        self.alignment = nn.ModuleDict({n: nn.Identity() if linear else nn.Linear(size, wide) for n in kinds})
 
     def background(self, memory: Memory, negative: Memory | None) -> Background:
-        """Eq. (5)-(8): ``p = p+ (1 - p-)``, ``o = softmax(p)``, ``X' = o X``."""
+        """P2 Eq. (5) to P2 Eq. (8): ``p = p+ (1 - p-)``, ``o = softmax(p)``, ``X' = o X``."""
         mask, positive = memory.video_mask, self.frame_probability(memory.video)
         absent = None if negative is None else self.frame_probability(negative.video)
         joint = (positive if absent is None else positive * (1 - absent)) * mask
         paper = self.config.mode == "paper"
-        # PAPER: over the frames / CODE: padding has logit 0 and takes its share of the weight
+        # in the release, padding has logit 0 and takes its share of the weight
         attention = (joint.masked_fill(~mask, -math.inf) if paper else joint).softmax(1)
         scale = attention if self.config.attention_scale == "softmax" else attention * mask.sum(1, keepdim=True)
         clips, count = memory.video * scale[..., None], memory.video.shape[1]
@@ -162,23 +178,11 @@ class BMDetr(DetrMethod):
         scaled = Memory(clips, mask, tokens, memory.positions, memory.mask, text=memory.text)
         return Background(positive, absent, joint, attention, scaled)
 
-    def decode(self, memory: Memory) -> Moments:
-        """Sec. 3.2: span queries (never refined; gradients reach them through the reference), or plain queries."""
-        if isinstance(self.decoder, PlainDecoder):
-            hidden = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
-            return Moments(self.class_head(hidden), self.span_head(hidden).sigmoid(), hidden)
-        hidden, references = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
-        spans = (self.span_head(hidden) + inverse_sigmoid(references)).sigmoid()
-        return Moments(self.class_head(hidden), spans, hidden, references)
+    def answer(self, memory: Memory, negative: Memory | None = None) -> BMDetrOutput:
+        """Everything after the encoder; prediction has no negative sentence and ``p = p+``.
 
-    def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
-        """A linear score of each clip of the (scaled) memory."""
-        return self.saliency_head(memory.video)[..., 0]
-
-    def answer(self, memory: Memory, negative: Memory | None) -> BMDetrOutput:
-        """Everything after the encoder.  The decoder never runs on the negative pair (the release drops that result).
-
-        # PAPER: the decoder reads the scaled memory / CODE: the plain one
+        The decoder reads the scaled memory (paper) or the plain one (release), and never that of the negative pair
+        (the release drops what it finds there).
         """
         found = self.background(memory, negative) if self.config.background_aware else None
         scaled = memory if found is None else found.memory
@@ -189,31 +193,12 @@ class BMDetr(DetrMethod):
         )
 
     def _aligned(self, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Eq. (9)-(10), as released: attentive pooling, projection, unit length."""
+        """P2 Eq. (9) to P2 Eq. (11): attentive pooling, projection (release), unit length."""
         assert memory.text is not None
         text_mask = memory.mask[:, memory.video.shape[1] :]
         pooled = (("video", memory.video, memory.video_mask), ("text", memory.text, text_mask))
         vectors = [F.normalize(self.alignment[n](self.pooling[n](x, m)), dim=-1) for n, x, m in pooled]
         return vectors[0], vectors[1]
-
-    def forward(
-        self,
-        clips: Float[Tensor, "B T Dv"],
-        video_mask: Bool[Tensor, "B T"],
-        words: Float[Tensor, "B L Dw"],
-        text_mask: Bool[Tensor, "B L"],
-    ) -> BMDetrOutput:
-        """The pass that prediction makes: no negative sentence, ``p = p+``."""
-        memory = self.encode(self.project_video(clips), video_mask, self.project_text(words), text_mask)
-        return self.answer(memory, None)
-
-    @torch.no_grad()
-    def clip_probabilities(self, batch: MomentBatch) -> dict[str, Tensor]:
-        """``joint``: ``p+ (1 - p-)`` with the negative sentences of the batch, p+ without any."""
-        negative = batch.negative if isinstance(batch, DetrBatch) else None
-        branch = Branch(batch.frames, batch.frame_mask)
-        (out,) = self.together([branch], (batch.words, batch.word_mask), negative)
-        return {} if out.background is None else {"joint": out.background.joint}
 
     def together(
         self,
@@ -232,26 +217,31 @@ class BMDetr(DetrMethod):
         longest = max(words[0].shape[1], 0 if negative is None else negative[0].shape[1])
         sentences = [_padded(*words, longest)] + ([] if negative is None else [_padded(*negative, longest)])
         text = self.project_text(torch.cat([w for w, _ in sentences])).split(count)
-        rows = [part.repeat(number, 1, 1) for part in text]  # (number * B, L, D) a sentence
-        row_masks = [mask.repeat(number, 1) for _, mask in sentences]
+        texts = [part.repeat(number, 1, 1) for part in text]  # (number * B, L, D) a sentence
+        text_masks = [mask.repeat(number, 1) for _, mask in sentences]
         memory = self.encode(
-            video.repeat(len(rows), 1, 1), masks.repeat(len(rows), 1), torch.cat(rows), torch.cat(row_masks)
+            video.repeat(len(texts), 1, 1), masks.repeat(len(texts), 1), torch.cat(texts), torch.cat(text_masks)
         )
         positives = number * count
-        absent = memory.rows(positives, 2 * positives) if negative is not None else None
-        out = self.answer(memory.rows(0, positives), absent)
-        return [_rows(out, i * count, (i + 1) * count) for i in range(number)]
+        absent = rows(memory, positives, 2 * positives) if negative is not None else None
+        out = self.answer(rows(memory, 0, positives), absent)
+        return [rows(out, i * count, (i + 1) * count) for i in range(number)]
 
     def branch_loss(self, out: BMDetrOutput, truth: Supervision) -> LossTerms:
-        """Sec. 3.5: the weighted terms of one branch; only the last decoder layer is supervised."""
-        cfg = self.config
+        """P2 Sec. 3.5: the weighted terms of one branch; only the last decoder layer is supervised."""
+        cfg, mask = self.config, out.memory.video_mask
         terms, _ = self.layered_terms(out.moments, truth.windows, cfg.weights, auxiliary=False)
-        terms["saliency"] = sp.saliency_hinge(out.saliency, truth.salient, truth.other, cfg.weights.margin)
+        if cfg.margin_pairs == "drawn":
+            terms["saliency"] = sp.saliency_hinge(out.saliency, truth.salient, truth.other, cfg.weights.margin)
+        else:
+            terms["saliency"] = sp.all_pairs_hinge(out.saliency, truth.inside, mask, cfg.weights.margin)
         if out.background is not None:
-            joint, mask = out.background.joint, out.memory.video_mask
+            joint = out.background.joint
             terms["probability"] = sp.frame_probability_loss(joint, truth.inside, mask, cfg.probability_bound)
         assert out.aligned is not None
-        terms["alignment"] = sp.semantic_alignment(*out.aligned, temperature=cfg.temperature)
+        by_mode = "others" if cfg.mode == "paper" else "all"
+        others = (by_mode if cfg.alignment_negatives == "by mode" else cfg.alignment_negatives) == "others"
+        terms["alignment"] = sp.semantic_alignment(*out.aligned, temperature=cfg.temperature, others_only=others)
         return LossTerms(weighted_total(terms, self.term_weights), terms)
 
     @property
@@ -289,27 +279,3 @@ class BMDetr(DetrMethod):
 def _padded(words: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Tensor]:
     extra = length - words.shape[1]
     return F.pad(words, (0, 0, 0, extra)), F.pad(mask, (0, extra), value=False)
-
-
-def _rows(out: BMDetrOutput, start: int, stop: int) -> BMDetrOutput:
-    """Some items of an output."""
-    m, b = out.moments, out.background
-    per_layer = {k: v[:, start:stop] for k, v in vars(m).items() if v is not None}
-    found = None
-    if b is not None:
-        found = Background(
-            b.positive[start:stop],
-            None if b.negative is None else b.negative[start:stop],
-            b.joint[start:stop],
-            b.attention[start:stop],
-            b.memory.rows(start, stop),
-        )
-    assert out.aligned is not None
-    return BMDetrOutput(
-        out.memory.rows(start, stop),
-        Moments(**per_layer),
-        out.saliency[start:stop],
-        {k: v[start:stop] for k, v in out.clip_scores.items()},
-        background=found,
-        aligned=(out.aligned[0][start:stop], out.aligned[1][start:stop]),
-    )

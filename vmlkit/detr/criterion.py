@@ -1,8 +1,8 @@
 """The criterion of the DETR family: one matching of predicted and true windows, and the losses built on it.
 
-Specification 2, 4, 5.  Spans are (center, width) in fractions of the video; targets are padded; ``match[b, n]`` is the
+Spans are (center, width) in fractions of the video; targets are padded; ``match[b, n]`` is the
 prediction matched to window n of item b and -1 where there is none.  Class 0 is *foreground*, class 1 background.
-Axes: B queries, Q moment queries, N windows, T clips.
+Axes: B queries, Q moment queries, N windows, T clips, C clips that a span head can name.
 """
 
 from dataclasses import dataclass
@@ -67,6 +67,32 @@ def window_losses(
     return distance, torch.where(there, 1 - overlap, 0.0).sum() / count
 
 
+@torch.no_grad()
+def match_clips(
+    logits: Float[Tensor, "B Q 2"], ends: Float[Tensor, "B Q 2 C"], targets: Targets, weights: SetWeights
+) -> Int[Tensor, "B N"]:
+    """The assignment where spans are a first and a last clip: their probabilities stand for distance and overlap."""
+    clips = target_clips(targets)
+    probability = ends.softmax(-1)
+    right = [probability[:, :, i].gather(2, clips[:, None, :, i].expand(-1, ends.shape[1], -1)) for i in (0, 1)]
+    foreground = logits.softmax(-1)[..., FOREGROUND, None]
+    return assign(-weights.match_span * (right[0] + right[1]) - weights.match_class * foreground, targets.mask)
+
+
+def clip_loss(ends: Float[Tensor, "B Q 2 C"], targets: Targets, matched: Int[Tensor, "B N"]) -> Float[Tensor, ""]:
+    """Cross entropy of first and last clip, the mean over both and over the matched pairs of the whole batch."""
+    there = matched >= 0
+    index = matched.clamp_min(0)[..., None, None].expand(-1, -1, *ends.shape[2:])
+    nll = -ends.gather(1, index).log_softmax(-1).gather(-1, target_clips(targets)[..., None])[..., 0]  # (B, N, 2)
+    return torch.where(there[..., None], nll, 0.0).sum() / (2 * there.sum())
+
+
+def target_clips(targets: Targets) -> Int[Tensor, "B N 2"]:
+    """First and last clip of each window, both inclusive."""
+    assert targets.clips is not None, "a span head over clips needs the number of clips of each video"
+    return targets.clips
+
+
 def label_loss(logits: Float[Tensor, "B Q 2"], matched: Int[Tensor, "B N"], background: float) -> Float[Tensor, ""]:
     """Weighted cross entropy over all slots, a plain mean of the weighted terms (not over the weights' sum)."""
     slots = torch.arange(logits.shape[1], device=logits.device)
@@ -92,6 +118,18 @@ def saliency_hinge(
     return 2 * gap.clamp_min(0).mean()
 
 
+def all_pairs_hinge(
+    scores: Float[Tensor, "B T"], inside: Bool[Tensor, "B T"], mask: Bool[Tensor, "B T"], margin: float
+) -> Float[Tensor, ""]:
+    """``max(0, margin + s_outside - s_inside)`` over all pairs of a clip inside and one outside (P2 Eq. (15)).
+
+    The mean over the pairs of each item, then over the items; an item without a pair counts as zero.
+    """
+    pairs = inside[:, :, None] & (mask & ~inside)[:, None]
+    gap = (margin + scores[:, None] - scores[:, :, None]).clamp_min(0)
+    return (torch.where(pairs, gap, 0.0).sum((1, 2)) / pairs.sum((1, 2)).clamp_min(1)).mean()
+
+
 def negative_pair_loss(scores: Float[Tensor, "B T"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
     """QD-DETR: ``-log(1 - sigmoid(s))`` of a sentence that is not of this video, *summed* over the clips.
 
@@ -111,7 +149,8 @@ def rank_loss(
 ) -> Float[Tensor, ""]:
     """QD-DETR: clips rated at least u against all others and the negative sentence's, for u = 1 .. highest - 1.
 
-    # PAPER: a mean over the levels / CODE: 11 levels, divided by 12.
+    # PAPER: a mean over the levels / CODE: 11 levels, divided by 12 -> no switch, because the factor 11/12 is a matter
+    # of the term's weight
     """
     both, valid = torch.cat((scores, negative), dim=1), torch.cat((mask, mask), dim=1)
     rating = torch.cat((levels, torch.zeros_like(levels)), dim=1)
@@ -141,11 +180,11 @@ def semantic_alignment(
 ) -> Float[Tensor, ""]:
     """BM-DETR: videos find their sentence among those of the batch (video to text only); unit vectors.
 
-    # PAPER Eq. (17): the denominator holds the negatives j != i / CODE: it holds i as well -> ``others_only``
+    # PAPER: P2 Eq. (17): the denominator holds the negatives j != i / CODE: it holds i as well -> alignment_negatives
     """
     logits = video @ text.T / temperature
     target = torch.arange(len(logits), device=logits.device)
-    if not others_only:
+    if not others_only or len(logits) == 1:  # a batch of one has no others: 0 in either form
         return F.cross_entropy(logits, target)
     own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     return (logits.masked_fill(own, -torch.inf).logsumexp(1) - logits.diagonal()).mean()

@@ -1,13 +1,14 @@
 """What Moment-DETR, QD-DETR and BM-DETR share: projections, attention, encoder and the plain decoder.
 
-Specification 2 and 3.  A *token* is a projected clip or word; positions are added to queries and keys, never to values;
-padded tokens are computed as queries (their values are finite and mean nothing) but hidden as keys.
+A *token* is a projected clip or word; positions are added to queries and keys, never to values; padded tokens are
+computed as queries (their values are finite and mean nothing) but hidden as keys.
 Axes: B queries, S tokens, Q moment queries, D hidden, H heads.
 """
 
 import copy
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-Activation = Literal["relu", "prelu"]
+#: the released choices that can run: "glu", which they name too, halves the features and the next layer refuses them
+Activation = Literal["relu", "gelu", "prelu", "selu"]
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "prelu": nn.PReLU,  # one learned slope a layer, 0.25 at first
+    "selu": nn.SELU,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +41,9 @@ class DetrSizes:
     input_dropout: float = 0.5  #: before each linear layer of the input projections
     text_positions: bool = False  #: learned word positions in queries and keys of the encoder (``use_txt_pos``)
     max_words: int = 32  #: rows of the table of word positions
+    #: Moment-DETR: layers norm what they read instead of what they sum, and the encoder ends with a norm; BM-DETR: that
+    #: last norm alone, as released; QD-DETR refuses it
+    pre_norm: bool = False
 
 
 class MLP(nn.Module):
@@ -87,7 +98,7 @@ class TextPositions(nn.Module):
     def __init__(self, sizes: DetrSizes) -> None:
         super().__init__()
         self.table = nn.Embedding(sizes.max_words, sizes.hidden)
-        self.norm, self.dropout = nn.LayerNorm(sizes.hidden), nn.Dropout(sizes.dropout)
+        self.norm, self.dropout = nn.LayerNorm(sizes.hidden), nn.Dropout(sizes.input_dropout)
 
     def forward(self, text: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
         """Positions of projected words."""
@@ -154,7 +165,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.expand = nn.Linear(sizes.hidden, sizes.feed_forward)
         self.contract = nn.Linear(sizes.feed_forward, sizes.hidden)
-        self.activation: nn.Module = nn.PReLU() if activation == "prelu" else nn.ReLU()
+        self.activation = ACTIVATIONS[activation]()
         self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
@@ -162,34 +173,55 @@ class FeedForward(nn.Module):
         return self.contract(self.dropout(self.activation(self.expand(x))))
 
 
-class EncoderLayer(nn.Module):
-    """Post-norm: ``x <- LN(x + drop(attention)); x <- LN(x + drop(FF(x)))``."""
+class ResidualLayer(nn.Module):
+    """What the layers of all encoders and decoders are made of: sublayers with a residual and a norm each."""
 
-    def __init__(self, sizes: DetrSizes, activation: Activation) -> None:
-        super().__init__()
-        self.attention = Attention(sizes.hidden, sizes.heads, sizes.dropout)
-        self.feed_forward = FeedForward(sizes, activation)
-        self.norm1, self.norm2 = nn.LayerNorm(sizes.hidden), nn.LayerNorm(sizes.hidden)
+    def follow(self, sizes: DetrSizes, activation: Activation, *, sublayers: int, pre_norm: bool) -> None:
+        """Add what follows the attention: feed-forward (the last of the sublayers), a norm for each, dropout.
+
+        Args:
+            pre_norm: ``x + f(LN(x))`` instead of ``LN(x + f(x))``.
+        """
+        self.pre_norm, self.feed_forward = pre_norm, FeedForward(sizes, activation)
+        for number in range(1, sublayers + 1):
+            self.add_module(f"norm{number}", nn.LayerNorm(sizes.hidden))
         self.dropout = nn.Dropout(sizes.dropout)
 
+    def add(self, x: Float[Tensor, "B S D"], find: Callable[[Tensor], Tensor], number: int) -> Float[Tensor, "B S D"]:
+        """``x`` with what sublayer ``number`` finds in it."""
+        norm: nn.Module = getattr(self, f"norm{number}")
+        return x + self.dropout(find(norm(x))) if self.pre_norm else norm(x + self.dropout(find(x)))
+
+
+class EncoderLayer(ResidualLayer):
+    """Self-attention, feed-forward."""
+
+    def __init__(self, sizes: DetrSizes, activation: Activation, *, pre_norm: bool = False) -> None:
+        super().__init__()
+        self.attention = Attention(sizes.hidden, sizes.heads, sizes.dropout)
+        self.follow(sizes, activation, sublayers=2, pre_norm=pre_norm)
+
     def forward(
-        self,
-        x: Float[Tensor, "B S D"],
-        positions: Float[Tensor, "B S D"],
-        mask: Bool[Tensor, "B S"],
+        self, x: Float[Tensor, "B S D"], positions: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"]
     ) -> Float[Tensor, "B S D"]:
-        """One layer of self-attention."""
-        where = x + positions
-        x = self.norm1(x + self.dropout(self.attention(where, where, x, mask)))
-        return self.norm2(x + self.dropout(self.feed_forward(x)))
+        """One layer."""
+
+        def attended(y: Tensor) -> Tensor:
+            where = y + positions
+            return self.attention(where, where, y, mask)
+
+        return self.add(self.add(x, attended, 1), self.feed_forward, 2)
 
 
 class CrossEncoderLayer(EncoderLayer):
     """QD-DETR's text-to-video layer: clips attend to words.
 
     # PAPER: post-norm, ``y = LN1(x + a); LN2(y + FF(y))`` / CODE: the second residual is the sum before the first norm,
-    # ``LN2(x + a + FF(y))`` -> ``normed_residual``
+    # ``LN2(x + a + FF(y))`` -> normed_residual
     """
+
+    norm1: nn.LayerNorm
+    norm2: nn.LayerNorm
 
     def __init__(self, sizes: DetrSizes, activation: Activation, *, normed_residual: bool) -> None:
         super().__init__(sizes, activation)
@@ -212,13 +244,20 @@ class CrossEncoderLayer(EncoderLayer):
 
 
 class Encoder(nn.Module):
-    """A stack of encoder layers, cloned: they start from the same biases, as the releases do."""
+    """A stack of encoder layers, cloned: they start from the same biases, as the releases do.
+
+    Args:
+        scaled_positions: BM-DETR: positions are rescaled by the content before each layer.
+
+    # PAPER: (silent) / CODE: with ``pre_norm``, BM-DETR's layers stay as they are, only the last norm comes -> pre_norm
+    """
 
     def __init__(self, sizes: DetrSizes, activation: Activation, *, scaled_positions: bool = False) -> None:
         super().__init__()
-        self.layers = clones(EncoderLayer(sizes, activation), sizes.encoder_layers)
-        #: BM-DETR: positions are rescaled by the content before each layer
+        layer = EncoderLayer(sizes, activation, pre_norm=sizes.pre_norm and not scaled_positions)
+        self.layers = clones(layer, sizes.encoder_layers)
         self.position_scale = MLP(sizes.hidden, sizes.hidden, sizes.hidden) if scaled_positions else None
+        self.norm = nn.LayerNorm(sizes.hidden) if sizes.pre_norm else None
 
     def forward(
         self, x: Float[Tensor, "B S D"], positions: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"]
@@ -227,7 +266,7 @@ class Encoder(nn.Module):
         for layer in self.layers:
             scaled = positions if self.position_scale is None else positions * self.position_scale(x)
             x = layer(x, scaled, mask)
-        return x
+        return x if self.norm is None else self.norm(x)
 
 
 class CrossEncoder(nn.Module):
@@ -244,16 +283,14 @@ class CrossEncoder(nn.Module):
         return x
 
 
-class DecoderLayer(nn.Module):
-    """Post-norm: self-attention among moment queries, cross-attention to the memory, feed-forward."""
+class DecoderLayer(ResidualLayer):
+    """Self-attention among moment queries, cross-attention to the memory, feed-forward."""
 
     def __init__(self, sizes: DetrSizes, activation: Activation) -> None:
         super().__init__()
         self.self_attention = Attention(sizes.hidden, sizes.heads, sizes.dropout)
         self.cross_attention = Attention(sizes.hidden, sizes.heads, sizes.dropout)
-        self.feed_forward = FeedForward(sizes, activation)
-        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(sizes.hidden) for _ in range(3))
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.follow(sizes, activation, sublayers=3, pre_norm=sizes.pre_norm)
 
     def forward(
         self,
@@ -264,11 +301,15 @@ class DecoderLayer(nn.Module):
         mask: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B Q D"]:
         """One layer."""
-        query = x + query_positions
-        x = self.norm1(x + self.dropout(self.self_attention(query, query, x)))
-        found = self.cross_attention(x + query_positions, memory + positions, memory, mask)
-        x = self.norm2(x + self.dropout(found))
-        return self.norm3(x + self.dropout(self.feed_forward(x)))
+
+        def among(y: Tensor) -> Tensor:
+            where = y + query_positions
+            return self.self_attention(where, where, y)
+
+        def read(y: Tensor) -> Tensor:
+            return self.cross_attention(y + query_positions, memory + positions, memory, mask)
+
+        return self.add(self.add(self.add(x, among, 1), read, 2), self.feed_forward, 3)
 
 
 class PlainDecoder(nn.Module):
@@ -285,14 +326,14 @@ class PlainDecoder(nn.Module):
         memory: Float[Tensor, "B S D"],
         positions: Float[Tensor, "B S D"],
         mask: Bool[Tensor, "B S"],
-    ) -> Float[Tensor, "layers B Q D"]:
-        """Normed output of every layer; the *un-normed* one feeds the next layer."""
+    ) -> tuple[Float[Tensor, "layers B Q D"], None]:
+        """Normed output of every layer (the *un-normed* one feeds the next); these queries have no reference spans."""
         where = queries.expand(memory.shape[0], -1, -1)
         x, outputs = torch.zeros_like(where), []
         for layer in self.layers:
             x = layer(x, where, memory, positions, mask)
             outputs.append(self.norm(x))
-        return torch.stack(outputs)
+        return torch.stack(outputs), None
 
 
 def clones(layer: nn.Module, count: int) -> nn.ModuleList:

@@ -1,6 +1,6 @@
 """What Moment-DETR, QD-DETR and BM-DETR share as methods: heads, terms of the loss, predictions.
 
-A paper's file adds how tokens meet (``encode``), how moment queries read them (``decode``) and its own terms.
+A paper's file adds how tokens meet (``encode``), the decoder with which moment queries read them, and its own terms.
 Axes: B queries, T clips, L words, Q moment queries, D hidden; *layers* counts decoder layers.
 """
 
@@ -15,7 +15,8 @@ from vmlkit.data.batches import MomentBatch, Predictions
 from vmlkit.detr import criterion as sp
 from vmlkit.detr.batches import DetrBatch, Targets, clips_inside, draw_clips
 from vmlkit.detr.criterion import SetWeights
-from vmlkit.detr.layers import MLP, DetrSizes, Encoder, InputProjection, TextPositions
+from vmlkit.detr.layers import MLP, DetrSizes, Encoder, InputProjection, PlainDecoder, TextPositions
+from vmlkit.detr.span_decoder import SpanDecoder, inverse_sigmoid
 from vmlkit.errors import DataError
 from vmlkit.nn.positions import clip_positions
 from vmlkit.training.method import DataShape, Method, Progress
@@ -33,11 +34,6 @@ class Memory:
     text: Float[Tensor, "B L D"] | None = None
     token: Float[Tensor, "B D"] | None = None  #: QD-DETR's global token
 
-    def rows(self, start: int, stop: int) -> "Memory":
-        """Some items of the batch."""
-        cut = {k: v[start:stop] for k, v in vars(self).items() if v is not None}
-        return Memory(**cut)
-
 
 @dataclass(frozen=True)
 class Moments:
@@ -47,6 +43,13 @@ class Moments:
     spans: Float[Tensor, "layers B Q 2"]  #: (center, width)
     hidden: Float[Tensor, "layers B Q D"]
     references: Float[Tensor, "layers B Q 2"] | None = None  #: spans that the queries started from
+    ends: Float[Tensor, "layers B Q 2 C"] | None = None  #: logits of first and last clip, with ``span_loss_type="ce"``
+
+    def log_scores(self) -> Float[Tensor, "B Q"]:
+        """Logarithm of what windows are ranked by: the foreground class, or the likeliest first and last clip."""
+        if self.ends is not None:
+            return self.ends[-1].log_softmax(-1).amax(-1).sum(-1)
+        return self.logits[-1].log_softmax(-1)[..., sp.FOREGROUND]
 
 
 @dataclass(frozen=True)
@@ -70,19 +73,35 @@ class Supervision:
     levels: Float[Tensor, "B T"]  #: rating of each clip; with spans alone, 1 inside and 0 outside
 
 
+def rows(part: Any, start: int, stop: int, axis: int = 0) -> Any:
+    """Some items of the batch, of a tensor or of whatever holds tensors (decoder layers come before the batch)."""
+    if isinstance(part, Tensor):
+        return part.narrow(axis, start, stop - start)
+    if isinstance(part, tuple):
+        return tuple(rows(value, start, stop, axis) for value in part)
+    if isinstance(part, dict):
+        return {name: rows(value, start, stop, axis) for name, value in part.items()}
+    if part is None:
+        return None
+    return type(part)(**rows(dict(vars(part)), start, stop, int(isinstance(part, Moments))))
+
+
 class DetrMethod(Method):
     """Projections, heads, shared loss terms and predictions."""
 
     encoder: Encoder
+    decoder: PlainDecoder | SpanDecoder
+    queries: nn.Embedding
+    saliency_head: nn.Linear
 
-    def __init__(self, sizes: DetrSizes, shape: DataShape) -> None:
+    def __init__(self, sizes: DetrSizes, shape: DataShape, span_outputs: int = 2) -> None:
         super().__init__()
         self.sizes = sizes
         self.video_projection = InputProjection(shape.frame_dim, sizes)
         self.text_projection = InputProjection(shape.word_dim, sizes)
         self.text_positions = TextPositions(sizes)
         self.class_head = nn.Linear(sizes.hidden, 2)
-        self.span_head = MLP(sizes.hidden, sizes.hidden, sizes.hidden, 2)
+        self.span_head = MLP(sizes.hidden, sizes.hidden, sizes.hidden, span_outputs)
 
     def project_video(self, clips: Float[Tensor, "B T Dv"]) -> Float[Tensor, "B T D"]:
         """Clip features (with their endpoints) to the hidden size."""
@@ -114,12 +133,20 @@ class DetrMethod(Method):
         return Memory(tokens[:, :clips], video_mask, tokens, positions, mask, text=tokens[:, clips:])
 
     def decode(self, memory: Memory) -> Moments:
-        """Windows from the memory."""
-        raise TypeError(f"{type(self).__name__} does not define decode")
+        """Moment queries attend to the memory; each answers with a class and a span, relative to its reference."""
+        hidden, references = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
+        moved = self.span_head(hidden)
+        if references is not None:
+            moved = moved + inverse_sigmoid(references)
+        return Moments(self.class_head(hidden), moved.sigmoid(), hidden, references)
 
     def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
-        """A score for each clip."""
-        raise TypeError(f"{type(self).__name__} does not define saliency")
+        """A linear score of each encoded clip."""
+        return self.saliency_head(memory.video)[..., 0]
+
+    def answer(self, memory: Memory) -> DetrOutput:
+        """Everything after the encoder."""
+        return DetrOutput(memory, self.decode(memory), self.saliency(memory))
 
     def forward(
         self,
@@ -129,15 +156,19 @@ class DetrMethod(Method):
         text_mask: Bool[Tensor, "B L"],
     ) -> DetrOutput:
         """The pass that prediction makes."""
-        memory = self.encode(self.project_video(clips), video_mask, self.project_text(words), text_mask)
-        return DetrOutput(memory, self.decode(memory), self.saliency(memory))
+        return self.answer(self.encode(self.project_video(clips), video_mask, self.project_text(words), text_mask))
 
     def window_terms(
-        self, logits: Float[Tensor, "B Q 2"], spans: Float[Tensor, "B Q 2"], targets: Targets, weights: SetWeights
+        self, moments: Moments, layer: int, targets: Targets, weights: SetWeights
     ) -> tuple[dict[str, Tensor], Int[Tensor, "B N"]]:
         """Unweighted ``span, giou, label, class_error`` of one decoder layer, and its matching."""
-        matched = sp.match(logits, spans, targets, weights)
-        distance, overlap = sp.window_losses(spans, targets, matched)
+        logits, spans, ends = moments.logits[layer], moments.spans[layer], moments.ends
+        if ends is None:
+            matched = sp.match(logits, spans, targets, weights)
+            distance, overlap = sp.window_losses(spans, targets, matched)
+        else:
+            matched = sp.match_clips(logits, ends[layer], targets, weights)
+            distance, overlap = sp.clip_loss(ends[layer], targets, matched), torch.zeros_like(logits).sum()
         label = sp.label_loss(logits, matched, weights.background)
         terms = {"span": distance, "giou": overlap, "label": label, "class_error": sp.class_error(logits, matched)}
         return terms, matched
@@ -151,7 +182,7 @@ class DetrMethod(Method):
         matches: dict[str, Int[Tensor, "B N"]] = {}
         for layer in [last, *(range(last) if auxiliary else ())]:
             suffix = "" if layer == last else f"_{layer}"
-            found, matched = self.window_terms(moments.logits[layer], moments.spans[layer], targets, weights)
+            found, matched = self.window_terms(moments, layer, targets, weights)
             terms |= {name + suffix: value for name, value in found.items()}
             matches[suffix] = matched
         return terms, matches
@@ -176,25 +207,12 @@ class DetrMethod(Method):
 
     @torch.no_grad()
     def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
-        """Windows from best to worst by ``softmax(logits)[foreground]``; the NLL is minus its logarithm."""
+        """Windows from best to worst by their score; the NLL is minus its logarithm."""
         out = self(batch.frames, batch.frame_mask, batch.words, batch.word_mask)
         centers, widths = out.moments.spans[-1].unbind(-1)
-        nll = -out.moments.logits[-1].log_softmax(-1)[..., sp.FOREGROUND]
-        order = nll.argsort(dim=1, stable=True)
-        return Predictions(
-            centers=centers,
-            widths=widths,
-            starts=(centers - widths / 2).clamp(0, 1),
-            ends=(centers + widths / 2).clamp(0, 1),
-            nll=nll,
-            order=order,
-            top1=order[:, 0],
-            **self._curves(out, batch.frame_mask),
-        )
-
-    def _curves(self, out: DetrOutput, mask: Bool[Tensor, "B T"]) -> dict[str, Any]:
         scores = {"saliency": out.saliency, **out.clip_scores}
-        return {"clip_scores": {name: value.masked_fill(~mask, torch.nan) for name, value in scores.items()}}
+        curves = {name: value.masked_fill(~batch.frame_mask, torch.nan) for name, value in scores.items()}
+        return Predictions.ranked(centers, widths, -out.moments.log_scores(), clip_scores=curves)
 
 
 def weighted_total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:

@@ -12,21 +12,29 @@ moment queries         ``queries.weight``, added as positions       (Q, D)
 ``S`` (saliency)       ``saliency``                                 (B, T)
 ====================== ============================================ ==============================
 
-# PAPER: class 0 is background / CODE: index 0 is foreground (its comment says the opposite)
+# PAPER: class 0 is background / CODE: index 0 is foreground -> no switch, because it only names the two outputs
+# PAPER: spans are regressed / CODE: optionally a first and a last clip are classified instead -> span_loss_type
+# PAPER: (silent) / CODE: with classified clips prediction moves the ends of the second query (not the second end of
+#        each) by a clip and then crashes -> no switch, because that prediction never ends; here every end moves
 """
 
+import dataclasses
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
+from vmlkit.detr.batches import clips_of_windows
 from vmlkit.detr.criterion import SetWeights
-from vmlkit.detr.layers import DetrSizes, Encoder, PlainDecoder, initialise_
+from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, initialise_
 from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Moments, Supervision, weighted_total
+from vmlkit.errors import ConfigError
+from vmlkit.spans import to_center_width
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
 
@@ -36,6 +44,9 @@ class MomentDetrConfig:
 
     sizes: DetrSizes = field(default_factory=DetrSizes)
     weights: SetWeights = field(default_factory=SetWeights)
+    activation: Activation = "relu"  #: of the feed-forwards
+    span_loss_type: Literal["l1", "ce"] = "l1"  #: regress (center, width), or classify first and last clip
+    max_clips: int = 75  #: clips that "ce" can name (``max_v_l``); longer videos are refused
     auxiliary: bool = True  #: also supervise every earlier decoder layer
     alignment_size: int | None = None  #: size of the contrastive projections; None leaves them out, as published
     alignment_weight: float = 0.0
@@ -46,9 +57,10 @@ class MomentDetr(DetrMethod):
     """Moment-DETR; see the module docstring."""
 
     def __init__(self, config: MomentDetrConfig, shape: DataShape) -> None:
-        super().__init__(config.sizes, shape)
+        super().__init__(config.sizes, shape, 2 if config.span_loss_type == "l1" else 2 * config.max_clips)
         self.config, size = config, config.sizes.hidden
-        self.encoder, self.decoder = Encoder(config.sizes, "relu"), PlainDecoder(config.sizes, "relu")
+        self.encoder = Encoder(config.sizes, config.activation)
+        self.decoder = PlainDecoder(config.sizes, config.activation)
         initialise_(self.encoder)
         initialise_(self.decoder)
         self.queries = nn.Embedding(config.sizes.queries, size)
@@ -58,13 +70,19 @@ class MomentDetr(DetrMethod):
         self.alignment = nn.ModuleDict({name: nn.Linear(size, wide or 1) for name in names})
 
     def decode(self, memory: Memory) -> Moments:
-        """Moment queries attend to clips and words; spans are a sigmoid of the span head."""
-        hidden = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
-        return Moments(self.class_head(hidden), self.span_head(hidden).sigmoid(), hidden)
+        """Moment queries attend to clips and words; spans are regressed, or run from clip to clip.
 
-    def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
-        """A linear score of each encoded clip."""
-        return self.saliency_head(memory.video)[..., 0]
+        Raises:
+            ConfigError: where a video has more clips than "ce" can name.
+        """
+        if self.config.span_loss_type == "l1":
+            return super().decode(memory)
+        clips, most = memory.video.shape[1], self.config.max_clips
+        if clips > most:
+            raise ConfigError(f"moment-detr: videos have {clips} clips, model.max_clips is {most}; set it to {clips}")
+        hidden, _ = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
+        ends = self.span_head(hidden).unflatten(-1, (2, most))
+        return Moments(self.class_head(hidden), likeliest_span(ends, memory.video_mask), hidden, ends=ends)
 
     def aligned(self, kind: str, hidden: Float[Tensor, "*A D"]) -> Float[Tensor, "*A a"]:
         """Unit vectors of the contrastive term."""
@@ -72,8 +90,10 @@ class MomentDetr(DetrMethod):
 
     def loss(self, out: DetrOutput, truth: Supervision) -> LossTerms:
         """Weighted window terms of every layer, saliency once, and the contrastive term where it is on."""
-        cfg = self.config
-        terms, matches = self.layered_terms(out.moments, truth.windows, cfg.weights, auxiliary=cfg.auxiliary)
+        cfg, windows = self.config, truth.windows
+        if cfg.span_loss_type == "ce":
+            windows = dataclasses.replace(windows, clips=clips_of_windows(windows.windows, out.memory.video_mask))
+        terms, matches = self.layered_terms(out.moments, windows, cfg.weights, auxiliary=cfg.auxiliary)
         terms["saliency"] = sp.saliency_hinge(out.saliency, truth.salient, truth.other, cfg.weights.margin)
         if cfg.alignment_size is not None:
             assert out.memory.text is not None
@@ -95,3 +115,12 @@ class MomentDetr(DetrMethod):
         """Windows and saliency of the batch's own sentences."""
         truth = self.supervise(batch, generator)
         return self.loss(self(batch.frames, batch.frame_mask, batch.words, batch.word_mask), truth)
+
+
+def likeliest_span(ends: Float[Tensor, "layers B Q 2 C"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "layers B Q 2"]:
+    """(center, width) from the likeliest first to the likeliest last clip, cut to the video; empty if they cross."""
+    count = mask.sum(1)[:, None]
+    first, last = ends.argmax(-1).unbind(-1)  # (layers, B, Q)
+    start = torch.minimum(first, count)
+    stop = torch.minimum(torch.maximum(last + 1, start), count)
+    return to_center_width(torch.stack((start, stop), dim=-1) / count[..., None]).to(ends.dtype)

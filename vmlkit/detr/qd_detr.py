@@ -14,9 +14,12 @@ saliency token          ``global_token``, ``Memory.token``                 (B, D
 ======================= ================================================== ======================
 
 # PAPER: a padded clip and a padded word do not meet / CODE: the mask of that is tiled in the wrong order, so head k of
-#        item b gets the mask of item (b H + k) mod B -> ``reference_mask_order``
-# PAPER: post-norm layers / CODE: the text-to-video layers' second residual skips the first norm -> ``normed_residual``
-# PAPER: (silent) / CODE: the decoder also runs on the negative pair, at inference too, for nothing (not here)
+#        item b gets the mask of item (b H + k) mod B -> reference_mask_order
+# PAPER: post-norm layers / CODE: the text-to-video layers' second residual skips the first norm -> normed_residual
+# PAPER: (silent) / CODE: the decoder also runs on the negative pair, at inference too -> no switch, because its result
+#        is thrown away
+# PAPER: (silent) / CODE: on TVSum only saliency is trained -> supervise_windows
+# PAPER: (silent) / CODE: the contrastive option compares with no words at all -> no switch, because it is a constant
 """
 
 from dataclasses import dataclass, field
@@ -28,9 +31,10 @@ from torch import Tensor, nn
 from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
 from vmlkit.detr.criterion import SetWeights
-from vmlkit.detr.layers import CrossEncoder, CrossEncoderLayer, DetrSizes, Encoder, initialise_
-from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Moments, Supervision, weighted_total
-from vmlkit.detr.span_decoder import SpanDecoder, inverse_sigmoid
+from vmlkit.detr.layers import Activation, CrossEncoder, CrossEncoderLayer, DetrSizes, Encoder, initialise_
+from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, rows, weighted_total
+from vmlkit.detr.span_decoder import SpanDecoder
+from vmlkit.errors import ConfigError
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
 
@@ -41,11 +45,12 @@ class QDDetrConfig:
     sizes: DetrSizes = field(default_factory=DetrSizes)  #: the text-to-video stack has ``encoder_layers`` too
     text_to_video_layers: int = 2
     weights: SetWeights = field(default_factory=SetWeights)
+    activation: Activation = "prelu"  #: of the feed-forwards
+    supervise_windows: bool = True  #: False trains saliency alone, as released on TVSum
     auxiliary: bool = True  #: also supervise every earlier decoder layer
     reference_mask_order: bool = False  #: reproduce the released mask (parity); predictions then depend on the batch
-    normed_residual: bool = (
-        False  #: text-to-video layers add the feed-forward to the normed sum (paper), not to the sum
-    )
+    #: text-to-video layers add the feed-forward to the normed sum (paper), not to the sum
+    normed_residual: bool = False
     negative_weight: float = 1.0  #: of the negative pair inside the saliency loss; 0 trains without negative sentences
 
 
@@ -55,10 +60,12 @@ class QDDetr(DetrMethod):
     def __init__(self, config: QDDetrConfig, shape: DataShape) -> None:
         super().__init__(config.sizes, shape)
         self.config, sizes, size = config, config.sizes, config.sizes.hidden
-        reader = CrossEncoderLayer(sizes, "prelu", normed_residual=config.normed_residual)
+        if sizes.pre_norm:
+            raise ConfigError("qd-detr: its text-to-video layers have no pre-norm form; set model.sizes.pre_norm=false")
+        reader = CrossEncoderLayer(sizes, config.activation, normed_residual=config.normed_residual)
         self.text_to_video = CrossEncoder(reader, config.text_to_video_layers)
-        self.encoder = Encoder(sizes, "prelu")
-        self.decoder = SpanDecoder(sizes, coordinates="center", refine=True, anchor_outputs=1)
+        self.encoder = Encoder(sizes, config.activation)
+        self.decoder = SpanDecoder(sizes, config.activation, coordinates="center", refine=True, anchor_outputs=1)
         for part in (self.text_to_video, self.encoder, self.decoder):
             initialise_(part)
         self.queries = nn.Embedding(sizes.queries, 2)
@@ -93,12 +100,6 @@ class QDDetr(DetrMethod):
         clips = tokens[:, 1:]
         return Memory(clips, video_mask, clips, where, video_mask, token=tokens[:, 0])
 
-    def decode(self, memory: Memory) -> Moments:
-        """Span queries, refined from layer to layer; the span head moves each layer's reference."""
-        hidden, references = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
-        spans = (self.span_head(hidden) + inverse_sigmoid(references)).sigmoid()
-        return Moments(self.class_head(hidden), spans, hidden, references)
-
     def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
         """``<P1 m_i, P2 g> / sqrt(D)`` of clip and global token."""
         assert memory.token is not None
@@ -127,7 +128,9 @@ class QDDetr(DetrMethod):
     ) -> tuple[DetrOutput, Memory]:
         """:meth:`pair` from projected clips and words, which others may share."""
         count = len(video)
-        _, where = self.positions(video_mask, text)  # CODE: the negative keeps the word positions of the positive
+        # PAPER: (silent) / CODE: the negative sentence has the word positions of the positive one -> no switch, because
+        # a position only says where a word stands
+        _, where = self.positions(video_mask, text)
         both = self.encode(
             torch.cat((video, video)),
             torch.cat((video_mask, video_mask)),
@@ -136,14 +139,14 @@ class QDDetr(DetrMethod):
             text_positions=torch.cat((where, where)),
             groups=2,
         )
-        memory = both.rows(0, count)
-        out = DetrOutput(memory, self.decode(memory), self.saliency(memory))
-        return out, both.rows(count, 2 * count)
+        return self.answer(rows(both, 0, count)), rows(both, count, 2 * count)
 
     def loss(self, out: DetrOutput, negative: Memory, truth: Supervision) -> LossTerms:
         """Window terms of every layer and the three saliency terms."""
         cfg, mask = self.config, out.memory.video_mask
-        terms, _ = self.layered_terms(out.moments, truth.windows, cfg.weights, auxiliary=cfg.auxiliary)
+        terms: dict[str, Tensor] = {}
+        if cfg.supervise_windows:
+            terms, _ = self.layered_terms(out.moments, truth.windows, cfg.weights, auxiliary=cfg.auxiliary)
         absent = self.saliency(negative)
         terms["hinge"] = sp.saliency_hinge(out.saliency, truth.salient, truth.other, cfg.weights.margin)
         terms["rank"] = sp.rank_loss(out.saliency, absent, truth.levels, mask)

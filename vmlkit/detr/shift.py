@@ -1,8 +1,8 @@
-"""BM-DETR's temporal shifting: a moment cut out of its video and put back elsewhere (P2, Sec. 3.4; specification 5).
+"""BM-DETR's temporal shifting: a moment cut out of its video and put back elsewhere (P2 Sec. 3.4).
 
-# PAPER: only videos below 60 s / CODE: a flag of the data set, whatever the duration
-# PAPER: (silent) / CODE: the new window counts clip indices, end included, as seconds: it loses a clip
-# PAPER: (silent) / CODE: endpoint features move along with their clips and give the old place away
+# PAPER: P2 Sec. 3.4: only videos below 60 s / CODE: a flag of the data set, whatever the duration -> mode
+# PAPER: P2 Sec. 3.4: (silent) / CODE: the new window counts clip indices, end included, as seconds -> mode
+# PAPER: P2 Sec. 3.4: (silent) / CODE: endpoint features move along with their clips and give the old place away -> mode
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def shift_order(
 ) -> Shifted:
     """The order of clips after the moment ``first..last`` moves to ``start`` among the remaining clips.
 
-    ``order = remaining[:start] + moment + remaining[start:]`` (BM-DETR, Sec. 3.4).
+    ``order = remaining[:start] + moment + remaining[start:]`` (P2 Sec. 3.4).
     """
     count = mask.sum(1)
     size = last - first + 1
@@ -71,7 +71,7 @@ def draw_shift(
 def shifted_window_indices(shifted: Shifted, count: Int[Tensor, " B"], clip_s: float = 1.0) -> Float[Tensor, "B 2"]:
     """(center, width) as the release computes it: inclusive clip *indices* taken for seconds.
 
-    # CODE: the width is one clip short, parts of a clip are lost, and a clip length other than 1 s scales the label.
+    The width is one clip short, parts of a clip are lost, and a clip length other than 1 s scales the label.
     """
     edges = torch.stack((shifted.first, shifted.last), dim=-1) / (count[:, None] * clip_s)
     return to_center_width(edges)

@@ -1,7 +1,7 @@
 """The decoder whose queries are spans (conditional attention, DAB style): QD-DETR and BM-DETR.
 
 A moment query is a span ``r = (c, w)``.  Its sine features steer cross-attention to where the span is; between layers
-QD-DETR refines the span, BM-DETR keeps it.  Specification 4 and 5.
+QD-DETR refines the span, BM-DETR keeps it.  The released decoders of both ignore ``pre_norm``.
 """
 
 from typing import Literal
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vmlkit.detr.layers import MLP, Activation, DetrSizes, FeedForward, attend, clones, split_heads
+from vmlkit.detr.layers import MLP, Activation, DetrSizes, ResidualLayer, attend, clones, split_heads
 from vmlkit.nn.positions import span_positions
 
 
@@ -34,10 +34,10 @@ class OutProjection(nn.Module):
         return self.out_proj(attend(q, k, v, key_mask=mask, dropout=self.dropout if self.training else 0.0))
 
 
-class SpanDecoderLayer(nn.Module):
+class SpanDecoderLayer(ResidualLayer):
     """Content and position are projected apart; in cross-attention they are concatenated head by head."""
 
-    def __init__(self, sizes: DetrSizes, *, first: bool) -> None:
+    def __init__(self, sizes: DetrSizes, activation: Activation) -> None:
         super().__init__()
         size, self.heads = sizes.hidden, sizes.heads
         self.sa_query, self.sa_query_position = nn.Linear(size, size), nn.Linear(size, size)
@@ -45,12 +45,35 @@ class SpanDecoderLayer(nn.Module):
         self.sa_value = nn.Linear(size, size)
         self.self_attention = OutProjection(size, sizes.heads, sizes.dropout)
         self.ca_query, self.ca_key, self.ca_value = (nn.Linear(size, size) for _ in range(3))
-        self.ca_query_position = nn.Linear(size, size) if first else None
+        self.ca_query_position: nn.Linear | None = nn.Linear(size, size)  # the first layer's alone
         self.ca_key_position, self.ca_query_sine = nn.Linear(size, size), nn.Linear(size, size)
         self.cross_attention = OutProjection(size, sizes.heads, sizes.dropout)
-        self.feed_forward = FeedForward(sizes, "prelu")
-        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(size) for _ in range(3))
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.follow(sizes, activation, sublayers=3, pre_norm=False)
+
+    def among(self, x: Float[Tensor, "B Q D"], where: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
+        """Self-attention of the moment queries."""
+        q = self.sa_query(x) + self.sa_query_position(where)
+        k = self.sa_key(x) + self.sa_key_position(where)
+        return self.self_attention(*(split_heads(t, self.heads) for t in (q, k, self.sa_value(x))))
+
+    def read(
+        self,
+        x: Float[Tensor, "B Q D"],
+        query_positions: Float[Tensor, "B Q D"],
+        sine: Float[Tensor, "B Q D"],
+        memory: Float[Tensor, "B S D"],
+        positions: Float[Tensor, "B S D"],
+        mask: Bool[Tensor, "B S"],
+    ) -> Float[Tensor, "B Q D"]:
+        """Cross-attention to the memory, steered by the sine features."""
+        q, k, where = self.ca_query(x), self.ca_key(memory), self.ca_key_position(positions)
+        if self.ca_query_position is not None:
+            q, k = q + self.ca_query_position(query_positions), k + where
+        q, k, where, steer, v = (
+            split_heads(t, self.heads) for t in (q, k, where, self.ca_query_sine(sine), self.ca_value(memory))
+        )
+        where = where.expand(k.shape[0], -1, -1, -1)
+        return self.cross_attention(torch.cat((q, steer), dim=-1), torch.cat((k, where), dim=-1), v, mask)
 
     def forward(
         self,
@@ -62,20 +85,12 @@ class SpanDecoderLayer(nn.Module):
         mask: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B Q D"]:
         """One layer; ``sine`` are the (scaled) sine features of each query's span."""
-        q = self.sa_query(x) + self.sa_query_position(query_positions)
-        k = self.sa_key(x) + self.sa_key_position(query_positions)
-        found = self.self_attention(*(split_heads(t, self.heads) for t in (q, k, self.sa_value(x))))
-        x = self.norm1(x + self.dropout(found))
-        q, k, where = self.ca_query(x), self.ca_key(memory), self.ca_key_position(positions)
-        if self.ca_query_position is not None:
-            q, k = q + self.ca_query_position(query_positions), k + where
-        q, k, where, steer, v = (
-            split_heads(t, self.heads) for t in (q, k, where, self.ca_query_sine(sine), self.ca_value(memory))
-        )
-        where = where.expand(k.shape[0], -1, -1, -1)
-        found = self.cross_attention(torch.cat((q, steer), dim=-1), torch.cat((k, where), dim=-1), v, mask)
-        x = self.norm2(x + self.dropout(found))
-        return self.norm3(x + self.dropout(self.feed_forward(x)))
+
+        def read(y: Tensor) -> Tensor:
+            return self.read(y, query_positions, sine, memory, positions, mask)
+
+        x = self.add(x, lambda y: self.among(y, query_positions), 1)
+        return self.add(self.add(x, read, 2), self.feed_forward, 3)
 
 
 class SpanDecoder(nn.Module):
@@ -90,16 +105,15 @@ class SpanDecoder(nn.Module):
     def __init__(
         self,
         sizes: DetrSizes,
+        activation: Activation,
         *,
         coordinates: Literal["center", "width"],
         refine: bool,
         anchor_outputs: int,
-        activation: Activation = "prelu",
     ) -> None:
         super().__init__()
         size, self.coordinates = sizes.hidden, coordinates
-        first = SpanDecoderLayer(sizes, first=True)
-        self.layers = clones(first, sizes.decoder_layers)
+        self.layers = clones(SpanDecoderLayer(sizes, activation), sizes.decoder_layers)
         for layer in self.layers[1:]:
             layer.register_module("ca_query_position", None)
         self.norm = nn.LayerNorm(size)
