@@ -1,86 +1,56 @@
 """Checks of Moment-DETR, QD-DETR and BM-DETR against golden vectors."""
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tests.parity.golden import GoldenCase, compare
+from tests.parity.golden import GoldenCase, hold
 from tests.parity.golden_blocks import gradients_by_released_name
-from vmlkit.detr import criterion as sp
+from tests.parity.golden_detr_config import detr_config
 from vmlkit.detr.batches import Targets
-from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, BMDetrOutput
-from vmlkit.detr.criterion import SetWeights
-from vmlkit.detr.layers import DetrSizes
-from vmlkit.detr.method import DetrMethod, DetrOutput, Moments, Supervision
+from vmlkit.detr.bm_detr import BMDetr, BMDetrOutput
+from vmlkit.detr.method import Moments, Supervision, base_name
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
 from vmlkit.detr.shift import Branch
 from vmlkit.detr.windows import PostProcessing, ranked_windows
 from vmlkit.released import load_released
+from vmlkit.spans import to_center_width, to_start_end
 from vmlkit.training.method import DataShape
 
 Arrays = dict[str, Tensor]
 Compute = Callable[[GoldenCase, torch.dtype], Arrays]
 
 
-def detr_sizes(case: GoldenCase) -> DetrSizes:
-    """Sizes of the case.
-
-    Raises:
-        AssertionError: for a released option that the package does not have.
-    """
-    c = case.meta["config"]
-    assert not c.get("pre_norm"), f"{case.name}: pre-norm layers are not part of the package"
-    assert c.get("span_loss_type", "l1") == "l1", f"{case.name}: only the L1 span loss is part of the package"
-    return DetrSizes(
-        hidden=c["hidden_dim"],
-        heads=c["nheads"],
-        feed_forward=c["dim_feedforward"],
-        encoder_layers=c["enc_layers"],
-        decoder_layers=c["dec_layers"],
-        queries=c["num_queries"],
-        projection_layers=c["n_input_proj"],
-        dropout=c["dropout"],
-        input_dropout=c["input_dropout"],
-        text_positions=c["use_txt_pos"],
-        max_words=c["max_q_l"],
-    )
-
-
-def set_weights(case: GoldenCase) -> SetWeights:
-    """Loss weights and matching costs of the case."""
-    c = case.meta["config"]
-    return SetWeights(
-        span=c["span_loss_coef"],
-        giou=c["giou_loss_coef"],
-        label=c["label_loss_coef"],
-        saliency=c["lw_saliency"],
-        match_span=c["set_cost_span"],
-        match_giou=c["set_cost_giou"],
-        match_class=c["set_cost_class"],
-        background=c["eos_coef"],
-        margin=c["saliency_margin"],
-    )
-
-
 def data_shape(case: GoldenCase) -> DataShape:
-    """Feature sizes, from the arrays."""
-    video, text = (case.arrays[f"input/src_{kind}"].shape[2] for kind in ("vid", "txt"))
-    return DataShape(frame_dim=video, word_dim=text, vocabulary=0)
+    """Feature sizes, from the arrays; audio joins the clips."""
+    widths = {
+        k: case.arrays[f"input/src_{k}"].shape[2] for k in ("vid", "aud", "txt") if f"input/src_{k}" in case.arrays
+    }
+    return DataShape(frame_dim=widths["vid"] + widths.get("aud", 0), word_dim=widths["txt"], vocabulary=0)
 
 
 def tensors(case: GoldenCase, dtype: torch.dtype, kind: str) -> tuple[Tensor, Tensor]:
     """Features (in ``dtype``) and boolean mask of ``src_vid``, ``src_txt``, ``neg_src_txt`` or ``shifted_vid``."""
-    return case.input(kind).to(dtype), case.input(f"{kind}_mask").bool()
+    features = case.input(kind).to(dtype)
+    if kind == "src_vid" and "input/src_aud" in case.arrays:
+        features = torch.cat((features, case.input("src_aud").to(dtype)), dim=2)
+    return features, case.input(f"{kind}_mask").bool()
 
 
 def windows_of(case: GoldenCase, dtype: torch.dtype, prefix: str = "") -> Targets:
-    """Padded target spans."""
+    """Padded target spans; first and last clip (of ``span_loss_type=ce``) become the span that they cover."""
     found: list[Tensor] = []
     while f"input/{prefix}target_spans_{len(found)}" in case.arrays:
-        found.append(torch.from_numpy(case.arrays[f"input/{prefix}target_spans_{len(found)}"]).to(dtype))
+        target = case.arrays[f"input/{prefix}target_spans_{len(found)}"]
+        if target.dtype.kind in "iu":
+            count = case.arrays["input/src_vid_mask"][len(found)].sum()
+            target = to_center_width((target + np.array([0, 1])) / count)
+        found.append(torch.from_numpy(target).to(dtype))
     return pad_windows(found)
 
 
@@ -120,9 +90,10 @@ def pairs(prefix: str, matched: Tensor) -> Arrays:
 def moments_arrays(moments: Moments) -> Arrays:
     """The last layer's outputs, those of earlier layers as ``aux_j``, and the hidden states."""
     last = len(moments.logits) - 1
-    named = {"pred_logits": moments.logits[last], "pred_spans": moments.spans[last], "hs": moments.hidden}
+    spans = moments.spans if moments.ends is None else moments.ends.flatten(-2)
+    named = {"pred_logits": moments.logits[last], "pred_spans": spans[last], "hs": moments.hidden}
     for layer in range(last):
-        named |= {f"aux_{layer}_pred_logits": moments.logits[layer], f"aux_{layer}_pred_spans": moments.spans[layer]}
+        named |= {f"aux_{layer}_pred_logits": moments.logits[layer], f"aux_{layer}_pred_spans": spans[layer]}
     return named
 
 
@@ -130,8 +101,8 @@ def loss_arrays(terms: Mapping[str, Tensor], total: Tensor, names: Mapping[str, 
     """Terms under ``loss/`` and the authors' names (a suffix of an auxiliary layer stays)."""
     found = {"loss/total": total}
     for name, value in terms.items():
-        base, number = (name[:-2], name[-2:]) if name[-1].isdigit() else (name, "")
-        found[f"loss/{names.get(base, base)}{number}"] = value
+        base = base_name(name)
+        found[f"loss/{names.get(base, base)}{name[len(base) :]}"] = value
     return found
 
 
@@ -144,14 +115,28 @@ NAMES = {
 }
 
 
-def matches_of(model: DetrMethod, out: DetrOutput, truth: Supervision, weights: SetWeights) -> Arrays:
-    """The matching of every layer under the authors' keys."""
-    moments, last = out.moments, len(out.moments.logits) - 1
+def matches_of(matches: Mapping[str, Tensor]) -> Arrays:
+    """The matching of every layer (by our suffix: none for the last) under the authors' keys."""
     found: Arrays = {}
-    for layer in range(last + 1):
-        matched = sp.match(moments.logits[layer], moments.spans[layer], truth.windows, weights)
-        found |= pairs("match" if layer == last else f"aux_{layer}_match", matched)
+    for suffix, matched in matches.items():
+        found |= pairs(f"aux{suffix}_match" if suffix else "match", matched)
     return found
+
+
+def ranked_arrays(case: GoldenCase, moments: Moments, longest_s: float = math.inf) -> Arrays:
+    """Ranked windows before and after the released rounding, where the case says how long its videos are.
+
+    Args:
+        longest_s: BM-DETR counts at most so many seconds of a video, and cuts windows there instead of at 150 s.
+    """
+    if "input/duration" not in case.arrays:
+        return {}
+    seconds, edges = case.input("duration").to(moments.spans.dtype), to_start_end(moments.spans[-1])
+    windows = ranked_windows(edges.detach(), moments.log_scores().detach().exp(), seconds.clamp(max=longest_s))
+    limits = {"latest": longest_s} if math.isfinite(longest_s) else {}
+    process = PostProcessing(clip_length=case.meta["clip_length"], **limits)
+    rounded = torch.tensor(np.stack([process(w) for w in windows.numpy()]))
+    return {"ranked_windows": windows, "ranked_windows_post": rounded}
 
 
 def keep_wanted(case: GoldenCase, group: str, ours: Arrays) -> Arrays:
@@ -161,19 +146,11 @@ def keep_wanted(case: GoldenCase, group: str, ours: Arrays) -> Arrays:
 
 def check_moment_detr(case: GoldenCase) -> None:
     """Outputs of every layer, matching, losses, gradients, and ranked windows before and after rounding."""
-    compare(case, _moment_detr(case, torch.float32), _moment_detr(case, torch.float64))
+    hold(case, _moment_detr)
 
 
 def _moment_detr(case: GoldenCase, dtype: torch.dtype) -> Arrays:
-    c = case.meta["config"]
-    config = MomentDetrConfig(
-        sizes=detr_sizes(case),
-        weights=set_weights(case),
-        auxiliary=c["aux_loss"],
-        alignment_size=c["contrastive_hdim"] if c["contrastive_align_loss"] else None,
-        alignment_weight=c["contrastive_align_loss_coef"],
-        temperature=c["temperature"],
-    )
+    config: MomentDetrConfig = detr_config(case, "moment_detr")
     model = MomentDetr(config, data_shape(case))
     load_released(model, case.parameters(), "moment_detr", case.name)
     model.to(dtype)
@@ -181,25 +158,22 @@ def _moment_detr(case: GoldenCase, dtype: torch.dtype) -> Arrays:
     truth = supervision(case, dtype)
     loss = model.loss(out, truth)
     loss.total.backward()
+    windows = model.targets(truth.windows, out.memory)
+    _, matches = model.layered_terms(out.moments, windows, config.weights, auxiliary=True)
     ours = moments_arrays(out.moments) | {"saliency_scores": out.saliency, "memory": out.memory.tokens}
     if config.alignment_size is not None:
         assert out.memory.text is not None
         ours["proj_queries"] = model.aligned("query", out.moments.hidden[-1])
         ours["proj_txt_mem"] = model.aligned("text", out.memory.text)
         ours["proj_vid_mem"] = model.aligned("video", out.memory.video)
-    ours |= matches_of(model, out, truth, config.weights)
-    ours |= loss_arrays(loss.terms, loss.total, NAMES)
-    windows = ranked_windows(out.moments.logits[-1], out.moments.spans[-1], case.input("duration").to(dtype))
-    process = PostProcessing(clip_length=case.meta["clip_length"])
-    ours["ranked_windows"] = windows
-    ours["ranked_windows_post"] = torch.tensor(np.stack([process(w) for w in windows.numpy()]))
+    ours |= matches_of(matches) | loss_arrays(loss.terms, loss.total, NAMES) | ranked_arrays(case, out.moments)
     gradients = gradients_by_released_name(model, case.parameters(), "moment_detr", ("grad", "gradnorm"))
     return keep_wanted(case, "output", ours) | gradients
 
 
 def check_qd_detr(case: GoldenCase) -> None:
     """The published mask order under ``output/`` with gradients, the corrected one under ``fixed/``."""
-    compare(case, _qd_detr_both(case, torch.float32), _qd_detr_both(case, torch.float64))
+    hold(case, _qd_detr_both)
 
 
 def _qd_detr_both(case: GoldenCase, dtype: torch.dtype) -> Arrays:
@@ -212,14 +186,7 @@ def _qd_detr_both(case: GoldenCase, dtype: torch.dtype) -> Arrays:
 
 
 def _qd_detr(case: GoldenCase, dtype: torch.dtype, *, reference: bool) -> Arrays:
-    layers = _count(case, "transformer.t2v_encoder.layers.")
-    config = QDDetrConfig(
-        sizes=detr_sizes(case),
-        text_to_video_layers=layers,
-        weights=set_weights(case),
-        auxiliary=case.meta["config"]["aux_loss"],
-        reference_mask_order=reference,
-    )
+    config: QDDetrConfig = replace(detr_config(case, "qd_detr"), reference_mask_order=reference)
     model = QDDetr(config, data_shape(case))
     load_released(model, case.parameters(), "qd_detr", case.name)
     model.to(dtype)
@@ -242,39 +209,25 @@ def _qd_detr(case: GoldenCase, dtype: torch.dtype, *, reference: bool) -> Arrays
         "memory_neg": negative.video,
         "memory_global_neg": negative.token,
     }
-    ours |= matches_of(model, out, truth, config.weights)
+    if config.supervise_windows:
+        _, matches = model.layered_terms(out.moments, truth.windows, config.weights, auxiliary=True)
+        ours |= matches_of(matches)
     ours |= loss_arrays(terms | {"saliency": sum(parts.values())}, loss.total, NAMES)  # type: ignore[arg-type]
+    ours |= ranked_arrays(case, out.moments)
     return ours | gradients_by_released_name(model, case.parameters(), "qd_detr", ("grad", "gradnorm"))
 
 
 _SALIENCY = {"hinge": "hinge", "rank": "rank", "negpair": "negative_pair"}
 
 
-def _count(case: GoldenCase, prefix: str) -> int:
-    """How many numbered layers the parameters have below ``prefix``."""
-    return len({name[len(prefix) :].split(".")[0] for name in case.parameters() if name.startswith(prefix)})
-
-
 def check_bm_detr(case: GoldenCase) -> None:
     """The released mode with a negative sentence (and the shifted branch where the case has one), and without."""
-    compare(case, _bm_detr(case, torch.float32), _bm_detr(case, torch.float64))
+    hold(case, _bm_detr)
 
 
 def build_bm_detr(case: GoldenCase, dtype: torch.dtype) -> BMDetr:
     """The case's model with the authors' parameters."""
-    c = case.meta["config"]
-    config = BMDetrConfig(
-        sizes=detr_sizes(case),
-        weights=set_weights(case),
-        class_error_weight=c["class_loss_coef"],
-        probability_weight=c["lw_prob_loss_coef"],
-        probability_bound=c["prob_thd"],
-        alignment_weight=c["lw_contrastive_loss_coef"],
-        alignment_size=c["contrastive_hdim"],
-        temperature=c["temperature"],
-        shifting="shifting" in c["additional_losses"],
-    )
-    model = BMDetr(config, data_shape(case))
+    model = BMDetr(detr_config(case, "bm_detr"), data_shape(case))
     load_released(model, case.parameters(), "bm_detr", case.name)
     return model.to(dtype)
 
@@ -285,7 +238,7 @@ def _bm_detr(case: GoldenCase, dtype: torch.dtype) -> Arrays:
     prefixes = ["", "shifted_"] if model.config.shifting else [""]
     branches = [Branch(*tensors(case, dtype, f"{p}{'vid' if p else 'src_vid'}")) for p in prefixes]
     truths = [supervision(case, dtype, prefix) for prefix in prefixes]
-    negative = tensors(case, dtype, "neg_src_txt")
+    negative = tensors(case, dtype, "neg_src_txt") if "input/neg_src_txt" in case.arrays else None
     outputs = model.together(branches, words, negative)
     loss = model.loss(outputs, truths)
     loss.total.backward()
@@ -295,9 +248,10 @@ def _bm_detr(case: GoldenCase, dtype: torch.dtype) -> Arrays:
     assert outputs[0].background is not None
     ours["frame_attention"] = outputs[0].background.attention
     ours["memory"] = ours["memory"][:, : clips[0].shape[1] + words[0].shape[1]]
-    ours["memory_neg"] = model.encode(
-        model.project_video(clips[0]), clips[1], model.project_text(negative[0]), negative[1]
-    ).tokens
+    if negative is not None:
+        ours["memory_neg"] = model(*clips, *negative).memory.tokens
+    longest = case.meta["config"].get("max_v_l", 75) * case.meta["clip_length"]
+    ours |= ranked_arrays(case, outputs[0].moments, longest)
     plain = model(*clips, *words)
     alone = _bm_arrays(model, plain, truths[0])
     assert plain.background is not None
@@ -320,8 +274,8 @@ def _bm_arrays(model: BMDetr, out: BMDetrOutput, truth: Supervision) -> Arrays:
     }
     if out.moments.references is not None:
         found["reference"] = out.moments.references[:1]
-    last = sp.match(out.moments.logits[-1], out.moments.spans[-1], truth.windows, model.config.weights)
-    return found | pairs("match", last) | {f"loss/{name}": value for name, value in named.items()}
+    _, matches = model.layered_terms(out.moments, truth.windows, model.config.weights, auxiliary=False)
+    return found | matches_of(matches) | {f"loss/{name}": value for name, value in named.items()}
 
 
 _BM_TERMS = {"class_error": "loss_class", "probability": "loss_prob_guidance"}

@@ -1,6 +1,7 @@
 """Checks of the DETR family's elementary operations and of BM-DETR's labels and temporal shifting."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from vmlkit import spans as sp
 from vmlkit.detr.batches import clip_range, span_targets
 from vmlkit.detr.criterion import SetWeights, match, match_costs
 from vmlkit.detr.shift import shift_order, shifted_window_indices
-from vmlkit.detr.windows import PostProcessing, clips_to_windows, hard_clips, suppress
+from vmlkit.detr.windows import PostProcessing, suppress
 from vmlkit.nn.positions import clip_positions
 
 
@@ -112,3 +113,27 @@ def check_bm_shift(case: GoldenCase) -> None:
         assert [int(shifted.first), int(shifted.last)] == row["shifted_window_clip_indices"], f"{name}: shifted clips"
         found = shifted_window_indices(shifted, count, clip_s)[0]
         assert_close(f"{name}: shifted label", found, np.array(row["shifted_span_label"]), VALUE_TOLERANCE)
+
+
+def clips_to_windows(clips: Sequence[int]) -> list[list[int]]:
+    """Runs of consecutive clip numbers as inclusive ``[first, last]``: a step of labelling that no command needs.
+
+    >>> clips_to_windows([3, 4, 9])
+    [[3, 4], [9, 9]]
+    """
+    windows: list[list[int]] = []
+    for clip in clips:
+        if windows and clip == windows[-1][1] + 1:
+            windows[-1][1] = clip
+        else:
+            windows.append([clip, clip])
+    return windows
+
+
+def hard_clips(clips: Sequence[int], scores: np.ndarray, count: int) -> tuple[int, int]:
+    """(highest, lowest) rated relevant clip by the annotators' sum, cut to the last clip (QVHighlights).
+
+    Ties are decided by numpy's default sort, as released.  No command trains on ratings, so it stands here.
+    """
+    order = np.argsort(np.asarray(scores).sum(axis=1))
+    return min(clips[int(order[-1])], count - 1), min(clips[int(order[0])], count - 1)

@@ -49,19 +49,6 @@ TO_CONVERT = frozenset(
         "vmlkit/components/variants/swaps.py",
         "vmlkit/components/xclip.py",
         "vmlkit/components/xclip_heads.py",
-        # vmlkit/detr
-        "vmlkit/detr/batches.py",
-        "vmlkit/detr/bm_detr.py",
-        "vmlkit/detr/criterion.py",
-        "vmlkit/detr/layers.py",
-        "vmlkit/detr/moment_detr.py",
-        "vmlkit/detr/negative_queries.py",
-        "vmlkit/detr/qd_detr.py",
-        "vmlkit/detr/shift.py",
-        "vmlkit/detr/span_decoder.py",
-        "vmlkit/detr/studies.py",
-        "vmlkit/detr/task.py",
-        "vmlkit/detr/windows.py",
         # vmlkit/reconstruction
         "vmlkit/reconstruction/cnm.py",
         "vmlkit/reconstruction/cpl.py",
@@ -83,8 +70,6 @@ TO_CONVERT = frozenset(
         # docs
         "docs/actions.md",
         # results
-        "results/bm-detr-ablation.json",
-        "results/bm-detr.json",
         "results/cnm.json",
         "results/components-moments.json",
         "results/components-parts.json",

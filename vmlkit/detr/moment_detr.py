@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
-from vmlkit.detr.batches import clips_of_windows
+from vmlkit.detr.batches import Targets, clips_of_windows
 from vmlkit.detr.criterion import SetWeights
 from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, initialise_
 from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Moments, Supervision, weighted_total
@@ -88,11 +88,15 @@ class MomentDetr(DetrMethod):
         """Unit vectors of the contrastive term."""
         return F.normalize(self.alignment[kind](hidden), dim=-1)
 
+    def targets(self, targets: Targets, memory: Memory) -> Targets:
+        """The windows as what this span head is compared with: with their first and last clips where it names clips."""
+        if self.config.span_loss_type == "l1":
+            return targets
+        return dataclasses.replace(targets, clips=clips_of_windows(targets.windows, memory.video_mask))
+
     def loss(self, out: DetrOutput, truth: Supervision) -> LossTerms:
         """Weighted window terms of every layer, saliency once, and the contrastive term where it is on."""
-        cfg, windows = self.config, truth.windows
-        if cfg.span_loss_type == "ce":
-            windows = dataclasses.replace(windows, clips=clips_of_windows(windows.windows, out.memory.video_mask))
+        cfg, windows = self.config, self.targets(truth.windows, out.memory)
         terms, matches = self.layered_terms(out.moments, windows, cfg.weights, auxiliary=cfg.auxiliary)
         terms["saliency"] = sp.saliency_hinge(out.saliency, truth.salient, truth.other, cfg.weights.margin)
         if cfg.alignment_size is not None:

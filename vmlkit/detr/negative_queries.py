@@ -5,7 +5,8 @@ query's own, and whose **sentence is not too similar** (SentenceBERT).  Encoder 
 not stated in the paper, and no released file carries the result, so with released data the released program draws a
 random query of another video every time.
 
-# PAPER: same video, IoU < 0.5, dissimilar sentence / CODE: ``neg_query_ids`` of the file if any, else another video.
+# PAPER: P2 Sec. 3.2: same video, IoU < 0.5, dissimilar sentence / CODE: ``neg_query_ids`` of the file if any, else
+#        another video -> negative_source
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -149,7 +149,7 @@ def distinct_batches(
 
 
 def probability_metrics(probability: Float[np.ndarray, "N T"], truth: Float[np.ndarray, "N 2"], name: str) -> Metrics:
-    """Mean probability of clips inside and outside the moment (P2, Table 9), a mean of means over queries."""
+    """Mean probability of clips inside and outside the moment (P2 Table 9), a mean of means over queries."""
     valid: np.ndarray = ~np.isnan(probability)
     inside: np.ndarray = clips_of(truth, probability.shape[1]) & valid
     sides: dict[str, np.ndarray] = {"inside": inside, "outside": valid & ~inside}

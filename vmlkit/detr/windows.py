@@ -1,6 +1,6 @@
 """From predictions to ranked windows in seconds, as the released inference of the DETR family does it.
 
-Specification 7.  Windows are rows ``[start, end, score]``; rounding may make them empty or equal, and they are kept.
+Windows are rows ``[start, end, score]``; rounding may make them empty or equal, and they are kept.
 """
 
 from collections.abc import Sequence
@@ -9,27 +9,23 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Real
+from jaxtyping import Float
 from torch import Tensor
-
-from vmlkit.detr.criterion import FOREGROUND
-from vmlkit.spans import to_start_end
 
 Step = Literal["clip_ts", "clip_window_l", "round_multiple"]
 
 
-@torch.no_grad()
 def ranked_windows(
-    logits: Float[Tensor, "B Q 2"], spans: Float[Tensor, "B Q 2"], seconds: Float[Tensor, " B"]
+    edges: Float[Tensor, "B Q 2"], scores: Float[Tensor, "B Q"], seconds: Float[Tensor, " B"]
 ) -> Float[Tensor, "B Q 3"]:
     """``[start, end, score]`` sorted by score (stable), every number rounded to four decimals.
 
     Args:
-        seconds: what a span of width 1 lasts; the duration (BM-DETR: at most 75 clips).
+        edges: start and end in fractions.
+        seconds: what a fraction of 1 lasts; the duration (BM-DETR: at most 75 clips).
     """
-    score = logits.softmax(-1)[..., FOREGROUND]
-    rows = torch.cat((to_start_end(spans) * seconds[:, None, None], score[..., None]), dim=-1)
-    order = score.argsort(dim=1, descending=True, stable=True)
+    rows = torch.cat((edges * seconds[:, None, None], scores[..., None]), dim=-1)
+    order = scores.argsort(dim=1, descending=True, stable=True)
     picked = rows.gather(1, order[..., None].expand(-1, -1, 3)).cpu().numpy()
     # through text, as released: rounding the float32 itself would not always give the same digits
     return torch.tensor([[[float(f"{v:.4f}") for v in row] for row in item] for item in picked], dtype=torch.float64)
@@ -95,27 +91,3 @@ def _hull_iou(a: Sequence[float], b: Sequence[float]) -> float:
     overlap = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
     hull = max(a[1], b[1]) - min(a[0], b[0])
     return overlap / hull if hull > 0 else 0.0
-
-
-def clips_to_windows(clips: Sequence[int]) -> list[list[int]]:
-    """Runs of consecutive clip numbers as inclusive ``[first, last]``.
-
-    >>> clips_to_windows([3, 4, 9])
-    [[3, 4], [9, 9]]
-    """
-    windows: list[list[int]] = []
-    for clip in clips:
-        if windows and clip == windows[-1][1] + 1:
-            windows[-1][1] = clip
-        else:
-            windows.append([clip, clip])
-    return windows
-
-
-def hard_clips(clips: Sequence[int], scores: Real[np.ndarray, "K annotators"], count: int) -> tuple[int, int]:
-    """(highest, lowest) rated relevant clip by the annotators' sum, cut to the last clip (QVHighlights).
-
-    Ties are decided by numpy's default sort, as released.
-    """
-    order = np.argsort(np.asarray(scores).sum(axis=1))
-    return min(clips[int(order[-1])], count - 1), min(clips[int(order[0])], count - 1)
