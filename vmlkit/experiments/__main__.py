@@ -69,7 +69,7 @@ def run_all(options: argparse.Namespace) -> int:
 def render_all(options: argparse.Namespace) -> int:
     """Build the site; stop at the first notebook that fails."""
     try:
-        index = build_site(nb.list_notebooks(), options.executed, options.figures, options.out)
+        index = build_site(nb.list_notebooks(), options.executed, options.figures, options.out, Path("docs"))
     except nb.NotebookFailed as error:
         print(f"FAILED  {error}", file=sys.stderr)
         return 1

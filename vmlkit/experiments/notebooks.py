@@ -34,6 +34,7 @@ _PAGE_TEMPLATE = """\
 {%- block extra_css -%}
 <style>
 .vmlkit-folded > summary { font-family: sans-serif; padding: .3em 0 .3em 75px; cursor: pointer; }
+.jp-RenderedHTML .highlight { margin-bottom: .6em; }
 .jp-RenderedHTML .highlight pre { font-family: Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 </style>
 {%- endblock -%}
@@ -197,7 +198,8 @@ def render_html(executed: Path, out: Path) -> Path:
     )
     notebook = strip_widgets(read(executed))
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title(notebook) or executed.stem}})
-    page = re.sub(r'href="(\w+)\.(?:md|ipynb)"', r'href="\1.html"', page)  # pages of the site link to each other
+    # pages of the site lie side by side and link to each other
+    page = re.sub(r'href="(?:(?:\.\./)?(?:docs|notebooks)/)?(\w+)\.(?:md|ipynb)"', r'href="\1.html"', page)
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(out.name + ".part")
     temporary.write_text(page, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The rendered notebooks as a small static site: one page each, and an index with a picture, a title and a claim.
+"""A small static site: a page per notebook, the pages of docs/, a reference, and an index with pictures and claims.
 
 ``python -m vmlkit.experiments site`` (``make site``) executes only the notebooks whose last run is out of date.
 """
@@ -6,11 +6,13 @@
 import html
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vmlkit.experiments import api
 from vmlkit.experiments import notebooks as nb
 
 _STYLE = """\
@@ -42,7 +44,7 @@ class Page:
     picture: str | None  #: relative to the site
 
 
-def build_site(sources: list[Path], executed: Path, figures: Path, site: Path) -> Path:
+def build_site(sources: list[Path], executed: Path, figures: Path, site: Path, docs: Path | None = None) -> Path:
     """Render the executed copies of ``sources`` into ``site`` and return its ``index.html``.
 
     Args:
@@ -50,6 +52,7 @@ def build_site(sources: list[Path], executed: Path, figures: Path, site: Path) -
         executed: folder with their executed copies; a missing or outdated one is run first.
         figures: folder of pictures; a notebook's own begin with its name.
         site: written to; nothing else in it is touched.
+        docs: folder of further pages in Markdown; with it comes a reference of the package.
     """
     pages = []
     for source in sources:
@@ -61,21 +64,35 @@ def build_site(sources: list[Path], executed: Path, figures: Path, site: Path) -
         pages.append(_page(source.stem, copy, figures, site))
         print(f"rendered {site / pages[-1].href}", flush=True)
     texts = sorted({text for source in sources for text in source.parent.glob("*.md")})
-    links = {f"{text.stem}.html": nb.render_text(text, site / f"{text.stem}.html") for text in texts}
+    links = {"Besides": _render_texts(texts, site)}
+    if docs is not None:
+        links["Beside the code"] = _render_texts(sorted(docs.glob("*.md"), key=lambda p: (p.stem != "index", p)), site)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in api.pages().items():
+                Path(folder, f"{name}.md").write_text(text, encoding="utf-8")
+            links["Reference"] = _render_texts(sorted(Path(folder).glob("*.md")), site)
     index = site / "index.html"
     index.write_text(index_html(pages, links), encoding="utf-8")
     return index
 
 
-def index_html(pages: list[Page], links: Mapping[str, str] | None = None) -> str:
+def _render_texts(texts: list[Path], site: Path) -> dict[str, str]:
+    """Write every Markdown file as a page, ``index.md`` as ``docs.html``, and return the titles by address."""
+    names = {text: "docs" if text.stem == "index" else text.stem for text in texts}
+    return {f"{name}.html": nb.render_text(text, site / f"{name}.html") for text, name in names.items()}
+
+
+def index_html(pages: list[Page], links: Mapping[str, Mapping[str, str]] | None = None) -> str:
     """The index: a list of cards, readable without style sheets and in a dark theme.
 
     Args:
         pages: one card each.
-        links: further pages, their titles by address.
+        links: further pages by what they are: their titles by address.
     """
-    items = [f'<a href="{html.escape(href)}">{html.escape(title)}</a>' for href, title in (links or {}).items()]
-    more = f"<p>Besides: {', '.join(items)}.</p>\n" if items else ""
+    more = ""
+    for kind, titles in (links or {}).items():
+        items = [f'<a href="{html.escape(href)}">{html.escape(title)}</a>' for href, title in titles.items()]
+        more += f"<p>{html.escape(kind)}: {', '.join(items)}.</p>\n" if items else ""
     cards = "\n".join(_card(page) for page in pages)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
