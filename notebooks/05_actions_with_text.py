@@ -46,7 +46,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vmlkit.actions.presets import small_vlc
+from vmlkit.actions.presets import SMALL_TEXT, small_vlc
 from vmlkit.config import with_overrides
 from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, run_experiment
@@ -263,8 +263,8 @@ pd.Series(moved[:4].numpy(), index=splits.train.classes[:4], name="relative chan
 
 # %%
 looks = {}
-for kind in ("conv", "text"):
-    changes = {"train.epochs": 8, "train.evaluate_every": 2, "train.seed": seed, "model.host.classifier": kind}
+for kind, text in (("conv", None), ("text", SMALL_TEXT)):
+    changes = {"train.epochs": 8, "train.evaluate_every": 2, "train.seed": seed, "model.host.text": text}
     chosen = with_overrides(preset("hamnet", "toy", size), changes)
     looks[kind] = run_experiment(chosen, f"{run_dir}_hamnet_{kind}", splits=splits, progress=False).epochs
 columns = ["metric/classification mAP", "metric/attention_fpr", "metric/attention_fnr", "metric/mAP@0.3:0.7"]
@@ -429,10 +429,12 @@ nb.show_verdicts(planted)
 # | "a video of the [CLS]" | "one video of the [CLS]" | `data.prompt_template` |
 # | $\gamma_2=0.2$ | 0.15 | `vlc.easy_margin` |
 # | weights inside softmax: P3 Eq. (6) | after it, renormalised | `vlc.reconstruction.transformer.attention` |
-# | one objective with weights $\alpha,\beta$: P3 Eq. (12) | three optimisers in turn | `schedule` |
+# | one objective with weights $\alpha,\beta$: P3 Eq. (12) | three optimisers in turn | `vlc.schedule` |
+# | $\bar S = att * S$ | training keeps the smallest logit of a snippet | `host.keep_minimum` |
 # | rate $5\cdot10^{-4}$, about 5,000 iterations | $5\cdot10^{-5}$, 7,001 iterations | `train` settings |
-# | P3 Eq. (9): words summed, attended snippets | mean, smoothed labels; all snippets too | `vlc.reconstruction` |
-# | VLC reads the video's own features | features filtered by its attention | as released |
+# | P3 Eq. (9): words summed | mean, smoothed labels | `vlc.reconstruction` |
+# | $L_{rec}$ from attended snippets | and from all | `vlc.whole_video_loss` |
+# | VLC reads the video's own features | features filtered by its attention | `vlc.attention.kind` |
 # | the encoder looks both ways | each snippet sees earlier ones only | `vlc.reconstruction.transformer.causal_video` |
 # | no auto-encoder | a cross-modal auto-encoder with weight 1.5 | `host.rebuild_weight` |
 # | [START], prompts, label | the first prompt is the [START] token | `TextQueries` |
@@ -530,7 +532,7 @@ print(
 # %% [markdown]
 # ### 4. Open-ended: which mistake does TSM repair?
 #
-# Train `preset("basnet", "toy")` with `{"model.host.classifier": "text"}` and compare `attention_fpr` and
+# Train `preset("basnet", "toy")` with `{"model.host.text": SMALL_TEXT}` and compare `attention_fpr` and
 # `attention_fnr` with the run above, over three seeds. P3 says: fewer false positives.
 #
 # ## What to read next

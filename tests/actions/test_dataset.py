@@ -37,6 +37,7 @@ def dataset() -> ActionDataset:
         word_weights=torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5]]),
         vectors=torch.arange(9, dtype=torch.float32).reshape(3, 3),
         vocabulary=Vocabulary(("run", "jump")),
+        clips=64,
         ambiguous_s=((), ((0.0, 1.0),), ()),
         unlisted=frozenset({"c"}),
         fingerprint="tiny-1",

@@ -37,6 +37,7 @@ def dataset() -> ActionDataset:
         word_weights=torch.ones(2, 1),
         vectors=torch.zeros(2, 2),
         vocabulary=Vocabulary(("run",)),
+        clips=64,
         ambiguous_s=(((32.0, 38.4),), ()),
         unlisted=frozenset({"b"}),
         fingerprint="two",

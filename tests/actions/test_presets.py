@@ -8,12 +8,13 @@ import pytest
 from vmlkit.actions.methods import METHODS as ACTION_METHODS
 from vmlkit.actions.methods import context_words
 from vmlkit.actions.sources import ACTIONS, ToyActionData
-from vmlkit.actions.tables import TABLES, p3_row
+from vmlkit.actions.studies import STUDIES
 from vmlkit.config import from_dict, to_dict, with_overrides
 from vmlkit.data.sources import load
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.methods import METHODS, preset
+from vmlkit.training.experiment import Experiment
 
 DATA = ("toy", "planted:thumos14", "thumos14")
 
@@ -37,12 +38,12 @@ def test_paper_presets_are_the_released_configurations() -> None:
     assert (p3.model.host.ratio, p3.model.host.pairs, p3.model.host.text.prompts) == (7, 3, 9)
     assert (p3.model.host.mutual_weight, p3.model.host.rebuild_weight) == (0.0, 1.5)
     assert (p3.model.vlc.consistency, p3.model.vlc.mask_input, p3.model.vlc.easy_margin) == ("mse", False, 0.15)
-    assert p3.model.vlc_lr == 4e-4
+    assert p3.model.vlc.lr == 4e-4
     hamnet, basnet = (preset(m, "thumos14", "paper") for m in ("hamnet", "basnet"))
     assert (hamnet.data.clips, hamnet.train.batch_size, hamnet.train.lr) == (500, 20, 1e-5)
-    assert (basnet.data.clips, basnet.model.host.segments // 8, basnet.model.weight_decay) == (750, 93, 5e-4)
+    assert (basnet.data.clips, basnet.model.host.ratio, basnet.model.weight_decay) == (750, 8, 5e-4)
     anet = preset("tsm-vlc", "activitynet1.3", "paper")
-    assert (anet.data.clips, anet.model.host.pool, anet.model.host.ratio) == (60, 13, 5)
+    assert (anet.data.clips, anet.model.host.pool, anet.model.host.ratio) == (60, 5, 5)
     assert (anet.model.vlc.consistency_weight, anet.model.vlc.rebuild_weight) == (0.25, 0.15)
 
 
@@ -63,32 +64,35 @@ def test_the_words_of_the_handcrafted_prompt_have_vectors() -> None:
     assert bool((words[0] == data.vectors[data.vocabulary.ids(["a"])[0]]).all())
 
 
-@pytest.mark.parametrize(("table", "row"), [(t, r) for t, rows in TABLES.items() for r in rows])
-def test_every_row_of_the_tables_is_an_experiment(table: int, row: str) -> None:
-    for size in ("demo", "paper"):
-        data = "toy" if size == "demo" else "thumos14"
-        experiment = p3_row(table, row, data, size)
+def table_rows() -> dict[str, Experiment]:
+    return {row.name: row.experiment for row in STUDIES["p3-tables"]().rows}
+
+
+def test_every_row_of_the_tables_is_an_experiment_of_its_own() -> None:
+    rows = table_rows()
+    for name, experiment in rows.items():
         assert experiment_of_settings(json.loads(json.dumps(to_dict(experiment)))) == experiment
-        if table == 8:
-            assert (experiment.model.vlc is not None) == ("VLC" in row)
-            assert (experiment.model.host.classifier == "text") == ("TSM" in row)
+        if name.startswith(("BaS-Net", "HAM-Net")):
+            assert (experiment.model.vlc is not None) == ("VLC" in name)
+            assert (experiment.model.host.text is not None) == ("TSM" in name)
+    assert all(a != b for a, b in itertools.combinations(rows.values(), 2))
 
 
-def test_rows_differ_where_the_tables_say_so() -> None:
-    assert p3_row(5, "KL").model.vlc.consistency == "kl"
-    assert p3_row(6, "GRU").model.vlc.reconstructor == "gru"
-    assert p3_row(4, "hand-crafted").model.host.text.prompt == "handcrafted"
-    assert p3_row(7, "a [CLS]").data.prompt_template == "a "
-    assert p3_row(5, "MSE") == p3_row(6, "Transformer") == p3_row(3, "P3")
-    with pytest.raises(ConfigError, match="no row"):
-        p3_row(5, "cosine")
+def test_rows_change_what_the_tables_say() -> None:
+    rows = table_rows()
+    assert rows["KL"].model.vlc.consistency == "kl"
+    assert rows["GRU"].model.vlc.reconstructor == "gru"
+    assert rows["shared attention"].model.vlc.attention is None
+    assert rows["hand-crafted prompt"].model.host.text.prompt == "handcrafted"
+    assert rows["baseline + L_rec + L_con"].model.vlc.contrast_weight == 0
+    assert rows["a [CLS]"].data.prompt_template == "a "
 
 
 def test_a_template_changes_the_captions() -> None:
     small = {"data.train_videos": 24, "data.validation_videos": 4, "data.test_videos": 5}
     texts = {}
     for row in ("a [CLS]", "a video of the [CLS]"):
-        experiment = with_overrides(p3_row(7, row), small)
+        experiment = with_overrides(table_rows()[row], small)
         texts[row] = METHODS["tsm-vlc"].load(experiment.data, progress=False).train.sentences[0]
     assert texts["a [CLS]"].startswith("a ")
     assert texts["a video of the [CLS]"] == "a video of the " + texts["a [CLS]"].removeprefix("a ")

@@ -1,5 +1,6 @@
 """The networks of action localisation against their golden vectors: BaS-Net, HAM-Net, CO2-Net, TSM."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,8 +23,39 @@ from vmlkit.actions.losses import (
     suppress,
 )
 from vmlkit.actions.text_queries import TextQueryConfig
-from vmlkit.actions.tsm import tsm_config
+from vmlkit.actions.tsm import tsm_activitynet, tsm_config
 from vmlkit.released import load_released, our_name
+
+
+class Settings:
+    """The configuration of a case.  Every field is taken or agrees with the arrays; none is overlooked."""
+
+    def __init__(self, case: GoldenCase) -> None:
+        self.case, self.values = case.name, dict(case.meta.get("config") or {})
+        # what these two say has happened to the recording already
+        self.left = set(self.values) - {"seed", "dropout"}
+
+    def take(self, *names: str, default: Any = None) -> Any:
+        """The field by the first of its names that the case has; without a default one of them must be there."""
+        found = [name for name in names if name in self.values]
+        assert found or default is not None, f"{self.case}: the configuration has no '{names[0]}'"
+        self.left -= set(found)
+        return self.values[found[0]] if found else default
+
+    def agree(self, **sizes: int) -> None:
+        """Fields that repeat what the arrays or our own constants say."""
+        for name in sizes.keys() & self.values.keys():
+            self.left.discard(name)
+            assert self.values[name] == sizes[name], f"{self.case}: {name} is {self.values[name]}, ours {sizes[name]}"
+
+    def close(self) -> None:
+        """Nothing may be left."""
+        assert not self.left, f"{self.case}: fields that nothing here reads: {sorted(self.left)}"
+
+
+def is_activitynet(case: GoldenCase) -> bool:
+    """Whether a case is of a network's ActivityNet variant, by its kind or its description."""
+    return "_anet_" in case.name or any(word in case.meta["model"] for word in ("ANT", "ActivityNet"))
 
 
 def no_dropout(model: nn.Module) -> nn.Module:
@@ -46,25 +78,31 @@ def gradients(model: nn.Module, case: GoldenCase, kind: str, suffix: str = "") -
     """``grad/...`` and ``gradnorm/...`` by released name; -1 where no gradient arrives."""
     named = dict(model.named_parameters())
     ours = {}
-    for name in case.group("param"):
-        gradient = named[our_name(name, kind)].grad
+    for name in case.parameters():
+        ours_is = our_name(name, kind)
+        gradient = None if ours_is.startswith("unused_") else named[ours_is].grad
         ours[f"gradnorm{suffix}/{name}"] = torch.tensor(-1.0) if gradient is None else gradient.norm()
         if gradient is not None:
             ours[f"grad{suffix}/{name}"] = gradient.clone()
     return ours
 
 
-def shape_of(case: GoldenCase, words: Tensor | None = None, vocabulary: int = 2) -> ActionShape:
-    """Sizes from the JSON; class words where the case has them."""
-    config = case.meta["config"]
-    if words is None:
-        words = torch.zeros(config.get("classes", 1), 2, config.get("glove_dim", 1))
-    return ActionShape(features=config["feature_dim"], class_words=words, vocabulary=vocabulary)
+def shape_of(c: Settings, features: Tensor, words: Tensor, vocabulary: int = 2) -> ActionShape:
+    """Sizes from the arrays, which the JSON may repeat; the number of training snippets where it differs."""
+    count, snippets, width = features.shape
+    c.agree(feature_dim=width, half_dim=width // 2, T=snippets, batch=count, glove_dim=words.shape[2])
+    clips = c.take("max_seqlen", "num_segments", default=snippets)
+    return ActionShape(features=width, class_words=words, vocabulary=vocabulary, clips=clips)
 
 
-def labelled(case: GoldenCase, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Features and labels."""
-    return case.input("features").to(dtype), case.input("labels").to(dtype)
+def labelled(case: GoldenCase, c: Settings, dtype: torch.dtype) -> tuple[Tensor, Tensor, ActionShape]:
+    """Features, labels, sizes."""
+    features, labels = case.input("features").to(dtype), case.input("labels").to(dtype)
+    c.agree(classes=labels.shape[1])
+    words = torch.zeros(labels.shape[1], 2, 1)
+    if "buffer/label_embeddings" in case.arrays:
+        words = torch.from_numpy(case.arrays["buffer/label_embeddings"])
+    return features, labels, shape_of(c, features, words)
 
 
 def check_basnet(case: GoldenCase) -> None:
@@ -73,17 +111,19 @@ def check_basnet(case: GoldenCase) -> None:
 
 
 def _basnet(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
-    c = case.meta["config"]
+    c = Settings(case)
+    features, labels, shape = labelled(case, c, dtype)
     config = BaSNetConfig(
-        attention=AttentionConfig(kind="filter", hidden=c["filter_hidden"]),
-        width=c["cas_hidden"],
-        segments=c["num_segments"],
-        norm_weight=c["alpha"],
+        attention=AttentionConfig(kind="filter", hidden=c.take("filter_hidden")),
+        width=c.take("cas_hidden"),
+        ratio=shape.clips // c.take("k", default=max(1, shape.clips // 8)),
+        norm_weight=c.take("alpha"),
     )
-    model = BaSNet(config, shape_of(case)).eval()
+    model = BaSNet(config, shape).eval()
+    c.agree(k=model.count, leaky_slope=model.body[0].slope)  # type: ignore[arg-type]
+    c.close()
     load_released(model, case.parameters(), "basnet", case.name)
     model.to(dtype)
-    features, labels = labelled(case, dtype)
     out = model(features)
     loss = model.loss(out, labels)
     loss.total.backward()
@@ -109,22 +149,25 @@ def check_hamnet(case: GoldenCase) -> None:
 
 
 def _hamnet(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
-    c = case.meta["config"]
+    c = Settings(case)
+    features, labels, shape = labelled(case, c, dtype)
     config = HAMNetConfig(
-        attention=AttentionConfig(kind="conv", hidden=c["attn_hidden"]),
-        ratio=c["rat"],
-        drop_threshold=c["drop_thres"],
-        drop_weight=c["drop_prob"],
-        keep_weight=c["lm_1"],
-        suppress_weight=c["lm_2"],
-        norm_weight=c["alpha"],
-        guide_weight=c["beta"],
+        attention=AttentionConfig(kind="conv", hidden=c.take("attn_hidden")),
+        pool=c.take("rat2", "pool_t", default=5) if is_activitynet(case) else None,
+        ratio=c.take("rat"),
+        drop_threshold=c.take("drop_thres"),
+        drop_from_min=c.take("include_min", default=False),
+        drop_weight=c.take("drop_prob"),
+        keep_weight=c.take("lm_1"),
+        suppress_weight=c.take("lm_2"),
+        norm_weight=c.take("alpha"),
+        guide_weight=c.take("beta"),
     )
-    model = HAMNet(config, shape_of(case)).train()
+    c.close()
+    model = HAMNet(config, shape).train()
     no_dropout(model)
     load_released(model, case.parameters(), "hamnet", case.name)
     model.to(dtype)
-    features, labels = labelled(case, dtype)
     out = model(features)
     loss, bags, w = model.loss(out, labels), model.bags(out), config.drop_weight
     loss.total.backward()
@@ -132,7 +175,7 @@ def _hamnet(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
     ours = {
         "atn_supp": out.attention[..., None],
         "atn_drop": model.dropped(out)[..., None],
-        "atn_drop_include_min": dropped_attention(out.attention, config.drop_threshold, include_min=True)[..., None],
+        "atn_drop_include_min": dropped_attention(out.attention, config.drop_threshold, from_min=True)[..., None],
         "loss_train": loss.total,
         "loss_1": (1 - w) * t["mil"] + w * t["mil_hard"],
         "loss_2": (1 - w) * t["mil_soft"] + w * t["mil_semi"],
@@ -162,26 +205,24 @@ def co2net_losses(config: CO2NetConfig, out: Localised, labels: Tensor) -> dict[
 
 
 def check_co2net(case: GoldenCase) -> None:
-    """Forward, each loss, gradients of the total; pooled where the case says so."""
+    """Forward, each loss, gradients of the total; pooled for the ActivityNet variant."""
     compare(case, _co2net(case, torch.float32), _co2net(case, torch.float64))
 
 
 def _co2net(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
-    c = case.meta["config"]
+    c = Settings(case)
+    features, labels, shape = labelled(case, c, dtype)
+    divisor = c.take("pool_t", default=5)
     config = CO2NetConfig(
-        attention=AttentionConfig(kind="consensus", hidden=c["attn_hidden"]),
-        ratio=c["topk_ratio"],
-        norm_weight=c["alpha1_norm"],
-        guide_weight=c["alpha2_guide"],
-        coactivity_weight=c["alpha3_coactivity"],
-        mutual_weight=c["alpha4_mutual"],
-        pool=c["pool_t"] if "pool" in case.meta["model"] else None,
-        unused_parts=True,
+        attention=AttentionConfig(kind="consensus", hidden=c.take("attn_hidden")),
+        mutual_weight=c.take("alpha4_mutual"),
+        pool=divisor if is_activitynet(case) else None,
+        **host_settings(c),
     )
-    model = CO2Net(config, shape_of(case)).eval()
+    c.close()
+    model = CO2Net(config, shape).eval()
     load_released(model, case.parameters(), "co2net", case.name)
     model.to(dtype)
-    features, labels = labelled(case, dtype)
     out = model(features)
     loss = model.loss(out, labels)
     loss.total.backward()
@@ -189,17 +230,44 @@ def _co2net(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
     return ours | gradients(model, case, "co2net")
 
 
-def tsm_of(config: dict[str, Any]) -> CO2NetConfig:
-    """The TSM of a case's sizes."""
-    return tsm_config(
-        attention=AttentionConfig(kind="reconstruct", hidden=config["attn_hidden"], code=config.get("ae_hidden")),
-        text=TextQueryConfig(prompts=config["n_pro"], heads=config["heads"]),
-        ratio=config["topk_ratio"],
-        norm_weight=config.get("alpha1_norm", config.get("alpha1")),
-        guide_weight=config.get("alpha2_guide", config.get("alpha2")),
-        coactivity_weight=config.get("alpha3_coactivity", config.get("alpha3")),
-        rebuild_weight=config["ae_weight"],
+def host_settings(c: Settings) -> dict[str, Any]:
+    """What CO2-Net and TSM have in common."""
+    return {
+        "ratio": c.take("topk_ratio"),
+        "pairs": c.take("num_similar", default=3),
+        "norm_weight": c.take("alpha1_norm", "alpha1"),
+        "guide_weight": c.take("alpha2_guide", "alpha2"),
+        "coactivity_weight": c.take("alpha3_coactivity", "alpha3"),
+    }
+
+
+def cross_modal_of(c: Settings, parameters: Mapping[str, Tensor], activitynet: bool) -> AttentionConfig:
+    """The attention part of TSM or VLC; the width of its code is that of the encoder's parameter."""
+    code = parameters["vAttn.AE_e.0.weight"].shape[0]
+    c.agree(ae_hidden=code)
+    return AttentionConfig(kind="reconstruct", hidden=c.take("attn_hidden"), code=code, gate_main=activitynet)
+
+
+def tsm_of(c: Settings, parameters: Mapping[str, Tensor], activitynet: bool = False) -> CO2NetConfig:
+    """The TSM of a case's sizes, from its settings and its parameters by released name."""
+    width = parameters["fusion2.0.weight"].shape[0]
+    text = TextQueryConfig(
+        prompts=parameters["weight"].shape[2],
+        heads=c.take("heads"),
+        expansion=parameters["mlp.0.weight"].shape[0] // width,
+        position_scale=width**-0.5 if activitynet else 1.0,
     )
+    c.agree(n_pro=text.prompts)
+    settings: dict[str, Any] = {
+        "attention": cross_modal_of(c, parameters, activitynet),
+        "text": text,
+        "fusion_kernel": parameters["fusion.0.weight"].shape[2],
+        "rebuild_weight": c.take("ae_weight"),
+        **host_settings(c),
+    }
+    if activitynet:
+        return tsm_activitynet(width, pool=c.take("pool_t", default=5), **settings)
+    return tsm_config(**settings)
 
 
 def check_tsm(case: GoldenCase) -> None:
@@ -208,16 +276,17 @@ def check_tsm(case: GoldenCase) -> None:
 
 
 def _tsm(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
-    c = case.meta["config"]
-    config = tsm_of(c)
-    words = torch.from_numpy(case.arrays["buffer/label_embeddings"])
-    model = CO2Net(config, shape_of(case, words)).eval()
+    c = Settings(case)
+    features, labels, shape = labelled(case, c, dtype)
+    config = tsm_of(c, case.parameters(), is_activitynet(case))
+    weight = c.take("consistency_weight")
+    c.close()
+    model = CO2Net(config, shape).eval()
     load_released(model, case.parameters(), "tsm", case.name)
     model.to(dtype)
-    features, labels = labelled(case, dtype)
     out = model(features)
     loss = model.loss(out, labels)
-    towards = c["consistency_weight"] * consistency(out.attention, case.input("rec_attn").to(dtype)[..., 0])
+    towards = weight * consistency(out.attention, case.input("rec_attn").to(dtype)[..., 0])
     (loss.total + towards).backward()
     assert model.queries is not None
     (new_rgb, old_rgb), (new_flow, old_flow) = out.rebuilt

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 
 from tests.parity.golden import GoldenCase, assert_close
 from tests.parity.golden_data import SkipCase
+from tests.parity.golden_wtal import Settings
 from vmlkit.actions import thumos
 from vmlkit.actions.detection import Protocol, detection_map
-from vmlkit.actions.detections import Detections, Unit
+from vmlkit.actions.detections import SNIPPETS_PER_S, Detections, Unit
 from vmlkit.actions.frame_rates import FrameCounts, frame_counts
 from vmlkit.actions.nms import Decay, hard_nms, soft_nms
 from vmlkit.actions.planted import PlantedActionConfig, PlantedActionFeatures
@@ -32,7 +34,6 @@ from vmlkit.actions.proposals import (
 from vmlkit.actions.sampling import random_indices, uniform_indices
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.actions.videos import ActionAnnotations
-from vmlkit.errors import DataError
 
 SCORE, EXACT = 1e-5, 1e-9
 
@@ -44,31 +45,9 @@ def is_action_case(case: GoldenCase) -> bool:
 
 
 def check_action_case(case: GoldenCase) -> None:
-    """Hold one case against this package.
-
-    Raises:
-        AssertionError: naming the array that differs or that nothing here computes.
-        SkipCase: for a case that needs the annotations of THUMOS14, where they are absent.
-    """
-    keys = case.arrays.keys()
-    config = case.meta.get("config") or {}
-    if "core" in config:
-        computed = _planted(case)
-    elif any(re.fullmatch(r"output/\d+/(uniform|random)", key) for key in keys):
-        computed = _sampling(case)
-    elif "input/detections_seconds" in keys:
-        computed = _map(case)
-    elif "input/0/dets" in keys:
-        computed = _suppression(case)
-    elif "input/0/segments" in keys:
-        computed = _frame_rates(case)
-    elif "input/0/cas_supp" in keys:
-        computed = _basnet(case)
-    elif "input/0/attn" in keys:
-        computed = _hamnet(case) if "seconds_per_snippet" in config else _p3(case)
-    else:
-        raise AssertionError(f"{case.name}: an action case of no known content")
-    _compare(case, computed)
+    """Hold a ``sampling_`` or ``planted_`` case against this package."""
+    planted = "core" in (case.meta.get("config") or {})
+    _compare(case, _planted(case) if planted else _sampling(case))
 
 
 def _compare(case: GoldenCase, computed: Mapping[str, np.ndarray]) -> None:
@@ -140,7 +119,7 @@ def _suppression(case: GoldenCase) -> dict[str, np.ndarray]:
 
 
 def _map(case: GoldenCase) -> dict[str, np.ndarray]:
-    annotations, meta = annotations_of(case), case.meta
+    annotations, meta, c = annotations_of(case), case.meta, Settings(case)
     names, classes = meta["video_names"], meta["class_list"]
     tested = [video for video in annotations.videos if video.subset == thumos.TEST_SUBSET]
     computed: dict[str, np.ndarray] = {}
@@ -158,31 +137,55 @@ def _map(case: GoldenCase) -> dict[str, np.ndarray]:
             scores=rows[:, 4],
             unit=unit,
         )
-        result = detection_map(found, truth, protocol, _levels(meta["config"], prefix))
+        c.agree(**{f"{prefix}_videos": len(counted), f"{prefix}_instances": len(truth)})
+        name = prefix if prefix.endswith("_thresholds") else f"{prefix}_thresholds"
+        levels = c.take(name) if name in c.values else None
+        result = detection_map(found, truth, protocol, None if levels is None else levels_of(levels))
         computed[key], computed[f"output/{prefix}_map"] = result.ap, result.mean_ap
         computed[f"output/{prefix}_gt_count"] = result.instances
+    c.close()
     return computed
 
 
-def _levels(config: Mapping[str, Any], prefix: str) -> list[float] | None:
-    """Thresholds of the JSON: a list, or the text ``linspace(a,b,n)``."""
-    given = config.get(prefix if prefix.endswith("_thresholds") else f"{prefix}_thresholds")
-    if isinstance(given, str):
-        low, high, count = re.fullmatch(r"linspace\(([\d.]+),([\d.]+),(\d+)\)", given.replace(" ", "")).groups()  # type: ignore[union-attr]
-        return np.linspace(float(low), float(high), int(count)).tolist()
-    return given
+_NUMBER = r"([\d.]+)"
+
+
+def levels_of(given: str | list[float]) -> tuple[float, ...]:
+    """Thresholds of the JSON: a list, or one of the texts in which the cases describe them.
+
+    >>> levels_of("linspace(0.5, 1, 3)"), levels_of("arange(.1,.35,.1)"), levels_of("0, 0.5, ... 1.0")
+    ((0.5, 0.75, 1.0), (0.1, 0.2, 0.30000000000000004), (0.0, 0.5, 1.0))
+    """
+    if not isinstance(given, str):
+        return tuple(given)
+    if found := re.fullmatch(rf"linspace\({_NUMBER}, *{_NUMBER}, *(\d+)\)", given):
+        return tuple(np.linspace(float(found[1]), float(found[2]), int(found[3])).tolist())
+    if found := re.fullmatch(rf"(\d+) evenly spaced values from {_NUMBER} to {_NUMBER}( inclusive)?", given):
+        return tuple(np.linspace(float(found[2]), float(found[3]), int(found[1])).tolist())
+    if found := re.fullmatch(rf"arange\({_NUMBER}, *{_NUMBER}, *{_NUMBER}\)", given):
+        return tuple(np.arange(*map(float, found.groups())).tolist())
+    if found := re.fullmatch(rf"{_NUMBER}, *{_NUMBER},? *\.\.\.,? *{_NUMBER}", given):
+        low, step, high = map(float, found.groups())
+        return tuple(np.arange(low, high + (step - low) / 2, step - low).tolist())
+    raise AssertionError(f"thresholds that nothing here understands: {given!r}")
 
 
 def _frame_rates(case: GoldenCase) -> dict[str, np.ndarray]:
     computed: dict[str, Any] = {}
-    total = FrameCounts()
+    total, c = FrameCounts(), Settings(case)
+    settings = {
+        "snippet_s": c.take("snippet_s", "seconds_per_snippet", default=1 / SNIPPETS_PER_S),
+        "threshold": c.take("threshold", "attention_threshold", default=0.5),
+    }
     for number in _numbers(case, "cas"):
         rows = case.arrays[f"input/{number}/segments"]
         cas, attention = case.arrays[f"input/{number}/cas"], case.arrays[f"input/{number}/attn"]
-        counts = frame_counts(cas, attention, rows[:, :2], rows[:, 2].astype(np.int64))
+        c.agree(classes=cas.shape[1] - 1)
+        counts = frame_counts(cas, attention, rows[:, :2], rows[:, 2].astype(np.int64), **settings)
         order = ("attention_fp", "background", "attention_fn", "foreground", "class_fp", "class_fn")
         computed[f"output/{number}/counts"] = np.array([getattr(counts, name) for name in order])
         total = total + counts
+    c.close()
     return computed | {f"output/{name}": np.array(value) for name, value in total.rates().items()}
 
 
@@ -190,22 +193,21 @@ def _numbers(case: GoldenCase, name: str) -> list[str]:
     return [key.split("/")[1] for key in case.arrays if re.fullmatch(rf"input/\d+/{name}", key)]
 
 
-def _config(config: Mapping[str, Any], start: ProposalConfig) -> ProposalConfig:
-    """The settings of the JSON under our names; the attention thresholds may be described in words."""
+def _config(case: GoldenCase, start: ProposalConfig) -> ProposalConfig:
+    """The settings of the JSON under our names."""
+    c = Settings(case)
     names = {"top_ratio": "score_topk_ratio", "class_weight": "gamma", "sigma": "soft_nms_sigma"}
     names |= {name: name for name in ("class_threshold", "outer_margin")} | {"snippet_s": "seconds_per_snippet"}
-    changed = {ours: config[theirs] for ours, theirs in names.items() if theirs in config}
-    levels = config.get("attention_thresholds")
-    if isinstance(levels, str):
-        count, low, high = re.search(r"(\d+) evenly spaced values from ([\d.]+) to ([\d.]+)", levels).groups()  # type: ignore[union-attr]
-        changed["attention_thresholds"] = tuple(np.linspace(float(low), float(high), int(count)).tolist())
-    elif levels is not None:
-        changed["attention_thresholds"] = tuple(levels)
+    changed = {ours: c.take(theirs) for ours, theirs in names.items() if theirs in c.values}
+    if "attention_thresholds" in c.values:
+        changed["attention_thresholds"] = levels_of(c.take("attention_thresholds"))
+    c.agree(classes=case.arrays[f"input/{_numbers(case, 'cas')[0]}/cas"].shape[2] - 1)
+    c.close()
     return replace(start, **changed)
 
 
 def _p3(case: GoldenCase) -> dict[str, np.ndarray]:
-    config = _config(case.meta["config"], P3)
+    config = _config(case, P3)
     videos = [entry.get("video", "") for entry in case.meta["cases"]]
     regions = _regions(case) if any(map(_is_real, videos)) else {}
     computed: dict[str, np.ndarray] = {}
@@ -238,7 +240,7 @@ def _regions(case: GoldenCase) -> dict[str, Any] | None:
 
 
 def _hamnet(case: GoldenCase) -> dict[str, np.ndarray]:
-    config = _config(case.meta["config"], HAMNET)
+    config = _config(case, HAMNET)
     return {
         f"output/{n}/proposals": attention_proposals(
             case.arrays[f"input/{n}/cas"][0], case.arrays[f"input/{n}/attn"][0, :, 0], config
@@ -248,28 +250,36 @@ def _hamnet(case: GoldenCase) -> dict[str, np.ndarray]:
 
 
 def _basnet(case: GoldenCase) -> dict[str, np.ndarray]:
-    given = dict(case.meta["config"])
-    names = {"nms_threshold": "nms", "class_weight": "gamma"}
-    names |= {field.name: field.name for field in fields(BasNetProposalConfig)}
-    changed = {ours: given[theirs] for ours, theirs in names.items() if theirs in given}
-    levels = given.get("thresholds")
-    if isinstance(levels, str):
-        low, step, high = map(float, re.fullmatch(r"([\d.]+),\s*([\d.]+),?\s*\.\.\.,?\s*([\d.]+)", levels).groups())  # type: ignore[union-attr]
-        changed["activation_thresholds"] = tuple(np.arange(low, high + step / 2, step).tolist())
-    elif levels is not None:
-        changed["activation_thresholds"] = tuple(levels)
+    c = Settings(case)
+    names = {field.name: field.name for field in fields(BasNetProposalConfig)}
+    names |= {"nms_threshold": "nms", "class_weight": "gamma"}
+    changed = {ours: c.take(theirs) for ours, theirs in names.items() if theirs in c.values}
+    if "thresholds" in c.values:
+        changed["activation_thresholds"] = levels_of(c.take("thresholds"))
     config = BasNetProposalConfig(**changed)
     computed = {}
     for number in _numbers(case, "cas_supp"):
         cas, scores = case.arrays[f"input/{number}/cas_supp"][0], case.arrays[f"input/{number}/score_supp"][0]
-        if len(cas) != given.get("num_segments", len(cas)):
-            raise DataError(case.name, f"case {number} has {len(cas)} segments", "check the JSON")
+        c.agree(num_segments=len(cas), classes=cas.shape[1] - 1)
         snippets = case.meta["cases"][int(number)]["num_snippets"]
         computed[f"output/{number}/proposals"] = activation_proposals(cas, scores, snippets, config).rows()
+    c.close()
     return computed
 
 
+def _check(compute: Callable[[GoldenCase], dict[str, np.ndarray]], case: GoldenCase) -> None:
+    _compare(case, compute(case))
+
+
 #: kinds of cases that belong to this family by their name alone
-DETECTION_CHECKS: dict[str, Callable[[GoldenCase], None]] = dict.fromkeys(
-    ("proposals_p3_", "proposals_hamnet_", "proposals_basnet_", "nms_", "map_", "frame_rates_"), check_action_case
-)
+DETECTION_CHECKS: dict[str, Callable[[GoldenCase], None]] = {
+    kind: partial(_check, compute)
+    for kind, compute in {
+        "proposals_p3_": _p3,
+        "proposals_hamnet_": _hamnet,
+        "proposals_basnet_": _basnet,
+        "nms_": _suppression,
+        "map_": _map,
+        "frame_rates_": _frame_rates,
+    }.items()
+}

@@ -1,28 +1,27 @@
 """The completion network (VLC) and P3's alternating step against their golden vectors, and the list of all checks."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from tests.parity.golden import GoldenCase, assert_close, compare
 from tests.parity.golden_wtal import (
+    Settings,
     check_basnet,
     check_co2net,
     check_hamnet,
     check_tsm,
+    cross_modal_of,
     gradients,
+    is_activitynet,
     no_dropout,
     shape_of,
     tsm_of,
 )
-from vmlkit.actions.cross_modal import AttentionConfig
 from vmlkit.actions.dataset import ActionBatch
-from vmlkit.actions.losses import (
-    consistency,
-    reconstruction_error,
-)
+from vmlkit.actions.losses import consistency, reconstruction_error
 from vmlkit.actions.method import ATTENTION, LOCALISER, RECONSTRUCTOR, ActionCO2Net, ActionMethod
 from vmlkit.actions.vlc import VLC, VLCConfig, completion_contrast, completion_loss
 from vmlkit.nn.positions import word_positions
@@ -33,27 +32,29 @@ from vmlkit.training.method import Progress
 from vmlkit.training.optim import ScheduledAdam
 
 
-def vlc_of(config: dict[str, Any], *, masked: bool) -> VLCConfig:
-    """The VLC of a case's sizes."""
+def vlc_of(c: Settings, parameters: Mapping[str, Tensor], *, masked: bool, activitynet: bool = False) -> VLCConfig:
+    """The VLC of a case's sizes, from its settings and its parameters by released name."""
     base = VLCConfig()
-    layers = config["layers"] if "layers" in config else config["vlc_layers"]
+    stacks = ({name.split(".")[3] for name in parameters if name.startswith(f"trans.decoder{i}.")} for i in (1, 2))
+    video, text = map(len, stacks)
     network = TransformerConfig(
-        hidden=config["hid"] if "hid" in config else config["vlc_hid"],
-        heads=config.get("vlc_heads", config["heads"]),
-        video_layers=layers,
-        text_layers=layers,
+        hidden=parameters["frame_fc.weight"].shape[0],
+        heads=c.take("vlc_heads", "heads"),
+        video_layers=video,
+        text_layers=text,
         dropout=0.0,
     )
-    changes = {"transformer": network, "label_smoothing": config.get("label_smoothing", 0.1)}
+    c.agree(hid=network.hidden, vlc_hid=network.hidden, layers=text, vlc_layers=text)
+    c.agree(vocab=parameters["fc_rec.weight"].shape[0])
+    smoothing = c.take("label_smoothing", default=base.reconstruction.label_smoothing)
     return VLCConfig(
-        attention=AttentionConfig(kind="reconstruct", hidden=config["attn_hidden"], code=config.get("ae_hidden")),
-        reconstruction=dataclasses.replace(base.reconstruction, **changes),
+        attention=cross_modal_of(c, parameters, activitynet),
+        reconstruction=dataclasses.replace(base.reconstruction, transformer=network, label_smoothing=smoothing),
         mask_input=masked,
-        hard_margin=config.get("margin_hard", base.hard_margin),
-        easy_margin=config.get("margin_easy", base.easy_margin),
-        consistency_weight=config["consistency_weight"],
-        rebuild_weight=config["ae_weight"],
-        unused_parts=True,
+        hard_margin=c.take("margin_hard", default=base.hard_margin),
+        easy_margin=c.take("margin_easy", default=base.easy_margin),
+        consistency_weight=c.take("consistency_weight"),
+        rebuild_weight=c.take("ae_weight"),
     )
 
 
@@ -88,17 +89,21 @@ def check_vlc(case: GoldenCase) -> None:
 
 
 def _vlc(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
-    c = case.meta["config"]
+    c, released = Settings(case), case.parameters()
     drawn = case.arrays["output/masked_words"]
-    masked = "UNMASKED" not in c["decoder_input"]
-    config = vlc_of(c, masked=masked)
-    model = VLC(config, shape_of(case, vocabulary=c["vocab"])).eval()
-    load_released(model, case.parameters(), "vlc", case.name)
-    model.to(dtype)
+    masked = "UNMASKED" not in c.take("decoder_input", default="UNMASKED")
+    config = vlc_of(c, released, masked=masked, activitynet=is_activitynet(case))
     batch = vlc_batch(case, dtype)
+    c.agree(n_pro2=batch.word_ids.shape[1])
+    words = torch.zeros(1, 2, batch.words.shape[2])
+    shape = shape_of(c, case.input("features"), words, released["fc_rec.weight"].shape[0])
+    c.close()
+    model = VLC(config, shape).eval()
+    load_released(model, released, "vlc", case.name)
+    model.to(dtype)
     hidden_words = torch.from_numpy(drawn[:, 1:, 0].astype(bool)) if masked else None
     out = model(batch, hidden_words)
-    rec, contrast = completion_loss(out.nll), completion_contrast(out.nll, config)
+    rec, contrast = completion_loss(out.nll, config), completion_contrast(out.nll, config)
     logits = model.front.vocabulary_head(out.reconstruction.hidden)
     rebuild = torch.stack(reconstruction_error(out.rebuilt)).sum()
     agree = config.consistency_weight * consistency(out.attention, case.input("tal_attn").to(dtype)[..., 0])
@@ -172,23 +177,33 @@ def check_p3_step(case: GoldenCase) -> None:
 
 
 def _p3_steps(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
-    c = case.meta["config"]
-    config = ActionCO2Net(host=tsm_of(c), vlc=vlc_of(c, masked=False), weight_decay=c["tsm_weight_decay"])
+    c = Settings(case)
+    released = {half: _below(case.parameters(), half + "/") for half in ("tsm", "vlc")}
+    config = ActionCO2Net(
+        host=tsm_of(c, released["tsm"]),
+        vlc=vlc_of(c, released["vlc"], masked=False),
+        weight_decay=c.take("tsm_weight_decay"),
+    )
     words = torch.from_numpy(case.arrays["buffer/label_embeddings"])
-    method = ActionMethod(config, shape_of(case, words, c["vocab"])).train()
+    first = vlc_batch(case, dtype, "it0")
+    c.agree(classes=len(words), n_pro2=first.word_ids.shape[1])
+    shape = shape_of(c, case.input("it0/features"), words, released["vlc"]["fc_rec.weight"].shape[0])
+    rates = {"lr": c.take("vlc_lr"), "warmup_updates": c.take("warmup_updates")}
+    rates |= {"warmup_init_lr": c.take("warmup_init_lr"), "clip_norm": float(c.take("clip"))}
+    tsm_lr = c.take("tsm_lr")
+    c.close()
+    method = ActionMethod(config, shape).train()
     no_dropout(method)
     assert method.vlc is not None
     assert method.localiser.queries is not None
     method.localiser.queries.config = dataclasses.replace(method.localiser.queries.config, drop_path=0.0)
-    released = {half: _below(case.parameters(), half + "/") for half in ("tsm", "vlc")}
     load_released(method.localiser, released["tsm"], "tsm", case.name)
     load_released(method.vlc, released["vlc"], "vlc", case.name)
     method.to(dtype)
     settings = method.optimizer_settings()
-    rates = {"lr": c["vlc_lr"], "warmup_updates": c["warmup_updates"], "warmup_init_lr": c["warmup_init_lr"]}
     for name in (RECONSTRUCTOR, ATTENTION):
-        settings[name] |= {**rates, "clip_norm": float(c["clip"])}
-    settings[LOCALISER] |= {"lr": c["tsm_lr"]}
+        settings[name] |= rates
+    settings[LOCALISER] |= {"lr": tsm_lr}
     optimizers = {name: _Recording(group, **settings[name]) for name, group in method.parameter_groups().items()}
     ours: dict[str, Tensor] = {}
     losses, steps = [], len(case.arrays["output/tsm_total_loss"])
@@ -198,7 +213,10 @@ def _p3_steps(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
         for half, model in (("tsm", method.localiser), ("vlc", method.vlc)):
             named = dict(model.named_parameters())
             for name in released[half]:
-                value = named[our_name(name, half)].detach().clone()
+                ours_is = our_name(name, half)
+                # a part that the release never uses is not here, and has not moved there
+                at = released[half][name] if ours_is.startswith("unused_") else named[ours_is].detach()
+                value = at.clone()
                 ours[f"after_it{step}/param/{half}/{name}"] = value
                 ours[f"after_it{step}/norm/{half}/{name}"] = value.norm()
     seen = [optimizers[name].seen for name in (RECONSTRUCTOR, ATTENTION)]

@@ -19,22 +19,6 @@ SELF = Path(__file__).relative_to(ROOT).as_posix()
 #: files that are not yet in the one form; each leaves the list with the change that makes it clean
 TO_CONVERT = frozenset(
     {
-        # vmlkit/actions
-        "vmlkit/actions/basnet.py",
-        "vmlkit/actions/co2net.py",
-        "vmlkit/actions/hamnet.py",
-        "vmlkit/actions/losses.py",
-        "vmlkit/actions/method.py",
-        "vmlkit/actions/methods.py",
-        "vmlkit/actions/presets.py",
-        "vmlkit/actions/prompts.py",
-        "vmlkit/actions/proposals.py",
-        "vmlkit/actions/recurrent.py",
-        "vmlkit/actions/studies.py",
-        "vmlkit/actions/tables.py",
-        "vmlkit/actions/text_queries.py",
-        "vmlkit/actions/tsm.py",
-        "vmlkit/actions/vlc.py",
         # vmlkit/components
         "vmlkit/components/dataset.py",
         "vmlkit/components/importance.py",
@@ -68,7 +52,6 @@ TO_CONVERT = frozenset(
         "vmlkit/reconstruction/studies.py",
         "vmlkit/reconstruction/studies_lnp.py",
         # docs
-        "docs/actions.md",
         # results
         "results/cnm.json",
         "results/components-moments.json",
@@ -80,9 +63,7 @@ TO_CONVERT = frozenset(
         "results/lnp-kinds.json",
         "results/lnp-planted-charades.json",
         "results/lnp-schedule.json",
-        "results/p3-toy.json",
         "results/planted-charades.json",
-        "results/planted-thumos14.json",
     }
 )
 

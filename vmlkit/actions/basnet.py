@@ -1,4 +1,4 @@
-"""BaS-Net: background suppression network (AAAI 2020), a host of P3's Table 8.
+"""BaS-Net: background suppression network (AAAI 2020), a host of P3 Table 8.
 
 Two branches share one classifier: the base branch sees all snippets and must find the background class, the other sees
 them weighted by a filter and must *not* find it.
@@ -12,8 +12,9 @@ paper            here                           shape
 ``L_norm``       ``norm``                       mean over B of the *sum* over time
 ================ ============================== =====================================================
 
-# CODE: k is fixed by the number of segments of training, even for a video of another length -> ``segments``
-# CODE: after the first epoch the training loop takes only the first batch of each shuffle (not repeated here)
+# PAPER: (silent) / CODE: k follows from the number of snippets of training, whatever a video's own length -> clips
+# PAPER: (silent) / CODE: after the first epoch only the first batch of each shuffle is trained on -> no switch, because
+# it is a slip of the loader that nothing else depends on
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, build_attention
+from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock
 from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig, total
 from vmlkit.actions.losses import bag_cross_entropy, topk_mean
 from vmlkit.training.method import LossTerms
@@ -33,7 +34,7 @@ class BaSNetConfig(LocaliserConfig):
 
     attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(kind="filter"))
     width: int = 2048  #: of the class activation module
-    segments: int = 750  #: T in training; k = segments // 8 at every length
+    ratio: int = 8  #: k = S // ratio, S the snippets of a training video
     norm_weight: float = 1e-4  #: alpha
     dropout: float = 0.7
 
@@ -44,14 +45,13 @@ class BaSNet(Localiser):
     config: BaSNetConfig
 
     def __init__(self, config: BaSNetConfig, shape: ActionShape) -> None:
-        super().__init__()
-        self.config = config
-        self.attention = build_attention(config.attention, shape.features)
+        super().__init__(config, shape)
+        self.count = max(1, shape.clips // config.ratio)
         self.body = nn.Sequential(
             ConvBlock(shape.features, config.width, 3, slope=0.01),
             ConvBlock(config.width, config.width, 3, slope=0.01, dropout=config.dropout),
         )
-        self.build_classifier(config, shape, config.width, bias=False)
+        self.build_classifier(shape, config.width, bias=False)
 
     def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
         """Both branches; ``cas`` is the base one."""
@@ -74,7 +74,7 @@ class BaSNet(Localiser):
     def scores(self, out: Localised) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Softmax over classes of the top-k mean: base and suppressed branch."""
         assert out.suppressed is not None
-        count = min(max(1, self.config.segments // 8), out.cas.shape[1])
+        count = min(self.count, out.cas.shape[1])
         base, suppressed = topk_mean(out.cas, count), topk_mean(out.suppressed, count)
         return base.softmax(dim=1), suppressed.softmax(dim=1)
 
@@ -83,7 +83,7 @@ class BaSNet(Localiser):
         return self.scores(out)[1]
 
     def loss(self, out: Localised, labels: Float[Tensor, "B C"]) -> LossTerms:
-        """Eq. (8): ``L_base + L_supp + alpha L_norm``."""
+        """``L_base + L_supp + alpha L_norm``."""
         base, suppressed = self.scores(out)
         terms = {
             "mil": bag_cross_entropy(base, labels, background=1.0),

@@ -13,8 +13,8 @@ CCM                 :class:`vmlkit.actions.cross_modal.Branch` each modality fil
 
 P3's TSM is the same network with other parts (:mod:`vmlkit.actions.tsm`), so both are settings of one class.
 
-# CODE: dropout falls on the attention's single logit, see :class:`vmlkit.actions.cross_modal.AttentionHead`
-# CODE: a convolution (``feat_encoder``) is built and never used; checkpoints carry it -> ``unused_parts``
+# PAPER: P3's S-bar is ``att * S`` / CODE: the smallest logit of a snippet is kept in training -> keep_minimum
+# PAPER: (silent) / CODE: a convolution (``feat_encoder``) is built and never used -> no switch, because it is dead
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, build_attention, kaiming_
+from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, kaiming_, refuse_idle
 from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig, total
 from vmlkit.actions.losses import coactivity, guide, mil, mutual, reconstruction_error, suppress
 from vmlkit.training.method import LossTerms
@@ -45,7 +45,14 @@ class CO2NetConfig(LocaliserConfig):
     coactivity_weight: float = 1.0  #: alpha_3
     mutual_weight: float = 1.0  #: alpha_4; P3: 0
     rebuild_weight: float = 0.0  #: of the cross-modal auto-encoders; P3: 1.5, code only (.15)
-    unused_parts: bool = False  #: build the release's unused convolution, to keep a checkpoint complete
+    keep_minimum: bool = True  #: suppress towards the smallest logit (code) instead of ``att * S`` (P3's S-bar)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attention.kind in ("filter", "conv"):
+            refuse_idle(self, "a host with one attention for both modalities", "mutual_weight")
+        if self.attention.kind != "reconstruct":
+            refuse_idle(self, "a host without cross-modal auto-encoders", "rebuild_weight")
 
 
 class CO2Net(Localiser):
@@ -54,16 +61,12 @@ class CO2Net(Localiser):
     config: CO2NetConfig
 
     def __init__(self, config: CO2NetConfig, shape: ActionShape) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config, shape)
         width = shape.features
-        self.attention = build_attention(config.attention, width)
         self.fusion = ConvBlock(width, width, config.fusion_kernel, dropout=config.fusion_dropout)
         self.inner_dropout = nn.Dropout(config.inner_dropout)
         self.body = ConvBlock(width, width, 3, dropout=config.body_dropout)
-        if config.unused_parts:
-            self.unused_encoder = ConvBlock(width, width, 3)
-        self.build_classifier(config, shape, width)
+        self.build_classifier(shape, width)
         kaiming_(self)
 
     def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
@@ -80,10 +83,16 @@ class CO2Net(Localiser):
             rebuilt=attended.rebuilt,
         )
 
+    def suppressed(self, out: Localised) -> Float[Tensor, "B T K"]:
+        """The activation where attention is low pulled to the smallest logit, or to 0."""
+        if self.config.keep_minimum:
+            return suppress(out.cas, out.attention)
+        return out.attention[..., None] * out.cas
+
     def loss(self, out: Localised, labels: Float[Tensor, "B C"]) -> LossTerms:
-        """Eq. (14): both bags, co-activity, mutual learning, and norm and guide averaged over the three attentions."""
+        """Both bags, co-activity, mutual learning, and norm and guide averaged over the three attentions."""
         c = self.config
-        suppressed = suppress(out.cas, out.attention)
+        suppressed = self.suppressed(out)
         attentions = (out.attention, *out.branches)
         terms = {
             "mil": mil(out.cas, labels, background=1.0, ratio=c.ratio).mean(),

@@ -14,11 +14,13 @@ Features are ``(B, T, F)``, appearance (RGB) in the first half of F and motion (
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from vmlkit.errors import ConfigError
 
 AttentionKind = Literal["filter", "conv", "consensus", "reconstruct"]
 
@@ -33,6 +35,19 @@ class AttentionConfig:
     dropout: float = 0.5  #: after every convolution block of a cross-modal branch
     head_dropout: float = 0.5  #: in the attention head; CODE: also on its single logit; ActivityNet: .7
     gate_main: bool = False  #: P3 on ActivityNet: ``main <- sigmoid(channel) main`` before filtering
+
+    def __post_init__(self) -> None:
+        if self.kind in ("filter", "conv"):
+            refuse_idle(self, f"an attention of kind '{self.kind}'", "code", "dropout", "head_dropout", "gate_main")
+        if self.kind == "consensus":
+            refuse_idle(self, "an attention of kind 'consensus'", "code", "gate_main")
+
+
+def refuse_idle(config: Any, where: str, *names: str) -> None:
+    """Raise :class:`ConfigError` if one of the settings, which do nothing ``where``, has left its default."""
+    for name in names:
+        if getattr(config, name) != (usual := type(config).__dataclass_fields__[name].default):
+            raise ConfigError(f"setting '{name}' does nothing in {where}: leave it at {usual!r}")
 
 
 @dataclass(frozen=True)
@@ -61,8 +76,8 @@ class ConvBlock(nn.Module):
 class AttentionHead(nn.Module):
     """``sigmoid(dropout(conv1(blocks(x))))``.
 
-    CODE: CO2-Net and P3 drop the *logit* itself with probability .5: while training, half of the attentions are
-    exactly .5.
+    # PAPER: (silent) / CODE: CO2-Net and P3 drop the *logit* itself with probability .5, so that half of the
+    # attentions are exactly .5 while training -> head_dropout
     """
 
     def __init__(self, blocks: list[ConvBlock], dropout: float = 0.0) -> None:
@@ -160,7 +175,8 @@ def build_attention(config: AttentionConfig, features: int) -> SingleAttention |
 def safe_cosine(u: Float[Tensor, "B h 1"], v: Float[Tensor, "B h T"]) -> Float[Tensor, "B T"]:
     """Cosine over channels; 0, with no gradient, where either vector is zero.
 
-    # CODE: no epsilon in the release, so a snippet of zeros (padding, or dropout at small widths) is NaN.
+    # PAPER: (silent) / CODE: without an epsilon a snippet of zeros (padding, or dropout at small widths) is NaN
+    # -> no switch, because nobody wants the NaN
     """
     norms = torch.linalg.vector_norm(u, dim=1) * torch.linalg.vector_norm(v, dim=1)
     some = norms > 1e-12
@@ -177,9 +193,7 @@ def kaiming_(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
 
 
-def average_over_time(x: Float[Tensor, "B T K"], kernel: int | None) -> Float[Tensor, "B T K"]:
-    """Moving average over ``kernel`` snippets, padding counted as zeros (ActivityNet variants); None does nothing."""
-    if kernel is None:
-        return x
+def average_over_time(x: Float[Tensor, "B T K"], kernel: int) -> Float[Tensor, "B T K"]:
+    """Moving average over an odd number of snippets, those beyond either end counted as zeros."""
     pooled = nn.functional.avg_pool1d(x.transpose(1, 2), kernel, stride=1, padding=kernel // 2)
     return pooled.transpose(1, 2)

@@ -61,7 +61,8 @@ class ActionDataset:
     word_weights: Float[Tensor, "videos L"]
     vectors: Float[Tensor, "V Dw"]  #: word vector of each id; row 0 (padding) is zero
     vocabulary: Vocabulary
-    fingerprint: str  #: changes when anything above does
+    clips: int  #: snippets of a video in a training batch
+    fingerprint: str  #: changes when anything above does, ``clips`` apart
     #: per video, regions in seconds that P3's protocol leaves out; empty where nothing is known
     ambiguous_s: tuple[tuple[tuple[float, float], ...], ...]
     #: videos that the list of BaS-Net and HAM-Net lacks: their instances do not count under protocol "seconds"

@@ -1,4 +1,4 @@
-"""HAM-Net: hybrid attention mechanism (AAAI 2021), a host of P3's Table 8.
+"""HAM-Net: hybrid attention mechanism (AAAI 2021), a host of P3 Table 8.
 
 ================ ================================ =======================================================
 paper            here                             meaning
@@ -9,8 +9,9 @@ hard             ``d > 0``                        everything but the most salien
 ``L_BCL ...``    ``mil, mil_hard, mil_soft, mil_semi``
 ================ ================================ =======================================================
 
-# CODE: ``drop_prob`` is a fixed weight of the dropped branches, not the probability of a drop
-# CODE: the "supp" branch is the plain product ``a X``; the dropped ones keep the smallest logit
+# PAPER: (silent) / CODE: the released ``drop_prob`` is a fixed weight, not the probability of a drop -> drop_weight
+# PAPER: (silent) / CODE: the suppressed branch is the plain product ``a X``, the dropped ones keep the smallest logit
+# -> no switch, because both are part of the released loss and neither is P3's
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, build_attention, kaiming_
+from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, kaiming_
 from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig
 from vmlkit.actions.losses import dropped_attention, guide, mil, suppress
 from vmlkit.training.method import LossTerms
@@ -32,6 +33,7 @@ class HAMNetConfig(LocaliserConfig):
     ratio: int = 10  #: k = T // ratio (20)
     dropout: float = 0.7  #: (0.5)
     drop_threshold: float = 0.2  #: delta
+    drop_from_min: bool = False  #: delta counts from the smallest attention, not from 0 (an option of the release)
     drop_weight: float = 0.2  #: w, share of the dropped branches (0.5)
     keep_weight: float = 1.0  #: of L1, the branches with background (0.25)
     suppress_weight: float = 1.0  #: of L2, the branches without (2)
@@ -45,12 +47,10 @@ class HAMNet(Localiser):
     config: HAMNetConfig
 
     def __init__(self, config: HAMNetConfig, shape: ActionShape) -> None:
-        super().__init__()
-        self.config = config
-        self.attention = build_attention(config.attention, shape.features)
+        super().__init__(config, shape)
         width = shape.features
         self.body = nn.Sequential(ConvBlock(width, width, 3), ConvBlock(width, width, 3, dropout=config.dropout))
-        self.build_classifier(config, shape, width)
+        self.build_classifier(shape, width)
         kaiming_(self)
 
     def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
@@ -68,7 +68,8 @@ class HAMNet(Localiser):
 
     def dropped(self, out: Localised) -> Float[Tensor, "B T"]:
         """Semi-soft attention: in training the most salient snippets are dropped, otherwise none is."""
-        return dropped_attention(out.attention, self.config.drop_threshold) if self.training else out.attention
+        c = self.config
+        return dropped_attention(out.attention, c.drop_threshold, c.drop_from_min) if self.training else out.attention
 
     def bags(self, out: Localised) -> dict[str, Float[Tensor, "B T K"]]:
         """The four activation sequences that the loss looks at."""

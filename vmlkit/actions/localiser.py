@@ -4,17 +4,15 @@ Axes: B videos, T snippets, F features, C classes, K = C + 1 with background las
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vmlkit.actions.cross_modal import AttentionConfig, average_over_time, kaiming_
+from vmlkit.actions.cross_modal import AttentionConfig, average_over_time, build_attention, kaiming_
 from vmlkit.actions.text_queries import TextQueries, TextQueryConfig
+from vmlkit.errors import ConfigError
 from vmlkit.training.method import LossTerms
-
-Classifier = Literal["conv", "text"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +22,7 @@ class ActionShape:
     features: int  #: F
     class_words: Float[Tensor, "C S Dw"]  #: vectors of the words of each class name
     vocabulary: int  #: number of word ids of the captions (V)
+    clips: int  #: S, snippets of a training video, from which BaS-Net's k and the width of pooling follow
     context_words: Float[Tensor, "W Dw"] | None = None  #: vectors of "a video of", for the handcrafted prompt
 
     @property
@@ -42,9 +41,13 @@ class LocaliserConfig:
     """Switches that every host has."""
 
     attention: AttentionConfig = field(default_factory=AttentionConfig)
-    classifier: Classifier = "conv"  #: "text": dot products with one query per class name (P3's TSM)
-    text: TextQueryConfig = field(default_factory=TextQueryConfig)
-    pool: int | None = None  #: moving average over activations and attention (ActivityNet); None: off
+    text: TextQueryConfig | None = None  #: dot products with a query per class name (P3's TSM); None: a convolution
+    #: moving average of activations and attention over ``2 (S // pool // 2) + 1`` snippets (ActivityNet: 5); None: off
+    pool: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.pool is not None and self.pool < 1:
+            raise ConfigError(f"setting 'pool' divides the number of snippets: it must be positive, not {self.pool}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,12 @@ class Localiser(nn.Module):
     queries: TextQueries | None
     classifier: nn.Conv1d | None
 
+    def __init__(self, config: LocaliserConfig, shape: ActionShape) -> None:
+        super().__init__()
+        self.config = config
+        self.kernel = None if config.pool is None else shape.clips // config.pool // 2 * 2 + 1
+        self.attention = build_attention(config.attention, shape.features)
+
     def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
         """Activation and attention of every snippet.
 
@@ -87,16 +96,16 @@ class Localiser(nn.Module):
         """The text queries, or None with a convolutional classifier."""
         return None if self.queries is None else self.queries()
 
-    def build_classifier(self, config: LocaliserConfig, shape: ActionShape, width: int, *, bias: bool = True) -> None:
+    def build_classifier(self, shape: ActionShape, width: int, *, bias: bool = True) -> None:
         """Either a 1x1 convolution ``width -> C + 1`` or text queries of the same width."""
-        text = config.classifier == "text"
-        self.classifier = None if text else nn.Conv1d(width, shape.classes + 1, 1, bias=bias)
-        self.queries = TextQueries(config.text, width, shape.class_words, shape.context_words) if text else None
+        text = self.config.text
+        self.classifier = nn.Conv1d(width, shape.classes + 1, 1, bias=bias) if text is None else None
+        self.queries = None if text is None else TextQueries(text, width, shape.class_words, shape.context_words)
         if self.queries is not None:
             kaiming_(self.queries)
 
     def classify(self, final: Float[Tensor, "B T D"], queries: Float[Tensor, "K D"] | None) -> Float[Tensor, "B T K"]:
-        """``conv1(final)``, or P3 Eq. (2): the dot product with each class's query (no bias, no temperature)."""
+        """``conv1(final)``, or P3's S: the dot product with each class's query (no bias, no temperature)."""
         if self.classifier is not None:
             return self.classifier(final.transpose(1, 2)).transpose(1, 2)
         found = self.class_queries() if queries is None else queries
@@ -104,8 +113,11 @@ class Localiser(nn.Module):
         return final @ found.t()
 
     def pooled(self, x: Float[Tensor, "B T K"]) -> Float[Tensor, "B T K"]:
-        """The moving average of the ActivityNet variants."""
-        return average_over_time(x, self.config.pool)
+        """The moving average of the ActivityNet variants of CO2-Net, HAM-Net and P3.
+
+        Its width is fixed by S, the snippets of a training video, also for a video of another length.
+        """
+        return x if self.kernel is None else average_over_time(x, self.kernel)
 
     def pooled_attention(self, attention: Float[Tensor, "B T"]) -> Float[Tensor, "B T"]:
         """The same of one sequence per video."""

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-Consistency = Literal["none", "share", "mse", "mae", "kl"]
+Consistency = Literal["mse", "mae", "kl"]
 
 #: added to the sum of a target before it is normalised (CO2-Net, HAM-Net)
 _TARGET_EPS = 1e-4
@@ -41,7 +41,10 @@ def mil(
 ) -> Float[Tensor, " B"]:
     """Top-k multiple-instance loss of each video: cross-entropy of the bag with its labels.
 
-    ``k = max(1, T // ratio)``; background belongs to the bag (1) or was suppressed (0).  HAM-Net Eq. (3), CO2-Net.
+    ``k = max(1, T // ratio)``; background belongs to the bag (1) or was suppressed (0).
+
+    # PAPER: P3 Eq. (4) sums over the labels of a video / CODE: the target is divided by their number -> no switch,
+    # because it only weighs a video by how many labels it has
     """
     bag = topk_mean(cas, max(1, cas.shape[1] // ratio))
     return -(bag_target(labels, background) * torch.log_softmax(bag, dim=1)).sum(dim=1)
@@ -64,7 +67,8 @@ def coactivity(
 
     The videos at positions (0, 1), (2, 3), ... of the batch are pairs that share a class; nothing is detached.
 
-    # CODE: without a shared class the released program divides 0 by 0; here the loss is 0 then.
+    # PAPER: (silent) / CODE: without a shared class the released program divides 0 by 0, here the loss is 0 -> no
+    # switch, because nobody wants the NaN
     """
     active = suppressed[: 2 * pairs].softmax(dim=1)  # (2P, T, K), over time
     used = features[: 2 * pairs].transpose(1, 2)  # (2P, F, T)
@@ -92,20 +96,17 @@ def mutual(first: Float[Tensor, "B T"], second: Float[Tensor, "B T"]) -> Float[T
 
 
 def consistency(own: Float[Tensor, "B T"], other: Float[Tensor, "B T"], kind: Consistency = "mse") -> Tensor:
-    """P3 Eq. (11) and Table 5: ``own`` attention approaches the ``other`` network's, which is held fixed.
+    """P3 Eq. (11) and P3 Table 5: ``own`` attention approaches the ``other`` network's, which is held fixed.
 
     ``kl`` compares the attentions as distributions over time, ``KL(other || own)``, a mean over videos.
-    ``none`` and ``share`` constrain nothing (under ``share`` there is one attention, not two).
     """
     fixed = other.detach()
     if kind == "mse":
         return ((own - fixed) ** 2).mean()
     if kind == "mae":
         return (own - fixed).abs().mean()
-    if kind == "kl":
-        p, q = (a / (a.sum(dim=1, keepdim=True) + 1e-8) for a in (fixed, own))
-        return (p * ((p + 1e-8).log() - (q + 1e-8).log())).sum(dim=1).mean()
-    return own.new_zeros(())
+    p, q = (a / (a.sum(dim=1, keepdim=True) + 1e-8) for a in (fixed, own))
+    return (p * ((p + 1e-8).log() - (q + 1e-8).log())).sum(dim=1).mean()
 
 
 def reconstruction_error(pairs: tuple[tuple[Tensor, Tensor], ...]) -> list[Tensor]:
@@ -116,19 +117,17 @@ def reconstruction_error(pairs: tuple[tuple[Tensor, Tensor], ...]) -> list[Tenso
 def bag_cross_entropy(
     score: Float[Tensor, "B K"], labels: Float[Tensor, "B C"], *, background: float
 ) -> Float[Tensor, ""]:
-    """BaS-Net Eq. (4): element-wise binary cross-entropy of softmax scores with fractional targets, mean over B K."""
+    """BaS-Net: element-wise binary cross-entropy of softmax scores with fractional targets, mean over B K."""
     return torch.nn.functional.binary_cross_entropy(score, bag_target(labels, background, eps=0.0))
 
 
-def dropped_attention(
-    attention: Float[Tensor, "B T"], ratio: float, *, include_min: bool = False
-) -> Float[Tensor, "B T"]:
+def dropped_attention(attention: Float[Tensor, "B T"], ratio: float, from_min: bool = False) -> Float[Tensor, "B T"]:
     """HAM-Net's semi-soft drop: keep only attention *below* a threshold relative to the video's largest value.
 
-    Without the most salient snippets the classifier has to find the rest of the action.  ``include_min`` measures the
-    threshold from the smallest value (defined in the release, not used by its loss).
+    Without the most salient snippets the classifier has to find the rest of the action.  ``from_min`` measures the
+    threshold from the smallest value.
     """
     high = attention.amax(dim=1, keepdim=True)
-    low = attention.amin(dim=1, keepdim=True) if include_min else torch.zeros_like(high)
+    low = attention.amin(dim=1, keepdim=True) if from_min else torch.zeros_like(high)
     kept: Bool[Tensor, "B T"] = attention < low + ratio * (high - low)
     return torch.where(kept, attention, 0.0)

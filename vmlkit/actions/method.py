@@ -1,14 +1,16 @@
 """Training of action localisation: a host alone, or with P3's completion network beside it.
 
-P3's released iteration (``schedule="alternate"``, specification 8) has four phases on one batch:
+P3's released iteration (``schedule="alternate"``) has four phases on one batch:
 
 1. the localiser runs, and its loss is computed but not yet differentiated;
 2. the *reconstructor* of the completion network learns ``L_rec``, its attention frozen;
 3. its *attention* learns ``L_c`` and the constraints towards the localiser, the reconstructor frozen;
 4. the localiser learns its own loss and the constraint towards the attention that phase 2 saw.
 
-``schedule="joint"`` is the plain variant: one forward pass of each network, one sum of all losses (P3 Eq. 12 with
-weights alpha and beta), one backward pass.  The two stop-gradients of the consistency stay in both.
+``schedule="joint"`` is the paper's: one forward pass of each network, one sum of all losses, P3 Eq. (12), one backward
+pass.  The two stop-gradients of the consistency, P3 Eq. (11), stay in both.
+
+# PAPER: one objective / CODE: three optimisers in turn -> schedule
 """
 
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from vmlkit.actions.hamnet import HAMNet, HAMNetConfig
 from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig
 from vmlkit.actions.losses import consistency, reconstruction_error
 from vmlkit.actions.vlc import VLC, Completed, VLCConfig, completion_contrast, completion_loss
+from vmlkit.errors import ConfigError
 from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
 
 LOCALISER, RECONSTRUCTOR, ATTENTION = "localiser", "reconstructor", "attention"
@@ -35,22 +38,20 @@ class ActionConfig:
 
     host: LocaliserConfig
     vlc: VLCConfig | None = None  #: None trains the host alone
-    schedule: Literal["alternate", "joint"] = "alternate"
-    reconstruction_weight: float = 1.0  #: alpha of Eq. (12), joint schedule only (never applied in the release)
-    contrast_weight: float = 1.0  #: beta of Eq. (12), joint schedule only
     weight_decay: float = 1e-3  #: coupled L2 of the localiser's Adam; BaS-Net: 5e-4
-    vlc_lr: float = 4e-4  #: peak rate of both VLC optimisers
-    vlc_warmup_updates: int = 400
-    stale_gradient_clipping: bool = True  #: clip over all VLC parameters, left-over gradients included (code)
     sampler: Literal["pairs", "shuffle"] = "pairs"  #: pairs of one class first (CO2-Net, P3), or a plain shuffle
     steps_per_epoch: int = 50  #: batches between evaluations; P3 looks at its test set every 50
     proposals: Literal["p3", "hamnet", "basnet"] = "p3"  #: how instances are read off, see vmlkit.actions.proposals
     protocol: Literal["p3", "seconds", "activitynet"] = "p3"  #: how they are scored, see vmlkit.actions.detection
 
+    def __post_init__(self) -> None:
+        if self.proposals == "basnet" and not isinstance(self.host, BaSNetConfig):
+            raise ConfigError("proposals 'basnet' read the suppressed branch, which only BaS-Net has: take 'p3'")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ActionBaSNet(ActionConfig):
-    """BaS-Net, or BaS-Net with TSM (``host.classifier="text"``) and VLC."""
+    """BaS-Net, or BaS-Net with TSM (``host.text``) and VLC."""
 
     host: BaSNetConfig
 
@@ -84,7 +85,7 @@ class ActionMethod(Method):
         self.localiser = build_localiser(config.host, shape)
         self.vlc: VLC | None = None
         if config.vlc is not None:
-            shared = self.localiser.attention if config.vlc.consistency == "share" else None
+            shared = self.localiser.attention if config.vlc.attention is None else None
             self.vlc = VLC(config.vlc, shape, shared)  # type: ignore[arg-type]
 
     # ---- parameters and optimisers
@@ -92,7 +93,7 @@ class ActionMethod(Method):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """One group per optimiser of the release.
 
-        A *shared* attention (Table 5) has one owner, the localiser: its step then learns ``L_c`` as well.
+        A *shared* attention (P3 Table 5) has one owner, the localiser: its step then learns ``L_c`` as well.
         """
         groups = {LOCALISER: list(self.localiser.parameters())}
         if self.vlc is not None:
@@ -104,22 +105,25 @@ class ActionMethod(Method):
     def optimizer_settings(self) -> dict[str, dict[str, Any]]:
         """What differs from the run's own settings, per group (see :mod:`vmlkit.training.loop`).
 
-        # CODE: the localiser: torch's Adam, constant rate, coupled L2, no clip.  VLC: fairseq's Adam and schedule,
-        # whose update comes after the step, so iterations 0 and 1 both run at the warm-up's first rate.
+        # PAPER: Adam with one rate / CODE: the localiser has torch's Adam, a constant rate, coupled L2 and no clip; VLC
+        # has fairseq's Adam and schedule, whose update comes after the step, so that iterations 0 and 1 both run at the
+        # warm-up's first rate -> no switch, because the paper does not say how VLC is optimised
         """
         host = {"l2": self.config.weight_decay, "eps_rule": "torch", "schedule": "constant"}
         host |= {"warmup_updates": 0, "clip_norm": None}
-        vlc: dict[str, Any] = {"lr": self.config.vlc_lr, "warmup_updates": self.config.vlc_warmup_updates, "lag": 1}
-        vlc |= {"schedule": "inverse_sqrt", "eps_rule": "reference", "warmup_init_lr": 1e-7, "clip_norm": 10.0}
+        vlc: dict[str, Any] = {"lag": 1, "warmup_init_lr": 1e-7, "clip_norm": 10.0}
+        vlc |= {"schedule": "inverse_sqrt", "eps_rule": "reference"}
+        if (c := self.config.vlc) is not None:
+            vlc |= {"lr": c.lr, "warmup_updates": c.warmup_updates}
         return {name: dict(host if name == LOCALISER else vlc) for name in self.parameter_groups()}
 
     @property
     def trains_attention(self) -> bool:
         """Whether phase 3 has an attention of its own, and anything to learn from."""
         c = self.config.vlc
-        if c is None or c.consistency == "share":
+        if c is None or c.attention is None:
             return False
-        return c.contrast or c.consistency != "none" or c.rebuild_weight > 0
+        return bool(c.contrast_weight or c.consistency_weight or c.rebuild_weight)
 
     def _reconstructor(self) -> list[nn.Parameter]:
         assert self.vlc is not None
@@ -136,22 +140,21 @@ class ActionMethod(Method):
         optimizers: dict[str, StepOptimizer],
     ) -> LossTerms:
         """The four phases, or one joint update."""
-        if self.vlc is None or self.config.schedule == "joint":
-            return self._joint_step(batch, progress, generator, optimizers)
         c = self.config.vlc
-        assert c is not None
+        if c is None or c.schedule == "joint":
+            return self._joint_step(batch, progress, generator, optimizers)
         out = self.localiser(batch.frames)  # 1
         own = self.localiser.loss(out, batch.labels)
         first = self._complete(batch, generator)
-        rec = completion_loss(first.nll)
-        self._update(RECONSTRUCTOR, rec.total, optimizers)  # 2
+        rec = completion_loss(first.nll, c)
+        self._update(RECONSTRUCTOR, c.reconstruction_weight * rec.total, optimizers)  # 2
         pull = self.attention_loss(self._complete(batch, generator), out)
         loss = own.total
         if ATTENTION in optimizers:
             self._update(ATTENTION, pull.total, optimizers)  # 3
-        elif c.consistency == "share":
+        elif c.attention is None:
             loss = loss + pull.total
-        towards = consistency(out.attention, first.attention, c.consistency)
+        towards = self._distance(out.attention, first.attention)
         loss = loss + c.consistency_weight * towards
         parameters = self.parameter_groups()[LOCALISER]
         _set_gradients(loss, parameters)
@@ -168,19 +171,25 @@ class ActionMethod(Method):
         assert self.vlc is not None
         own = self.parameter_groups()[group]
         _set_gradients(loss, own)
-        optimizers[group].step(clip=list(self.vlc.parameters()) if self.config.stale_gradient_clipping else own)
+        optimizers[group].step(clip=list(self.vlc.parameters()) if self.vlc.config.stale_gradient_clipping else own)
 
-    def attention_loss(self, completed: Completed, out: Localised, contrast_weight: float = 1.0) -> LossTerms:
+    def attention_loss(self, completed: Completed, out: Localised) -> LossTerms:
         """Phase 3: ``L_c`` + 1.5 auto-encoders + 1.5 consistency with the localiser's attention, which is fixed."""
         c = self.config.vlc
         assert c is not None
         zero = completed.nll.new_zeros(())
-        loss = completion_contrast(completed.nll, c) if c.contrast else LossTerms(zero, {})
-        rebuilt = reconstruction_error(completed.rebuilt) if c.rebuild_weight and c.consistency != "share" else []
+        loss = completion_contrast(completed.nll, c) if c.contrast_weight else LossTerms(zero, {})
+        rebuilt = reconstruction_error(completed.rebuilt) if c.rebuild_weight and c.attention is not None else []
         terms = {**loss.terms, "vlc_rebuild": torch.stack(rebuilt).sum() if rebuilt else zero}
-        terms["vlc_consistency"] = consistency(completed.attention, out.attention, c.consistency)
-        total = contrast_weight * loss.total + c.rebuild_weight * terms["vlc_rebuild"]
+        terms["vlc_consistency"] = self._distance(completed.attention, out.attention)
+        total = c.contrast_weight * loss.total + c.rebuild_weight * terms["vlc_rebuild"]
         return LossTerms(total + c.consistency_weight * terms["vlc_consistency"], terms)
+
+    def _distance(self, own: Tensor, other: Tensor) -> Tensor:
+        """L_con of one network; a shared attention is no distance from itself."""
+        assert self.vlc is not None
+        c = self.vlc.config
+        return own.new_zeros(()) if c.attention is None else consistency(own, other, c.consistency)
 
     def _joint_step(
         self, batch: ActionBatch, progress: Progress, generator: torch.Generator, optimizers: dict[str, StepOptimizer]
@@ -202,10 +211,10 @@ class ActionMethod(Method):
         if self.vlc is None or c is None:
             return loss
         completed = self._complete(batch, generator)
-        rec = completion_loss(completed.nll)
-        pull = self.attention_loss(completed, out, self.config.contrast_weight)
-        towards = consistency(out.attention, completed.attention, c.consistency)
-        total = loss.total + self.config.reconstruction_weight * rec.total + pull.total
+        rec = completion_loss(completed.nll, c)
+        pull = self.attention_loss(completed, out)
+        towards = self._distance(out.attention, completed.attention)
+        total = loss.total + c.reconstruction_weight * rec.total + pull.total
         terms = {**loss.terms, **rec.terms, **pull.terms, "consistency": towards}
         return LossTerms(total + c.consistency_weight * towards, terms)
 

@@ -3,16 +3,18 @@
 import torch
 from torch import Tensor
 
+from vmlkit.actions.co2net import CO2NetConfig
 from vmlkit.actions.dataset import ActionDataset
 from vmlkit.actions.localiser import ActionShape
 from vmlkit.actions.method import ActionBaSNet, ActionCO2Net, ActionConfig, ActionHAMNet, ActionMethod
 from vmlkit.actions.presets import PRESETS
 from vmlkit.actions.sources import ACTIONS
 from vmlkit.actions.task import ActionTask
+from vmlkit.errors import ConfigError
 from vmlkit.text.embeddings import hashed_vectors
 from vmlkit.training.experiment import Experiment, MethodEntry
 
-#: words between [START] and the label in the handcrafted prompt of P3's Table 4
+#: words between [START] and the label in the handcrafted prompt of P3 Table 4
 CONTEXT = ("a", "video", "of")
 
 
@@ -27,6 +29,7 @@ def action_shape(data: ActionDataset) -> ActionShape:
         features=data.rows.shape[1],
         class_words=data.class_vectors,
         vocabulary=len(data.vocabulary),
+        clips=data.clips,
         context_words=context_words(data),
     )
 
@@ -45,10 +48,13 @@ def context_words(data: ActionDataset) -> Tensor:
 def action_task(experiment: Experiment) -> ActionTask:
     """How the experiment's batches are drawn and its answers scored."""
     model: ActionConfig = experiment.model
+    pairs = model.host.pairs if isinstance(model.host, CO2NetConfig) else 3
+    if model.sampler == "pairs" and 2 * pairs > experiment.train.batch_size:
+        raise ConfigError(f"{pairs} pairs do not fit into batch_size={experiment.train.batch_size}: lower 'pairs'")
     return ActionTask(
         clips=experiment.data.clips,
         sampler=model.sampler,
-        pairs=getattr(model.host, "pairs", 3),
+        pairs=pairs,
         steps_per_epoch=model.steps_per_epoch,
         proposals=model.proposals,
         protocol=model.protocol,

@@ -1,6 +1,6 @@
 """Sentences made from video-level labels: what P3 completes in place of a caption.
 
-A template is filled in with the texts of a video's classes.  P3, section 3.3; the released code differs from the paper
+A template is filled in with the texts of a video's classes.  P3 Sec. 3.3; the released code differs from the paper
 in the template and glues the texts of several classes together, so that those words fall out of its vocabulary.
 """
 
@@ -31,13 +31,13 @@ TEMPLATE_TAGS = {
 class PromptConfig:
     """How a sentence is made from labels and how its words are weighted for masking."""
 
-    # PAPER: "a video of the [CLS]". CODE: "one video of the [CLS]". Table 7: "a [CLS]", "a video of action [CLS]".
-    template: str = "one video of the "
-    # PAPER: says nothing. CODE ("released"): "AandB", "A,BandC", so the words on either side of a joint become one
-    # unknown word. "spaced": "A and B", "A, B and C".
-    join: Join = "released"
-    # PAPER: nouns, verbs, adjectives and adverbs weigh double. CODE: the test for adjectives looks for "VJJ", which is
-    # no tag, so they weigh as little as articles.
+    # PAPER: "a video of the [CLS]" / CODE: "one video of the [CLS]" -> prompt_template
+    template: str = "one video of the "  #: P3 Table 7 compares "a [CLS]", "a video of action [CLS]"
+    # PAPER: (silent) / CODE: two labels become "AandB", so that the words beside the joint are one unknown word
+    # -> prompt_join
+    join: Join = "released"  #: "spaced" is "A and B"
+    # PAPER: (silent) / CODE: nouns, verbs and adverbs weigh double; the test for adjectives looks for "VJJ", which is
+    # no tag, so they weigh as little as articles -> prompt_adjectives
     adjectives: bool = False
     max_words: int = 14  #: n_pro2 of P3 on THUMOS14; longer sentences are cut
 

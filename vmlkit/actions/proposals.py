@@ -96,7 +96,8 @@ def runs_of(inside: Bool[np.ndarray, " T"]) -> Runs:
 
 
 def _trapped_runs(inside: Bool[np.ndarray, " T"]) -> Runs:
-    # CODE: the list of indices is tested with any(), so a lone snippet 0 counts as nothing
+    # PAPER: (silent) / CODE: the list of indices is tested with any(), so that a lone snippet 0 counts as nothing -> no
+    # switch, because one snippet at the start decides no number
     return runs_of(inside) if inside[1:].any() else _NO_RUNS
 
 
@@ -162,8 +163,8 @@ class BasNetProposalConfig:
     nms_threshold: float = 0.7
     frames_per_snippet: float = 16  #: not a whole number where a snippet has another length
     fps: int = 25
-    #: PAPER: every class above the threshold is localised.
-    #: CODE: the list of class numbers is tested with any(), so a video of class 0 alone gets nothing.
+    #: PAPER: every class above the threshold is localised / CODE: the list of class numbers is tested with any(), so
+    #: that a video of class 0 alone gets nothing -> skip_lone_class_zero
     skip_lone_class_zero: bool = True
 
 

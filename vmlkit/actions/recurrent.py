@@ -1,6 +1,6 @@
-"""Recurrent reconstructors for P3's Table 6: the same job as the dual transformer, by one GRU or LSTM each way.
+"""Recurrent reconstructors for P3 Table 6: the same job as the dual transformer, by GRUs or LSTMs.
 
-No released code settles them; this is the definition of this project (specification 11).
+No released code settles them; this is the definition of this project.
 """
 
 from typing import Literal
@@ -21,13 +21,13 @@ class RecurrentReconstructor(nn.Module):
     ``softmax(dot) g``, renormalised.  Same signature as :meth:`vmlkit.nn.transformer.DualTransformer.reconstruct`.
     """
 
-    def __init__(self, hidden: int, cell: Cell) -> None:
+    def __init__(self, hidden: int, cell: Cell, video_layers: int = 1, text_layers: int = 1) -> None:
         super().__init__()
         if hidden % 2:
             raise ValueError(f"hidden size {hidden} does not split into two directions")
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
-        self.encoder = kind(hidden, hidden // 2, batch_first=True, bidirectional=True)
-        self.decoder = kind(hidden, hidden, batch_first=True)
+        self.encoder = kind(hidden, hidden // 2, video_layers, batch_first=True, bidirectional=True)
+        self.decoder = kind(hidden, hidden, text_layers, batch_first=True)
         self.initial = nn.Linear(hidden, hidden)
         self.combine = nn.Linear(2 * hidden, hidden)
         self.cell = cell
@@ -46,7 +46,7 @@ class RecurrentReconstructor(nn.Module):
         states, _ = self.encoder((weight[..., None] * video[:, None]).flatten(0, 1))  # (B*R, S, D)
         flat = weight.flatten(0, 1)
         mean = (flat[..., None] * states).sum(1) / (flat.sum(1, keepdim=True) + 1e-10)
-        start = torch.tanh(self.initial(mean))[None]  # (1, B*R, D)
+        start = torch.tanh(self.initial(mean)).expand(self.decoder.num_layers, -1, -1).contiguous()  # (layers, B*R, D)
         words = text[:, None].expand(-1, rows, -1, -1).flatten(0, 1)
         begin = start if self.cell == "gru" else (start, torch.zeros_like(start))
         out, _ = self.decoder(words, begin)  # (B*R, L, D)

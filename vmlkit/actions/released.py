@@ -40,7 +40,7 @@ RULES: dict[str, Rules] = {
     "tsm": (
         (r"^weight$", "queries.prompts"),
         (r"^b_enc$", "queries.background"),
-        (r"^add_weight$", "queries.offsets"),
+        (r"^(add_weight|position)$", "queries.offsets"),  # the second is ActivityNet's name
         (r"^txt_emb\.0\.", "queries.embed.conv."),
         (r"^MHA\.", "queries.attention."),
         (r"^mlp\.0\.", "queries.expand."),

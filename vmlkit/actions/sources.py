@@ -211,6 +211,7 @@ def _dataset(
         word_weights=encoded.word_weights,
         vectors=text.vectors,
         vocabulary=text.vocabulary,
+        clips=config.clips,
         ambiguous_s=tuple(video.ambiguous for video in videos),
         unlisted=frozenset(video.video_id for video in videos if video.in_gt_json is False),
         notes=tuple(notes),

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vmlkit.actions.cross_modal import ConvBlock
+from vmlkit.actions.cross_modal import ConvBlock, refuse_idle
 from vmlkit.nn.positions import word_positions
 
 Prompt = Literal["learnable", "handcrafted"]
@@ -27,6 +27,10 @@ class TextQueryConfig:
     layer_scale: float = 1e-4  #: initial gamma: at the start a query hardly sees its own label
     offset_scale: float = 0.03125  #: spread of the free offset added to each token; ActivityNet: .01
     position_scale: float = 1.0  #: ActivityNet divides the sinusoid by sqrt(F)
+
+    def __post_init__(self) -> None:
+        if self.prompt == "handcrafted":
+            refuse_idle(self, "the handcrafted prompt", "prompts")
 
 
 class TokenAttention(nn.Module):
@@ -49,10 +53,11 @@ class TokenAttention(nn.Module):
 
 
 class TextQueries(nn.Module):
-    """P3 section 3.2: prompts, the label's words, one residual block; the query is token 0.
+    """L_q of P3 Eq. (2): prompts, the label's words, then one residual block; the query X_q is token 0.
 
-    # PAPER: [START], prompts, label words / CODE: the first free prompt *is* the [START] token
-    # PAPER: (silent) / CODE: no layer norm; residual branches scaled by gamma = 1e-4
+    # PAPER: [START], prompts, label words / CODE: the first free prompt *is* the [START] token -> no switch, because
+    # one more free prompt is a token apart
+    # PAPER: a transformer encoder / CODE: no layer norm, and residual branches scaled by gamma = 1e-4 -> layer_scale
 
     Args:
         class_words: word vectors of every label ``(C, slots, Dw)``; fixed, not trained.

@@ -161,6 +161,7 @@ def _dataset(config: ToyConfig, split: Split, frames: np.ndarray, prompt: Prompt
         word_weights=encoded.word_weights,
         vectors=table,
         vocabulary=vocabulary,
+        clips=clips,
         ambiguous_s=((),) * count,
         fingerprint=f"toy-actions/{split}-{config_hash(config)}-{digest.hexdigest()[:12]}",
         film_strip=FilmStrip(config),

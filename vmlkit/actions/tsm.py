@@ -1,16 +1,21 @@
-"""TSM: text-segment mining (P3, CVPR 2023, section 3.2), as settings of :class:`vmlkit.actions.co2net.CO2Net`.
+"""TSM: text-segment mining (P3 Sec. 3.2), as settings of :class:`vmlkit.actions.co2net.CO2Net`.
 
-=================== ======================================= =================================================
-paper               here                                    meaning
-=================== ======================================= =================================================
-``X_v``             ``final``                               (B, T, F), two convolutions of width 3
-``q_c`` (Eq. 1)     :class:`vmlkit.actions.text_queries.TextQueries` (C + 1, F), from prompts and the class name
-``S`` (Eq. 2)       ``final @ queries.T``                   no bias, no temperature
-``att``             ``attention``                           mean of the two cross-modal branches
-=================== ======================================= =================================================
+========================== ======================== ==============================================================
+paper                      here                     meaning
+========================== ======================== ==============================================================
+``X_e``                    ``final``                (B, T, F), two convolutions of width 3
+``att_m``, P3 Eq. (1)      ``attention``            (B, T), mean of the two cross-modal branches
+``L_q``, P3 Eq. (2)        ``queries``              :class:`vmlkit.actions.text_queries.TextQueries`
+``X_q``                    ``queries()``            (C + 1, F), from prompts and the class name
+``S``                      ``final @ queries().T``  (B, T, C + 1), no bias, no temperature
+``v``, P3 Eq. (3)          ``topk_mean(S, T // r)`` mean of the largest values of each class
+``L_mil``, P3 Eq. (4)      ``mil, mil_suppressed``  with and without background
+========================== ======================== ==============================================================
 
-# PAPER: (silent) / CODE: the cross-modal module has an auto-encoder with a loss of weight 1.5 -> ``rebuild_weight``
-# PAPER: baseline CO2-Net / CODE: its mutual loss is dropped, its fusion is wider -> ``mutual_weight, fusion_kernel``
+# PAPER: (silent) / CODE: the cross-modal module has an auto-encoder with a loss of weight 1.5 -> rebuild_weight
+# PAPER: the losses of CO2-Net / CODE: without its mutual loss -> mutual_weight
+# PAPER: (silent) / CODE: the fusion is wider than CO2-Net's on THUMOS14 -> fusion_kernel
+# PAPER: learning rate 5e-4, about 5,000 iterations on THUMOS14 / CODE: 5e-5 and 7,000 -> lr
 """
 
 from typing import Any
@@ -21,10 +26,10 @@ from vmlkit.actions.text_queries import TextQueryConfig
 
 
 def tsm_config(**changes: Any) -> CO2NetConfig:
-    """The released THUMOS14 network; ``classifier="conv"`` is the baseline of Table 3."""
+    """The released THUMOS14 network; ``text=None`` is the baseline of P3 Table 3."""
     settings: dict[str, Any] = {
         "attention": AttentionConfig(kind="reconstruct"),
-        "classifier": "text",
+        "text": TextQueryConfig(),
         "fusion_kernel": 3,
         "inner_dropout": 0.0,
         "mutual_weight": 0.0,
@@ -44,7 +49,7 @@ def tsm_activitynet(features: int = 2048, **changes: Any) -> CO2NetConfig:
             "body_dropout": 0.5,
             "ratio": 5,
             "rebuild_weight": 0.15,
-            "pool": 13,
+            "pool": 5,
             **changes,
         }
     )

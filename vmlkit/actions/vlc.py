@@ -1,23 +1,28 @@
-"""VLC: video-text language completion (P3, CVPR 2023, section 3.3).
+"""VLC: video-text language completion (P3 Sec. 3.3).
 
 A second attention, learned without looking at classes: it must pick the snippets from which a sentence made of the
 video's class names can be completed.
 
-====================== ================================================ ======================================
-paper                  here                                             shape
-====================== ================================================ ======================================
-``a`` (VLC attention)  ``attention``                                    (B, T)
-positive/hard/easy     rows 0, 1, 2 of the reconstruction               weights a, 1, 1 - a
-``L_rec`` (Eq. 8)      :func:`completion_loss`                          mean over B
-``L_c`` (Eq. 9-10)     :func:`completion_contrast`                      gamma_1 = .1, gamma_2 = .15 (paper: .2)
-====================== ================================================ ======================================
+========================= =============================== ======================================
+paper                     here                            shape
+========================= =============================== ======================================
+``att_r``, P3 Eq. (5)     ``attention``                   (B, T)
+``E``, ``D``, P3 Eq. (6)  ``transformer.reconstruct``     rows 0, 1, 2: weights a, 1, 1 - a
+and P3 Eq. (7)
+``P``, P3 Eq. (8)         ``front.vocabulary_head``       (B, 3, L, V), logits
+``L_rec``, P3 Eq. (9)     :func:`completion_loss`         mean over B
+``L_c``, P3 Eq. (10)      :func:`completion_contrast`     mean over B
+========================= =============================== ======================================
 
-# PAPER: masked words are completed / CODE: the masked input is overwritten by the plain words -> ``mask_input``
-# PAPER: weights inside the softmax (Eq. 6-7) / CODE: after it, renormalised -> ``transformer.attention``
-# PAPER: the video's own features / CODE: features filtered by its own cross-modal attention
-# PAPER: (silent) / CODE: video self-attention is causal -> ``transformer.causal_video``
-# PAPER: template "a video of the [CLS]" / CODE: "one video of the [CLS]" -> data setting ``template``
-# CODE: a second transformer (``trans_a``) is evaluated and thrown away; here it is only loaded -> ``unused_parts``
+# PAPER: masked words are completed / CODE: the masked input is overwritten by the plain words -> mask_input
+# PAPER: weights inside the softmax, P3 Eq. (6) and P3 Eq. (7) / CODE: after it, renormalised -> attention
+# PAPER: the video's own features / CODE: features filtered by its own cross-modal attention -> kind
+# PAPER: (silent) / CODE: video self-attention is causal -> causal_video
+# PAPER: P3 Eq. (9) sums over the words / CODE: the mean, with smoothed labels -> nll_reduction, label_smoothing
+# PAPER: L_rec is about the attended video / CODE: and about the whole one -> whole_video_loss
+# PAPER: gamma_2 is 0.2 / CODE: 0.15 -> easy_margin
+# PAPER: (silent) / CODE: a second transformer (``trans_a``) is evaluated and thrown away -> no switch, because nothing
+# reads it
 """
 
 from dataclasses import dataclass, field
@@ -32,13 +37,14 @@ from vmlkit.actions.cross_modal import (
     AttentionConfig,
     CrossModalAttention,
     SingleAttention,
-    average_over_time,
     build_attention,
+    refuse_idle,
 )
 from vmlkit.actions.dataset import ActionBatch
 from vmlkit.actions.localiser import ActionShape
 from vmlkit.actions.losses import Consistency
 from vmlkit.actions.recurrent import RecurrentReconstructor
+from vmlkit.errors import ConfigError
 from vmlkit.nn.positions import word_positions
 from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction, TransformerConfig
 from vmlkit.reconstruction.front import FrontEnd, ReconstructionConfig
@@ -57,21 +63,44 @@ def _released_network() -> ReconstructionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VLCConfig:
-    """Settings of the completion network; defaults are the released THUMOS14 configuration."""
+    """Settings of the completion network and its training; defaults are the released THUMOS14 configuration."""
 
-    attention: AttentionConfig = field(default_factory=AttentionConfig)  #: its own; Table 8 may take the host's kind
+    #: its own (P3 Table 8: of the host's kind); None shares the host's, without a constraint (P3 Table 5)
+    attention: AttentionConfig | None = field(default_factory=AttentionConfig)
     reconstruction: ReconstructionConfig = field(default_factory=_released_network)
-    reconstructor: Literal["transformer", "gru", "lstm"] = "transformer"  #: Table 6
+    reconstructor: Literal["transformer", "gru", "lstm"] = "transformer"  #: P3 Table 6
     dropout: float = 0.1  #: on frames and words before their projections
     mask_input: bool = False  #: True: masked words and positions, as the paper says
     hard_margin: float = 0.1  #: gamma_1, against the whole video
-    easy_margin: float = 0.15  #: gamma_2, against the complement; PAPER: .2
-    contrast: bool = True  #: L_c; False is "+ L_rec + L_con" of Table 3
-    consistency: Consistency = "mse"  #: Table 5; "share": the host's own attention, no constraint
-    consistency_weight: float = 1.5  #: in both networks; ActivityNet: .25
+    easy_margin: float = 0.15  #: gamma_2, against the complement; the paper says .2
+    whole_video_loss: bool = True  #: L_rec asks for the sentence from the whole video as well (code)
+    reconstruction_weight: float = 1.0  #: alpha of P3 Eq. (12)
+    contrast_weight: float = 1.0  #: beta of P3 Eq. (12); 0 is "+ L_rec + L_con" of P3 Table 3
+    consistency: Consistency = "mse"  #: P3 Table 5
+    consistency_weight: float = 1.5  #: lambda of P3 Eq. (12), in both networks; ActivityNet: .25
     rebuild_weight: float = 1.5  #: of its cross-modal auto-encoders; ActivityNet: .15
-    pool: int | None = None  #: moving average over its attention (ActivityNet)
-    unused_parts: bool = False  #: build ``trans_a`` to keep a checkpoint complete
+    schedule: Literal["alternate", "joint"] = "alternate"  #: see :mod:`vmlkit.actions.method`
+    lr: float = 4e-4  #: peak rate of both optimisers
+    warmup_updates: int = 400
+    stale_gradient_clipping: bool = True  #: clip over all parameters, left-over gradients included (code)
+
+    def __post_init__(self) -> None:
+        if self.reconstruction.cells is not None:
+            raise ConfigError("setting 'cells' does nothing in VLC, which reads every snippet: leave it at None")
+        if self.reconstructor != "transformer":
+            network = self.reconstruction.transformer
+            refuse_idle(network, "a recurrent reconstructor", "heads", "attention", "causal_video")
+            if network.dropout:
+                raise ConfigError("setting 'dropout' does nothing in a recurrent reconstructor: leave it at 0")
+        if not self.contrast_weight:
+            refuse_idle(self, "VLC without L_c", "hard_margin", "easy_margin")
+        if self.attention is None:
+            names = ("consistency", "consistency_weight", "rebuild_weight")
+            refuse_idle(self, "VLC with the host's attention", *names)
+        elif self.attention.kind != "reconstruct":
+            refuse_idle(self, "VLC without cross-modal auto-encoders", "rebuild_weight")
+        if self.schedule == "joint":
+            refuse_idle(self, "the joint schedule", "stale_gradient_clipping")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +118,7 @@ class VLC(nn.Module):
     """See the module docstring.
 
     Args:
-        shared: the host's attention part (Table 5, "share"); None builds one of its own.
+        shared: the host's attention part, for settings without an attention of their own.
     """
 
     def __init__(
@@ -97,8 +126,8 @@ class VLC(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self._borrowed = shared if shared is None else (shared,)  # in a tuple, so that it is not registered twice
-        if shared is None:
+        self._borrowed = (shared,)  # in a tuple, so that it is not registered twice
+        if config.attention is not None:
             self.own_attention = build_attention(config.attention, shape.features)
         sizes = DataShape(frame_dim=shape.features, word_dim=shape.word_dim, vocabulary=shape.vocabulary)
         self.front = FrontEnd(config.reconstruction, sizes, token=False)
@@ -108,15 +137,13 @@ class VLC(nn.Module):
         if config.reconstructor == "transformer":
             self.transformer = DualTransformer(network)
         else:
-            self.transformer = RecurrentReconstructor(network.hidden, config.reconstructor)
-        if config.unused_parts:
-            one_layer = TransformerConfig(hidden=network.hidden, heads=network.heads, video_layers=1, text_layers=1)
-            self.unused_transformer = DualTransformer(one_layer)
+            layers = network.video_layers, network.text_layers
+            self.transformer = RecurrentReconstructor(network.hidden, config.reconstructor, *layers)
 
     @property
     def attention(self) -> SingleAttention | CrossModalAttention:
         """The attention part in use."""
-        return self.own_attention if self._borrowed is None else self._borrowed[0]
+        return self.own_attention if self._borrowed[0] is None else self._borrowed[0]
 
     def masked_words(self, batch: ActionBatch, generator: torch.Generator) -> Bool[Tensor, "B L"] | None:
         """A third of the words of each caption; None where the input is not masked."""
@@ -134,14 +161,15 @@ class VLC(nn.Module):
             weights: ``(B, T)`` in place of the attention's own, for looking at what a weighting costs.
         """
         attended: Attended = self.attention(batch.frames)
-        own = average_over_time(attended.attention[..., None], self.config.pool)[..., 0]
+        own = attended.attention
         chosen = own if weights is None else weights
         text, mask = self._text(batch, masked)
         video = self.front.frame_projection(self.front.dropout(attended.filtered))
         rows = torch.stack((chosen, torch.ones_like(chosen), 1 - chosen), dim=1)  # (B, 3, T)
         out = self.transformer.reconstruct(video, batch.frame_mask, text, mask, Conditioning(rows))
-        smoothing = self.config.reconstruction.label_smoothing
-        nll = word_nll(self.front.vocabulary_head(out.hidden), batch.word_ids, mask, smoothing=smoothing)
+        c = self.config.reconstruction
+        logits = self.front.vocabulary_head(out.hidden)
+        nll = word_nll(logits, batch.word_ids, mask, smoothing=c.label_smoothing, reduction=c.nll_reduction)
         return Completed(attention=own, nll=nll, reconstruction=out, rebuilt=attended.rebuilt, text_mask=mask)
 
     def _text(
@@ -149,8 +177,7 @@ class VLC(nn.Module):
     ) -> tuple[Float[Tensor, "B L D"], Bool[Tensor, "B L"]]:
         """Decoder input and the positions that count: the words and one end symbol, as far as the slots go.
 
-        # CODE: ``mask_input=False``: plain words without positions, so what is trained is a left-to-right language
-        # model that never sees a masked word.
+        Plain words come without positions: what they train is a left-to-right language model without a masked word.
         """
         words = self.front.behind_start(batch.words)  # (B, L + 1, D), start first
         columns = batch.word_ids.shape[1]
@@ -161,14 +188,14 @@ class VLC(nn.Module):
         return words[:, :columns], mask[:, :columns]
 
 
-def completion_loss(nll: Float[Tensor, "B 3"]) -> LossTerms:
-    """Eq. (8): the caption from the attended snippets; CODE: and from the unweighted video."""
+def completion_loss(nll: Float[Tensor, "B 3"], config: VLCConfig) -> LossTerms:
+    """``L_rec``, P3 Eq. (9): the caption from the attended snippets, and (code) from the unweighted video."""
     terms = {"nll": nll[:, 0].mean(), "nll_whole_video": nll[:, 1].mean()}
-    return LossTerms(terms["nll"] + terms["nll_whole_video"], terms)
+    return LossTerms(terms["nll"] + terms["nll_whole_video"] if config.whole_video_loss else terms["nll"], terms)
 
 
 def completion_contrast(nll: Float[Tensor, "B 3"], config: VLCConfig) -> LossTerms:
-    """Eq. (9-10): attended snippets explain the caption better than the whole video, and than the complement."""
+    """``L_c``, P3 Eq. (10): attended snippets explain the caption better than all do, and than the others."""
     hard = margin(nll[:, 0], nll[:, 1], config.hard_margin).mean()
     easy = margin(nll[:, 0], nll[:, 2], config.easy_margin).mean()
     return LossTerms(hard + easy, {"rank_whole_video": hard, "rank_complement": easy})
