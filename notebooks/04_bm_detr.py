@@ -442,9 +442,9 @@ metrics_table({name: {m: row[m] for m in metrics} for name, row in beside.items(
 # | P2 Eq. (7): softmax over the frames | over the padding as well | `mode` |
 # | P2 Sec. 3.2: negatives of the same video | of another one, for want of `neg_query_ids` | `negative_source` |
 # | P2 Sec. 3.4: shift videos below 60 s | all; label a clip short; endpoints leak | `mode` |
-# | P2 Eq. (9) and P2 Eq. (10): pooling by one vector | tanh attention, a linear layer, a projection | as released |
-# | P2 Eq. (15): all foreground and background clips | two drawn pairs, doubled | as released |
-# | P2 Eq. (17): negatives $j \ne i$ in the denominator | $i$ as well | `others_only` of `semantic_alignment` |
+# | P2 Eq. (9) and P2 Eq. (10): pooling by one vector | tanh attention, a linear layer, a projection | `pooling` |
+# | P2 Eq. (15): all foreground and background clips | two drawn pairs, doubled | `margin_pairs` |
+# | P2 Eq. (17): negatives $j \ne i$ in the denominator | $i$ as well | `alignment_negatives` |
 # | (silent) | `100 - accuracy` is added to the reported total | `class_error_weight` |
 # | (silent) | a query whose video is in the batch already is dropped for the epoch | `DetrTask.repeats` |
 # | (silent) | Charades-STA models are chosen on the test split | never here |
