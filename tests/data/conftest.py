@@ -48,6 +48,12 @@ def write_tags(folder: Path, records: dict[str, list[list]]) -> None:
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
+    """A small corpus in the layout of Charades-STA."""
+    write_corpus(tmp_path)
+    return tmp_path
+
+
+def write_corpus(folder: Path, layout: str = "charades") -> None:
     """Ten training and three test videos with two sentences each, tags, word vectors and two kinds of features."""
     rng = np.random.default_rng(0)
     records: dict[str, list[list]] = {"train": [], "test": []}
@@ -59,17 +65,16 @@ def corpus(tmp_path: Path) -> Path:
             records[split].append([video, lengths[video], [1.0, 4.5], "person opens a door"])
             records[split].append([video, lengths[video], [5.0, 9.0], "The window closes slowly"])
     for split, rows in records.items():
-        (tmp_path / f"{split}.json").write_text(json.dumps(rows))
-    write_tags(tmp_path, records)
+        name = f"{split}_data.json" if layout == "activitynet" else f"{split}.json"
+        (folder / name).write_text(json.dumps(rows))
+    write_tags(folder, records)
     vectors = rng.normal(size=(len(WORDS), 12)).astype(np.float32)
     vectors[0] = 0
-    np.savez(
-        tmp_path / "glove_charades.npz", words=np.array(WORDS), vectors=vectors, model_vocab=np.arange(1, len(WORDS))
-    )
-    (tmp_path / "arrays").mkdir()
-    with h5py.File(tmp_path / "features.hdf5", "w") as file:
+    path = folder / f"glove_{layout}.npz"
+    np.savez(path, words=np.array(WORDS), vectors=vectors, model_vocab=np.arange(1, len(WORDS)))
+    (folder / "arrays").mkdir()
+    with h5py.File(folder / "features.hdf5", "w") as file:
         for i, video in enumerate(lengths):
             rows = rng.normal(size=(5 + i, 6)).astype(np.float32)
-            np.save(tmp_path / "arrays" / f"{video}.npy", rows)
+            np.save(folder / "arrays" / f"{video}.npy", rows)
             file[video] = rows
-    return tmp_path
