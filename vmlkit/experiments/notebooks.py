@@ -207,9 +207,10 @@ def render_html(executed: Path, out: Path) -> Path:
 
 
 def render_text(text: Path, out: Path) -> str:
-    """Write a Markdown file as a page like those of the notebooks, and return its title."""
+    """Write a Markdown file as a page of the site, like those of the notebooks, and return its title."""
     nbformat = _require("nbformat", "rendering a page")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text.read_text(encoding="utf-8"))])
+    said = f"[All pages](index.html)\n\n{text.read_text(encoding='utf-8')}"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(said)])
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, f"{text.stem}.ipynb")
         write(notebook, source)
