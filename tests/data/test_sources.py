@@ -19,7 +19,7 @@ from vmlkit.data.features import open_features
 from vmlkit.data.planted import PlantedConfig
 from vmlkit.data.settings import CorpusData, DataConfig, PlantedData, ToyData, planted_charades_reduced
 from vmlkit.data.sources import MOMENTS, Splits
-from vmlkit.errors import ConfigError
+from vmlkit.errors import ConfigError, DataError
 from vmlkit.text import tagging
 from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences
 from vmlkit.text.vocabulary import Vocabulary
@@ -96,6 +96,27 @@ def test_no_video_is_on_both_sides_of_what_is_set_aside() -> None:
     assert not sides[0] & sides[1]
     assert sorted([*fit.tolist(), *held.tolist()]) == list(range(40))
     assert held.tolist() != set_aside(videos, 0.25, 4)[1].tolist()
+
+
+def test_a_video_remains_on_each_side() -> None:
+    for share in (0.01, 0.99):
+        fit, held = set_aside(["b", "a", "b"], share, 0)
+        assert sorted([*fit.tolist(), *held.tolist()]) == [0, 1, 2]
+        assert min(len(fit), len(held)) == 1
+    with pytest.raises(DataError, match="there is only one, and validation videos are set aside"):
+        set_aside(["a", "a"], 0.5, 0)
+
+
+def test_one_query_of_each_split_and_one_clip(corpus: Path) -> None:
+    one = {"max_train_queries": 1, "max_validation_queries": 1, "max_test_queries": 1}
+    for config in (planted(corpus, **one), real(corpus, **one)):
+        splits = load(dataclasses.replace(config, clips=1))
+        assert [part.frames.shape[:2] for part in (splits.train, splits.validation, splits.test)] == [(1, 1)] * 3
+
+
+def test_durations_are_refused_where_the_files_hold_them(corpus: Path) -> None:
+    with pytest.raises(DataError, match=r"train\.json: holds durations itself; leave 'durations' out"):
+        load(planted(corpus, durations="seconds.csv"))
 
 
 def test_sample_is_ordered_and_keyed() -> None:

@@ -153,7 +153,7 @@ class CrossModalAttention(nn.Module):
     def __init__(self, config: AttentionConfig, features: int) -> None:
         super().__init__()
         if features % 2:
-            raise ValueError(f"{features} features do not split into two modalities of equal width")
+            raise ConfigError(f"{features} features do not split into two modalities of equal width")
         self.rgb, self.flow = Branch(config, features // 2), Branch(config, features // 2)
 
     def forward(self, features: Float[Tensor, "B T F"]) -> Attended:

@@ -18,6 +18,7 @@ from torch import Tensor
 from vmlkit.actions.sampling import random_indices, uniform_indices
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.data.batches import VideoTextBatch
+from vmlkit.data.corpus import held_videos
 from vmlkit.errors import DataError
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -188,12 +189,9 @@ class ActionDataset:
 
     def split_by_video(self, share: float, seed: int) -> tuple["ActionDataset", "ActionDataset"]:
         """Set aside ``share`` of the videos for choosing an epoch: (rest, set aside)."""
-        order = np.random.default_rng(seed).permutation(len(self))
-        held = max(1, round(share * len(self)))
-        return (
-            self.subset(np.sort(order[held:]), f"{self.name}-fit"),
-            self.subset(np.sort(order[:held]), f"{self.name}-validation"),
-        )
+        held = held_videos(len(self), share, seed)
+        rest = np.setdiff1d(np.arange(len(self)), held)
+        return self.subset(rest, f"{self.name}-fit"), self.subset(held, f"{self.name}-validation")
 
 
 def paired_indices(
@@ -216,7 +214,8 @@ def paired_indices(
     """
     usable = np.flatnonzero((labels > 0).sum(axis=0) >= 2)
     if pairs and not len(usable):
-        raise DataError("paired batches", "no class has two videos", "use more videos or pairs=0")
+        remedy = "use more videos, or none in pairs (model.host.pairs=0)"
+        raise DataError("paired batches", "no class has two videos", remedy)
     chosen: list[int] = []
     for _ in range(pairs):
         carriers = np.flatnonzero(labels[:, rng.choice(usable)] > 0)

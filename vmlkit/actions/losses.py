@@ -70,6 +70,7 @@ def coactivity(
     # PAPER: (silent) / CODE: without a shared class the released program divides 0 by 0, here the loss is 0 -> no
     # switch, because nobody wants the NaN
     """
+    pairs = min(pairs, len(features) // 2)
     active = suppressed[: 2 * pairs].softmax(dim=1)  # (2P, T, K), over time
     used = features[: 2 * pairs].transpose(1, 2)  # (2P, F, T)
     high = used @ active  # (2P, F, K)

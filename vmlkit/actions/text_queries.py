@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmlkit.actions.cross_modal import ConvBlock, refuse_idle
+from vmlkit.errors import ConfigError
 from vmlkit.nn.positions import word_positions
 
 Prompt = Literal["learnable", "handcrafted"]
@@ -39,7 +40,7 @@ class TokenAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"width {width} is not a multiple of {heads} heads")
+            raise ConfigError(f"width {width} is not a multiple of {heads} heads")
         self.heads = heads
         self.query, self.key, self.value, self.proj = (nn.Conv1d(width, width, 1) for _ in range(4))
 

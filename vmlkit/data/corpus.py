@@ -159,14 +159,26 @@ def _check_disjoint(train: Rows, test: Rows) -> None:
         )
 
 
+def held_videos(count: int, share: float, seed: int) -> np.ndarray:
+    """Positions of a seeded share of ``count`` training videos, at least one of them and not all, in ascending order.
+
+    Raises:
+        DataError: for a single video, which cannot be on both sides.
+    """
+    if count < 2:
+        raise DataError("training videos", "there is only one, and validation videos are set aside", "add a video")
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[: min(max(1, round(share * count)), count - 1)])
+
+
 def set_aside(video_ids: Sequence[str], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the queries to fit on and of those to choose an epoch by; no video is in both.
 
-    The same videos as :meth:`vmlkit.data.batches.MomentDataset.split_by_video`, chosen before features are made.
+    Raises:
+        DataError: as :func:`held_videos`.
     """
     videos = sorted(set(video_ids))
-    order = np.random.default_rng(seed).permutation(len(videos))
-    held = {videos[j] for j in order[: max(1, round(share * len(videos)))]}
+    held = {videos[j] for j in held_videos(len(videos), share, seed)}
     inside = np.array([video in held for video in video_ids])
     return np.flatnonzero(~inside), np.flatnonzero(inside)
 

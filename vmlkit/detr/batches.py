@@ -108,6 +108,8 @@ def clips_inside(
 def draw_clips(allowed: Bool[Tensor, "B T"], generator: torch.Generator, count: int = 2) -> Int[Tensor, "B K"]:
     """``count`` distinct random clips of each row; the only one is repeated, and 0 stands for none."""
     noise = torch.rand(allowed.shape, device=allowed.device, generator=generator)
-    chosen = torch.where(allowed, noise, -1.0).topk(count, dim=1).indices
+    most = min(count, allowed.shape[1])
+    chosen = torch.where(allowed, noise, -1.0).topk(most, dim=1).indices
+    chosen = chosen[:, torch.arange(count, device=chosen.device).clamp(max=most - 1)]
     there = torch.where(allowed.gather(1, chosen), chosen, chosen[:, :1])
     return torch.where(allowed.any(1, keepdim=True), there, 0)

@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vmlkit.errors import ConfigError
+
 AttentionForm = Literal["prob", "logit"]
 
 #: keeps a clip of weight zero attainable, so that a mask without mass falls back to plain attention (reference code)
@@ -71,7 +73,7 @@ class MaskedAttention(nn.Module):
     def __init__(self, hidden: int, heads: int, form: AttentionForm = "prob") -> None:
         super().__init__()
         if hidden % heads:
-            raise ValueError(f"hidden size {hidden} is not a multiple of {heads} heads")
+            raise ConfigError(f"hidden size {hidden} is not a multiple of {heads} heads")
         self.heads, self.form = heads, form
         self.in_proj = nn.Linear(hidden, 3 * hidden)
         self.out_proj = nn.Linear(hidden, hidden)

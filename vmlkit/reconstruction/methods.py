@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vmlkit.data.batches import MomentDataset
+from vmlkit.errors import ConfigError
 from vmlkit.reconstruction.cnm import CNM, CNMConfig
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
 from vmlkit.reconstruction.lnp_training import LNPOnCNM, LNPOnCPL, LNPOnPPS, build_lnp
@@ -26,9 +27,12 @@ def sized(make: Callable[[Any, DataShape], Method]) -> Callable[[Any, MomentData
 
 
 def _say_rescaled_lambda(settings: Any, data: MomentDataset) -> None:
-    """Warn where lambda is rescaled because the grid is not the one it was published for."""
+    """Warn where lambda is rescaled because the grid is not the one it was published for; a grid has a cell."""
     host = getattr(settings, "host", settings)
     cells = host.reconstruction.cells or data.frames.shape[1] // 4
+    if cells < 1:
+        clips = data.frames.shape[1]
+        raise ConfigError(f"setting 'data.clips' must be at least 4, which make one cell of proposals, not {clips}")
     published = getattr(host, "published_cells", None)
     if published not in (None, cells):
         warnings.warn(
