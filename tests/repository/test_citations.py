@@ -19,20 +19,6 @@ SELF = Path(__file__).relative_to(ROOT).as_posix()
 #: files that are not yet in the one form; each leaves the list with the change that makes it clean
 TO_CONVERT = frozenset(
     {
-        # vmlkit/components
-        "vmlkit/components/dataset.py",
-        "vmlkit/components/importance.py",
-        "vmlkit/components/losses.py",
-        "vmlkit/components/method.py",
-        "vmlkit/components/on_detr.py",
-        "vmlkit/components/studies.py",
-        "vmlkit/components/task.py",
-        "vmlkit/components/variants/checks.py",
-        "vmlkit/components/variants/rewrite.py",
-        "vmlkit/components/variants/rows.py",
-        "vmlkit/components/variants/swaps.py",
-        "vmlkit/components/xclip.py",
-        "vmlkit/components/xclip_heads.py",
         # vmlkit/reconstruction
         "vmlkit/reconstruction/cnm.py",
         "vmlkit/reconstruction/cpl.py",
@@ -51,12 +37,8 @@ TO_CONVERT = frozenset(
         "vmlkit/reconstruction/report.py",
         "vmlkit/reconstruction/studies.py",
         "vmlkit/reconstruction/studies_lnp.py",
-        # docs
         # results
         "results/cnm.json",
-        "results/components-moments.json",
-        "results/components-parts.json",
-        "results/components-retrieval.json",
         "results/cpl.json",
         "results/lnp-ablations.json",
         "results/lnp-generators.json",

@@ -1,4 +1,4 @@
-"""Sentence variants beside a resident split: texts per query, as tensors, and the batches that carry them (P4, Eq. 1).
+"""Sentence variants beside a resident split: texts per query, as tensors, and the batches that carry them: P4 Eq. (1).
 
 A split of moments or of the DETR family is extended: its batches carry the variants beside what they had.
 Axes: N queries of a split, B of a batch, K components, L words.

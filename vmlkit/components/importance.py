@@ -1,4 +1,4 @@
-"""P4, Eq. (4): how much each sentence component matters for a sentence, estimated from its words.
+"""P4 Eq. (4): how much each sentence component matters for a sentence, estimated from its words.
 
 A query from the anchor sentence attends to the words of each negative; what it reads becomes one number per component.
 """
@@ -27,7 +27,7 @@ class Importance:
 
 
 class ImportanceModule(nn.Module):
-    """P4, Eq. (4): ``m_j = w . softmax_l(q . K_jl / sqrt(h)) V_j``, with ``q = st W_Q, K = x W_K, V = x W_V``.
+    """P4 Eq. (4): ``m_j = w . softmax_l(q . K_jl / sqrt(h)) V_j``, with ``q = st W_Q, K = x W_K, V = x W_V``.
 
     One head and no biases, as the equation shows plain matrices.  The matrices act from the right (row vectors), and
     carry the names of the equation.
@@ -36,7 +36,7 @@ class ImportanceModule(nn.Module):
         text_dim: size of word vectors and of the sentence vector.
         hidden: h, the size in which query and keys meet (not stated in the paper; 128 is our choice).
         scaled: divide by ``sqrt(h)``.
-            # PAPER: the figure's caption reads unscaled / GAP: scaled is usual, and the default here.
+            # PAPER: P4 Fig. 3: dot products, unscaled / CODE: none; scaled is usual, and the default here -> scaled
     """
 
     def __init__(self, text_dim: int, hidden: int = 128, scaled: bool = True) -> None:

@@ -3,20 +3,20 @@
 Symbols: ``sigma_p, sigma_j`` similarity of the anchor with its positive and with the negative of component j (a cosine,
 or :func:`vmlkit.nn.similarity.late_interaction`), ``tau`` temperature, ``omega`` importance.
 
-| loss             | equation | per sentence                                          |
-| ---------------- | -------- | ----------------------------------------------------- |
-| simple           | (2)      | ``-log exp(s_p) / (exp(s_p) + sum_j exp(s_j))``       |
-| most discernable | (3)      | ``min_j L_j``, ``L_j = log(1 + exp(s_j - s_p))``      |
-| adaptive         | (5)      | ``sum_j omega_j L_j``                                 |
+| loss             | equation   | per sentence                                          |
+| ---------------- | ---------- | ----------------------------------------------------- |
+| simple           | P4 Eq. (2) | ``-log exp(s_p) / (exp(s_p) + sum_j exp(s_j))``       |
+| most discernable | P4 Eq. (3) | ``min_j L_j``, ``L_j = log(1 + exp(s_j - s_p))``      |
+| adaptive         | P4 Eq. (5) | ``sum_j omega_j L_j``                                 |
 
 with ``s = sigma / tau``.  A component that the sentence lacks is left out by ``valid``.
 
-    # PAPER: motivates Eq. (3) by missing components and never removes them / GAP: ``valid`` removes them in all three
-    # losses and in the softmax of omega; pass all-True for the literal form.
+    # PAPER: motivates P4 Eq. (3) by missing components and never removes them / CODE: none; here all three losses and
+    # the softmax of omega leave them out -> use_invalid
 
-**Where Eq. (5) leads.**  ``dL/dm_j = omega_j (L_j - L)``: gradient descent raises the weight of components whose loss
-is *below* the mean.  The weight slides to the easiest component, and Eq. (5) into Eq. (3).  The paper's text says the
-opposite.  Watch the entropy of omega.
+**Where P4 Eq. (5) leads.**  ``dL/dm_j = omega_j (L_j - L)``: gradient descent raises the weight of components whose
+loss is *below* the mean.  The weight slides to the easiest component, and P4 Eq. (5) into P4 Eq. (3).  The paper's
+text says the opposite.  Watch the entropy of omega.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class ComponentLossConfig:
     scaled: bool = True  #: attention of the importance module divided by sqrt(h)
     detach_importance: bool = False  #: omega learns nothing (ablation)
     entropy_bonus: float = 0.0  #: beta of ``- beta H(omega)``; 0 is the paper
-    use_invalid: bool = False  #: literal Eqs. (2), (3), (5): components that a sentence lacks take part
+    use_invalid: bool = False  #: the literal equations: components that a sentence lacks take part
 
     def __post_init__(self) -> None:
         if self.kind not in ("simple", "discernable", "adaptive"):
@@ -57,7 +57,7 @@ class ComponentLossConfig:
 
 
 def single_losses(positive: Float[Tensor, " B"], negatives: Float[Tensor, "B K"], tau: float) -> Float[Tensor, "B K"]:
-    """``L_ij = log(1 + exp((sigma_j - sigma_p) / tau))``: Eq. (2) with negative j alone.
+    """``L_ij = log(1 + exp((sigma_j - sigma_p) / tau))``: P4 Eq. (2) with negative j alone.
 
     >>> single_losses(torch.tensor([0.5]), torch.tensor([[0.5, -9.0]]), 0.5).round(decimals=3)
     tensor([[0.6930, 0.0000]])
@@ -71,7 +71,7 @@ def simple_contrastive(
     tau: float,
     valid: Bool[Tensor, "B K"] | None = None,
 ) -> Float[Tensor, " B"]:
-    """Eq. (2): ``-log e^{s_p} / (e^{s_p} + sum_{j valid} e^{s_j})``; 0 where no component is valid.
+    """P4 Eq. (2): ``-log e^{s_p} / (e^{s_p} + sum_{j valid} e^{s_j})``; 0 where no component is valid.
 
     Negatives of other samples of the batch are not used.
     """
@@ -84,7 +84,7 @@ def simple_contrastive(
 def most_discernable(
     losses: Float[Tensor, "B K"], valid: Bool[Tensor, "B K"] | None = None
 ) -> tuple[Float[Tensor, " B"], Int[Tensor, " B"]]:
-    """Eq. (3): ``min_{j valid} L_ij`` and its j; gradient through the minimum alone, the first j on ties.
+    """P4 Eq. (3): ``min_{j valid} L_ij`` and its j; gradient through the minimum alone, the first j on ties.
 
     Where no component is valid the loss is 0 and j is -1.
     """
@@ -100,7 +100,7 @@ def most_discernable(
 
 
 def adaptive(losses: Float[Tensor, "B K"], weights: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
-    """Eq. (5): ``sum_j omega_ij L_ij``; with uniform weights the mean of the L_ij, which is not Eq. (2)."""
+    """P4 Eq. (5): ``sum_j omega_ij L_ij``; with uniform weights the mean of the L_ij, not P4 Eq. (2)."""
     return (losses * weights).sum(dim=1)
 
 

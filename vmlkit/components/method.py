@@ -7,8 +7,8 @@
 | L                 | :func:`vmlkit.components.losses.component_loss`    | ()      |
 | lambda_c          | ``ComponentLossConfig.weight``                     |         |
 
-A host says how alike two texts are (:class:`ComponentHost`): by a joint embedding of video and text (Eq. 6,
-:class:`JointEmbedding`), or by text alone (Eq. 7, :class:`XCLIPHost`).  :class:`WithComponents` adds the loss:
+A host says how alike two texts are (:class:`ComponentHost`): by a joint embedding of video and text (P4 Eq. (6),
+:class:`JointEmbedding`), or by text alone (P4 Eq. (7), :class:`XCLIPHost`).  :class:`WithComponents` adds the loss:
 ``L = L_model + lambda_c L_component``.
 
 **Controls.**  Negatives with "not" can be told from positives without looking.  Two controls train the same loss
@@ -47,7 +47,7 @@ class ComponentsConfig:
     names: tuple[str, ...] = ()  #: components that take part; () takes all that the data has
     loss: ComponentLossConfig = field(default_factory=ComponentLossConfig)
     control: Control = "none"
-    text_similarity: Literal["late", "aosm"] = "late"  #: reading of Eq. (7), X-CLIP only
+    text_similarity: Literal["late", "aosm"] = "late"  #: reading of P4 Eq. (7), X-CLIP only
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def end_token(words: Float[Tensor, "B L D"], mask: Bool[Tensor, "B L"]) -> Float
 
 @runtime_checkable
 class JointEmbedding(Protocol):
-    """A model with one vector for a video together with a text (Eq. 6)."""
+    """A model with one vector for a video together with a text: P4 Eq. (6)."""
 
     def joint(
         self, batch: Any, words: Float[Tensor, "B R L Dw"], mask: Bool[Tensor, "B R L"], view: View
@@ -113,7 +113,7 @@ class JointEmbedding(Protocol):
 
 
 def compare_jointly(embedder: JointEmbedding, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
-    """Eq. (6) for any joint embedding: cosines of ``g``, the raw text for the importance module."""
+    """P4 Eq. (6) for any joint embedding: cosines of ``g``, the raw text for the importance module."""
     length = max(batch.words.shape[1], variants.positive.shape[1])
     anchors, anchor_mask = _padded(batch.words[:, None], batch.word_mask[:, None], length)
     texts, mask = _padded(*variants.texts(), length)
@@ -136,7 +136,7 @@ def _padded(words: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Tensor]:
 
 
 class XCLIPHost:
-    """Eq. (7) on X-CLIP: only texts are compared, so the loss shapes the text encoder alone, whatever the view."""
+    """P4 Eq. (7) on X-CLIP: only texts are compared, so the loss shapes the text encoder alone, whatever the view."""
 
     def __init__(self, model: XCLIP, form: Literal["late", "aosm"] = "late") -> None:
         self.model, self.form, self.text_dim = model, form, model.config.width

@@ -1,6 +1,6 @@
-"""P4 on Moment-DETR and QD-DETR (Eq. 6): the joint embedding is the encoded video, averaged over its clips.
+"""P4 on Moment-DETR and QD-DETR, P4 Eq. (6): the joint embedding is the encoded video, averaged over its clips.
 
-    # PAPER: "joint embedding" / GAP: mean over valid clips; ``pool="global"`` takes QD-DETR's global token instead
+    # PAPER: "joint embedding" / CODE: none; here the mean over valid clips, or QD-DETR's global token -> pool
 
 The anchor's pass is the model's ordinary one and its graph is shared.  The k + 1 other texts are one more pass of the
 encoder, side by side in the batch.  The video is projected once a sample: with other dropout masks on the same video,
@@ -57,7 +57,7 @@ class DetrHost:
     def loss(
         self, batch: MomentBatch, variants: VariantBatch, view: View, progress: Progress, generator: torch.Generator
     ) -> tuple[LossTerms, Compared]:
-        """The model's loss, and Eq. (6) with the anchor's embedding taken from its pass."""
+        """The model's loss, and P4 Eq. (6) with the anchor's embedding taken from its pass."""
         truth = self.model.supervise(batch, generator)
         video = self.model.project_video(batch.frames)
         text = self.model.project_text(batch.words)
@@ -78,7 +78,7 @@ class DetrHost:
         return own, compared(anchor, others, batch, variants)
 
     def compare(self, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
-        """Eq. (6) alone."""
+        """P4 Eq. (6) alone."""
         return compare_jointly(self, batch, variants, view)
 
     def joint(

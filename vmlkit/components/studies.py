@@ -59,7 +59,7 @@ def _row(method: str, size: dict[str, Any], name: str, published: str = "", **se
 
 
 def retrieval() -> Study:
-    """Tables 3 and 5: X-CLIP with the three losses, with single components, and the control."""
+    """P4 Table 3 and P4 Table 5: X-CLIP with the three losses, with single components, and the control."""
 
     def row(name: str, published: str = "", **settings: Any) -> Row:
         return _row("p4-xclip", RETRIEVAL_SIZE, name, f"MSVD t2v/v2t R@1: {published}" if published else "", **settings)
@@ -84,17 +84,17 @@ def retrieval() -> Study:
         ),
         claims=(
             *beats("X-CLIP finds the video of a sentence", "baseline", "X-CLIP", "chance", "t2v R@1", "v2t R@1"),
-            *beats("sentence components improve retrieval", "P4, Table 3", "adaptive", "X-CLIP", "t2v R@1", "v2t R@1"),
-            *beats("adaptive beats simple", "P4, Table 3", "adaptive", "simple", "t2v R@1", "v2t R@1"),
-            *beats("adaptive beats discernable", "P4, Table 3", "adaptive", "most discernable", "t2v R@1", "v2t R@1"),
-            *beats("the verb alone helps", "P4, Table 5", "changed verb alone", "X-CLIP", "v2t R@1"),
-            *beats("the subject alone helps", "P4, Table 5", "changed subject alone", "X-CLIP", "v2t R@1"),
+            *beats("sentence components improve retrieval", "P4 Table 3", "adaptive", "X-CLIP", "t2v R@1", "v2t R@1"),
+            *beats("adaptive beats simple", "P4 Table 3", "adaptive", "simple", "t2v R@1", "v2t R@1"),
+            *beats("adaptive beats discernable", "P4 Table 3", "adaptive", "most discernable", "t2v R@1", "v2t R@1"),
+            *beats("the verb alone helps", "P4 Table 5", "changed verb alone", "X-CLIP", "v2t R@1"),
+            *beats("the subject alone helps", "P4 Table 5", "changed subject alone", "X-CLIP", "v2t R@1"),
             *beats(
                 "the gain needs the sentence's own variants", "control", "adaptive", "control: shuffled variants",
                 "t2v R@1", "v2t R@1",
             ),
-            *beats("texts of other meaning move apart", "P4, Fig. 5", "adaptive", "X-CLIP", "component accuracy"),
-            *beats("videos tell a sentence from its variants", "P4, Sec. 1", "adaptive", "X-CLIP", "match accuracy"),
+            *beats("texts of other meaning move apart", "P4 Fig. 5", "adaptive", "X-CLIP", "component accuracy"),
+            *beats("videos tell a sentence from its variants", "P4 Sec. 1", "adaptive", "X-CLIP", "match accuracy"),
         ),
         note=(
             "400 training videos, 10 epochs, the last epoch, all 140 test videos with 397 sentences; video to text by "
@@ -124,7 +124,7 @@ MOMENT_NOTE = (
 
 
 def moments() -> Study:
-    """Table 2: QD-DETR with components, and both controls."""
+    """P4 Table 2: QD-DETR with components, and both controls."""
     constant = "best constant window"
     return Study(
         name="components-moments",
@@ -141,12 +141,12 @@ def moments() -> Study:
             *_moment_claims(
                 "QD-DETR beats a constant window", "baseline", "QD-DETR", f"{constant} (IoU=0.5)", "R@1,IoU=0.5"
             ),
-            *_moment_claims("sentence components improve moments", "P4, Table 2", "adaptive", "QD-DETR"),
-            *_moment_claims("simple components improve moments", "P4, Table 2", "simple", "QD-DETR"),
-            *_moment_claims("adaptive beats simple", "P4, Table 2", "adaptive", "simple"),
+            *_moment_claims("sentence components improve moments", "P4 Table 2", "adaptive", "QD-DETR"),
+            *_moment_claims("simple components improve moments", "P4 Table 2", "simple", "QD-DETR"),
+            *_moment_claims("adaptive beats simple", "P4 Table 2", "adaptive", "simple"),
             *_moment_claims("the gain needs the video", "control", "adaptive", "control: text only"),
             *_moment_claims("the gain needs the right video", "control", "adaptive", "control: shuffled video"),
-            *_moment_claims("variants move apart", "P4, Fig. 5", "adaptive", "QD-DETR", "component accuracy"),
+            *_moment_claims("variants move apart", "P4 Fig. 5", "adaptive", "QD-DETR", "component accuracy"),
         ),
         note=MOMENT_NOTE,
         metrics=MOMENT_METRICS,
@@ -154,7 +154,7 @@ def moments() -> Study:
 
 
 def parts() -> Study:
-    """Table 4: one component at a time; also the third loss, and a tenth of its weight with both controls."""
+    """P4 Table 4: one component at a time; also the third loss, and a tenth of its weight with both controls."""
     tenth = "adaptive, weight 0.1"
     tables = {
         "negated_verb": "47.87", "changed_attribute": "46.45", "changed_object": "46.26", "negated_passive": "47.03",
@@ -179,9 +179,9 @@ def parts() -> Study:
             *(
                 claim
                 for single in singles
-                for claim in _moment_claims(f"{single.name} helps", "P4, Table 4", single.name, "QD-DETR")
+                for claim in _moment_claims(f"{single.name} helps", "P4 Table 4", single.name, "QD-DETR")
             ),
-            *_moment_claims("components improve moments at a tenth of the weight", "P4, Table 2", tenth, "QD-DETR"),
+            *_moment_claims("components improve moments at a tenth of the weight", "P4 Table 2", tenth, "QD-DETR"),
             *_moment_claims("that gain needs the video", "control", tenth, f"{tenth}, text only"),
             *_moment_claims("that gain needs the right video", "control", tenth, f"{tenth}, shuffled video"),
         ),

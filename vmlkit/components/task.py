@@ -1,6 +1,6 @@
 """How well a trained model tells variants apart, beside its own task: held-out triplets and their controls.
 
-For every test sentence with a positive and a negative of component j (P4, Fig. 5 and section B.10 of our notes):
+For every test sentence with a positive and a negative of component j (P4 Fig. 5):
 
 * ``component accuracy``: share with ``sigma_p > sigma_j``, over all; ``component accuracy: NAME`` for one component;
 * ``component accuracy, shuffled video``: the same with another video, what the sentence alone gives in this model;

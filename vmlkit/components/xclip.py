@@ -9,9 +9,11 @@
 
 Order: encoders -> temporal encoder -> four scores (:mod:`vmlkit.components.xclip_heads`) -> symmetric loss.
 
-    # PAPER: CLIP encodes texts and frames / HERE: frames are resident features and words resident vectors, so the text
-    # encoder is a small causal transformer of CLIP's own blocks.  The part after the encoders is the released one.
-    # CODE: CLIP weights are float16 and updated in float16, where most of them never move / HERE: float32 throughout
+Frames are resident features and words resident vectors, so the text encoder is a small causal transformer of CLIP's own
+blocks.  The part after the encoders is the released one.
+
+    # PAPER: (silent) / CODE: CLIP's weights are float16 and updated in float16, where most of them never move -> no
+    # switch, because CLIP is not trained here and everything is float32
 """
 
 import math
@@ -46,7 +48,7 @@ class XCLIPConfig:
     heads: int = 8  #: width / 64 in the release
     positions: int = 77  #: rows of the table of frame positions
     temperature: float = SHARP  #: of the softmaxes inside the scores
-    mask_padding: bool = False  #: CODE: padded words and frames take part in the fine-grained scores
+    mask_padding: bool = False  #: False, as released: padded words and frames take part in the fine-grained scores
     initial_scale: float = 1 / 0.07  #: lambda at the start; 100 in the released weights
     max_scale: float = 100.0  #: lambda is cut to this after every update
 

@@ -10,9 +10,10 @@ Axes: N texts, V videos, W words, T frames, D width.  Every feature is of unit l
 | S_FW   | frames, words      | both ways over ``M = W L F'``: words within frames, then frames; and the reverse |
 
     # PAPER: attention over similarity matrices, without parameters / CODE: eight learnt matrices, identity at first
-    # PAPER: nothing on padding / CODE: padded words and frames take part in S_VW, S_SF and S_FW
+    # -> no switch, because at the identity they are the paper's form
+    # PAPER: (silent) / CODE: padded words and frames take part in S_VW, S_SF and S_FW -> mask_padding
 
-The second is an option, ``mask_padding``.  The matrices tie a model to its W and T.
+The matrices tie a model to its W and T.
 """
 
 from dataclasses import dataclass

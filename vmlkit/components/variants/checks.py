@@ -1,4 +1,4 @@
-"""What every variant must satisfy, whoever wrote it: a reason for each answer that does not (P4, after Eq. 1)."""
+"""What every variant must satisfy, whoever wrote it: a reason for each answer that does not (P4 Sec. 3.1)."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Negation, passive and reordering of a caption that was understood (P4, the fixed part of Eq. 1)."""
+"""Negation, passive and reordering of a caption that was understood (the fixed part of P4 Eq. (1))."""
 
 from collections.abc import Sequence
 

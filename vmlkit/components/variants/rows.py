@@ -1,4 +1,4 @@
-"""Sentence variants as data: one changed part per row, who wrote it, and what the checks said about it (P4, Eq. 1).
+"""Sentence variants as data: one changed part per row, who wrote it, and what the checks said about it (P4 Eq. (1)).
 
 A file holds JSON lines, one per sentence and component::
 

@@ -1,4 +1,4 @@
-"""Other verbs, attributes, objects and subjects for a caption that was understood (P4, the changed parts of Eq. 1)."""
+"""Other verbs, attributes, objects and subjects for a caption that was understood (the changed parts of P4 Eq. (1))."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
