@@ -1,4 +1,4 @@
-"""The command line: ``vmlkit tour | check | train | import | evaluate | negatives | claims | labels | variants``.
+"""``vmlkit tour | check | train | import | evaluate | predict | negatives | claims | labels | variants``.
 
 What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback; a fault of vmlkit itself
 ends in one line that says where to report it, and exit code 70.  ``--debug`` shows the traceback of either.  Everything
@@ -25,6 +25,7 @@ from vmlkit.errors import (
     TrainingDiverged,
     escape_what_cannot_be_written,
 )
+from vmlkit.experiments.predict_options import add_predict_command
 
 if TYPE_CHECKING:
     from vmlkit.runs import RunDirectory
@@ -106,6 +107,7 @@ def parser() -> argparse.ArgumentParser:
         _train_options,
         _import_options,
         _evaluate_options,
+        add_predict_command,
         _negatives_options,
         _claims_options,
         _labels_options,

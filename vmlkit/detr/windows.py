@@ -9,23 +9,27 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Step = Literal["clip_ts", "clip_window_l", "round_multiple"]
 
 
 def ranked_windows(
-    edges: Float[Tensor, "B Q 2"], scores: Float[Tensor, "B Q"], seconds: Float[Tensor, " B"]
+    edges: Float[Tensor, "B Q 2"],
+    scores: Float[Tensor, "B Q"],
+    seconds: Float[Tensor, " B"],
+    order: Int[Tensor, "B Q"] | None = None,
 ) -> Float[Tensor, "B Q 3"]:
-    """``[start, end, score]`` sorted by score (stable), every number rounded to four decimals.
+    """``[start, end, score]`` from best to worst, every number rounded to four decimals.
 
     Args:
         edges: start and end in fractions.
         seconds: what a fraction of 1 lasts; the duration (BM-DETR: at most 75 clips).
+        order: best first; by score (stable) unless given.
     """
     rows = torch.cat((edges * seconds[:, None, None], scores[..., None]), dim=-1)
-    order = scores.argsort(dim=1, descending=True, stable=True)
+    order = scores.argsort(dim=1, descending=True, stable=True) if order is None else order
     picked = rows.gather(1, order[..., None].expand(-1, -1, 3)).cpu().numpy()
     # through text, as released: rounding the float32 itself would not always give the same digits
     return torch.tensor([[[float(f"{v:.4f}") for v in row] for row in item] for item in picked], dtype=torch.float64)

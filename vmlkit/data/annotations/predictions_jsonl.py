@@ -25,6 +25,8 @@ class QueryPrediction:
     qid: Qid
     windows_s: np.ndarray | None = None  #: (P, 3) float64: start, end (seconds), score; in list order, which counts
     clip_scores: np.ndarray | None = None  #: (C,) float64, one per clip
+    query: str | None = None  #: the sentence, for people; written where given, never read
+    vid: str | None = None  #: the video, likewise
     line: int = 0  #: of the file, from 1
 
 
@@ -80,6 +82,7 @@ def write_predictions(path: str | Path, predictions: Iterable[QueryPrediction]) 
     lines = []
     for prediction in predictions:
         record: dict[str, Any] = {"qid": prediction.qid}
+        record |= {name: text for name in ("query", "vid") if (text := getattr(prediction, name)) is not None}
         if prediction.windows_s is not None:
             record[WINDOWS] = [[float(f"{value:.4f}") for value in row] for row in prediction.windows_s]
         if prediction.clip_scores is not None:
