@@ -76,7 +76,7 @@ def build_localiser(config: LocaliserConfig, shape: ActionShape) -> Localiser:
     return hosts[type(config)](config, shape)
 
 
-class ActionMethod(Method):
+class ActionMethod(Method[ActionBatch]):
     """A host and, where configured, the completion network; see the module docstring."""
 
     def __init__(self, config: ActionConfig, shape: ActionShape) -> None:
@@ -134,7 +134,7 @@ class ActionMethod(Method):
 
     def step(
         self,
-        batch: ActionBatch,  # type: ignore[override]
+        batch: ActionBatch,
         progress: Progress,
         generator: torch.Generator,
         optimizers: dict[str, StepOptimizer],
@@ -203,7 +203,7 @@ class ActionMethod(Method):
             optimizer.step(clip=groups[name])
         return LossTerms(loss.total.detach(), {name: value.detach() for name, value in loss.terms.items()})
 
-    def training_loss(self, batch: ActionBatch, progress: Progress, generator: torch.Generator) -> LossTerms:  # type: ignore[override]
+    def training_loss(self, batch: ActionBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
         """P3 Eq. (12): the host's loss, and with a completion network ``alpha L_rec + beta L_c`` and constraints."""
         out = self.localiser(batch.frames)
         loss = self.localiser.loss(out, batch.labels)
@@ -218,7 +218,7 @@ class ActionMethod(Method):
         terms = {**loss.terms, **rec.terms, **pull.terms, "consistency": towards}
         return LossTerms(total + c.consistency_weight * towards, terms)
 
-    def diagnose(self, batch: ActionBatch, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:  # type: ignore[override]
+    def diagnose(self, batch: ActionBatch, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:
         """How far the two attentions are apart, and how much of a batch each takes for foreground."""
         own = self.localiser(batch.frames).attention
         if self.vlc is None:

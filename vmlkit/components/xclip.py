@@ -148,7 +148,7 @@ def frame_positions(clips: int, frames: int) -> Tensor:
     return torch.linspace(0, clips - 1, min(frames, clips)).int().long()
 
 
-class XCLIP(Method):
+class XCLIP(Method[MomentBatch]):
     """The retrieval model on resident features: a batch of B pairs is B texts and B videos."""
 
     def __init__(self, config: XCLIPConfig, frame_dim: int, word_dim: int) -> None:

@@ -86,7 +86,7 @@ def rows(part: Any, start: int, stop: int, axis: int = 0) -> Any:
     return type(part)(**rows(dict(vars(part)), start, stop, int(isinstance(part, Moments))))
 
 
-class DetrMethod(Method):
+class DetrMethod(Method[DetrBatch]):
     """Projections, heads, shared loss terms and predictions."""
 
     encoder: Encoder

@@ -70,7 +70,7 @@ class CNMOutput:
     reconstruction: Reconstruction
 
 
-class CNM(Method):
+class CNM(Method[MomentBatch]):
     """Contrastive negative sample mining; see the module docstring."""
 
     def __init__(self, config: CNMConfig, shape: DataShape, *, token: bool = False) -> None:

@@ -86,7 +86,7 @@ class CPLOutput:
     negatives: Float[Tensor, "B 2"] | None  #: NLL of the best proposal's left and right negative
 
 
-class CPL(Method):
+class CPL(Method[MomentBatch]):
     """Contrastive proposal learning; see the module docstring."""
 
     def __init__(self, config: CPLConfig, shape: DataShape) -> None:

@@ -38,7 +38,7 @@ class LNPOutput:
     valve: Valve  #: scales what the masks and selection weights receive
 
 
-class LNP(Method):
+class LNP(Method[MomentBatch]):
     """A positive generator with P0's negatives; see :mod:`vmlkit.reconstruction.lnp`."""
 
     def __init__(self, config: LNPConfig, host: CNM | CPL | PPS, word_dim: int) -> None:

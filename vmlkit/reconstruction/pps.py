@@ -127,7 +127,7 @@ class PPSOutput:
     negative: Float[Tensor, " B"] | None  #: NLL of the best proposal's negative
 
 
-class PPS(Method):
+class PPS(Method[MomentBatch]):
     """Gaussian mixture proposals; see the module docstring."""
 
     def __init__(self, config: PPSConfig, shape: DataShape) -> None:
