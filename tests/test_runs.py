@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vmlkit import provenance, runs
+from vmlkit import files, provenance, runs
 from vmlkit.errors import DataError
 from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory
 
@@ -19,15 +19,15 @@ def run_dir(tmp_path):
     """A small, complete run directory written with the module's own writers."""
     folder = tmp_path / "run"
     folder.mkdir()
-    runs.write_json(folder / "config.json", {"schema": runs.SCHEMA, "name": "x", "seed": 3})
+    files.write_json(folder / "config.json", {"schema": runs.SCHEMA, "name": "x", "seed": 3})
     epochs = pd.DataFrame({"epoch": [0, 1], "metric/R@1,mIoU": [0.1, 0.2], "seconds": [1.0, 2.0]})
-    runs.write_parquet(folder / "epochs.parquet", epochs)
+    files.write_parquet(folder / "epochs.parquet", epochs)
     row = dict.fromkeys(PROPOSAL_COLUMNS, 0) | {"query_id": "q", "role": "positive"}
-    runs.write_parquet(folder / "proposals.parquet", pd.DataFrame([row]).astype(PROPOSAL_COLUMNS))
-    runs.write_json(folder / "probe.json", [{"query_id": "q"}])
-    runs.write_npz(folder / "strips.npz", {"heat": np.zeros((1, 4), np.float16), "video_ids": np.array(["v"])})
-    runs.write_json(folder / "metrics.json", {"test": {"R@1,mIoU": 0.2}})
-    runs.write_json(folder / "state.json", {"epoch": 1, "epochs": 1})
+    files.write_parquet(folder / "proposals.parquet", pd.DataFrame([row]).astype(PROPOSAL_COLUMNS))
+    files.write_json(folder / "probe.json", [{"query_id": "q"}])
+    files.write_npz(folder / "strips.npz", {"heat": np.zeros((1, 4), np.float16), "video_ids": np.array(["v"])})
+    files.write_json(folder / "metrics.json", {"test": {"R@1,mIoU": 0.2}})
+    files.write_json(folder / "state.json", {"epoch": 1, "epochs": 1})
     return folder
 
 
@@ -47,9 +47,9 @@ def test_everything_reads_back(run_dir):
 
 def test_a_run_in_progress_can_be_followed(run_dir):
     run = RunDirectory(run_dir)
-    runs.write_json(run_dir / "state.json", {"epoch": 1, "epochs": 5})
+    files.write_json(run_dir / "state.json", {"epoch": 1, "epochs": 5})
     assert not run.finished
-    runs.write_parquet(run_dir / "epochs.parquet", pd.DataFrame({"epoch": [0], "seconds": [1.0]}))
+    files.write_parquet(run_dir / "epochs.parquet", pd.DataFrame({"epoch": [0], "seconds": [1.0]}))
     assert len(run.epochs) == 1
 
 
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_one_clear_sentence(run_dir, name, damage):
 
 def test_a_missing_column_is_named(run_dir):
     table = RunDirectory(run_dir).proposals.drop(columns="width")
-    runs.write_parquet(run_dir / "proposals.parquet", table)
+    files.write_parquet(run_dir / "proposals.parquet", table)
     with pytest.raises(DataError, match=r"proposals\.parquet: lacks the column 'width'"):
         _ = RunDirectory(run_dir).proposals
 
@@ -81,10 +81,10 @@ def test_directories_that_are_no_runs(tmp_path, run_dir):
         RunDirectory(tmp_path / "absent")
     with pytest.raises(DataError, match=r"config\.json: is missing"):
         RunDirectory(tmp_path)
-    runs.write_json(run_dir / "config.json", {"schema": 99})
+    files.write_json(run_dir / "config.json", {"schema": 99})
     with pytest.raises(DataError, match="has schema version 99, and this vmlkit reads version 1"):
         RunDirectory(run_dir)
-    runs.write_json(run_dir / "config.json", ["not", "a", "mapping"])
+    files.write_json(run_dir / "config.json", ["not", "a", "mapping"])
     with pytest.raises(DataError, match="schema version None"):
         RunDirectory(run_dir)
 
@@ -94,19 +94,19 @@ def test_pickled_arrays_are_refused(run_dir):
     with pytest.raises(DataError, match=r"strips\.npz: is not a readable npz"):
         _ = RunDirectory(run_dir).strips
     with pytest.raises(ValueError, match="allow_pickle=False"):
-        runs.write_npz(run_dir / "other.npz", {"x": np.array([{"a": 1}], dtype=object)})
+        files.write_npz(run_dir / "other.npz", {"x": np.array([{"a": 1}], dtype=object)})
     assert not (run_dir / "other.npz").exists()
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.json"
-    runs.write_json(path, {"old": 1})
+    files.write_json(path, {"old": 1})
 
     def half(temporary):
         temporary.write_text('{"new"')
         raise RuntimeError("disk on fire")
 
-    with pytest.raises(RuntimeError), runs.atomic_path(path) as temporary:
+    with pytest.raises(RuntimeError), files.atomic_path(path) as temporary:
         half(temporary)
     assert json.loads(path.read_text()) == {"old": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
@@ -114,7 +114,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_the_target_appears_only_when_complete(tmp_path):
     path = tmp_path / "a.bin"
-    with runs.atomic_path(path) as temporary:
+    with files.atomic_path(path) as temporary:
         temporary.write_bytes(b"half")
         assert not path.exists()
         temporary.write_bytes(b"whole")
@@ -123,7 +123,7 @@ def test_the_target_appears_only_when_complete(tmp_path):
 
 def test_json_takes_arrays_paths_and_nan(tmp_path):
     data = {"a": np.float32(0.5), "b": np.arange(3), "c": float("nan"), "d": tmp_path, "e": (1, float("inf")), 2: "ü"}
-    runs.write_json(tmp_path / "a.json", data)
+    files.write_json(tmp_path / "a.json", data)
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert "ü" in text
     assert json.loads(text) == {"a": 0.5, "b": [0, 1, 2], "c": None, "d": str(tmp_path), "e": [1, None], "2": "ü"}

@@ -1,8 +1,7 @@
-"""Run directories: what a training run leaves on disk, written atomically and read without torch.
+"""Run directories: what a training run leaves on disk, written whole or not at all and read without torch.
 
 A run directory holds everything that figures, widgets and tables need, so that last week's run opens with no model
-and no GPU.  Writers put a file under a temporary name, flush it to the disk and rename it: a reader sees the old file
-or the new one, never a half-written one.
+and no GPU.
 
 ===================== =========================================================================================
 ``config.json``       settings, seed, versions, revision, hardware, data (see :func:`vmlkit.training.loop.train`)
@@ -17,12 +16,8 @@ or the new one, never a half-written one.
 ===================== =========================================================================================
 """
 
-import contextlib
 import json
-import math
-import os
 import zipfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,73 +31,6 @@ from vmlkit.errors import DataError
 SCHEMA = 1
 
 _REMEDY_AGAIN = "delete the run directory and train again, or restore the file"
-
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; on success flush that file to the disk and rename it to ``path``.
-
-    On an exception the temporary file is removed and ``path`` is left as it was.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-        sync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames inside ``path`` survive a power cut, on systems that can."""
-    with contextlib.suppress(OSError, AttributeError):
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` atomically as readable JSON; numbers that JSON has no word for (NaN, infinity) become null."""
-    text = json.dumps(plain(data), indent=1, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, (text + "\n").encode())
-
-
-def plain(value: Any) -> Any:
-    """``value`` in JSON's own types: arrays and tuples become lists, paths strings, NaN and infinity None."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
-def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write ``frame`` atomically, without its index."""
-    with atomic_path(path) as temporary:
-        frame.to_parquet(temporary, engine="pyarrow", index=False)
-
-
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write plain (never pickled) arrays atomically, compressed."""
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **dict(arrays))
 
 
 def read_json(path: Path) -> Any:

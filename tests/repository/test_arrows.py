@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[2] / "vmlkit"
 
 #: rooms of the package, from the ground up; a room may import itself, its own floor and the floors below
 FLOORS = (
-    {"errors", "config", "papers", "provenance", "runs", "spans"},
+    {"errors", "config", "papers", "provenance", "files", "runs", "spans"},
     {"nn", "text"},
     {"data"},
     {"metrics", "viz"},

@@ -1,6 +1,5 @@
 """A folder of annotations as sentences with spans and tags, and the choice of queries for each split."""
 
-import gzip
 import hashlib
 import json
 import os
@@ -12,6 +11,7 @@ import numpy as np
 
 from vmlkit.data.annotations.charades import Beyond, MomentAnnotation, read_annotations
 from vmlkit.errors import DataError
+from vmlkit.files import write_text
 from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences, tagger_name
 
 #: file names, without ``.gz``, of each layout in the order of preference
@@ -142,10 +142,7 @@ def _fresh(sentences: list[str], cache_dir: str | Path | None, progress: bool) -
         return [stored["cache", i] for i in range(len(sentences))]
     result = tag_sentences(sentences, progress=progress)
     lines = [json.dumps({"split": "cache", "row": i, "tokens": s.tokens, "tags": s.tags}) for i, s in enumerate(result)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
-    temporary.replace(path)
+    write_text(path, "\n".join(lines))
     return result
 
 

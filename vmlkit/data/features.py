@@ -4,7 +4,6 @@ Reading and resampling happen once, when a data set is built; a training batch i
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from vmlkit.data.feature_files import FeatureStore, FolderFeatures, HDF5Features
 from vmlkit.errors import DataError
+from vmlkit.files import atomic_path
 
 
 def clip_boundaries(rows: int, clips: int) -> Int[np.ndarray, " T+1"]:
@@ -113,7 +113,9 @@ def load_clips(
     key = hashlib.sha256(repr((stamp, list(video_ids), clips, dtype)).encode()).hexdigest()[:16]
     path = Path(cache_dir) / f"clips-{key}.npy"
     if not path.is_file():
-        _write_array(path, _resample_all(store, video_ids, clips, dtype, progress))
+        rows = _resample_all(store, video_ids, clips, dtype, progress)
+        with atomic_path(path) as temporary:
+            np.save(temporary, rows, allow_pickle=False)
     # copy-on-write: pages are read when they are used, and torch accepts the buffer as writable
     return np.load(path, mmap_mode="c", allow_pickle=False)
 
@@ -139,14 +141,3 @@ def _resample_all(
     if out is None:
         raise DataError(store, "no video was asked for", "check the annotations")
     return out
-
-
-def _write_array(path: Path, array: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

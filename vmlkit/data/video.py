@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -15,6 +14,7 @@ from jaxtyping import Float, UInt8
 from vmlkit.data.toyworld.render import render
 from vmlkit.data.toyworld.script import ToyVideo
 from vmlkit.errors import DataError, MissingDependency
+from vmlkit.files import atomic_path
 
 #: frames drawn at a time while exporting
 _CHUNK = 64
@@ -44,19 +44,13 @@ def write_video(path: Path | str, frames: Iterable[UInt8[np.ndarray, "height wid
     first = next(checked, None)
     if first is None:
         raise DataError(path, "there is no frame to write", "pass at least one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # imageio tells the format by the suffix, which a temporary name must therefore keep
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.mp4")
     options = {"codec": "libx264", "pixelformat": "yuv420p", "quality": 8, "macro_block_size": 2}
-    try:
+    with atomic_path(path) as temporary:
         writer = imageio.get_writer(str(temporary), format="FFMPEG", mode="I", fps=fps, **options)
         # the writer's own context leaves ffmpeg running after an exception
         with contextlib.closing(writer):
             for frame in chain((first,), checked):
                 writer.append_data(frame)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

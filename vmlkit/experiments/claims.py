@@ -23,8 +23,9 @@ from vmlkit import provenance
 from vmlkit.config import config_hash, to_dict, with_overrides
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import run_experiment
+from vmlkit.files import write_json
 from vmlkit.methods import METHODS, STUDIES
-from vmlkit.runs import RunDirectory, read_json, write_json
+from vmlkit.runs import RunDirectory, read_json
 from vmlkit.training.study import METRICS, Study
 
 RESULTS = Path("results")

@@ -9,9 +9,10 @@ from typing import Any
 from vmlkit.config import to_dict
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import build, task_of
+from vmlkit.files import write_json, write_npz
 from vmlkit.methods import METHODS
 from vmlkit.released import load_checkpoint
-from vmlkit.runs import SCHEMA, RunDirectory, write_json, write_npz
+from vmlkit.runs import SCHEMA, RunDirectory
 from vmlkit.training.checkpoints import save_weights
 from vmlkit.training.evaluate import EVALUATION, derive_seed
 from vmlkit.training.experiment import Experiment

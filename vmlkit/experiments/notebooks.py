@@ -18,6 +18,7 @@ from typing import Any
 
 import vmlkit
 from vmlkit.errors import ConfigError, DataError, MissingDependency
+from vmlkit.files import atomic_path, write_text
 
 #: called after each code cell with (cells done, cells in all); first with (0, cells in all)
 ProgressCallback = Callable[[int, int], None]
@@ -200,10 +201,8 @@ def render_html(executed: Path, out: Path) -> Path:
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title(notebook) or executed.stem}})
     # pages of the site lie side by side and link to each other
     page = re.sub(r'href="(?:(?:\.\./)?(?:docs|notebooks)/)?(\w+)\.(?:md|ipynb)"', r'href="\1.html"', page)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(out.name + ".part")
-    temporary.write_text(page, encoding="utf-8")
-    return temporary.replace(out)
+    write_text(out, page)
+    return out
 
 
 def render_text(text: Path, out: Path) -> str:
@@ -238,11 +237,10 @@ def read(path: Path) -> Any:
 
 
 def write(notebook: Any, path: Path) -> None:
-    """Write an nbformat node, under a temporary name first."""
+    """Write an nbformat node; the file appears whole or not at all."""
     nbformat = _require("nbformat", "writing a notebook")
-    temporary = path.with_name(path.name + ".part")
-    nbformat.write(notebook, temporary)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        nbformat.write(notebook, temporary)
 
 
 def _is_code(cell: Any) -> bool:

@@ -16,8 +16,9 @@ from vmlkit.actions.task import ActionTask
 from vmlkit.config import to_dict, with_overrides
 from vmlkit.experiments.claims import RESULTS
 from vmlkit.experiments.experiment import build
+from vmlkit.files import write_json
 from vmlkit.methods import METHODS, preset
-from vmlkit.runs import read_json, write_json
+from vmlkit.runs import read_json
 from vmlkit.training.experiment import Experiment
 from vmlkit.training.loop import train
 

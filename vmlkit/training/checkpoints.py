@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from vmlkit.errors import DataError
-from vmlkit.runs import SCHEMA, atomic_path, write_bytes
+from vmlkit.files import atomic_path, write_bytes
+from vmlkit.runs import SCHEMA
 
 _REMEDY = "delete the run directory and train again"
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from vmlkit.runs import SCHEMA, RunDirectory, write_json
+from vmlkit.files import write_json
+from vmlkit.runs import SCHEMA, RunDirectory
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.evaluate import EVALUATION, derive_seed
 from vmlkit.training.method import Progress

@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from vmlkit import spans as sp
 from vmlkit.data.batches import MomentDataset
 from vmlkit.errors import DataError
-from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory, write_npz, write_parquet
+from vmlkit.files import write_npz, write_parquet
+from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory
 from vmlkit.training.evaluate import PROBE, EvaluationArrays, derive_seed
 
 #: groups of columns in ``epochs.parquet``, in order

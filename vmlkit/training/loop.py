@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from vmlkit.config import to_dict
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
-from vmlkit.runs import RunDirectory, write_json, write_npz
+from vmlkit.files import LEFTOVERS, write_json, write_npz
+from vmlkit.runs import RunDirectory
 from vmlkit.training.bert_adam import BertAdam, bert_adam_for
 from vmlkit.training.checkpoints import save_weights
 from vmlkit.training.evaluate import BATCH_DRAWS, DIAGNOSIS, EVALUATION, STEP_DRAWS, derive_seed, undisturbed
@@ -178,7 +179,7 @@ class _Run:
         """Go back to the saved state; what was written after it is computed again."""
         self.state.restore(self.folder, self.method)
         self.history = History.read(existing, self.state.epoch)
-        for leftover in self.folder.glob(".*.tmp"):
+        for leftover in self.folder.glob(LEFTOVERS):
             leftover.unlink(missing_ok=True)
 
     def to_the_end(self, progress: bool) -> None:

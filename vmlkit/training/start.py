@@ -17,7 +17,8 @@ import torch
 
 from vmlkit import provenance
 from vmlkit.errors import ConfigError, DataError
-from vmlkit.runs import SCHEMA, RunDirectory, plain, sync_directory
+from vmlkit.files import plain, sync_directory
+from vmlkit.runs import SCHEMA, RunDirectory
 from vmlkit.training.checkpoints import global_generators, set_global_generators
 from vmlkit.training.task import Split
 

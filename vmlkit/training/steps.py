@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vmlkit.errors import DataError
-from vmlkit.runs import SCHEMA, write_json
+from vmlkit.files import write_json
+from vmlkit.runs import SCHEMA
 from vmlkit.training.bert_adam import BertAdam
 from vmlkit.training.checkpoints import load_state, save_state, save_weights, weights_info
 from vmlkit.training.method import LossTerms

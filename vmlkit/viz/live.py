@@ -16,6 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from vmlkit.files import write_text
+
 # The part of anywidget's model that the modules use, over a plain object.
 _STAND_IN = """
 {
@@ -113,8 +115,5 @@ def html_fragment(source: str, state: dict[str, Any], *, preview: bytes, alt: st
 def write_page(path: str | os.PathLike[str], title: str, fragment: str, width: int = 980) -> Path:
     """Write one self-contained HTML file and return its path; it appears under its name only when complete."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(_PAGE.format(title=html.escape(title), fragment=fragment, width=width), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, _PAGE.format(title=html.escape(title), fragment=fragment, width=width))
     return path

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vmlkit.errors import DataError, MissingDependency
+from vmlkit.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.colors import LinearSegmentedColormap
@@ -178,11 +179,8 @@ def save_figure(fig: "Figure", path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix not in _NO_METADATA:
         raise DataError(path, f"cannot save a figure as '{path.suffix}'", "end the name in .png, .svg or .pdf")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with pyplot().rc_context({"svg.hashsalt": "vmlkit", "savefig.bbox": None}):
-        fig.savefig(partial, format=path.suffix[1:], dpi=FILE_DPI, metadata=_NO_METADATA[path.suffix])
-    partial.replace(path)
+    with atomic_path(path) as partial, pyplot().rc_context({"svg.hashsalt": "vmlkit", "savefig.bbox": None}):
+        fig.savefig(partial, dpi=FILE_DPI, metadata=_NO_METADATA[path.suffix])
     return path
 
 

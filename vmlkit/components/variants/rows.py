@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from vmlkit.errors import DataError
+from vmlkit.files import write_text
 
 #: format of a row; a reader refuses every other number
 VERSION = 1
@@ -176,14 +177,9 @@ _FIELDS = {
 
 def write_variants(path: str | Path, rows: Iterable[SentenceVariant]) -> None:
     """Write a whole file at once; nobody ever sees half of it."""
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text("".join(map(to_line, rows)), encoding="utf-8")
-        _rows(draft, draft.read_text(encoding="utf-8"))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    text = "".join(map(to_line, rows))
+    _rows(Path(path), text)
+    write_text(Path(path), text)
 
 
 class VariantWriter:

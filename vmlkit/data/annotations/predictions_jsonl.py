@@ -4,7 +4,6 @@ One object a line: ``qid``, ``pred_relevant_windows`` (a ranked list of ``[start
 ``pred_saliency_scores`` (one number per clip), either of which may be absent from the whole file.
 """
 
-import gzip
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from vmlkit.data.annotations.json_lines import Qid, Record, read_lines
+from vmlkit.files import write_text
 
 WINDOWS, SCORES = "pred_relevant_windows", "pred_saliency_scores"
 
@@ -88,10 +88,7 @@ def write_predictions(path: str | Path, predictions: Iterable[QueryPrediction]) 
         if prediction.clip_scores is not None:
             record[SCORES] = [float(value) for value in prediction.clip_scores]
         lines.append(json.dumps(record, allow_nan=False) + "\n")
-    data, path = "".join(lines).encode(), Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
-    temporary.replace(path)
+    write_text(Path(path), "".join(lines))
 
 
 def _windows(record: Record) -> np.ndarray:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from vmlkit.config import config_hash
 from vmlkit.data.toyworld.config import Split, ToyConfig
-from vmlkit.runs import atomic_path
+from vmlkit.files import atomic_path
 
 #: the modules that decide pixels, words or features
 _SOURCES = (

@@ -1,0 +1,95 @@
+"""Files that appear whole or not at all.
+
+A file is written under a temporary name, flushed to the disk and renamed: a reader sees the old file or the new one,
+never a half-written one, whatever kills the process or the machine.
+"""
+
+import contextlib
+import gzip
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+#: names under which files are written before they are renamed
+LEFTOVERS = ".*.tmp.*"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; on success flush that file to the disk and rename it to ``path``.
+
+    The temporary name ends like ``path``, and the folder is made where there is none.  On an exception the temporary
+    file is removed and ``path`` is left as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames inside ``path`` survive a power cut, on systems that can."""
+    with contextlib.suppress(OSError, AttributeError):
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` atomically as UTF-8, gzipped (without a date) where the name ends in ``.gz``."""
+    data = text.encode()
+    write_bytes(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` atomically as readable JSON; numbers that JSON has no word for (NaN, infinity) become null."""
+    text = json.dumps(plain(data), indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def plain(value: Any) -> Any:
+    """``value`` in JSON's own types: arrays and tuples become lists, paths strings, NaN and infinity None."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """Write ``frame`` atomically, without its index."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, engine="pyarrow", index=False)
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write plain (never pickled) arrays atomically, compressed."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **dict(arrays))
