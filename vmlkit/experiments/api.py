@@ -5,6 +5,7 @@ the comment beside each field.
 """
 
 import ast
+import html
 import inspect
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 def pages(package: Path = PACKAGE) -> dict[str, str]:
     """The text of every page by its name: one for each folder of the package, and one for the files beside them."""
-    files = sorted(path for path in package.rglob("*.py") if path.name != "__init__.py")
+    files = sorted(path for path in package.rglob("*.py") if not path.name.startswith("__"))
     rooms: dict[str, list[Path]] = {}
     for path in files:
         parts = path.relative_to(package).parts
@@ -75,14 +76,15 @@ def _fields(node: ast.ClassDef, lines: list[str]) -> str:
             while lines[above].lstrip().startswith("#:"):
                 said, above = [lines[above].split("#:", 1)[1].strip(), *said], above - 1
             value = ast.unparse(field.value) if field.value else ""
-            cells = [f"`{field.target.id}`", _code(ast.unparse(field.annotation)), _code(value), prose(" ".join(said))]
-            rows.append(" | ".join(["", *(cell.replace("|", "\\|") for cell in cells), ""]).strip())
+            code = [_code(text) for text in (field.target.id, ast.unparse(field.annotation), value)]
+            rows.append(f"| {' | '.join([*code, prose(' '.join(said)).replace('|', '&#124;')])} |")
     head = ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
     return "\n".join([*head, *rows]) if rows else ""
 
 
 def _code(text: str) -> str:
-    return f"`{text}`" if text else ""
+    """Code in a cell of a table, where a bar would end the cell even between backquotes."""
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>" if text else ""
 
 
 def prose(docstring: str) -> str:
@@ -114,5 +116,7 @@ def _block(block: str) -> str:
     section, _, items = block.partition("\n")
     if section in ("Args:", "Raises:", "Returns:", "Attributes:"):
         joined = re.sub(r"\n {5,}", " ", items)
-        return f"**{section[:-1]}**\n\n" + re.sub(r"^ {4}(\*{0,2}\w[\w, ]*):", r"- `\1`:", joined, flags=re.MULTILINE)
+        return f"**{section[:-1]}**\n\n" + re.sub(
+            r"^ {4}(\*{0,2}\w+(?:, \w+)*):", r"- `\1`:", joined, flags=re.MULTILINE
+        )
     return re.sub(r"^\s*# (?=PAPER)", "- ", block, flags=re.MULTILINE)
