@@ -150,7 +150,7 @@ def test_a_file_of_another_generator_is_left_alone(
         options = ["--generator", "openai", "--base-url", server.url, "--model", "toy"]
         assert cli.main(["variants", str(sentences), "--out", str(out), "--quiet", *options]) == 2
         assert server.requests == 0
-    assert "holds variants of rules, model rules-1, prompts None; choose another --out" in capsys.readouterr().err
+    assert "holds variants of rules, model rules-2, prompts None; choose another --out" in capsys.readouterr().err
     assert out.read_bytes() == before
 
 

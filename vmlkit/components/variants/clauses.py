@@ -3,31 +3,19 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from vmlkit.components.variants.english import ADVERBS, BE, DO, HAVE, PARTICLES, tag_caption
+from vmlkit.components.variants.english import BE, DO, HAVE, Caption, tag_caption
 from vmlkit.components.variants.wordlists import inflect, lemma, table, word_set
 
 _TOKEN = re.compile(
     r"\w+(?:[-/]\w+)*(?=n['’]t\b)|n['’]t\b|['’](?:s|re|ve|ll|d|m)\b|\w+(?:[-/.]\w+)*|[^\w\s]", re.IGNORECASE
 )
 _NO_BLANK_BEFORE = frozenset([".", ",", "!", "?", ";", ":", "%", ")", "'s", "’s", "n't", "n’t", "'re", "'ve", "'ll"])
-#: what may stand in a noun phrase before its noun
-_INNER = ("DT", "PRP$", "CD", "JJ", "NN", "POS")
-#: verbs that say how an action runs; the action follows
-_PHASES = word_set("start begin continue keep proceed try")
-#: verbs that form a unit with a preposition, so that its noun can become the subject of a passive
-_WITH_PREPOSITION = frozenset({("bump", "into"), ("crash", "into"), ("run", "after")})
-#: time adverbs, which stay outside a negation
-_TIMES = word_set("then now also still finally again later soon first next suddenly")
-#: nouns without a singular
-PLURALS = word_set("clothes stairs sunglasses pants jeans drums scissors people police videos glasses")
+_FINITE = ("VBZ", "VBP", "VBD", "MD")
+TIMES, PLURALS, COLLECTIVES = word_set("times"), word_set("plurals"), word_set("collectives")
 
-#: singular nouns that take a plural verb as well
-COLLECTIVES = word_set("couple group pair bunch crowd team lot number band family audience staff crew class line")
-
-Kind = Literal["simple", "auxiliary", "copula", "participle"]
-Span = tuple[int, int]
+Kind = Literal["simple", "auxiliary", "copula", "participle", "existential"]
 
 
 def tokenize(text: str) -> list[str]:
@@ -51,8 +39,7 @@ def join(tokens: Sequence[str]) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class NounPhrase:
+class NounPhrase(NamedTuple):
     """Where a noun phrase stands."""
 
     start: int
@@ -61,41 +48,49 @@ class NounPhrase:
     coordinated: bool = False
 
 
+class VerbGroup(NamedTuple):
+    """The verbs of a clause and where they stand."""
+
+    kind: Kind
+    subject_end: int  #: after everything that belongs to the subject: "man in a striped shirt"
+    finite: int  #: the auxiliary, or the verb where there is none
+    verb: int  #: the lexical verb that the auxiliaries belong to
+    negation: int | None = None  #: position of "not"
+    passive: bool = False
+
+
+class Complements(NamedTuple):
+    """What follows the action."""
+
+    rest: int  #: after verb, particle and object
+    particle: int | None = None
+    object: NounPhrase | None = None
+    second_object: NounPhrase | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Clause:
     """The main clause of a caption."""
 
     tokens: tuple[str, ...]
-    tags: tuple[str, ...]
+    caption: Caption  #: words in lower case and tags, without the final punctuation
     subject: NounPhrase
-    subject_end: int  #: after everything that belongs to the subject: "man in a striped shirt"
-    kind: Kind
-    finite: int  #: the auxiliary, or the verb where there is none
-    verb: int  #: the lexical verb that the auxiliaries belong to
+    group: VerbGroup
     action: int  #: the verb that says what is seen: "laughing" in "starts laughing"
-    passive: bool
-    negation: int | None  #: position of "not"
-    particle: int | None
-    object: NounPhrase | None  #: of the action
-    second_object: NounPhrase | None
-    rest: int  #: after verb, particle and object
-    end: int  #: after the last word, before the final punctuation
+    after: Complements
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """The tokens in lower case."""
-        return tuple(token.lower() for token in self.tokens)
+    def end(self) -> int:
+        """After the last word, before the final punctuation."""
+        return len(self.caption.words)
 
     def plural(self, phrase: NounPhrase) -> bool:
         """Whether a verb after this phrase is plural."""
-        word = self.words[phrase.head]
-        if phrase.coordinated or word in ("they", "we", "you", "i", "them", "us") or word in PLURALS:
+        word, tag = self.caption.words[phrase.head], self.caption.tags[phrase.head]
+        if phrase.coordinated or tag == "NNS" or word in word_set("plural_pronouns") | PLURALS:
             return True
-        return self.tags[phrase.head] == "NNS" or (
-            self.tags[phrase.head] == "NN"
-            and lemma(word, "NOUN") != word
-            and inflect(lemma(word, "NOUN"), "NNS") == word
-        )
+        base = lemma(word, "NOUN")
+        return tag == "NN" and base != word and inflect(base, "NNS") == word
 
 
 def parse(text: str) -> Clause | None:
@@ -105,238 +100,195 @@ def parse(text: str) -> Clause | None:
         MissingDependency: without textblob or lemminflect.
     """
     tokens = tokenize(text)
-    if not tokens:
+    c = _caption(tokens)
+    start = _skip_opening(c)
+    there = c.word(start) == "there" and c.word(start + 1) in BE
+    subject = _enumeration(c, noun_phrase(c, c.after_adverbs(start + 2) if there else start))
+    if subject is None or {"who", "that", "which", "where"} & set(c.words[subject.start + 1 : subject.end]):
         return None
-    words, tags = [token.lower() for token in tokens], tag_caption(tokens)
-    for i in range(len(words) - 1):
-        if words[i] == "close" and words[i + 1] in ("up", "ups") and tags[i].startswith("JJ"):
+    group = _existential(c, start + 1, subject) if there else _verb_group(c, subject)
+    action = None if group is None else _action(c, group)
+    if group is None or action is None:
+        return None
+    seen = not there or action != group.finite
+    after = _complements(c, action) if seen else Complements(group.subject_end)
+    return Clause(tokens=tuple(tokens), caption=c, subject=subject, group=group, action=action, after=after)
+
+
+def _caption(tokens: Sequence[str]) -> Caption:
+    """Words and tags without the final punctuation; "close up" is a noun."""
+    tags = tag_caption(tokens) if tokens else []
+    while tags and tags[-1] == ".":
+        tags.pop()
+    c = Caption([token.lower() for token in tokens[: len(tags)]], tags)
+    for i, tag in enumerate(tags):
+        if c.words[i] == "close" and c.word(i + 1) in ("up", "ups") and tag.startswith("JJ"):
             tags[i] = tags[i + 1] = "NN"
-    end = len(tokens)
-    while end and tags[end - 1] == ".":
-        end -= 1
-    start = _skip_opening(words, tags, end)
-    subject = noun_phrase(words, tags, start, end)
-    if subject is None or _has_relative(words[subject.start + 1 : subject.end]):
-        return None
-    found = _verb_group(words, tags, subject, end)
-    if found is None:
-        return None
-    kind, finite, verb, passive, negation, subject_end = found
-    action = _action(words, tags, verb, kind, end)
-    if action is None:
-        return None
-    particle, first, second, rest = _complements(words, tags, action, end)
-    return Clause(
-        tokens=tuple(tokens),
-        tags=tuple(tags),
-        subject=subject,
-        subject_end=subject_end,
-        kind=kind,
-        finite=finite,
-        verb=verb,
-        action=action,
-        passive=passive,
-        negation=negation,
-        particle=particle,
-        object=first,
-        second_object=second,
-        rest=rest,
-        end=end,
-    )
+    return c
 
 
-def _skip_opening(words: list[str], tags: list[str], end: int) -> int:
+def _skip_opening(c: Caption) -> int:
     """Skip time adverbs and phrases of place before the subject: "in the kitchen, a man ..."."""
     i = 0
-    if len(words) > 1 and words[0] == "person" and tags[1] in ("PRP", "DT"):
+    if c.word(0) == "person" and c.tag(1) in ("PRP", "DT"):
         i = 1  # Charades puts "person" before some sentences: "person they open the door"
-    while i < end and tags[i] == "IN" and words[i] not in ("while", "as", "when", "if", "because", "like"):
-        phrase = noun_phrase(words, tags, i + 1, end)
+    while c.tag(i) == "IN" and c.words[i] not in ("while", "as", "when", "if", "because", "like"):
+        phrase = noun_phrase(c, i + 1)
         if phrase is None:
             break
         i = phrase.end
-    while i < end and (words[i] in _TIMES or (words[i] == "," and i)):
+    while c.word(i) in TIMES or (i and c.word(i) == ","):
         i += 1
     return i
 
 
-def _has_relative(words: Sequence[str]) -> bool:
-    return bool({"who", "that", "which", "where"} & set(words))
-
-
-def noun_phrase(words: Sequence[str], tags: Sequence[str], i: int, end: int) -> NounPhrase | None:
-    """The noun phrase that begins at ``i``."""
-    if i < end and tags[i] == "PRP":
+def noun_phrase(c: Caption, i: int) -> NounPhrase | None:
+    """The noun phrase that begins at ``i``, with "of ..." and what is coordinated to it."""
+    if c.tag(i) == "PRP":
         return NounPhrase(i, i + 1, i)
-    j, head = i, -1
-    while j < end and (tags[j][:2] in ("NN", "JJ", "DT", "CD") or tags[j] in _INNER):
-        starts_another = tags[j] in ("DT", "PRP$") and j > i and tags[j - 1] != "DT"
-        if head == j - 1 and j > i and (starts_another or tags[j] in ("JJ", "CD")):
-            break
-        if tags[j].startswith("NN"):
-            head = j
-        j += 1
-    if head < 0 or head != j - 1:
+    end = _phrase_end(c, i)
+    if end is None:
         return None
-    if j + 1 < end and words[j] == "of":
-        inner = noun_phrase(words, tags, j + 1, end)
-        if inner is not None:
-            j = inner.end
-    if j + 1 < end and words[j] == "and":
-        other = noun_phrase(words, tags, j + 1, end)
-        if other is not None:
-            return NounPhrase(i, other.end, head, coordinated=True)
-    return NounPhrase(i, j, head)
+    head = end - 1
+    inner = noun_phrase(c, end + 1) if c.word(end) == "of" else None
+    end = end if inner is None else inner.end
+    other = noun_phrase(c, end + 1) if c.word(end) == "and" else None
+    return NounPhrase(i, end, head) if other is None else NounPhrase(i, other.end, head, coordinated=True)
 
 
-def _modifiers(words: list[str], tags: list[str], i: int, end: int) -> int:
+def _phrase_end(c: Caption, i: int) -> int | None:
+    """After the noun of the phrase that begins at ``i``; ``None`` where no noun ends it."""
+    j, head = i, -1
+    while c.tag(j)[:2] in ("NN", "JJ", "DT", "CD") or c.tag(j) in ("PRP$", "POS"):
+        starts_another = c.tag(j) in ("DT", "PRP$") and c.tag(j - 1) != "DT"
+        if head == j - 1 and j > i and (starts_another or c.tag(j) in ("JJ", "CD")):
+            break
+        head = j if c.tag(j).startswith("NN") else head
+        j += 1
+    return j if j > i and head == j - 1 else None
+
+
+def _enumeration(c: Caption, phrase: NounPhrase | None) -> NounPhrase | None:
+    """A subject with what a comma joins to it: "a man, a woman and a child"."""
+    if phrase is None or c.word(phrase.end) != ",":
+        return phrase
+    last = c.word(phrase.end + 1) == "and"
+    other = _enumeration(c, noun_phrase(c, phrase.end + 1 + last))
+    if other is None or not (last or other.coordinated):
+        return phrase
+    return phrase._replace(end=other.end, coordinated=True)
+
+
+def _modifiers(c: Caption, i: int, participles: bool = True) -> int:
     """Skip what may follow the noun of a subject: prepositional phrases and "wearing ..."."""
-    while i < end:
-        if tags[i] in ("IN", "TO") and words[i] not in ("while", "as", "when", "and", "or", "but", "because", "if"):
-            j = i + 1
-            while j < end and tags[j] in ("IN", "RB", "TO"):
+    while True:
+        j = i + 1
+        if c.tag(i) in ("IN", "TO") and c.words[i] not in word_set("conjunctions"):
+            while participles and c.tag(j) in ("IN", "RB", "TO"):
                 j += 1
-        elif tags[i] in ("VBG", "VBN"):
-            j = i + 1
-            if j < end and tags[j] in ("IN", "TO", "RB"):
+        elif participles and c.word(i) == "and" and c.tag(j) == "VBG":
+            i = j  # "wearing a hat and holding ..."
+            continue
+        elif participles and c.tag(i) in ("VBG", "VBN"):
+            if c.tag(j) in ("IN", "TO", "RB"):
                 i = j
                 continue
         else:
             return i
-        phrase = noun_phrase(words, tags, j, end)
+        phrase = noun_phrase(c, j)
         if phrase is None:
             return i
         i = phrase.end
-    return i
 
 
-def _verb_group(
-    words: list[str], tags: list[str], subject: NounPhrase, end: int
-) -> tuple[Kind, int, int, bool, int | None, int] | None:
-    """Kind, finite verb, lexical verb, whether passive, negation, end of the subject."""
-    i = _modifiers(words, tags, subject.end, end)
-    finite = i
-    while finite < end and tags[finite] == "RB":
-        finite += 1
-    if finite >= end or tags[finite] not in ("VBZ", "VBP", "VBD", "MD"):
-        return _bare_participle(words, tags, subject, end)
-    auxiliary = words[finite] in BE | HAVE | DO or tags[finite] == "MD"
-    j, negation = finite + 1, None
-    while j < end and (tags[j] == "RB" or words[j] in ("being", "been", "be")):
-        negation = j if words[j] in ("not", "n't", "n’t", "never") else negation
+def _verb_group(c: Caption, subject: NounPhrase) -> VerbGroup | None:
+    i = _modifiers(c, subject.end)
+    finite = c.after_adverbs(i)
+    if c.tag(finite) not in _FINITE:
+        return _bare_participle(c, subject)
+    word, j = c.words[finite], finite + 1
+    if word not in BE | HAVE | DO and c.tags[finite] != "MD":
+        return VerbGroup("simple", i, finite, finite)
+    while c.tag(j) == "RB" or c.word(j) in ("being", "been", "be"):
         j += 1
-    if not auxiliary:
-        return "simple", finite, finite, False, None, i
-    if j < end and tags[j] in ("VB", "VBG", "VBN") and not (words[finite] in HAVE and tags[j] == "VBG"):
-        passive = tags[j] == "VBN" and (words[finite] in BE or words[j - 1] in ("being", "been", "be"))
-        return "auxiliary", finite, j, passive, negation, i
-    if words[finite] in BE:
-        return "copula", finite, finite, False, negation, i
-    if words[finite] in HAVE | DO and negation is None:
-        return "simple", finite, finite, False, None, i
-    return None
+    negation = _negation(c, finite, j)
+    if c.tag(j) in ("VB", "VBG", "VBN") and not (word in HAVE and c.tags[j] == "VBG"):
+        passive = c.tags[j] == "VBN" and (word in BE or c.words[j - 1] in ("being", "been", "be"))
+        return VerbGroup("auxiliary", i, finite, j, negation, passive)
+    if word in BE:
+        return VerbGroup("copula", i, finite, finite, negation)
+    return VerbGroup("simple", i, finite, finite) if word in HAVE | DO and negation is None else None
 
 
-def _bare_participle(
-    words: list[str], tags: list[str], subject: NounPhrase, end: int
-) -> tuple[Kind, int, int, bool, int | None, int] | None:
+def _negation(c: Caption, start: int, end: int) -> int | None:
+    return next((k for k in range(start, end) if c.words[k] in ("not", "n't", "n’t", "never")), None)
+
+
+def _bare_participle(c: Caption, subject: NounPhrase) -> VerbGroup | None:
     """A caption without a finite verb: "young couple sharing some videos"."""
-    if any(tag in ("VBZ", "VBP", "VBD", "MD") for tag in tags[subject.end : end]):
+    if any(tag in _FINITE for tag in c.tags[subject.end :]):
         return None
-    i = subject.end
-    while i < end and tags[i] in ("IN", "TO"):
-        phrase = noun_phrase(words, tags, i + 1, end)
-        if phrase is None:
-            break
-        i = phrase.end
-    verb, negation = i, None
-    while verb < end and tags[verb] == "RB":
-        negation = verb if words[verb] == "not" else negation
-        verb += 1
-    if verb >= end or tags[verb] != "VBG":
-        return None
-    return "participle", verb, verb, False, negation, i
+    i = _modifiers(c, subject.end, participles=False)
+    verb = c.after_adverbs(i)
+    return VerbGroup("participle", i, verb, verb, _negation(c, i, verb)) if c.tag(verb) == "VBG" else None
 
 
-def _action(words: list[str], tags: list[str], verb: int, kind: Kind, end: int) -> int | None:
+def _existential(c: Caption, finite: int, subject: NounPhrase) -> VerbGroup:
+    """Of "there is a man", with what he is doing where that is said."""
+    i = _modifiers(c, subject.end, participles=False)
+    verb = c.after_adverbs(i)
+    negation = _negation(c, finite, subject.start)
+    return VerbGroup("existential", i, finite, verb if c.tag(verb) == "VBG" else finite, negation)
+
+
+def _action(c: Caption, group: VerbGroup) -> int | None:
     """The verb that says what is seen."""
-    j = verb + 1
-    if kind == "copula":
+    verb, j = group.verb, group.verb + 1
+    phase = lemma(c.words[verb], "VERB") in word_set("phases")
+    if group.kind == "copula" or c.words[verb] in BE:
         return verb
-    base = lemma(words[verb], "VERB")
-    if j < end and tags[j] == "VBG" and (base in _PHASES or tags[verb] == "VBN"):
+    if c.tag(j) == "VBG" and (phase or c.tags[verb] == "VBN"):
         return j
-    if base in _PHASES and j + 1 < end and tags[j] == "TO":
-        return j + 1 if tags[j + 1] == "VB" else None
+    if phase and c.tag(j) == "TO" and j + 1 < len(c.words):
+        return j + 1 if c.tags[j + 1] == "VB" else None
     return verb
 
 
-def _complements(
-    words: list[str], tags: list[str], action: int, end: int
-) -> tuple[int | None, NounPhrase | None, NounPhrase | None, int]:
-    """Particle, object, second object, and where the rest begins."""
-    base, j = lemma(words[action], "VERB"), action + 1
-    if words[action] in BE:
-        return None, None, None, j
-    particle = None
-    if j < end and words[j] in PARTICLES | {"into", "after"} and _joins(base, words[j], words, tags, j, end):
-        particle, j = j, j + 1
-    first = noun_phrase(words, tags, j, end)
+def _complements(c: Caption, action: int) -> Complements:
+    base, j = lemma(c.words[action], "VERB"), action + 1
+    if c.words[action] in BE:
+        return Complements(j)
+    particle = j if _joins(c, base, j) else None
+    j += particle is not None
+    first = noun_phrase(c, j)
     if first is None:
-        return particle, None, None, j
+        return Complements(j, particle)
     j = first.end
-    second = None
-    if (j < end and tags[j] in ("DT", "PRP$", "CD")) or (
-        j < end and tags[first.head] == "PRP" and tags[j][:2] in ("NN", "JJ")
-    ):
-        second = noun_phrase(words, tags, j, end)
-        j = second.end if second else j
-    after = j + 1
-    if (
-        particle is None
-        and second is None
-        and j < end
-        and words[j] in PARTICLES
-        and words[j] not in ("in", "on", "over")
-    ) and (after >= end or (tags[after] in ("IN", "TO", "CC") and words[after] != "of") or tags[after] == "RB"):
-        return j, first, second, after
-    if particle is None and second is None and j < end and words[j] in ("in", "on") and after >= end:
-        return j, first, second, after
-    return particle, first, second, j
+    pair = c.tag(j) in ("DT", "PRP$", "CD") or (c.tag(first.head) == "PRP" and c.tag(j)[:2] in ("NN", "JJ"))
+    second = noun_phrase(c, j) if pair else None
+    if second is not None:
+        return Complements(second.end, particle, first, second)
+    if particle is None and _late_particle(c, j):
+        return Complements(j + 1, j, first)
+    return Complements(j, particle, first)
 
 
-def _joins(base: str, word: str, words: list[str], tags: list[str], j: int, end: int) -> bool:
+def _joins(c: Caption, base: str, j: int) -> bool:
     """Whether a word after the verb is its particle and not a preposition."""
-    if (base, word) in _WITH_PREPOSITION:
-        return True
+    word, listed = c.word(j), base in table().phrasal.get(c.word(j), ())
     if word in ("into", "after"):
+        return listed
+    if word not in word_set("particles"):
         return False
-    after = tags[j + 1] if j + 1 < end else "."
-    if after in (".", "CC", "IN", "TO", "RB", "VBG"):
-        return words[j + 1 : j + 2] != ["of"]
-    known = f"{base} {word}" in table().swaps["phrases"] or base in _PHRASAL.get(word, ())
-    return known and base not in _MOTION
+    if c.tag(j + 1) in (".", "CC", "IN", "TO", "RB", "VBG"):
+        return c.word(j + 1) != "of"
+    return (listed or f"{base} {word}" in table().swaps["phrases"]) and base not in word_set("motion")
 
 
-#: with these "up the stairs" or "down the street" is a place
-_MOTION = word_set("walk run climb jump go come move slide glide rise fall drop float spin look sit stand lie")
-
-
-#: further verbs that a particle belongs to
-_PHRASAL = {
-    "out": word_set("blow pick point hold try give hand check pull bring carry fill roll spread stretch lay let cut"),
-    "off": word_set("cut wipe wash clean tear rip peel pull show shake brush kick dry finish"),
-    "up": word_set("cut break tear pull mix chop sweep warm heat pack lift line gather eat drink wrap dig"),
-    "down": word_set("wipe knock pull push cut bring write chop tear"),
-    "over": word_set("knock flip turn push tip"),
-    "on": word_set("try pull slip"),
-    "away": word_set("give take clear pack drive push"),
-}
-
-
-def time_adverbs_before(clause: Clause, start: int, end: int) -> int:
-    """Where manner adverbs begin between ``start`` and ``end``: time adverbs stay outside a negation."""
-    i = start
-    while i < end and (clause.words[i] in _TIMES or clause.words[i] in ADVERBS):
-        i += 1
-    return i
+def _late_particle(c: Caption, j: int) -> bool:
+    """Whether a word after the object is the verb's particle: "turns the light on"."""
+    word, after = c.word(j), c.tag(j + 1)
+    if j + 1 >= len(c.words):
+        return word in word_set("particles") - {"over"}
+    ends = after == "RB" or (after in ("IN", "TO", "CC") and c.word(j + 1) != "of")
+    return word in word_set("particles") - {"in", "on", "over"} and ends

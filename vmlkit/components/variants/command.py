@@ -50,16 +50,17 @@ def run_variants(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    known = {"format": LAYOUTS, "components": COMPONENTS}
-    for name, allowed in known.items():
-        given = getattr(options, name)
-        for value in [] if given is None else [given] if isinstance(given, str) else given:
-            if value not in allowed:
-                raise ConfigError(f"--{name}: {value!r} is none of {', '.join(allowed)}")
-    remote = options.base_url or options.model or options.api_key_env
-    if options.generator == "openai" and not (options.base_url and options.model):
+    for name, given, allowed in (
+        ("format", [options.format] if options.format else [], LAYOUTS),
+        ("components", options.components, COMPONENTS),
+    ):
+        wrong = next((value for value in given if value not in allowed), None)
+        if wrong is not None:
+            raise ConfigError(f"--{name}: {wrong!r} is none of {', '.join(allowed)}")
+    remote, openai = (options.base_url, options.model, options.api_key_env), options.generator == "openai"
+    if openai and not all(remote[:2]):
         raise ConfigError("--generator openai needs --base-url and --model; without them nothing is sent anywhere")
-    if options.generator != "openai" and remote:
+    if not openai and any(remote):
         raise ConfigError("--base-url, --model and --api-key-env are for --generator openai")
     if (options.generator == "local") != (options.folder is not None):
         raise ConfigError("--generator local and --folder go together")

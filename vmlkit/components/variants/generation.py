@@ -75,26 +75,17 @@ def variants_of(
 
     An answer that was accepted stays as it is while others are asked for again.
     """
-    accepted: dict[Component, str | None] = {}
+    accepted: Answers = {}
     history: dict[Component, list[Rejection]] = {component: [] for component in components}
     attempts = dict.fromkeys(components, 0)
     for _ in range(1 if generator.deterministic else retries + 1):
         open_parts = [component for component in components if component not in accepted]
-        for component in open_parts:
-            attempts[component] += 1
-        try:
-            answers = generator.answer(sentence, {c: tuple(history[c]) for c in open_parts if history[c]})
-        except BrokenAnswer as error:
-            wrong = {component: str(error) for component in open_parts}
-            texts: Answers = dict.fromkeys(open_parts)
-        else:
-            texts = {component: answers.get(component) for component in open_parts}
-            wrong = failures(sentence, {**accepted, **texts})
-        refused = {c: Rejection(texts[c], reason) for c, reason in wrong.items() if c in open_parts}
-        for component, rejection in refused.items():
-            history[component].append(rejection)
-        accepted |= {c: texts[c] for c in open_parts if c not in refused}
-        if not refused:
+        attempts |= {component: attempts[component] + 1 for component in open_parts}
+        texts, wrong = _asked(generator, sentence, open_parts, history, accepted)
+        for component, reason in wrong.items():
+            history[component].append(Rejection(texts[component], reason))
+        accepted |= {c: text for c, text in texts.items() if c not in wrong}
+        if not wrong:
             break
     today = date or datetime.date.today().isoformat()
     return [
@@ -111,6 +102,23 @@ def variants_of(
         )
         for component in components
     ]
+
+
+def _asked(
+    generator: VariantGenerator,
+    sentence: str,
+    open_parts: Sequence[Component],
+    history: Mapping[Component, Sequence[Rejection]],
+    accepted: Answers,
+) -> tuple[Answers, dict[Component, str]]:
+    """The answers for the components that are open, and what is wrong with some."""
+    try:
+        answers = generator.answer(sentence, {c: tuple(history[c]) for c in open_parts if history[c]})
+    except BrokenAnswer as error:
+        return dict.fromkeys(open_parts), dict.fromkeys(open_parts, str(error))
+    texts: Answers = {component: answers.get(component) for component in open_parts}
+    wrong = failures(sentence, {**accepted, **texts})
+    return texts, {component: reason for component, reason in wrong.items() if component in texts}
 
 
 def generate(

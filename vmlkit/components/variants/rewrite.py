@@ -2,185 +2,215 @@
 
 from collections.abc import Sequence
 
-from vmlkit.components.variants.clauses import COLLECTIVES, Clause, NounPhrase, join, noun_phrase, time_adverbs_before
-from vmlkit.components.variants.english import BE, DO
+from vmlkit.components.variants.clauses import COLLECTIVES, TIMES, Clause, NounPhrase, join, noun_phrase
+from vmlkit.components.variants.english import ADVERBS, BE, DO, HAVE, Caption
 from vmlkit.components.variants.wordlists import inflect, lemma, word_set
 
 _OBJECTIVE = {"he": "him", "she": "her", "they": "them", "i": "me", "we": "us", "who": "whom"}
 _SUBJECTIVE = {"him": "he", "her": "she", "them": "they", "me": "I", "us": "we", "it": "it", "you": "you"}
-#: verbs whose passive does not exist or means something else
-_NO_PASSIVE = word_set(
-    "have become get look seem resemble cost weigh lack go come stand sit lie begin start continue keep try let "
-    "want like fit suit last be walk run jump turn face"
-)
-_NOT_FRONTED = word_set("while as and or of than up down off out")
-#: what tells that the rest belongs to the acting subject
-_TIED_TO_SUBJECT = word_set("while and or but as who which that when , themselves himself herself itself")
 
 
 def negated(clause: Clause) -> str | None:
     """The main verb negated; the negation removed where there is one."""
-    tokens, words = list(clause.tokens), clause.words
-    if clause.negation is not None:
+    tokens, c, group = list(clause.tokens), clause.caption, clause.group
+    if group.negation is not None:
         return _affirmed(clause)
-    if "no" in words or "never" in words or "nobody" in words:
+    if {"no", "never", "nobody"} & set(c.words):
         return None
-    i = clause.finite
-    if clause.kind == "participle":
-        return _finish(clause, [*tokens[: clause.subject_end], "not", *tokens[clause.subject_end :]])
-    if clause.kind in ("auxiliary", "copula"):
-        return _finish(clause, [*tokens[: i + 1], "not", *tokens[i + 1 :]])
-    manner = time_adverbs_before(clause, clause.subject_end, i)
-    helper = {"VBZ": "does", "VBP": "do", "VBD": "did"}[clause.tags[i]]
-    if helper == "do" and not (clause.plural(clause.subject) or words[clause.subject.head] in COLLECTIVES):
+    if group.kind == "simple":
+        return _with_do(clause)
+    if group.kind == "existential" and c.words[clause.subject.start] in ("some", "any"):
+        return None  # "there are not some" is no English
+    i = group.subject_end if group.kind == "participle" else group.finite + 1
+    return _finish(clause, [*tokens[:i], "not", *tokens[i:]])
+
+
+def _with_do(clause: Clause) -> str | None:
+    """ "Opens" becomes "does not open", and so do the verbs that "and" joins to it."""
+    tokens, c, i = list(clause.tokens), clause.caption, clause.group.finite
+    helper = {"VBZ": "does", "VBP": "do", "VBD": "did"}[c.tags[i]]
+    if helper == "do" and not (clause.plural(clause.subject) or c.words[clause.subject.head] in COLLECTIVES):
         helper = "does"  # "person open the door"
-    base = lemma(words[i], "VERB")
-    return _finish(clause, [*tokens[:manner], helper, "not", *tokens[manner:i], base, *tokens[i + 1 :]])
+    for k in [i, *_joined_verbs(c, i)]:
+        if c.words[k] in BE | HAVE | DO and k != i:
+            return None
+        tokens[k] = lemma(c.words[k], "VERB")
+    manner = _time_adverbs_end(clause)
+    return _finish(clause, [*tokens[:manner], helper, "not", *tokens[manner:]])
+
+
+def _joined_verbs(c: Caption, finite: int) -> list[int]:
+    """Finite verbs with the same subject: "stops and talks"."""
+    found = []
+    for k in range(finite + 1, len(c.words)):
+        before = k - 1
+        while c.tag(before) == "RB":
+            before -= 1
+        if c.tags[k] == c.tags[finite] and c.words[before] in ("and", "or", ","):
+            found.append(k)
+    return found
 
 
 def _affirmed(clause: Clause) -> str | None:
     """Without its negation: "does not open" becomes "opens"."""
-    tokens, i, gone = list(clause.tokens), clause.finite, clause.negation
-    assert gone is not None
-    if clause.words[i] not in DO:
-        return _finish(clause, [*tokens[:gone], *tokens[gone + 1 :]])
-    tag = {"does": "VBZ", "did": "VBD"}.get(clause.words[i], "VBP")
-    tokens[clause.verb] = inflect(clause.words[clause.verb], tag)
-    return _finish(clause, [token for k, token in enumerate(tokens) if k not in (i, gone)])
+    tokens, words, i, gone = list(clause.tokens), clause.caption.words, clause.group.finite, clause.group.negation
+    dropped = {gone}
+    if words[i] in DO:
+        tag = {"does": "VBZ", "did": "VBD"}.get(words[i], "VBP")
+        tokens[clause.group.verb] = inflect(words[clause.group.verb], tag)
+        dropped.add(i)
+    return _finish(clause, [token for k, token in enumerate(tokens) if k not in dropped])
+
+
+def _time_adverbs_end(clause: Clause) -> int:
+    """Where manner adverbs begin before the finite verb: time adverbs stay outside a negation."""
+    i = clause.group.subject_end
+    while i < clause.group.finite and clause.caption.words[i] in TIMES | ADVERBS:
+        i += 1
+    return i
 
 
 def passive(clause: Clause, negate: bool) -> str | None:
     """The passive with its agent, negated or not; ``None`` without an object or in doubt."""
-    obj, words = clause.object, clause.words
-    if obj is None or not _can_be_passive(clause):
+    c, group, obj = clause.caption, clause.group, clause.after.object
+    if obj is None or not _can_be_passive(clause, obj):
         return None
-    base = lemma(words[clause.verb], "VERB")
     be = _be(clause, obj)
     if be is None:
         return None
-    between = list(clause.tokens[clause.subject_end : clause.finite])
-    times = time_adverbs_before(clause, clause.subject_end, clause.finite) - clause.subject_end
-    inner = [t for t in clause.tokens[clause.finite + 1 : clause.verb] if t.lower() not in ("not", "n't", "n’t", "be")]
-    particle = [clause.tokens[clause.particle]] if clause.particle is not None else []
+    manner, particle = _time_adverbs_end(clause), clause.after.particle
+    inner = [t for t in clause.tokens[group.finite + 1 : group.verb] if t.lower() not in ("not", "n't", "n’t", "be")]
     return _finish(
         clause,
         [
             *_as_subject(clause, obj),
-            be[0],
-            *between[:times],
+            *be[0],
+            *clause.tokens[group.subject_end : manner],
             *(["not"] if negate else []),
-            *be[1:],
-            *between[times:],
+            *be[1],
+            *(t for t in clause.tokens[manner : group.finite] if t != "not"),
             *inner,
-            inflect(base, "VBN"),
-            *particle,
+            inflect(lemma(c.words[group.verb], "VERB"), "VBN"),
+            *(clause.tokens[particle : particle + 1] if particle is not None else ()),
             "by",
             *_as_agent(clause),
-            *clause.tokens[clause.rest : clause.end],
-            *clause.tokens[clause.end :],
+            *clause.tokens[clause.after.rest :],
         ],
     )
 
 
-def _can_be_passive(clause: Clause) -> bool:
-    words, obj = clause.words, clause.object
-    assert obj is not None
-    rest = clause.tags[clause.rest : clause.end]
-    return not (
-        clause.kind not in ("simple", "auxiliary")
-        or clause.passive
-        or clause.action != clause.verb
-        or clause.second_object is not None
-        or (clause.particle is None and lemma(words[clause.verb], "VERB") in _NO_PASSIVE)
-        or words[obj.head] in ("himself", "herself", "itself", "themselves", "each", "something", "way", "place")
-        or (clause.tags[clause.subject.head] == "PRP" and "PRP$" in clause.tags[obj.start : obj.end])
-        or clause.subject.start > 0
-        or any(tag.startswith("VB") or tag == "MD" for tag in rest)
-        or _TIED_TO_SUBJECT & set(words[clause.rest : clause.end])
-        or (rest and rest[0] not in ("IN", "TO", "RB"))
+def _can_be_passive(clause: Clause, obj: NounPhrase) -> bool:
+    c, group, after = clause.caption, clause.group, clause.after
+    active = group.kind in ("simple", "auxiliary", "participle") and not group.passive and clause.action == group.verb
+    verb_allows = after.particle is not None or lemma(c.words[group.verb], "VERB") not in word_set("no_passive")
+    reflexive = c.words[obj.head] in word_set("no_subject") or (
+        c.tags[clause.subject.head] == "PRP" and "PRP$" in c.tags[obj.start : obj.end]
     )
+    whole = clause.subject.start == 0 and after.second_object is None
+    return active and verb_allows and whole and not reflexive and _rest_moves_along(c, after.rest)
 
 
-def _be(clause: Clause, obj: NounPhrase) -> list[str] | None:
-    """The auxiliaries of the passive, the finite one first."""
-    plural, finite = clause.plural(obj), clause.words[clause.finite]
-    present, past = ("are", "were") if plural else ("is", "was")
-    if clause.kind == "simple":
-        return [past if clause.tags[clause.finite] == "VBD" else present]
-    if clause.tags[clause.finite] == "MD":
-        return [clause.tokens[clause.finite], "be"]
-    if finite in BE and clause.tags[clause.verb] == "VBG":
-        return [past if finite in ("was", "were") else present, "being"]
-    if finite in DO:
-        return [past if finite == "did" else present]
+def _rest_moves_along(c: Caption, rest: int) -> bool:
+    """Whether what follows the object makes sense after a passive."""
+    tags = c.tags[rest:]
+    verbs = any(tag.startswith("VB") or tag == "MD" for tag in tags)
+    return not verbs and not word_set("tied") & set(c.words[rest:]) and (not tags or tags[0] in ("IN", "TO", "RB"))
+
+
+def _be(clause: Clause, obj: NounPhrase) -> tuple[list[str], list[str]] | None:
+    """The auxiliaries of the passive: the finite one, and what stands after "not"."""
+    finite, tag = clause.caption.words[clause.group.finite], clause.caption.tags[clause.group.finite]
+    present, past = ("are", "were") if clause.plural(obj) else ("is", "was")
+    if clause.group.kind == "participle":
+        return [], ["being"]
+    if clause.group.kind == "simple" or finite in DO:
+        return [past if tag == "VBD" else present], []
+    if tag == "MD":
+        return [clause.tokens[clause.group.finite]], ["be"]
+    if finite in BE and clause.caption.tags[clause.group.verb] == "VBG":
+        return [past if finite in ("was", "were") else present], ["being"]
     return None
 
 
 def _as_subject(clause: Clause, obj: NounPhrase) -> list[str]:
-    if clause.tags[obj.head] == "PRP":
-        return [_SUBJECTIVE.get(clause.words[obj.head], clause.tokens[obj.head])]
+    if clause.caption.tags[obj.head] == "PRP":
+        return [_SUBJECTIVE.get(clause.caption.words[obj.head], clause.tokens[obj.head])]
     return list(clause.tokens[obj.start : obj.end])
 
 
 def _as_agent(clause: Clause) -> list[str]:
-    agent = list(clause.tokens[clause.subject.start : clause.subject_end])
-    first = clause.words[clause.subject.start]
-    if clause.tags[clause.subject.head] == "PRP":
+    agent, first = _said_later(clause), clause.caption.words[clause.subject.start]
+    if clause.caption.tags[clause.subject.head] == "PRP":
         return [_OBJECTIVE.get(first, first), *agent[1:]]
-    return [_lowered(agent[0]), *agent[1:]]
+    return agent
+
+
+def _said_later(clause: Clause) -> list[str]:
+    """The subject, not at the beginning."""
+    first, *others = clause.tokens[clause.subject.start : clause.group.subject_end]
+    return [_lowered(first), *others]
 
 
 def positive(clause: Clause) -> str | None:
     """The same said with another structure: other voice, else the phrases of place brought to the front."""
-    negate = clause.negation is not None
-    return passive(clause, negate) or _active(clause) or _fronted(clause)
+    negate = clause.group.negation is not None
+    return passive(clause, negate) or _active(clause) or _without_there(clause) or _fronted(clause)
 
 
 def _active(clause: Clause) -> str | None:
     """A passive with "by ..." turned into the active."""
-    if not clause.passive or clause.negation is not None or clause.action != clause.verb:
-        return None
-    words, j = clause.words, clause.verb + 1
-    if words[clause.finite] not in ("is", "are", "was", "were") or words[j : j + 1] != ("by",):
-        return None
-    agent = noun_phrase(words, clause.tags, j + 1, clause.end)
+    c, group = clause.caption, clause.group
+    j, finite = group.verb + 1, c.words[group.finite]
+    plain = group.passive and group.negation is None and clause.action == group.verb
+    agent = noun_phrase(c, j + 1) if plain and finite in ("is", "are", "was", "were") and c.word(j) == "by" else None
     if agent is None:
         return None
-    base, plural = lemma(words[clause.verb], "VERB"), clause.plural(agent)
-    past = words[clause.finite] in ("was", "were")
-    if "being" in words[clause.finite : clause.verb]:
-        verb = [("were" if plural else "was") if past else ("are" if plural else "is"), inflect(base, "VBG")]
-    else:
-        verb = [inflect(base, "VBD" if past else "VBP" if plural else "VBZ")]
-    patient = clause.tokens[clause.subject.start : clause.subject_end]
-    rest = [*clause.tokens[agent.end : clause.end], *clause.tokens[clause.end :]]
-    return _finish(clause, [*clause.tokens[agent.start : agent.end], *verb, _lowered(patient[0]), *patient[1:], *rest])
+    base, tag = lemma(c.words[group.verb], "VERB"), "VBD" if finite in ("was", "were") else "VBZ"
+    if tag == "VBZ" and clause.plural(agent):
+        tag = "VBP"
+    verb = [inflect(base, tag)]
+    if "being" in c.words[group.finite : group.verb]:
+        forms = {"VBZ": "is", "VBP": "are", "VBD": "were" if clause.plural(agent) else "was"}
+        verb = [forms[tag], inflect(base, "VBG")]
+    return _finish(
+        clause, [*clause.tokens[agent.start : agent.end], *verb, *_said_later(clause), *clause.tokens[agent.end :]]
+    )
+
+
+def _without_there(clause: Clause) -> str | None:
+    """ "There is a man standing" becomes "a man is standing"."""
+    group, tokens = clause.group, clause.tokens
+    if group.kind != "existential" or group.negation is not None or group.verb == group.finite:
+        return None
+    be = "is" if tokens[group.finite].lower() in ("'s", "’s") else tokens[group.finite].lower()
+    adverbs = tokens[group.finite + 1 : clause.subject.start]
+    return _finish(clause, [*_said_later(clause), be, *adverbs, *tokens[group.subject_end :]])
 
 
 def _fronted(clause: Clause) -> str | None:
     """Prepositional phrases at the end brought to the front: "on the ground, the two men wrestle"."""
-    tags, words, i = clause.tags, clause.words, clause.rest
-    while i < clause.end and tags[i] == "RB" and words[i] != "next":
+    c, i = clause.caption, clause.after.rest
+    while c.tag(i) == "RB" and c.words[i] != "next":
         i += 1
-    start = i
-    if (
-        clause.subject.start > 0
-        or i >= clause.end
-        or clause.kind in ("participle", "copula")
-        or words[i] in _NOT_FRONTED
-    ):
+    fragment = clause.group.kind in ("participle", "copula", "existential")
+    if clause.subject.start > 0 or fragment or c.word(i) in word_set("not_fronted") or not _only_places(c, i):
         return None
-    while i < clause.end:
-        j = i
-        while j < clause.end and tags[j] in ("IN", "TO", "RB") and words[j] not in ("and", "while", "as"):
-            j += 1
-        phrase = noun_phrase(words, tags, j, clause.end)
-        if j == i or phrase is None:
-            return None
-        i = phrase.end
     tokens = list(clause.tokens)
-    rest = tokens[clause.end :]
-    return _finish(clause, [*tokens[start : clause.end], ",", _lowered(tokens[0]), *tokens[1:start], *rest])
+    return _finish(clause, [*tokens[i : clause.end], ",", _lowered(tokens[0]), *tokens[1:i], *tokens[clause.end :]])
+
+
+def _only_places(c: Caption, i: int) -> bool:
+    """Whether the caption ends in prepositional phrases from ``i`` on, one at least."""
+    start = i
+    while i < len(c.words):
+        j = i
+        while c.tag(j) in ("IN", "TO", "RB") and c.words[j] not in ("and", "while", "as"):
+            j += 1
+        phrase = noun_phrase(c, j)
+        if j == i or phrase is None:
+            return False
+        i = phrase.end
+    return i > start
 
 
 def _lowered(token: str) -> str:
@@ -190,8 +220,7 @@ def _lowered(token: str) -> str:
 
 def _finish(clause: Clause, tokens: Sequence[str]) -> str:
     """The text, beginning as large or small as the caption did."""
-    first = clause.tokens[0]
-    words = list(tokens)
-    if first[:1].isupper():
-        words[0] = words[0][:1].upper() + words[0][1:]
-    return join(words)
+    first, *others = tokens
+    if clause.tokens[0][:1].isupper():
+        first = first[:1].upper() + first[1:]
+    return join([first, *others])

@@ -3,7 +3,7 @@
 A file holds JSON lines, one per sentence and component::
 
     {"version": 1, "sentence": "person opens the fridge.", "component": "negated_verb",
-     "text": "person does not open the fridge.", "valid": true, "generator": "rules", "model": "rules-1",
+     "text": "person does not open the fridge.", "valid": true, "generator": "rules", "model": "rules-2",
      "prompt_version": null, "attempts": 1, "rejected": [], "date": "2026-01-31"}
 
 ``text`` is null where the sentence has no such part or no answer passed the checks; ``valid`` is then false, and the

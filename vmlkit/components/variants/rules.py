@@ -21,7 +21,7 @@ class RuleGenerator:
     """
 
     name = "rules"
-    model = "rules-1"
+    model = "rules-2"
     prompt_version = None
     deterministic = True
 
@@ -62,6 +62,6 @@ _POSSIBILITIES: dict[Component, Callable[[Clause], Iterator[str]]] = {
     "changed_attribute": changed_attribute,
     "changed_object": changed_object,
     "changed_subject": changed_subject,
-    "negated_passive": _one(lambda clause: passive(clause, clause.negation is None)),
+    "negated_passive": _one(lambda clause: passive(clause, clause.group.negation is None)),
     "positive": _one(positive),
 }

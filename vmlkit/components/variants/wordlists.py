@@ -1,9 +1,9 @@
 """Swaps, synonyms and inflection: the tables of ``words.txt`` and the lexicon inside lemminflect."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vmlkit.errors import DataError, MissingDependency
 
@@ -13,23 +13,16 @@ TABLE = Path(__file__).with_name("words.txt")
 _SWAPS = ("subjects", "pronouns", "attributes", "adverbs", "verbs with object", "verbs without object", "phrases")
 
 
-def word_set(text: str) -> frozenset[str]:
-    """The words of a text that are separated by blanks."""
-    return frozenset(text.split())
-
-
 @dataclass(frozen=True)
 class WordTable:
     """The tables of ``words.txt``."""
 
-    swaps: Mapping[str, Mapping[str, tuple[str, ...]]]  #: section -> word -> what to say instead
-    kinds: Mapping[str, tuple[tuple[str, ...], ...]]  #: kind of thing -> groups of words that mean the same
-    synonyms: Mapping[str, frozenset[str]]  #: word -> words that mean the same
-
-    @property
-    def things(self) -> Mapping[str, str]:
-        """The kind of each thing; the first of several."""
-        return _kind_of_things()
+    swaps: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=lambda: {section: {} for section in _SWAPS})
+    kinds: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)  #: kind of thing -> synonyms -> words
+    synonyms: dict[str, frozenset[str]] = field(default_factory=dict)  #: word -> words that mean the same
+    sets: dict[str, frozenset[str]] = field(default_factory=dict)  #: words by what they have in common
+    phrasal: dict[str, frozenset[str]] = field(default_factory=dict)  #: particle -> verbs that it belongs to
+    rules: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  #: section -> tag and its conditions
 
 
 def read_table(path: Path = TABLE) -> WordTable:
@@ -38,32 +31,43 @@ def read_table(path: Path = TABLE) -> WordTable:
     Raises:
         DataError: for a line that does not fit its section, or a word that has two lines in one section.
     """
-    swaps: dict[str, dict[str, tuple[str, ...]]] = {section: {} for section in _SWAPS}
-    kinds: dict[str, tuple[tuple[str, ...], ...]] = {}
-    synonyms: dict[str, set[str]] = {}
-    section = ""
+    found, section = WordTable(), ""
     for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         line = raw.split("#")[0].strip()
-        if not line:
-            continue
         if line.startswith("["):
             section = line.strip("[]")
-            continue
-        head, colon, tail = line.partition(":")
-        if section == "synonyms" and not colon:
-            for word in line.split():
-                synonyms.setdefault(word, set()).update(w for w in line.split() if w != word)
-        elif section == "things" and colon and head not in kinds:
-            kinds[head] = tuple(tuple(_blank(w) for w in group.split("/")) for group in tail.split())
-        elif section in swaps and colon:
-            others = (tail.strip(),) if section == "phrases" else tuple(map(_blank, tail.split()))
-            for word in (head,) if section == "phrases" else head.split("/"):
-                if word in swaps[section]:
-                    raise DataError(path, f"line {number}: '{word}' has two lines in [{section}]", "join the two lines")
-                swaps[section][word] = others
-        else:
-            raise DataError(path, f"line {number} does not fit the section [{section}]", "see the head of the file")
-    return WordTable(swaps, kinds, {word: frozenset(others) for word, others in synonyms.items()})
+        elif line:
+            try:
+                _add(found, section, line)
+            except KeyError as error:
+                raise DataError(path, f"line {number} does not fit the section [{section}]", "see its head") from error
+            except ValueError as error:
+                raise DataError(path, f"line {number}: {error} in [{section}]", "join the two lines") from error
+    return found
+
+
+def _add(found: WordTable, section: str, line: str) -> None:
+    head, colon, tail = line.partition(":")
+    if bool(colon) == (section == "synonyms"):
+        raise KeyError(section)
+    if section == "synonyms":
+        group = frozenset(line.split())
+        for word in group:
+            found.synonyms[word] = found.synonyms.get(word, frozenset()) | (group - {word})
+        return
+    if section.startswith("rules: "):
+        found.rules.setdefault(section.removeprefix("rules: "), []).append((head, tail))
+        return
+    sections: dict[str, Any] = {"things": found.kinds, "sets": found.sets, "phrasal": found.phrasal, **found.swaps}
+    values: dict[str, Any] = {
+        "things": tuple(tuple(_blank(w) for w in group.split("/")) for group in tail.split()),
+        "phrases": (tail.strip(),),
+        **dict.fromkeys(("sets", "phrasal"), frozenset(tail.split())),
+    }
+    for word in (head,) if section in values else head.split("/"):
+        if word in sections[section]:
+            raise ValueError(f"'{word}' has two lines")
+        sections[section][word] = values.get(section, tuple(map(_blank, tail.split())))
 
 
 def _blank(word: str) -> str:
@@ -76,13 +80,15 @@ def table() -> WordTable:
     return read_table()
 
 
+def word_set(*names: str) -> frozenset[str]:
+    """Sets of words by their names in ``words.txt``, joined."""
+    return frozenset().union(*(table().sets[name] for name in names))
+
+
 @cache
-def _kind_of_things() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for kind, groups in table().kinds.items():
-        for word in (word for group in groups for word in group):
-            found.setdefault(word, kind)
-    return found
+def things() -> dict[str, str]:
+    """The kind of each thing; the first of several."""
+    return {word: kind for kind, groups in reversed(table().kinds.items()) for group in groups for word in group}
 
 
 @cache
