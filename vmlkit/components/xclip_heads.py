@@ -12,6 +12,8 @@ Axes: N texts, V videos, W words, T frames, D width.  Every feature is of unit l
     # PAPER: attention over similarity matrices, without parameters / CODE: eight learnt matrices, identity at first
     # -> no switch, because at the identity they are the paper's form
     # PAPER: (silent) / CODE: padded words and frames take part in S_VW, S_SF and S_FW -> mask_padding
+    # PAPER: (silent) / CODE: S_SF and S_FW read the frames from before the temporal encoder -> no switch, because the
+    # authors recommend it and released no other
 
 The matrices tie a model to its W and T.
 """
