@@ -28,6 +28,7 @@ from vmlkit.actions.method import (
 from vmlkit.actions.text_queries import TextQueries, TextQueryConfig
 from vmlkit.actions.tsm import tsm_activitynet, tsm_config
 from vmlkit.actions.vlc import VLC, VLCConfig, completion_contrast, completion_loss
+from vmlkit.errors import ConfigError
 from vmlkit.nn.transformer import TransformerConfig
 from vmlkit.reconstruction.front import ReconstructionConfig
 from vmlkit.released import load_checkpoint
@@ -329,7 +330,7 @@ def test_handcrafted_prompt_has_one_free_token() -> None:
     queries = TextQueries(config, FEATURES, sizes.class_words, sizes.context_words)
     assert queries.prompts.shape == (1, WORDS, 1)
     assert queries.offsets.shape[2] == 1 + 3 + 2
-    with pytest.raises(ValueError, match="needs the vectors"):
+    with pytest.raises(ConfigError, match="needs the vectors"):
         TextQueries(config, FEATURES, sizes.class_words)
 
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, kaiming_, refuse_idle
 from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig, total
 from vmlkit.actions.losses import coactivity, guide, mil, mutual, reconstruction_error, suppress
+from vmlkit.errors import ConfigError
 from vmlkit.training.method import LossTerms
 
 
@@ -49,6 +50,10 @@ class CO2NetConfig(LocaliserConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.fusion_kernel % 2 == 0:
+            raise ConfigError(
+                f"setting 'fusion_kernel' must be odd to keep the number of snippets, not {self.fusion_kernel}"
+            )
         if self.attention.kind in ("filter", "conv"):
             refuse_idle(self, "a host with one attention for both modalities", "mutual_weight")
         if self.attention.kind != "reconstruct":

@@ -25,7 +25,7 @@ class RecurrentReconstructor(nn.Module):
     def __init__(self, hidden: int, cell: Cell, video_layers: int = 1, text_layers: int = 1) -> None:
         super().__init__()
         if hidden % 2:
-            raise ConfigError(f"hidden size {hidden} does not split into two directions")
+            raise ConfigError(f"setting 'hidden' must be even for a recurrent reconstructor, not {hidden}")
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
         self.encoder = kind(hidden, hidden // 2, video_layers, batch_first=True, bidirectional=True)
         self.decoder = kind(hidden, hidden, text_layers, batch_first=True)

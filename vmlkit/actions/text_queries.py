@@ -40,7 +40,7 @@ class TokenAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         if width % heads:
-            raise ConfigError(f"width {width} is not a multiple of {heads} heads")
+            raise ConfigError(f"setting 'heads' must divide the width {width}, which {heads} does not")
         self.heads = heads
         self.query, self.key, self.value, self.proj = (nn.Conv1d(width, width, 1) for _ in range(4))
 
@@ -82,7 +82,7 @@ class TextQueries(nn.Module):
         context = class_words.new_zeros(0, word_dim)
         if config.prompt == "handcrafted":
             if context_words is None:
-                raise ValueError("the handcrafted prompt needs the vectors of its words")
+                raise ConfigError("the handcrafted prompt needs the vectors of its words")
             context = context_words
             self.prompts = nn.Parameter(torch.empty(1, word_dim, 1))
         else:
