@@ -71,7 +71,7 @@ def outcome(config: ActionConfig) -> list[Any]:
     with torch.no_grad():
         for name, parameter in method.named_parameters():
             if name.endswith("head.logit.weight"):
-                parameter *= 8  # attention on both sides of the thresholds
+                parameter *= 2  # attention on both sides of the thresholds
     settings = method.optimizer_settings()
     settings[LOCALISER]["lr"] = 0.01
     groups = {name: ScheduledAdam(group, **settings[name]) for name, group in method.parameter_groups().items()}
@@ -119,7 +119,7 @@ HEAVY = vlc(reconstruction_weight=100.0, contrast_weight=100.0)
 STARTS = {
     "tsm and vlc": (dataclasses.replace(host("tsm", pool=5, text=TEXT), vlc=HEAVY), ""),
     "basnet": (host("basnet"), "host."),
-    "hamnet": (host("hamnet", drop_threshold=0.5), "host."),
+    "hamnet": (host("hamnet", drop_threshold=0.5, ratio=2), "host."),
     "co2net": (host("co2net"), "host."),
     "handcrafted": (CONFIGS["handcrafted"], "host.text."),
     "proposals of basnet": (dataclasses.replace(host("basnet"), proposals="basnet"), "proposals"),
