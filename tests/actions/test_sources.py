@@ -14,7 +14,7 @@ from vmlkit.actions.planted import PlantedActionConfig
 from vmlkit.actions.sources import ACTIONS, ActionData, PlantedActionData, ToyActionData
 from vmlkit.data.settings import CorpusData, DataConfig
 from vmlkit.data.sources import Splits, load
-from vmlkit.errors import DataError
+from vmlkit.errors import ConfigError, DataError
 
 CLASSES = ["Diving", "HighJump", "Shotput"]
 
@@ -80,6 +80,12 @@ def test_prompts_follow_the_settings(annotations: Path) -> None:
     assert other.test.sentences[0].startswith("a ")
     fingerprints = {splits.test.fingerprint for splits in (*both, other)}
     assert len(fingerprints) == 3
+
+
+@pytest.mark.parametrize("wrong", [{"d": 0}, {"n_scene": 0}])
+def test_a_generator_without_columns_or_scenes_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="must be at least 1, not 0"):
+        PlantedActionConfig(**wrong)
 
 
 def test_samples_of_videos(annotations: Path) -> None:

@@ -225,7 +225,15 @@ def test_settings_survive_json_and_refuse_nonsense() -> None:
         "planted:charades", 300, 3200, 600, 64,
     )  # fmt: skip
     assert with_overrides(config, {"planted.sigma": 2}).planted.sigma == 2.0
-    for override in ({"clips": 0}, {"validation_share": 1.0}, {"name": "youcook"}, {"planted.fps": 0.0}, {"sead": 1}):
+    for override in (
+        {"clips": 0},
+        {"validation_share": 1.0},
+        {"name": "youcook"},
+        {"planted.fps": 0.0},
+        {"sead": 1},
+        {"seed": -1},
+        {"planted.seed": -1},
+    ):
         with pytest.raises(ConfigError):
             with_overrides(config, override)
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vmlkit.actions.videos import ActionVideo
-from vmlkit.errors import DataError
+from vmlkit.errors import ConfigError, DataError
 
 SUB_ACTIONS = ("run-up", "wind-up", "settle", "take-off", "release", "landing")
 #: opening and closing sub-action of each class
@@ -38,7 +38,11 @@ Modality = Literal["rgb", "flow"]
 
 @dataclass(frozen=True, kw_only=True)
 class PlantedActionConfig:
-    """Settings of the generator."""
+    """Settings of the generator.
+
+    Raises:
+        ConfigError: for no column or no scene.
+    """
 
     seed: int = 2023
     d: int = 64  #: columns per modality; 64 is the reduced size, 1024 the width of I3D
@@ -57,6 +61,11 @@ class PlantedActionConfig:
     offset: float = 0.0  #: added before the negative part is cut off
     gain_flow: float = 1.1
     gain_rgb: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("d", "n_scene"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"setting '{name}' must be at least 1, not {getattr(self, name)}")
 
 
 class PlantedActionFeatures:

@@ -119,7 +119,7 @@ def load_annotated(
         whole = _dataset(config, "train", annotations.subset(training), store, text, progress)
         test = _dataset(config, "test", annotations.subset(testing), store, text, progress)
     train, validation = whole.split_by_video(config.validation_share, config.seed)
-    notes = (*report.lines(), *whole.notes)
+    notes = (*report.lines(), *whole.notes, *test.notes)
     return limited(Splits(train=train, validation=validation, test=test, notes=notes), config)
 
 

@@ -28,7 +28,7 @@ class PlantedConfig:
     """Settings of the generator.
 
     Raises:
-        ConfigError: for less than one dimension, or a frame rate that is not positive.
+        ConfigError: for less than one dimension, a negative seed, or a frame rate that is not positive.
     """
 
     seed: int = 2024  #: S
@@ -41,6 +41,8 @@ class PlantedConfig:
     def __post_init__(self) -> None:
         if self.dim < 1:
             raise ConfigError(f"setting 'dim' must be at least 1, not {self.dim}")
+        if self.seed < 0:
+            raise ConfigError(f"setting 'seed' must be at least 0, not {self.seed}")
         if not self.fps > 0:
             raise ConfigError(f"setting 'fps' must be positive, not {self.fps}")
 

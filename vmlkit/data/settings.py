@@ -19,7 +19,7 @@ class DataConfig:
     """What every source has: its name, and how much of it is used.
 
     Raises:
-        ConfigError: for a size below 1, or a share outside ]0, 1[.
+        ConfigError: for a size below 1, a negative seed, or a share outside ]0, 1[.
     """
 
     name: str
@@ -31,10 +31,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         sizes = ("clips", "max_words", "vocab_size", "max_train_queries", "max_validation_queries", "max_test_queries")
-        for name in sizes:
+        for name, least in {**dict.fromkeys(sizes, 1), "seed": 0}.items():
             value = getattr(self, name, None)
-            if value is not None and value < 1:
-                raise ConfigError(f"setting '{name}' must be at least 1, not {value}")
+            if value is not None and value < least:
+                raise ConfigError(f"setting '{name}' must be at least {least}, not {value}")
         share = getattr(self, "validation_share", 0.5)
         if not 0 < share < 1:
             raise ConfigError(f"setting 'validation_share' must lie between 0 and 1, not {share}")
