@@ -41,23 +41,58 @@ def with_overrides(config: T, overrides: Mapping[str, Any]) -> T:
     >>> with_overrides(Train(), {"epochs": 3})
     Train(epochs=3)
     """
-    for key, value in overrides.items():
-        config = _replace(config, key.split("."), value, key)
-    return config
+    return _replace(config, {key: (key, value) for key, value in overrides.items()})
 
 
-def _replace(config: Any, path: list[str], value: Any, key: str) -> Any:
+def _replace(config: Any, changes: Mapping[str, tuple[str, Any]]) -> Any:
+    """All changes of one dataclass at once, since some values are only valid together (sizes and their heads).
+
+    Args:
+        changes: by the dotted path below ``config``, the whole key and the value.
+    """
     names = [f.name for f in dataclasses.fields(config)] if dataclasses.is_dataclass(config) else []
-    if path[0] not in names:
-        near = difflib.get_close_matches(path[0], names, n=1)
-        known = f"did you mean '{near[0]}'?" if near else f"the fields are: {', '.join(names) or 'none'}"
-        raise ConfigError(f"unknown setting '{key}' for {type(config).__name__}: {known}")
-    current, hint = getattr(config, path[0]), typing.get_type_hints(type(config))[path[0]]
-    if len(path) > 1:
-        return dataclasses.replace(config, **{path[0]: _replace(current, path[1:], value, key)})
-    if isinstance(value, Mapping) and dataclasses.is_dataclass(current) and len(_kinds(hint)) < 2:
-        hint = type(current)  # which may have more fields than its base or ``Any`` says
-    return dataclasses.replace(config, **{path[0]: _coerce(value, hint, key)})
+    hints = typing.get_type_hints(type(config)) if names else {}
+    own: dict[str, Any] = {}
+    below: dict[str, dict[str, tuple[str, Any]]] = {}
+    for path, (key, value) in changes.items():
+        name, _, rest = path.partition(".")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            known = f"did you mean '{near[0]}'?" if near else f"the fields are: {', '.join(names) or 'none'}"
+            raise ConfigError(f"unknown setting '{key}' for {type(config).__name__}: {known}")
+        if path in (idle := getattr(type(config), "idle", {})):
+            raise ConfigError(f"setting '{key}' does nothing here: {idle[path]}")
+        if rest:
+            below.setdefault(name, {})[rest] = (key, value)
+            continue
+        current, hint = getattr(config, name), hints[name]
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(current) and len(_kinds(hint)) < 2:
+            hint = type(current)  # which may have more fields than its base or ``Any`` says
+        own[name] = _coerce(value, hint, key)
+    own |= {name: _replace(own.get(name, getattr(config, name)), parts) for name, parts in below.items()}
+    return dataclasses.replace(config, **own)
+
+
+def at_least(config: Any, least: float, names: str) -> None:
+    """Raise :class:`ConfigError` for a number below ``least`` among the fields ``names`` (with spaces between)."""
+    for name in names.split():
+        value = getattr(config, name)
+        if value is not None and not value >= least:
+            raise ConfigError(f"setting '{name}' must be at least {least}, not {value}")
+
+
+def positive(config: Any, names: str) -> None:
+    """Raise :class:`ConfigError` for a number that is not above zero among the fields ``names``."""
+    for name in names.split():
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise ConfigError(f"setting '{name}' must be positive, not {value}")
+
+
+def divisible(size: int, heads: int) -> None:
+    """Raise :class:`ConfigError` unless the attention heads share the columns equally."""
+    if heads < 1 or size % heads:
+        raise ConfigError(f"setting 'hidden' must be a multiple of the heads, not {size} for {heads} heads")
 
 
 def _coerce(value: Any, hint: Any, key: str) -> Any:

@@ -40,6 +40,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
 from vmlkit.detr.batches import DetrBatch
@@ -84,6 +85,11 @@ class BMDetrConfig:
     shift_below_s: float = 60.0  #: the paper shifts shorter videos only
     #: what scales the memory: the softmax of P2 Eq. (7), or T times that, which keeps the memory's size (ours)
     attention_scale: Literal["softmax", "clips"] = "softmax"
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "alignment_size")
+        at_least(self, 0, "class_error_weight probability_weight probability_bound alignment_weight shift_below_s")
+        positive(self, "temperature")
 
 
 def negative_source(config: BMDetrConfig) -> Literal["same_video", "other_video"] | None:

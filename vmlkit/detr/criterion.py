@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from vmlkit.config import at_least
 from vmlkit.detr.assignment import assign
 from vmlkit.detr.batches import Targets
 from vmlkit.spans import generalized_iou, to_start_end
@@ -32,6 +33,9 @@ class SetWeights:
     match_class: float = 4.0
     background: float = 0.1  #: class weight of unmatched queries (``eos_coef``)
     margin: float = 0.2  #: of the saliency hinge
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, " ".join(self.__dataclass_fields__))
 
 
 @torch.no_grad()

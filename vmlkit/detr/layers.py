@@ -16,6 +16,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vmlkit.config import at_least, divisible
+from vmlkit.errors import ConfigError
+
 #: the released choices that can run: "glu", which they name too, halves the features and the next layer refuses them
 Activation = Literal["relu", "gelu", "prelu", "selu"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -44,6 +47,13 @@ class DetrSizes:
     #: Moment-DETR: layers norm what they read instead of what they sum, and the encoder ends with a norm; BM-DETR: that
     #: last norm alone, as released; QD-DETR refuses it
     pre_norm: bool = False
+
+    def __post_init__(self) -> None:
+        divisible(self.hidden, self.heads)
+        if self.hidden % 2:
+            raise ConfigError(f"setting 'hidden' must be even, for sines and cosines, not {self.hidden}")
+        at_least(self, 1, "hidden feed_forward encoder_layers decoder_layers queries projection_layers max_words")
+        at_least(self, 0, "dropout input_dropout")
 
 
 class MLP(nn.Module):

@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
 from vmlkit.detr.batches import Targets, clips_of_windows
@@ -51,6 +52,13 @@ class MomentDetrConfig:
     alignment_size: int | None = None  #: size of the contrastive projections; None leaves them out, as published
     alignment_weight: float = 0.0
     temperature: float = 0.07  #: of the contrastive term
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "max_clips alignment_size")
+        at_least(self, 0, "alignment_weight")
+        positive(self, "temperature")
+        if self.alignment_weight and self.alignment_size is None:
+            raise ConfigError("setting 'alignment_weight' does nothing without 'alignment_size', the projections' size")
 
 
 class MomentDetr(DetrMethod):

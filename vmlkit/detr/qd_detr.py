@@ -28,6 +28,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vmlkit.config import at_least
 from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
 from vmlkit.detr.criterion import SetWeights
@@ -52,6 +53,10 @@ class QDDetrConfig:
     #: text-to-video layers add the feed-forward to the normed sum (paper), not to the sum
     normed_residual: bool = False
     negative_weight: float = 1.0  #: of the negative pair inside the saliency loss; 0 trains without negative sentences
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "text_to_video_layers")
+        at_least(self, 0, "negative_weight")
 
 
 class QDDetr(DetrMethod):

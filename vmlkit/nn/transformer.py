@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vmlkit.config import at_least, divisible
 from vmlkit.nn.attention import AttentionForm, MaskedAttention
 from vmlkit.nn.dropout import DropoutTape
 
@@ -35,6 +36,12 @@ class TransformerConfig:
     dropout: float = 0.1
     attention: AttentionForm = "prob"  #: how a mask enters attention; "logit" is the CNM paper's equation
     causal_video: bool = True  #: False lets clips see the future while reconstructing (not in any release)
+
+    def __post_init__(self) -> None:
+        divisible(self.hidden, self.heads)
+        at_least(self, 4, "hidden")  # the table of word positions
+        at_least(self, 1, "video_layers text_layers")
+        at_least(self, 0, "dropout")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vmlkit.config import to_dict
+from vmlkit.config import at_least, positive, to_dict
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
 from vmlkit.files import LEFTOVERS, write_json, write_npz
 from vmlkit.runs import RunDirectory
@@ -65,18 +65,10 @@ class TrainConfig:
     static_shapes: bool = False  #: keep the padded word axis of the whole split, for capturing graphs on a GPU
 
     def __post_init__(self) -> None:
-        positive = "epochs batch_size probe_queries strip_frames strip_pixels evaluate_every evaluation_batch_size"
-        for name in (*positive.split(), "check_every_steps"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"setting 'train.{name}' must be at least 1, not {getattr(self, name)}")
-        names = ("warmup_updates", "checkpoint_every_steps", "seed", "warmup_init_lr", "drop_epochs", "weight_decay")
-        for name in names:
-            if getattr(self, name) < 0:
-                raise ConfigError(f"setting 'train.{name}' must not be negative, not {getattr(self, name)}")
-        for name in ("lr", "clip_norm", "threads"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"setting 'train.{name}' must be positive, not {value}")
+        at_least(self, 1, "epochs batch_size probe_queries strip_frames strip_pixels evaluate_every threads")
+        at_least(self, 1, "evaluation_batch_size check_every_steps")
+        at_least(self, 0, "warmup_updates checkpoint_every_steps seed warmup_init_lr drop_epochs weight_decay")
+        positive(self, "lr clip_norm")
 
 
 def train(
