@@ -26,6 +26,8 @@ COLORS = (
     (0.1, 0.8, 0.85),
 )
 
+CURVES = {"positive": {"sigma": 4.0}, "negative": {"sigma": 2.0}}
+
 
 def write_run(
     path: Path,
@@ -58,7 +60,7 @@ def write_run(
     proposals.sort_values("epoch", kind="stable").to_parquet(path / "proposals.parquet", index=False)
     _epoch_table(rng, proposals, epochs).to_parquet(path / "epochs.parquet", index=False)
     (path / "probe.json").write_text(json.dumps(probe))
-    (path / "config.json").write_text(json.dumps({"schema": 1, "name": name, "settings": {"model": {"sigma": 4.0}}}))
+    (path / "config.json").write_text(json.dumps({"schema": 1, "name": name, "curves": CURVES}))
     (path / "metrics.json").write_text(json.dumps({"test": {"R@1,mIoU": 0.44}}))
     videos = np.array([q["video_id"] for q in probe])
     if signals:

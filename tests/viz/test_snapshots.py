@@ -6,7 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.training.tiny import tiny_dataset
+from vmlkit.config import with_overrides
 from vmlkit.errors import DataError
+from vmlkit.experiments.experiment import build
+from vmlkit.methods import preset
 from vmlkit.runs import RunDirectory
 from vmlkit.viz.snapshots import INTERVAL, CurveShape, RunView, thin_log
 
@@ -79,27 +83,22 @@ def test_negatives_without_a_place_are_left_out(run_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "positive", "negative"),
+    ("curves", "positive", "negative"),
     [
         ({}, INTERVAL, INTERVAL),
-        ({"model": {"sigma": 4.0}}, CurveShape(4.0), CurveShape(2.0)),
-        ({"model": {"sigma_gauss": 9.0, "sigma_neg_gauss": 3.0}}, CurveShape(9.0), CurveShape(3.0)),
-        ({"alpha": 5.5, "max_width": 0.45, "width_floor": 0.1}, CurveShape(11**0.5, 0.1), CurveShape(11**0.5 / 2)),
+        ({"positive": {"sigma": 4.0}}, CurveShape(4.0), INTERVAL),
         (
-            {"cpl": {"sigma": 4.0}, "lnp": {"negatives": "learned", "exponent": 1.0, "rule_sigma": 9.0, "alpha": 0.5}},
-            CurveShape(4.0),
-            CurveShape(2**0.5),
-        ),
-        (
-            {"cpl": {"sigma": 4.0}, "lnp": {"negatives": "gaussian", "exponent": 1.0, "rule_sigma": 4.0}},
-            CurveShape(4.0),
-            CurveShape(2.0),
+            {"positive": {"sigma": 3.0, "floor": 0.1}, "negative": {"sigma": 2.0, "power": 4.0}},
+            CurveShape(3.0, 0.1),
+            CurveShape(2.0, power=4.0),
         ),
     ],
 )
-def test_curves_follow_the_settings(run_path: Path, settings: dict, positive: CurveShape, negative: CurveShape) -> None:
-    view = RunView(Altered(run_path, config={"schema": 1, "settings": settings}))
-    assert view.shapes() == (positive, negative)
+def test_curves_are_those_that_the_method_wrote(
+    run_path: Path, curves: dict, positive: CurveShape, negative: CurveShape
+) -> None:
+    assert RunView(Altered(run_path, config={"schema": 1, "curves": curves})).shapes() == (positive, negative)
+    assert RunView(Altered(run_path, config={"schema": 1})).shapes() == (INTERVAL, INTERVAL), "an older run"
 
 
 def test_epochs_are_picked_nearest(run_path: Path) -> None:
@@ -124,3 +123,24 @@ def test_thinning_keeps_ends_and_order(count: int, keep: int) -> None:
     assert places[-1] == count - 1
     gaps = np.diff(places)
     assert (np.diff(gaps) >= -1).all(), "denser at the start"
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "sigmas"),
+    [
+        ("cnm", {"model.alpha": 4.5}, (3.0, None)),
+        ("cpl", {"model.sigma": 4.0}, (4.0, 2.0)),
+        ("pps", {"model.sigma_gauss": 9.0, "model.sigma_neg_gauss": 3.0}, (9.0, 3.0)),
+        ("lnp-cpl", {"model.host.sigma": 4.0, "model.lnp.exponent": 2.0}, (4.0, 2.0)),
+        (
+            "lnp-cpl",
+            {"model.host.sigma": 4.0, "model.lnp.negatives": "gaussian", "model.lnp.rule_sigma": 6.0},
+            (4.0, 3.0),
+        ),
+    ],
+)
+def test_what_methods_write_is_a_curve(method: str, changes: dict, sigmas: tuple) -> None:
+    experiment = with_overrides(preset(method), changes)
+    curves = build(experiment, tiny_dataset("train", 4)).curves()
+    shapes = {role: CurveShape(**curve) for role, curve in curves.items()}
+    assert tuple(shapes[role].sigma if role in shapes else None for role in ("positive", "negative")) == sigmas

@@ -20,6 +20,7 @@ hard / easy negative   ``masks[:, 1]`` = 1 / ``masks[:, 2]`` = 1 - m        (B, 
 # PAPER: (silent) / CODE: each stage clips the other's stale gradients too -> ``stale_gradient_clipping``
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -187,6 +188,10 @@ class CNM(Method[MomentBatch]):
 
     def _contrast(self, nll: Float[Tensor, "B 3"]) -> LossTerms:
         return intra_video_contrast(nll, self.config)
+
+    def curves(self) -> dict[str, dict[str, float]]:
+        """``exp(-alpha (t - c)^2 / w^2)`` is a Gaussian of sigma ``sqrt(2 alpha)``; a complement has no curve."""
+        return {"positive": {"sigma": math.sqrt(2 * self.config.alpha), "floor": self.config.width_floor}}
 
     @torch.no_grad()
     def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:

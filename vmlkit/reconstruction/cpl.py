@@ -178,6 +178,10 @@ class CPL(Method[MomentBatch]):
         masked = draw_masked_words(batch.word_weights, batch.word_mask, generator)
         return total_loss(self(batch, masked, progress), self.config)
 
+    def curves(self) -> dict[str, dict[str, float]]:
+        """Gaussians; those of the easy negatives are twice as wide for their width."""
+        return {"positive": {"sigma": self.config.sigma}, "negative": {"sigma": self.config.sigma / 2}}
+
     @torch.no_grad()
     def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
         """Section 3.5: P spans ordered by NLL.  Words are masked at random at test time too: seed the generator."""

@@ -1,6 +1,7 @@
 """LNP as a method: one step, its losses and who learns from them; the parts are in ``lnp``."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -214,6 +215,14 @@ class LNP(Method[MomentBatch]):
     def curriculum(self, progress: Progress) -> dict[str, float]:
         """c(e), for the history."""
         return {"c": self.c(progress)} if self.config.negatives == "learned" else {}
+
+    def curves(self) -> dict[str, dict[str, float]]:
+        """The host's positives; P0 Eq. (1) is a Gaussian of sigma ``sqrt(2 exponent)``, rules follow CPL."""
+        cfg = self.config
+        negative = {"sigma": cfg.rule_sigma / 2}
+        if cfg.negatives == "learned":
+            negative = {"sigma": math.sqrt(2 * cfg.exponent), "floor": cfg.width_floor}
+        return {**self.host.curves(), "negative": negative}
 
     def diagnose(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> dict[str, Tensor]:
         """Gradient norms of each term, weights included, on the negative heads and on the reconstructor (A11)."""

@@ -293,6 +293,10 @@ class PPS(Method[MomentBatch]):
         masked = draw_masked_words(batch.word_weights, batch.word_mask, generator)
         return total_loss(self(batch, masked), self.config)
 
+    def curves(self) -> dict[str, dict[str, float]]:
+        """Gaussians of the components of both mixtures."""
+        return {"positive": {"sigma": self.config.sigma_gauss}, "negative": {"sigma": self.config.sigma_neg_gauss}}
+
     @torch.no_grad()
     def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
         """P spans ordered by NLL.  The paper's answer is a vote among them, which the evaluation takes.

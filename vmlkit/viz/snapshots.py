@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from vmlkit.errors import DataError
 
-#: std of a drawn Gaussian = width / sigma, where the run's settings do not say (CPL on real videos)
+#: std of a drawn Gaussian = width / sigma, where nothing else is said (CPL on real videos)
 DEFAULT_SIGMA = 9.0
 
 
@@ -161,23 +161,12 @@ class RunView:
     def shapes(self) -> tuple[CurveShape, CurveShape]:
         """How the run's method turns (center, width) into a curve, for positives and for negatives.
 
-        Positives: ``sigma`` of CPL, ``sigma_gauss`` of PPS, or CNM's ``alpha`` (exp(-alpha (t - c)^2 / w^2) is a
-        Gaussian with sigma = sqrt(2 alpha)); :data:`INTERVAL` where the settings name none.
-        Negatives: the ``exponent`` of P0 Eq. (1) where they are learned, ``sigma_neg_gauss`` of PPS, else half of sigma
-        as in CPL.
+        The method wrote it into ``config.json``; :data:`INTERVAL` where it did not, as in older runs.
         """
-        settings = self.run.config
-        positive = INTERVAL
-        if found := _settings_with(settings, "alpha", "max_width", "width_floor"):
-            positive = CurveShape((2 * found["alpha"]) ** 0.5, found["width_floor"])
-        elif found := _settings_with(settings, "sigma") or _settings_with(settings, "sigma_gauss"):
-            positive = CurveShape(found["sigma"] if "sigma" in found else found["sigma_gauss"])
-        negative = INTERVAL if positive is INTERVAL else CurveShape(positive.sigma / 2)
-        if found := _settings_with(settings, "negatives", "exponent", "rule_sigma"):
-            learned = CurveShape((2 * found["exponent"]) ** 0.5, found.get("width_floor", 0.01))
-            negative = learned if found["negatives"] == "learned" else CurveShape(found["rule_sigma"] / 2)
-        elif found := _settings_with(settings, "sigma_neg_gauss"):
-            negative = CurveShape(found["sigma_neg_gauss"])
+        curves = self.run.config.get("curves") or {}
+        positive, negative = (
+            CurveShape(**curves[role]) if role in curves else INTERVAL for role in ("positive", "negative")
+        )
         return positive, negative
 
     def negative_role(self, epoch: int) -> str:
@@ -265,15 +254,6 @@ def thin_log(count: int, keep: int) -> list[int]:
 def _columns(rows: pd.DataFrame, *names: str) -> np.ndarray:
     missing = pd.Series(np.full(len(rows), np.nan), index=rows.index)
     return np.stack([rows.get(n, missing).to_numpy(dtype=float) for n in names], axis=1)
-
-
-def _settings_with(settings: Any, *keys: str) -> dict[str, Any]:
-    """The first of the nested settings that has all these keys; empty when none has."""
-    if not isinstance(settings, dict):
-        return {}
-    if all(key in settings for key in keys):
-        return settings
-    return next((found for value in settings.values() if (found := _settings_with(value, *keys))), {})
 
 
 def _some(names: Iterable[object]) -> str:
