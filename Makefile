@@ -37,16 +37,16 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyter lab --notebook-dir=. notebooks
 
 notebooks: $(STAMP) ## run every notebook (SIZE=ci, demo or paper); copies with outputs in site/executed
-	@$(BIN)/python -m vmlkit.experiments notebooks --size $(SIZE)
+	@$(BIN)/python -m tools.pages notebooks --size $(SIZE)
 
 figures: notebooks ## make the pictures of figures/ again; every one is drawn by a notebook
 	@ls -l figures
 
 site: $(STAMP) ## render all notebooks into site/, running those whose last run is out of date
-	@$(BIN)/python -m vmlkit.experiments site
+	@$(BIN)/python -m tools.pages site
 
 students: $(STAMP) ## write all notebooks without their solutions into site/students
-	@$(BIN)/python -m vmlkit.experiments students
+	@$(BIN)/python -m tools.pages students
 
 gif: $(STAMP) ## film the scrubber of the tour's run into figures/scrubber.gif (needs Chromium)
 	@test -f runs/00_tour/metrics.json || $(BIN)/vmlkit tour

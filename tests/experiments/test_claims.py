@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tools.pages import readme
 from vmlkit.actions.baselines import NAMES
 from vmlkit.cli import main
 from vmlkit.config import with_overrides
 from vmlkit.errors import ConfigError, DataError
-from vmlkit.experiments import claims, readme
+from vmlkit.experiments import claims
 from vmlkit.experiments.claims import load_results, run_claims, run_study, verdict
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.methods import STUDIES, preset
@@ -56,7 +57,7 @@ def test_pages_show_only_results_that_are_committed() -> None:
 def test_readme_shows_the_committed_results() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     expected = readme.updated(text, readme.section(ROOT / "results"))
-    assert text == expected, "run `python -m vmlkit.experiments readme`"
+    assert text == expected, "run `python -m tools.pages readme`"
 
 
 def test_verdicts() -> None:

@@ -7,8 +7,8 @@ from textwrap import dedent
 
 import pytest
 
-from vmlkit.experiments import api
-from vmlkit.experiments.site import build_site
+from tools.pages import api
+from tools.pages.site import build_site
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -13,13 +13,13 @@ from typing import Any
 import nbformat
 import pytest
 
+from tools.pages.__main__ import student_edition
 from vmlkit.experiments.notebooks import (
     NotebookFailed,
     failing_cells,
     list_notebooks,
     read,
     run_notebook,
-    student_edition,
 )
 
 ROOT = Path(__file__).parents[2]

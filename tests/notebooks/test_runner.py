@@ -6,10 +6,10 @@ from typing import Any
 import nbformat
 import pytest
 
+from tools.pages.__main__ import main, student_edition
+from tools.pages.site import Page, build_site, figure_of, index_html, summary
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments import notebooks as nb
-from vmlkit.experiments.__main__ import main
-from vmlkit.experiments.site import Page, build_site, figure_of, index_html, summary
 
 v4 = nbformat.v4
 
@@ -101,7 +101,7 @@ def test_student_edition_drops_solutions_only(tmp_path: Path) -> None:
     tags = {0: {"tags": ["exercise"]}, 1: {"tags": ["solution"]}, 2: {"tags": ["check"]}}
     path = make(tmp_path / "a.ipynb", "def f(): ...", "def f(): return 1", "assert f() == 1", metadata=tags)
     original = nb.read(path)
-    edition = nb.student_edition(original)
+    edition = student_edition(original)
     assert [cell.source for cell in edition.cells[2:]] == ["def f(): ...", "assert f() == 1"]
     assert len(original.cells) == len(edition.cells) + 1
 

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from tests.browsing import ROOT, Complaints
-from vmlkit.experiments.site import build_site
+from tools.pages.site import build_site
 
 sys.path.insert(0, str(ROOT / "tests" / "viz"))
 

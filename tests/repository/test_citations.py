@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.pages import docs
 from vmlkit.errors import ConfigError
-from vmlkit.experiments import docs
 from vmlkit.papers import citations, label, papers
 
 ROOT = Path(__file__).parents[2]
@@ -234,4 +234,4 @@ def test_pages_show_the_departures_of_the_source() -> None:
     for page in (*docs.FAMILIES, "core"):
         text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
         expected = docs.updated(text, docs.table(page, found), page, "departures")
-        assert text == expected, "run `python -m vmlkit.experiments docs`"
+        assert text == expected, "run `python -m tools.pages docs`"

@@ -1,7 +1,7 @@
-"""Running the notebooks without a browser, rendering them, and making the edition without solutions.
+"""Running the notebooks without a browser, and rendering them.
 
 Papermill executes a notebook in a kernel of its own, with the repository as working directory, so that a page
-means the same on every machine.  ``python -m vmlkit.experiments notebooks`` runs them all.
+means the same on every machine.  ``python -m tools.pages notebooks`` runs them all.
 """
 
 import contextlib
@@ -157,13 +157,6 @@ def is_current(executed: Path, path: Path) -> bool:
     return executed.is_file() and read(executed).metadata.get("vmlkit", {}).get("fingerprint") == fingerprint(path)
 
 
-def student_edition(notebook: Any) -> Any:
-    """A copy of the notebook (nbformat node) without the cells tagged ``solution``."""
-    edition = copy.deepcopy(notebook)
-    edition.cells = [cell for cell in edition.cells if "solution" not in cell.metadata.get("tags", [])]
-    return edition
-
-
 def failing_cells(cells: list[Any]) -> list[int]:
     """Indices of the cells of an executed notebook that ended in an error."""
     return [i for i, cell in enumerate(cells) if any(o.output_type == "error" for o in cell.get("outputs", []))]
@@ -203,18 +196,6 @@ def render_html(executed: Path, out: Path) -> Path:
     page = re.sub(r'href="(?:(?:\.\./)?(?:docs|notebooks)/)?(\w+)\.(?:md|ipynb)"', r'href="\1.html"', page)
     write_text(out, page)
     return out
-
-
-def render_text(text: Path, out: Path) -> str:
-    """Write a Markdown file as a page of the site, like those of the notebooks, and return its title."""
-    nbformat = _require("nbformat", "rendering a page")
-    said = f"[All pages](index.html)\n\n{text.read_text(encoding='utf-8')}"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(said)])
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, f"{text.stem}.ipynb")
-        write(notebook, source)
-        render_html(source, out)
-    return title(notebook) or text.stem
 
 
 def title(notebook: Any) -> str | None:

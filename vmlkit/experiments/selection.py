@@ -1,9 +1,10 @@
 """Which evaluation is reported: the authors' published training curve of P3, and runs of our own, under three rules.
 
-``python -m vmlkit.experiments selection --curve PATH`` writes ``results/selection/p3.json``.  Our own runs look at the
+``python -m vmlkit.experiments.selection --curve PATH`` writes ``results/selection/p3.json``.  Our own runs look at the
 test split at every epoch *for this page only*; their last epoch is what every other table shows.
 """
 
+import argparse
 import dataclasses
 import hashlib
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from vmlkit.training.experiment import Experiment
 from vmlkit.training.loop import train
 
 FILE = Path("selection") / "p3.json"
-COMMAND = "python -m vmlkit.experiments selection --curve PATH"
+COMMAND = "python -m vmlkit.experiments.selection --curve PATH"
 SEEDS = (0, 1, 2)
 
 
@@ -86,3 +87,9 @@ def _own(experiment: Experiment, seed: int, runs: Path) -> dict[str, Any]:
 def load_selection(results: Path = RESULTS) -> dict[str, Any]:
     """What :func:`measure` wrote."""
     return read_json(results / FILE)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog=COMMAND.removesuffix(" --curve PATH"), description=__doc__)
+    parser.add_argument("--curve", type=Path, required=True, help="p3_author_training_curve.csv")
+    print(measure(parser.parse_args().curve))

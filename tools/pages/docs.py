@@ -1,4 +1,4 @@
-"""The departures from the papers, gathered from the source: ``python -m vmlkit.experiments docs``.
+"""The departures from the papers, gathered from the source: ``python -m tools.pages docs``.
 
 Where a paper and the program that its authors released differ, the line says so in a comment:
 
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmlkit.experiments.readme import updated
+from tools.pages.readme import updated
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2] / "vmlkit"
 FAMILIES = ("reconstruction", "detr", "actions", "components")
 NO_SWITCH = "no switch, because "
 _MARKER = re.compile(r"PAPER: (?P<paper>.+?) / CODE: (?P<code>.+?) -> (?P<outcome>.+)")
@@ -60,7 +60,7 @@ def all_departures(package: Path = PACKAGE) -> list[Departure]:
     """Those of every module, by file and line."""
     paths = sorted(package.rglob("*.py"))
     texts = ((path.relative_to(package).as_posix(), path.read_text(encoding="utf-8")) for path in paths)
-    return [found for file, text in texts if file != "experiments/docs.py" for found in departures(text, file)]
+    return [found for file, text in texts for found in departures(text, file)]
 
 
 def table(page: str, found: list[Departure]) -> str:

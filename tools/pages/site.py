@@ -1,6 +1,6 @@
 """A small static site: a page per notebook, the pages of docs/, a reference, and an index with pictures and claims.
 
-``python -m vmlkit.experiments site`` (``make site``) executes only the notebooks whose last run is out of date.
+``python -m tools.pages site`` (``make site``) executes only the notebooks whose last run is out of date.
 """
 
 import html
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vmlkit.experiments import api
+import nbformat
+
+from tools.pages import api
 from vmlkit.experiments import notebooks as nb
 
 _STYLE = """\
@@ -79,7 +81,7 @@ def build_site(sources: list[Path], executed: Path, figures: Path, site: Path, d
 def _render_texts(texts: list[Path], site: Path) -> dict[str, str]:
     """Write every Markdown file as a page, ``index.md`` as ``docs.html``, and return the titles by address."""
     names = {text: "docs" if text.stem == "index" else text.stem for text in texts}
-    return {f"{name}.html": nb.render_text(text, site / f"{name}.html") for text, name in names.items()}
+    return {f"{name}.html": render_text(text, site / f"{name}.html") for text, name in names.items()}
 
 
 def index_html(pages: list[Page], links: Mapping[str, Mapping[str, str]] | None = None) -> str:
@@ -139,3 +141,14 @@ def _card(page: Page) -> str:
         f'<li><a href="{html.escape(page.href)}">{picture}<h2>{html.escape(page.title)}</h2>'
         f"<p>{html.escape(page.summary)}</p><p><small>ran in {page.seconds:.0f} s</small></p></a></li>"
     )
+
+
+def render_text(text: Path, out: Path) -> str:
+    """Write a Markdown file as a page of the site, like those of the notebooks, and return its title."""
+    said = f"[All pages](index.html)\n\n{text.read_text(encoding='utf-8')}"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(said)])
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, f"{text.stem}.ipynb")
+        nb.write(notebook, source)
+        nb.render_html(source, out)
+    return nb.title(notebook) or text.stem

@@ -1,20 +1,21 @@
-"""``python -m vmlkit.experiments notebooks | site | students | readme | docs | selection``: what the Makefile calls."""
+"""``python -m tools.pages notebooks | site | students | readme | docs``: what the Makefile calls."""
 
 import argparse
+import copy
 import sys
 from pathlib import Path
+from typing import Any
 
+from tools.pages import docs, readme
+from tools.pages.site import build_site
 from vmlkit.errors import ConfigError, escape_what_cannot_be_written
-from vmlkit.experiments import docs, readme
 from vmlkit.experiments import notebooks as nb
-from vmlkit.experiments.selection import measure
-from vmlkit.experiments.site import build_site
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when everything ran, 1 when a notebook failed."""
     escape_what_cannot_be_written()
-    parser = argparse.ArgumentParser(prog="python -m vmlkit.experiments", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.pages", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("notebooks", help="execute notebooks")
     run.add_argument("notebooks", nargs="*", type=Path, help="default: all of notebooks/")
@@ -26,14 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     students.add_argument("--out", type=Path, default=Path("site/students"))
     commands.add_parser("readme", help="write the results section of README.md from results/")
     commands.add_parser("docs", help="write the departures on the pages of docs/ from the source")
-    chosen = commands.add_parser("selection", help="reduce P3's published training curve, beside runs of our own")
-    chosen.add_argument("--curve", type=Path, required=True, help="p3_author_training_curve.csv")
     for command in (run, site):
         command.add_argument("--executed", type=Path, default=Path("site/executed"), help="where executed copies go")
     options = parser.parse_args(arguments)
-    if options.command == "selection":
-        print(measure(options.curve))
-        return 0
     if options.command in ("readme", "docs"):
         (readme if options.command == "readme" else docs).write()
         return 0
@@ -42,11 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
     return run_all(options) if options.command == "notebooks" else render_all(options)
 
 
+def student_edition(notebook: Any) -> Any:
+    """A copy of the notebook (nbformat node) without the cells tagged ``solution``."""
+    edition = copy.deepcopy(notebook)
+    edition.cells = [cell for cell in edition.cells if "solution" not in cell.metadata.get("tags", [])]
+    return edition
+
+
 def write_student_editions(out: Path) -> int:
     """Every notebook without the cells tagged ``solution``; each check fails there until its exercise is done."""
     out.mkdir(parents=True, exist_ok=True)
     for path in nb.list_notebooks():
-        nb.write(nb.student_edition(nb.read(path)), out / path.name)
+        nb.write(student_edition(nb.read(path)), out / path.name)
         print(out / path.name)
     return 0
 

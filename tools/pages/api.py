@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2] / "vmlkit"
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 

@@ -1,4 +1,4 @@
-"""The results section of README.md, from the committed files: ``python -m vmlkit.experiments readme``."""
+"""The results section of README.md, from the committed files: ``python -m tools.pages readme``."""
 
 import re
 from pathlib import Path

@@ -1,0 +1,1 @@
+"""What the repository makes of itself: the site, the edition for students, generated parts of README and docs/."""
