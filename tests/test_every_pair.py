@@ -119,7 +119,8 @@ def settings(items: dict[str, object]) -> list[str]:
 def step(method: str, data: str, folder: Path) -> list[str]:
     """The command that trains for one step."""
     actions = any("thumos" in name for name in METHODS[method].presets)
-    limits = {"model.steps_per_epoch": 1} if actions else {"data.max_train_queries": 4}
+    # three pairs of videos that share a class are the head of a batch of actions
+    limits = {"model.steps_per_epoch": 1, "train.batch_size": 6} if actions else {"data.max_train_queries": 4}
     made = folder / "data"
     made.mkdir()
     where = ["--data", data, "--run-dir", str(folder / "run"), "--quiet"]
