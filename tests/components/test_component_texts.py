@@ -1,15 +1,19 @@
 """Variants beside a resident split, and the exact and generated ones of the toy world."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from tests.training.tiny import tiny_dataset
-from vmlkit.components.dataset import ComponentTexts, attach, generated_texts
+from vmlkit.components.dataset import ComponentTexts, attach, texts_from_file
 from vmlkit.components.toy_reading import is_false
 from vmlkit.components.toy_texts import EXACT, TOY_COMPONENTS, paraphrase, toy_components
 from vmlkit.components.toy_words import any_word_vector, relative
-from vmlkit.components.variants.rows import SentenceVariant, VariantTable
+from vmlkit.components.variants.generation import generate
+from vmlkit.components.variants.rows import MOMENT_NEGATIVES, SentenceVariant, VariantWriter
+from vmlkit.components.variants.rules import RuleGenerator
 from vmlkit.data.toyworld.config import ToyConfig
 from vmlkit.data.toyworld.dataset import toy_sentences, toy_videos
 from vmlkit.detr.dataset import DetrDataset
@@ -77,18 +81,36 @@ def test_variants_must_fit_the_split() -> None:
         attach(SPLIT, empty, vector)
 
 
-def test_generated_rows_become_texts() -> None:
-    row = {"sentence": "a b", "generator": "rules", "model": "rules-1"}
-    table = VariantTable.of(
-        [
-            SentenceVariant(component="positive", text="b a", **row),
-            SentenceVariant(component="changed_verb", text=None, **row),
-            SentenceVariant(component="changed_subject", text="c b", **row),
-        ]
-    )
-    texts = generated_texts(["a b", "unknown"], table, ("changed_verb", "changed_subject"))
-    assert texts.positives == ("b a", None)
-    assert texts.valid.tolist() == [[False, True], [False, False]]
+def test_a_file_of_generated_variants_becomes_texts(tmp_path: Path) -> None:
+    row = {"sentence": "a b", "generator": "rules", "model": "rules-2"}
+    with VariantWriter(tmp_path / "v.jsonl") as writer:
+        writer.append(
+            [
+                SentenceVariant(component="positive", text="b a", **row),
+                SentenceVariant(component="changed_verb", text=None, **row),
+                SentenceVariant(component="changed_subject", text="c b", **row),
+            ]
+        )
+    texts = texts_from_file(writer.path, ["a b", "unknown", " a  b"], ("changed_verb", "changed_subject"))
+    assert texts.positives == ("b a", None, "b a")
+    assert texts.valid.tolist() == [[False, True], [False, False], [False, True]]
+    assert texts_from_file(writer.path, ["a b"]).components == MOMENT_NEGATIVES
+    with pytest.raises(DataError, match="knows no sentence of this split"):
+        texts_from_file(writer.path, ["unknown"])
+    with pytest.raises(DataError, match="cannot be read"):
+        texts_from_file(tmp_path / "absent.jsonl", ["a b"])
+
+
+def test_generated_variants_of_a_split_reach_its_batches(tmp_path: Path) -> None:
+    pytest.importorskip("textblob")
+    pytest.importorskip("lemminflect")
+    sentences = ("a dog runs.", "a man opens a box.", "nothing here")
+    with VariantWriter(tmp_path / "v.jsonl") as writer:
+        assert len(list(generate(RuleGenerator(), sentences, writer))) == 3
+    texts = texts_from_file(writer.path, sentences)
+    assert texts.positives[1] == "a box is opened by a man."
+    batch = attach(SPLIT, texts, vector).batch([1, 2])
+    assert batch.variants.valid.tolist() == [[True, False, True, True, True], [False] * 5]
 
 
 def test_exact_variants_are_false_in_their_video_and_paraphrases_true() -> None:

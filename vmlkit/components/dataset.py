@@ -8,13 +8,14 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vmlkit.components.variants.rows import Component, VariantTable
+from vmlkit.components.variants.rows import MOMENT_NEGATIVES, Component, by_sentence, read_variants
 from vmlkit.data.batches import Batch, MomentDataset
 from vmlkit.detr.batches import DetrBatch
 from vmlkit.detr.dataset import DetrDataset
@@ -135,12 +136,24 @@ class ComponentDataset(DetrDataset):
         return cls(**fields, base=base, texts=texts, ids=ids, valid=valid, word_vectors=word_vectors)
 
 
-def generated_texts(sentences: Sequence[str], table: VariantTable, components: Sequence[Component]) -> ComponentTexts:
-    """Variants of any sentences from a table of generated ones; the positive is the table's too."""
+def texts_from_file(
+    path: str | Path, sentences: Sequence[str], components: Sequence[Component] = MOMENT_NEGATIVES
+) -> ComponentTexts:
+    """Variants of a split's sentences from a file that ``vmlkit variants`` wrote; the positive is the file's too.
+
+    A sentence that the file lacks has none.  Blanks are compared as the command reads them: each run counts as one.
+
+    Raises:
+        DataError: for a file that cannot be read, or that knows none of the sentences.
+    """
+    texts = by_sentence(read_variants(path))
+    known = [" ".join(sentence.split()) for sentence in sentences]
+    if not {sentence for sentence, _ in texts} & set(known):
+        raise DataError(path, "knows no sentence of this split", "run `vmlkit variants` on its annotations")
     return ComponentTexts(
         components=tuple(components),
-        positives=tuple(table.text(sentence, "positive") for sentence in sentences),
-        negatives=tuple(tuple(table.text(sentence, name) for name in components) for sentence in sentences),
+        positives=tuple(texts.get((sentence, "positive")) for sentence in known),
+        negatives=tuple(tuple(texts.get((sentence, name)) for name in components) for sentence in known),
     )
 
 

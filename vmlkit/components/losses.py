@@ -54,6 +54,8 @@ class ComponentLossConfig:
             raise ConfigError(f"setting 'kind' is {self.kind!r}: choose 'simple', 'discernable' or 'adaptive'")
         if not self.tau > 0 or self.hidden < 1 or self.weight < 0 or self.entropy_bonus < 0:
             raise ConfigError("tau must be positive, hidden at least 1, weight and entropy_bonus not negative")
+        if self.kind != "adaptive" and (self.detach_importance or self.entropy_bonus):
+            raise ConfigError(f"detach_importance and entropy_bonus act on the adaptive loss, not on {self.kind!r}")
 
 
 def single_losses(positive: Float[Tensor, " B"], negatives: Float[Tensor, "B K"], tau: float) -> Float[Tensor, "B K"]:

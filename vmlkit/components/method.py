@@ -42,12 +42,20 @@ _VIEWS: dict[str, View] = {"text_only": "none", "shuffled_video": "shuffled"}
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentsConfig:
-    """Which negatives, which loss, which control."""
+    """Which negatives, which loss, which control.
+
+    Raises:
+        ConfigError: for a component that is named twice.
+    """
 
     names: tuple[str, ...] = ()  #: components that take part; () takes all that the data has
     loss: ComponentLossConfig = field(default_factory=ComponentLossConfig)
     control: Control = "none"
     text_similarity: Literal["late", "aosm"] = "late"  #: reading of P4 Eq. (7), X-CLIP only
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) < len(self.names):
+            raise ConfigError(f"setting 'names' holds a component twice: {', '.join(self.names)}")
 
 
 @dataclass(frozen=True)
@@ -282,7 +290,16 @@ class XCLIPWithComponents:
 
 
 def xclip_with_components(settings: XCLIPWithComponents, data: ComponentDataset) -> WithComponents[XCLIPHost]:
-    """X-CLIP sized to a :class:`vmlkit.components.dataset.ComponentDataset`."""
+    """X-CLIP sized to a :class:`vmlkit.components.dataset.ComponentDataset`.
+
+    Raises:
+        ConfigError: for a control of what the loss sees, since it never sees a video.
+    """
+    if settings.components.control in _VIEWS:
+        raise ConfigError(
+            f"control {settings.components.control!r} changes nothing on X-CLIP, whose component loss never sees a "
+            "video: choose 'shuffled_variants'"
+        )
     model = XCLIP(settings.host, data.frames.shape[-1], data.vectors.shape[-1])
     host = XCLIPHost(model, settings.components.text_similarity)
     return WithComponents(host, settings.components, data.texts.components)

@@ -165,7 +165,13 @@ class QDDetrWithComponents:
 def detr_with_components(
     settings: MomentDetrWithComponents | QDDetrWithComponents, data: ComponentDataset
 ) -> WithComponents[DetrHost]:
-    """The host sized to a :class:`vmlkit.components.dataset.ComponentDataset` over a split of the DETR family."""
+    """The host sized to a :class:`vmlkit.components.dataset.ComponentDataset` over a split of the DETR family.
+
+    Raises:
+        ConfigError: for another similarity of texts: joint embeddings are compared by their cosine.
+    """
+    if settings.components.text_similarity != "late":
+        raise ConfigError("text_similarity acts on X-CLIP only: moment retrieval compares joint embeddings by cosine")
     sample = data.batch([0])
     shape = DataShape(
         frame_dim=sample.frames.shape[-1], word_dim=sample.words.shape[-1], vocabulary=len(data.vocabulary)

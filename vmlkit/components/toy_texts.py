@@ -12,7 +12,7 @@ from typing import Any
 from vmlkit.components.dataset import ComponentTexts
 from vmlkit.components.toy_reading import script_check
 from vmlkit.components.variants.generation import variants_of
-from vmlkit.components.variants.rows import VariantTable
+from vmlkit.components.variants.rows import by_sentence
 from vmlkit.components.variants.rules import RuleGenerator
 from vmlkit.data.toyworld.config import Split, ToyConfig
 from vmlkit.data.toyworld.dataset import toy_videos
@@ -88,27 +88,32 @@ def toy_components(
     missing = next((q for q in query_ids if q not in found), None)
     if missing is not None:
         raise DataError(missing, f"is not a query of the split '{split}'", "pass the world that the queries are from")
-    texts = [found[q][1].text for q in query_ids]
-    generated: list[Any] = [name for name in components if name not in EXACT]
-    videos = dict.fromkeys(video for video, _ in found.values())
-    table = rule_variants(texts, generated, script_check(videos)) if generated else VariantTable({})
-    negatives = []
-    for query, text in zip(query_ids, texts, strict=True):
-        exact = {name: _one_of(*found[query], name) for name in components if name in EXACT}
-        made: dict[Any, str | None] = {name: table.text(text, name) for name in generated}
-        negatives.append(tuple({**exact, **made}[name] for name in components))
-    positives = tuple(paraphrase(found[q][1]) for q in query_ids)
-    return ComponentTexts(components=tuple(components), positives=positives, negatives=tuple(negatives))
+    videos, generated = dict.fromkeys(video for video, _ in found.values()), [c for c in components if c not in EXACT]
+    written = rule_variants([found[q][1].text for q in query_ids], generated, script_check(videos))
+
+    def negative(query: str, name: str) -> str | None:
+        video, sentence = found[query]
+        return _one_of(video, sentence, name) if name in EXACT else written[sentence.text, name]
+
+    return ComponentTexts(
+        components=tuple(components),
+        positives=tuple(paraphrase(found[q][1]) for q in query_ids),
+        negatives=tuple(tuple(negative(q, name) for name in components) for q in query_ids),
+    )
 
 
 def rule_variants(
-    sentences: Sequence[str], components: Sequence[str], allowed: Callable[[str, str, str], bool] | None = None
-) -> VariantTable:
-    """What the rule generator writes about each different sentence; ``allowed`` as in :class:`RuleGenerator`."""
-    generator: Any = RuleGenerator(allowed)
-    wanted: tuple[Any, ...] = tuple(components)
-    rows = (variants_of(generator, text, wanted) for text in dict.fromkeys(sentences))
-    return VariantTable.of(row for several in rows for row in several)
+    sentences: Sequence[str], components: Sequence[Any], allowed: Callable[[str, str, str], bool] | None = None
+) -> dict[tuple[str, str], str | None]:
+    """What the rule generator writes about each different sentence, by sentence and component.
+
+    Args:
+        sentences: the anchors.
+        components: which variants; with none of them the generator is not asked.
+        allowed: as in :class:`vmlkit.components.variants.rules.RuleGenerator`.
+    """
+    generator, each = RuleGenerator(allowed), dict.fromkeys(sentences) if components else ()
+    return by_sentence(row for text in each for row in variants_of(generator, text, components))
 
 
 def _one_of(video: ToyVideo, sentence: ToySentence, component: str) -> str | None:

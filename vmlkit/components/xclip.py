@@ -53,10 +53,13 @@ class XCLIPConfig:
     max_scale: float = 100.0  #: lambda is cut to this after every update
 
     def __post_init__(self) -> None:
-        sizes = "width words frames heads"
-        for name in sizes.split():
-            if getattr(self, name) < 1:
-                raise ConfigError(f"setting '{name}' must be at least 1, not {getattr(self, name)}")
+        least = dict.fromkeys(("width", "words", "frames", "heads"), 1) | {"temporal_layers": 0, "text_layers": 0}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ConfigError(f"setting '{name}' must be at least {bound}, not {getattr(self, name)}")
+        for name in ("temperature", "initial_scale", "max_scale"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"setting '{name}' must be positive, not {getattr(self, name)}")
         if self.width % self.heads:
             raise ConfigError(f"width {self.width} is not a multiple of {self.heads} heads")
         if self.header == "seqTransf" and self.frames > self.positions:

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from vmlkit.components.variants.rows import (
@@ -14,11 +13,10 @@ from vmlkit.components.variants.rows import (
     RETRIEVAL_NEGATIVES,
     Rejection,
     SentenceVariant,
-    VariantTable,
     VariantWriter,
+    by_sentence,
     read_variants,
     to_line,
-    write_variants,
 )
 from vmlkit.errors import DataError
 
@@ -45,21 +43,12 @@ def test_the_components_of_the_paper() -> None:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl"
-    write_variants(path, ROWS)
+    with VariantWriter(path) as writer:
+        writer.append(ROWS)
     assert read_variants(path) == ROWS
     first = json.loads(path.read_text().split("\n")[0])
     assert (first["version"], first["valid"], first["prompt_version"]) == (1, True, None)
     assert [r.valid for r in ROWS] == [True, False, False]
-    assert [p.name for p in tmp_path.iterdir()] == ["v.jsonl"]
-
-
-def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "v.jsonl"
-    write_variants(path, ROWS[:1])
-    with pytest.raises(DataError, match="lines 1 and 2 are the same component"):
-        write_variants(path, [row(), row(text="another")])
-    assert read_variants(path) == ROWS[:1]
-    assert [p.name for p in tmp_path.iterdir()] == ["v.jsonl"]
 
 
 def changed(**changes: Any) -> str:
@@ -149,15 +138,9 @@ def test_rows_of_a_sentence_reach_the_disk_in_one_write(tmp_path: Path, monkeypa
     assert [data.count(b"\n") for data in writes] == [len(ROWS)]
 
 
-def test_a_table_gives_texts_and_what_exists() -> None:
-    table = VariantTable.of([*ROWS, row(sentence="a cat sits", component="positive", text="there sits a cat")])
-    texts, valid = table.texts(["a cat sits", "a dog runs", "unknown"], ("negated_verb", "positive"))
-    assert texts == [
-        ["a cat sits", "there sits a cat"],
-        ["a dog does not run", "a dog runs"],
-        ["unknown", "unknown"],
-    ]
-    np.testing.assert_array_equal(valid, [[False, True], [True, False], [False, False]])
-    assert table.texts([], ("positive",))[1].shape == (0, 1)
-    assert len(table) == 4
-    assert {r.component for r in table} == {"negated_verb", "changed_object", "positive"}
+def test_texts_by_sentence_and_component() -> None:
+    found = by_sentence([*ROWS, row(sentence="a cat sits", component="positive", text="there sits a cat")])
+    assert found["a cat sits", "positive"] == "there sits a cat"
+    assert found["a dog runs", "changed_object"] is None
+    assert ("a cat sits", "changed_object") not in found
+    assert by_sentence([row(), row(text="the dog rests")])["a dog runs", "negated_verb"] == "the dog rests"

@@ -12,17 +12,13 @@ losses leave the component out.  ``rejected`` keeps every refused answer with it
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
 
-import numpy as np
-from jaxtyping import Bool
-
 from vmlkit.errors import DataError
-from vmlkit.files import write_text
 
 #: format of a row; a reader refuses every other number
 VERSION = 1
@@ -175,13 +171,6 @@ _FIELDS = {
 }
 
 
-def write_variants(path: str | Path, rows: Iterable[SentenceVariant]) -> None:
-    """Write a whole file at once; nobody ever sees half of it."""
-    text = "".join(map(to_line, rows))
-    _rows(Path(path), text)
-    write_text(Path(path), text)
-
-
 class VariantWriter:
     """Appends the rows of one sentence at a time, each time in one write, and knows what the file already holds.
 
@@ -259,43 +248,6 @@ class VariantWriter:
         self.close()
 
 
-@dataclass(frozen=True)
-class VariantTable:
-    """Texts by sentence and component."""
-
-    by_key: dict[tuple[str, str], SentenceVariant]
-
-    @classmethod
-    def of(cls, rows: Iterable[SentenceVariant]) -> "VariantTable":
-        """From rows of one or several files; a later row replaces an earlier one."""
-        return cls({(row.sentence, row.component): row for row in rows})
-
-    @classmethod
-    def read(cls, path: str | Path) -> "VariantTable":
-        """From a file; see :func:`read_variants`."""
-        return cls.of(read_variants(path))
-
-    def __iter__(self) -> Iterator[SentenceVariant]:
-        return iter(self.by_key.values())
-
-    def __len__(self) -> int:
-        return len(self.by_key)
-
-    def text(self, sentence: str, component: Component) -> str | None:
-        """The variant, or ``None`` where there is none."""
-        row = self.by_key.get((sentence, component))
-        return None if row is None else row.text
-
-    def texts(
-        self, sentences: Sequence[str], components: Sequence[Component]
-    ) -> tuple[list[list[str]], Bool[np.ndarray, "N k"]]:
-        """Texts (N, k) and which of them exist; the sentence itself stands where there is none.
-
-        Encode all of them and hand the mask to the losses: what is not valid has no weight there.
-        """
-        found = [[self.text(sentence, component) for component in components] for sentence in sentences]
-        valid = np.array([[text is not None for text in row] for row in found], dtype=bool)
-        filled = [
-            [sentence if text is None else text for text in row] for sentence, row in zip(sentences, found, strict=True)
-        ]
-        return filled, valid.reshape(len(sentences), len(components))
+def by_sentence(rows: Iterable[SentenceVariant]) -> dict[tuple[str, str], str | None]:
+    """Texts by sentence and component, from rows of one or several files; a later row replaces an earlier one."""
+    return {(row.sentence, row.component): row.text for row in rows}
