@@ -69,6 +69,13 @@ def test_a_sample_of_each_file(folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+def test_half_precision_and_what_was_dropped(folder: Path) -> None:
+    splits = load(config(folder, feature_dtype="float16", vocab_size=1), progress=False)
+    assert splits.test.frames.dtype == torch.float16
+    assert any(note.startswith("planted:charades_cd/test: ") and "were dropped" in note for note in splits.notes)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / "test_ood.jsonl").unlink()
     with pytest.raises(DataError, match=r"test_ood\.jsonl"):

@@ -12,62 +12,43 @@ import numpy as np
 
 from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
-from vmlkit.data.assembly import build_dataset, encode_sentences
-from vmlkit.data.batches import MomentDataset
-from vmlkit.data.corpus import find_folder
-from vmlkit.data.planted import PlantedFeatures
-from vmlkit.data.settings import CharadesCDData
+from vmlkit.data.corpus import Rows, chosen_rows
 from vmlkit.errors import DataError
-from vmlkit.text.embeddings import embedding_table, read_word_vectors
 from vmlkit.text.similarity import words
 from vmlkit.text.tagging import TaggedSentence
-from vmlkit.text.vocabulary import Vocabulary
 
 FILES = {"train": "train", "validation": "val", "test_iid": "test_iid", "test_ood": "test_ood"}
 
 
-def charades_cd_datasets(config: CharadesCDData) -> tuple[dict[str, MomentDataset], tuple[str, ...]]:
-    """``train``, ``validation`` and ``test``, and notes on what was left out.
-
-    The largest number of test queries is that of each of its two files.  Word vectors are ``glove_charades.npz`` beside
-    the files or in the ``charades_sta`` folder next to theirs, unless the settings name others.
+def read_charades_cd(folder: Path) -> tuple[dict[str, Rows], list[str]]:
+    """The four files, and notes on what was left out of each.
 
     Raises:
-        DataError: for a missing folder or file.
+        DataError: for a missing file, or a bad record.
     """
-    folder = find_folder(config.annotations, "charades_cd")
-    files = {name: read_queries(_file(folder, stem), "charades_cd", outside="clip") for name, stem in FILES.items()}
-    queries = {name: file.queries for name, file in files.items()}
-    vectors = read_word_vectors(_vectors(folder, config.word_vectors))
-    rows = {name: _rows(part) for name, part in queries.items()}
-    tokens = {name: [tuple(words(q.query)) for q in part] for name, part in queries.items()}
-    everything = [row for name in FILES for row in rows[name]]
-    planter = PlantedFeatures(everything, [t for name in FILES for t in tokens[name]], vectors, config.planted)
-    model_words = vectors.model_words
-    vocabulary = (
-        Vocabulary(model_words[: config.vocab_size])
-        if model_words is not None
-        else Vocabulary.from_sentences(tokens["train"], config.vocab_size)
-    )
-    table, _ = embedding_table(vocabulary, vectors)
-    made = {}
-    for number, (split, parts) in enumerate(
-        {"train": ("train",), "validation": ("validation",), "test": ("test_iid", "test_ood")}.items()
-    ):
-        kept = {p: _sample(len(rows[p]), config.limits[split], [config.seed, number, i]) for i, p in enumerate(parts)}
-        sentences = [TaggedSentence(tokens[p][i], ("NN",) * len(tokens[p][i])) for p in parts for i in kept[p]]
-        made[split] = build_dataset(
-            f"planted:charades_cd/{split}",
-            [rows[p][i] for p in parts for i in kept[p]],
-            encode_sentences(sentences, vocabulary, config.max_words),
-            planter,
-            vocabulary,
-            table,
-            clips=config.clips,
-            query_ids=[f"{p}/{queries[p][i].qid}" for p in parts for i in kept[p]],
-            source=folder,
+    files, notes = {}, []
+    for name, stem in FILES.items():
+        read = read_queries(_file(folder, stem), "charades_cd", outside="clip")
+        tokens = [tuple(words(q.query)) for q in read.queries]
+        files[name] = Rows(
+            path=folder,
+            annotations=_rows(read.queries),
+            sentences=[TaggedSentence(t, ("NN",) * len(t)) for t in tokens],
+            names=[str(q.qid) for q in read.queries],
         )
-    return made, tuple(file.report for file in files.values())
+        notes.append(read.report)
+    return files, notes
+
+
+def choose_queries(files: dict[str, Rows], limits: dict[str, int | None], seed: int) -> dict[str, Rows]:
+    """Seeded samples for each split; the largest number of test queries is that of each of its two files."""
+    splits = {"train": ("train",), "validation": ("validation",), "test": ("test_iid", "test_ood")}
+    chosen = {}
+    for number, (split, names) in enumerate(splits.items()):
+        sizes = {name: len(files[name].annotations) for name in names}
+        keys = {name: [seed, number, i] for i, name in enumerate(names)}
+        chosen[split] = chosen_rows(files, {n: _sample(sizes[n], limits[split], keys[n]) for n in names})
+    return chosen
 
 
 def _rows(queries: Sequence[QueryAnnotation]) -> list[MomentAnnotation]:
@@ -92,12 +73,3 @@ def _file(folder: Path, stem: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise DataError(folder, f"has no {stem}.jsonl", "put the four files of Charades-CD there")
-
-
-def _vectors(folder: Path, given: str | None) -> Path:
-    if given:
-        return Path(given)
-    for place in (folder, folder.parent / "charades_sta"):
-        if (place / "glove_charades.npz").is_file():
-            return place / "glove_charades.npz"
-    raise DataError(folder, "planted features need word vectors", "put glove_charades.npz beside the annotations")

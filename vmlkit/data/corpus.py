@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,16 +34,28 @@ FOLDERS = {
     "thumos14": "thumos14",
     "activitynet1.3": "activitynet13",
 }
-VECTORS = {"charades": "glove_charades.npz", "activitynet": "glove_activitynet.npz"}
+VECTORS = dict.fromkeys(("charades", "charades_cd"), "glove_charades.npz") | {"activitynet": "glove_activitynet.npz"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """One annotation file: its records, and the tagged words of each."""
+    """Records of an annotation file, the tagged words of each, and the query's name."""
 
     path: Path
     annotations: list[MomentAnnotation]
     sentences: list[TaggedSentence]
+    names: list[str]
+
+
+def chosen_rows(files: Mapping[str, Rows], picks: Mapping[str, Iterable[int]]) -> Rows:
+    """The records at the positions ``picks`` of each file, one file after the other, named ``file/query``."""
+    places = [(name, int(i)) for name, positions in picks.items() for i in positions]
+    return Rows(
+        path=files[next(iter(picks))].path,
+        annotations=[files[name].annotations[i] for name, i in places],
+        sentences=[files[name].sentences[i] for name, i in places],
+        names=[f"{name}/{files[name].names[i]}" for name, i in places],
+    )
 
 
 def find_annotations(annotations: str | Path | None, corpus: str) -> Path:
@@ -101,7 +113,7 @@ def read_corpus(
             sentences = [_stored(stored, tagged, split, row) for row in rows]
         else:
             sentences = _fresh([row.sentence for row in rows], cache_dir, progress)
-        result[split] = Rows(path=path, annotations=rows, sentences=sentences)
+        result[split] = Rows(path=path, annotations=rows, sentences=sentences, names=[str(row.row) for row in rows])
     _check_disjoint(result["train"], result["test"])
     return result
 

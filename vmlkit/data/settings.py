@@ -70,9 +70,12 @@ class SentenceData(DataConfig):
     """Sentences and moments from annotation files."""
 
     annotations: str | None = None  #: folder of the annotation files, or one of them; None looks below $VMLKIT_DATA
-    word_vectors: str | None = None  #: GloVe as .npz or text; None takes the .npz in the folder, if any
+    #: GloVe as .npz or text; None takes the .npz in the folder, if any (of Charades-CD also in ``charades_sta`` beside)
+    word_vectors: str | None = None
     max_words: int = 20  #: longer sentences are cut
     vocab_size: int | None = None  #: the most frequent words; None: 1,111 (Charades-STA), 8,000 (ActivityNet)
+    unknown_sentence: Unknown = "keep"  #: a sentence without a known word: one padding word, left out, or an error
+    feature_dtype: Literal["float32", "float16"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +84,7 @@ class _TwoFiles(SentenceData):
 
     durations: str | None = None  #: CSV or JSON of seconds by video, for the original Charades-STA text
     validation_share: float = 0.1  #: of the training videos
-    unknown_sentence: Unknown = "keep"  #: a sentence without a known word: one padding word, left out, or an error
     beyond_duration: Beyond = "error"  #: a span that ends after its video: an error, cut, or left out
-    feature_dtype: Literal["float32", "float16"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)

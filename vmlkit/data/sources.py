@@ -18,8 +18,8 @@ import numpy as np
 
 from vmlkit.data.assembly import build_dataset, encode_sentences
 from vmlkit.data.batches import MomentDataset
-from vmlkit.data.charades_cd import charades_cd_datasets
-from vmlkit.data.corpus import VECTORS, Rows, find_folder, read_corpus, sample, set_aside
+from vmlkit.data.charades_cd import choose_queries, read_charades_cd
+from vmlkit.data.corpus import FOLDERS, VECTORS, Rows, chosen_rows, find_folder, read_corpus, sample, set_aside
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import open_features
 from vmlkit.data.planted import PlantedFeatures
@@ -31,9 +31,10 @@ from vmlkit.text.tagging import TaggedSentence
 from vmlkit.text.vocabulary import Vocabulary
 
 #: words kept by the released models where the word vectors do not say which
-DEFAULT_VOCABULARY = {"charades": None, "activitynet": 8000}
+DEFAULT_VOCABULARY = {"activitynet": 8000}
 
 
+_Corpus = CorpusData | PlantedData | CharadesCDData
 D = TypeVar("D", covariant=True)
 E = TypeVar("E")
 
@@ -125,46 +126,48 @@ def load_toy(config: ToyData, cache_dir: Path | None, progress: bool) -> Splits[
     return limited(Splits(train=made["train"], validation=made["validation"], test=made["test"]), config)
 
 
-def load_charades_cd(config: CharadesCDData, cache_dir: Path | None, progress: bool) -> Splits[MomentDataset]:
-    """Charades-CD over planted features, which are made anew each time."""
-    made, notes = charades_cd_datasets(config)
-    return Splits(train=made["train"], validation=made["validation"], test=made["test"], notes=notes)
-
-
-def load_corpus(config: CorpusData | PlantedData, cache_dir: Path | None, progress: bool) -> Splits[MomentDataset]:
-    """Charades-STA or ActivityNet Captions, with features from files or planted ones."""
+def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Splits[MomentDataset]:
+    """Sentences of annotation files, with features from files or planted ones."""
     corpus = config.name.removeprefix("planted:")
+    notes: list[str] = []
     if isinstance(config, CorpusData) and config.features is None:
         remedy = "give an HDF5 file or a folder (--features PATH), or take 'planted:charades', which needs none"
         raise DataError(config.name, "no visual features were named", remedy)
-    rows = read_corpus(
-        find_folder(config.annotations, corpus),
-        corpus,
-        durations=config.durations,
-        beyond_duration=config.beyond_duration,
-        cache_dir=cache_dir,
-        progress=progress,
-    )
-    vectors, vocabulary = _words(config, rows["train"].path.parent, corpus, rows["train"].sentences)
-    opened: AbstractContextManager[FeatureStore]
-    if isinstance(config, PlantedData):
-        opened = nullcontext(_plant(config, rows, vectors))
+    folder = find_folder(config.annotations, corpus)
+    if isinstance(config, CharadesCDData):
+        files, notes = read_charades_cd(folder)
+        chosen = choose_queries(files, config.limits, config.seed)
     else:
+        files = read_corpus(
+            folder,
+            corpus,
+            durations=config.durations,
+            beyond_duration=config.beyond_duration,
+            cache_dir=cache_dir,
+            progress=progress,
+        )
+        chosen = _choose(config, files)
+    vectors, vocabulary = _words(config, folder, corpus, files["train"].sentences)
+    opened: AbstractContextManager[FeatureStore]
+    if isinstance(config, CorpusData):
         opened = open_features(str(config.features), config.feature_dataset)
+    else:
+        opened = nullcontext(_plant(config, files, vectors))
     with opened as features:
-        return _assemble(config, _choose(config, rows), features, vectors, vocabulary, cache_dir, progress)
+        splits = _assemble(config, chosen, features, vectors, vocabulary, cache_dir, progress)
+    return replace(splits, notes=(*notes, *splits.notes))
 
 
 #: single moments with their sentences
 MOMENTS: View[MomentDataset] = View(
     "sentences",
-    {ToyData: load_toy, PlantedData: load_corpus, CharadesCDData: load_charades_cd, CorpusData: load_corpus},
+    {ToyData: load_toy, PlantedData: load_corpus, CharadesCDData: load_corpus, CorpusData: load_corpus},
 )
 
 
 def _assemble(
-    config: CorpusData | PlantedData,
-    chosen: dict[str, tuple[Rows, str]],
+    config: _Corpus,
+    chosen: dict[str, Rows],
     features: FeatureStore,
     vectors: WordVectors | None,
     vocabulary: Vocabulary,
@@ -174,7 +177,7 @@ def _assemble(
     table, hashed = embedding_table(vocabulary, vectors)
     notes = [f"{len(hashed)} words have no vector and got a hashed one, e.g. {hashed[:3]}"] if hashed else []
     parts = {}
-    for split, (part, source) in chosen.items():
+    for split, part in chosen.items():
         name = f"{config.name}/{split}"
         words = encode_sentences(part.sentences, vocabulary, config.max_words)
         notes.append(words.summary(name, vocabulary))
@@ -186,7 +189,7 @@ def _assemble(
             vocabulary,
             table,
             clips=config.clips,
-            query_ids=[f"{source}/{row.row}" for row in part.annotations],
+            query_ids=part.names,
             source=part.path,
             unknown_sentence=config.unknown_sentence,
             feature_dtype=config.feature_dtype,
@@ -197,40 +200,41 @@ def _assemble(
 
 
 def _words(
-    config: CorpusData | PlantedData, folder: Path, corpus: str, sentences: Sequence[TaggedSentence]
+    config: _Corpus, folder: Path, corpus: str, sentences: Sequence[TaggedSentence]
 ) -> tuple[WordVectors | None, Vocabulary]:
     """Word vectors and vocabulary: that of the released models where the file has it, else counted in training."""
     path = Path(config.word_vectors) if config.word_vectors else folder / VECTORS[corpus]
+    if corpus == "charades_cd" and not config.word_vectors and not path.is_file():
+        path = folder.parent / FOLDERS["charades"] / VECTORS[corpus]  # whose words are the same
     given = config.word_vectors is not None or path.is_file()
     vectors = read_word_vectors(path) if given and path.suffix == ".npz" else None
     if vectors is not None and vectors.model_words is not None:
         return vectors, Vocabulary(vectors.model_words[: config.vocab_size])
-    size = config.vocab_size or DEFAULT_VOCABULARY[corpus]
+    size = config.vocab_size or DEFAULT_VOCABULARY.get(corpus)
     vocabulary = Vocabulary.from_sentences((s.tokens for s in sentences), size)
     if given and vectors is None:
         vectors = read_word_vectors(path, set(vocabulary.words))
     return vectors, vocabulary
 
 
-def _plant(config: PlantedData, rows: dict[str, Rows], vectors: WordVectors | None) -> PlantedFeatures:
+def _plant(
+    config: PlantedData | CharadesCDData, files: dict[str, Rows], vectors: WordVectors | None
+) -> PlantedFeatures:
     if vectors is None:
         raise DataError(
             config.name, "planted features need word vectors", "put glove_charades.npz beside the annotations"
         )
-    parts = (rows["train"], rows["test"])
-    annotations = [row for part in parts for row in part.annotations]
-    return PlantedFeatures(annotations, [s.tokens for p in parts for s in p.sentences], vectors, config.planted)
+    annotations = [row for part in files.values() for row in part.annotations]
+    tokens = [sentence.tokens for part in files.values() for sentence in part.sentences]
+    return PlantedFeatures(annotations, tokens, vectors, config.planted)
 
 
-def _choose(config: CorpusData | PlantedData, rows: dict[str, Rows]) -> dict[str, tuple[Rows, str]]:
-    """The rows of each split, and the file split that they come from."""
-    fit, held = set_aside([row.video_id for row in rows["train"].annotations], config.validation_share, config.seed)
-    everything = np.arange(len(rows["test"].annotations))
-    chosen = {"train": ("train", fit), "validation": ("train", held), "test": ("test", everything)}
-    result = {}
-    for i, (name, (source, positions)) in enumerate(chosen.items()):
-        keep = sample(positions, config.limits[name], config.seed, i)
-        part = rows[source]
-        annotations, sentences = [part.annotations[j] for j in keep], [part.sentences[j] for j in keep]
-        result[name] = (replace(part, annotations=annotations, sentences=sentences), source)
-    return result
+def _choose(config: CorpusData | PlantedData, files: dict[str, Rows]) -> dict[str, Rows]:
+    """Seeded samples for each split; validation videos are set aside from the training file."""
+    fit, held = set_aside([row.video_id for row in files["train"].annotations], config.validation_share, config.seed)
+    everything = np.arange(len(files["test"].annotations))
+    places = {"train": ("train", fit), "validation": ("train", held), "test": ("test", everything)}
+    return {
+        split: chosen_rows(files, {file: sample(positions, config.limits[split], config.seed, i)})
+        for i, (split, (file, positions)) in enumerate(places.items())
+    }

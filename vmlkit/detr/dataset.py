@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.settings import CharadesCDData, DataConfig, ToyData
-from vmlkit.data.sources import Splits, View, load_charades_cd, load_toy
+from vmlkit.data.sources import Splits, View, load_corpus, load_toy
 from vmlkit.detr.batches import DetrBatch, with_endpoints
 from vmlkit.detr.negative_queries import NegativeQueries, dataset_negatives
 from vmlkit.errors import DataError
@@ -118,5 +118,5 @@ def _detr(source: Callable[[Any, Path | None, bool], Splits[MomentDataset]]) -> 
 
 #: moments with candidates for negative queries
 DETR_MOMENTS: View[DetrDataset] = View(
-    "sentences with negatives", {DetrToyData: _detr(load_toy), CharadesCDData: _detr(load_charades_cd)}
+    "sentences with negatives", {DetrToyData: _detr(load_toy), CharadesCDData: _detr(load_corpus)}
 )
