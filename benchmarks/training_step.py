@@ -20,8 +20,7 @@ from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.transformer import TransformerConfig
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
 from vmlkit.reconstruction.front import ReconstructionConfig
-from vmlkit.reconstruction.lnp import LNPConfig
-from vmlkit.reconstruction.lnp_training import LNP
+from vmlkit.reconstruction.lnp import LNP, LNPConfig
 from vmlkit.training.method import DataShape, Method, Progress
 
 PLANS = ("all", "selected", "replay")

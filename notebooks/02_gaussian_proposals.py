@@ -172,7 +172,7 @@ assert nll.grad[0].tolist() == [0.0, 1.0, 0.0], "only the winner learns from the
 # $\frac14+\frac14+\frac14+0 = \frac34$. Move the second mask away and only the first $\frac14$ stays.
 
 # %%
-from vmlkit.reconstruction.ranking import diversity
+from vmlkit.reconstruction.losses import diversity
 
 touching = torch.tensor([[[1.0, 0, 0, 0], [1, 1, 0, 0]]])
 apart = torch.tensor([[[1.0, 0, 0, 0], [0, 0, 1, 1]]])
@@ -218,7 +218,7 @@ assert np.isclose(mixture[3], 0.25 + 0.75 * np.exp(-8))
 # The whole of it, as it runs. `share_widths` decides whose width a component uses; remember it for later.
 
 # %%
-from vmlkit.reconstruction.pps import PPS, regularisers, total_loss
+from vmlkit.reconstruction.pps import PPS
 
 nb.show_source(PPS.positives)
 
@@ -236,7 +236,7 @@ with torch.no_grad():
     proposals = single.positives(single.encode(batch, masked))
 cells = proposals.masks.shape[-1]
 plain = peak_gaussian(proposals.centers, proposals.widths, cells, sigma=single.config.sigma_gauss)
-terms = regularisers(proposals, single.config).terms
+terms = single.regularisers(proposals).terms
 print("weights:", proposals.weights.flatten().tolist())
 print("losses: ", {name: round(float(term), 4) for name, term in terms.items()})
 assert torch.allclose(proposals.masks, plain)
@@ -383,7 +383,7 @@ assert weak.iloc[-1] > trained[0.26].iloc[-1], "with a tenth of the weight the s
 # components.
 
 # %%
-from vmlkit.reconstruction.mixture_losses import component_diversity, pull
+from vmlkit.reconstruction.mixtures import component_diversity, pull
 
 both = torch.ones(1, 2, dtype=torch.bool)
 pulled = pull(torch.tensor([[[0.2, 0.6]]]), both)
@@ -629,7 +629,7 @@ pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "source"]).round
 # | PPS: whose width? | its own | another sentence's | `component_widths` |
 # | PPS: query token | one learned vector | a scalar per place in the batch | `query_token` |
 # | PPS: negatives | silent | learned, trained by the ranking | `neg_type` |
-# | PPS: a second generator | none | runs, is never read | `unused_second_generator` |
+# | PPS: a second generator | none | runs, is never read | left out |
 
 # %% [markdown]
 # ### Whose width is it?
@@ -675,7 +675,7 @@ assert not torch.allclose(*modes["released"], atol=1e-5), "with the released ind
 
 # %%
 fresh = build(experiment, splits.train)
-losses = total_loss(fresh(batch, masked), fresh.config).terms
+losses = fresh.losses(fresh(batch, masked)).terms
 head = fresh.negative_head.weight
 (reached,) = torch.autograd.grad(losses["rank_negative"], head, retain_graph=True)
 others = sum(term for name, term in losses.items() if name != "rank_negative")

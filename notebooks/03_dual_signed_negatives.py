@@ -146,7 +146,7 @@ for where, sigma in (("CPL as published", 9.0), ("CPL in the toy world", paper.m
 # feeds the positives. P0 adds one linear layer that reads the same output:
 
 # %%
-from vmlkit.reconstruction.negatives import NegativeHead, SelectionHead
+from vmlkit.reconstruction.lnp import NegativeHead, SelectionHead
 
 nb.show_source(NegativeHead.forward)
 
@@ -167,7 +167,8 @@ nb.show_source(SelectionHead.forward)
 # sets how long the first phase lasts.
 
 # %%
-from vmlkit.reconstruction.dual_signed import curve_family, dual_sign, sign_change
+from vmlkit.reconstruction.lnp import dual_sign
+from vmlkit.reconstruction.report import curve_family, sign_change
 
 share = np.linspace(0.01, 1, 100)
 alphas = (0, 0.2, 0.5, 1, 2, 5)
@@ -204,7 +205,7 @@ schedule_playground(0.5, 0.8, epochs=30)
 # 0.05$, the second costs nothing.
 
 # %%
-from vmlkit.reconstruction.dual_signed import dual_signed, multi_triplet
+from vmlkit.reconstruction.lnp import dual_signed, multi_triplet
 
 nll, everyone = torch.tensor([[2.1, 3.0]]), torch.ones(1, 2)
 dce, mt = dual_signed(nll, everyone, c=-0.6), multi_triplet(torch.tensor([2.0]), nll, everyone, gap=0.15)
@@ -216,11 +217,11 @@ assert torch.allclose(mt, torch.tensor(0.05))
 # ## The whole loss
 #
 # $L = CE(pos) + \lambda_1 L_{dce} + \lambda_2 L_{mt}$, plus what the generator had apart from its rule-based
-# negatives. Read it here. The *valve* in the last lines is how one forward pass serves two losses that must not train
-# the same parameters; exercise 3 asks you to derive it.
+# negatives. Read it here. `nll` and `nll_triplet` are one number for two losses that must not train the same
+# parameters: `LNP.negative_nll` divides the gradient between them, and exercise 3 asks you to derive by what share.
 
 # %%
-from vmlkit.reconstruction.lnp_training import LNP
+from vmlkit.reconstruction.lnp import LNP
 
 nb.show_source(LNP.losses)
 
@@ -588,7 +589,7 @@ reach.map("{:.1e}".format)
 # the generator inside P0, and P0 when it is also asked to report its negatives (for the figures above).
 
 # %%
-from vmlkit.reconstruction.lnp_training import LNPOnCPL, build_lnp
+from vmlkit.reconstruction.lnp_hosts import LNPOnCPL, build_lnp
 from vmlkit.training.method import DataShape
 
 with torch.device("meta"):  # shapes without numbers: the sizes of the paper on Charades-STA
@@ -786,7 +787,7 @@ assert torch.allclose(unnormalised(p, narrow, v, 1.0), torch.tensor([[0.25]])), 
 print("a narrow mask closes itself: the network could fake 'I explain nothing' by shrinking, without moving at all")
 
 # %% [markdown]
-# ### 3. Prove: the valve
+# ### 3. Prove: the share
 #
 # One pass gives CE(neg); its combined gradient factor is $\lambda_1 c - \lambda_2$ where the triplet is active (A10
 # (i)) and $\lambda_1 c$ where it is not. The masks may only see $L_{dce}$'s share. By what must you multiply what
@@ -809,10 +810,12 @@ def mask_share(weight_dce: float, c: float, weight_mt: float, active: bool) -> f
 
 
 # %% tags=["check"]
-words = method.masked_words(few_queries, torch.Generator().manual_seed(0))
+words = method.host.masked_words(few_queries, torch.Generator().manual_seed(0))
 with probe.measuring(method, margin=0.6):  # large enough that some triplets are active, and some are not
     out = method(few_queries, words, clock, torch.Generator().manual_seed(0))
-    given, cfg = method.mask_share(out, clock), method.config
+    total, cfg = method.losses(out, clock).total, method.config
+    signed, triplet = torch.autograd.grad(total, (out.nll, out.nll_triplet))
+given = signed / (signed + triplet)
 active = (out.positive[:, None] - out.nll + cfg.margin > 0).tolist()
 mine = [[mask_share(cfg.dual_signed_weight, method.c(clock), cfg.triplet_weight, a) for a in row] for row in active]
 assert torch.allclose(given, torch.tensor(mine), atol=1e-6), "the triplet pulls with -lambda_2 only where it is active"

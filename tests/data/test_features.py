@@ -5,10 +5,9 @@ import itertools
 import h5py
 import numpy as np
 import pytest
-import torch
 
 from vmlkit.data.feature_files import FolderFeatures, HDF5Features, check_features
-from vmlkit.data.features import clip_boundaries, load_clips, open_features, proposal_grid, resample_clips
+from vmlkit.data.features import clip_boundaries, load_clips, open_features, resample_clips
 from vmlkit.errors import DataError
 
 
@@ -57,17 +56,6 @@ def test_resampling_keeps_integer_and_half_inputs_exact() -> None:
 def test_resampling_refuses_other_shapes(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="rows, dimensions"):
         resample_clips(np.zeros(shape), 4)
-
-
-def test_proposal_grid_truncates_a_float32_line() -> None:
-    assert proposal_grid(16, 4).tolist() == [0, 5, 10, 15]
-    assert proposal_grid(200, 50)[:4].tolist() == [0, 4, 8, 12]
-    assert proposal_grid(4, 1).tolist() == [0]
-    for clips in range(8, 400):
-        grid = proposal_grid(clips, clips // 4)
-        assert grid[0] == 0
-        assert grid[-1] == clips - 1
-        assert torch.all(grid[1:] > grid[:-1])
 
 
 def test_both_kinds_of_store_give_the_same_clips(corpus) -> None:

@@ -5,9 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from vmlkit.nn.dropout import DropoutTape
-from vmlkit.nn.positions import word_positions
-from vmlkit.nn.transformer import Conditioning, DualTransformer, TransformerConfig
+from vmlkit.nn.transformer import Conditioning, DropoutTape, DualTransformer, TransformerConfig, word_positions
 
 CONFIG = TransformerConfig(hidden=16, heads=2, video_layers=2, text_layers=2, dropout=0.0)
 

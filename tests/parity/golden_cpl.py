@@ -7,12 +7,19 @@ from torch import Tensor
 
 from tests.parity.golden import GoldenCase, hold
 from tests.parity.golden_blocks import gradients_by_released_name, transformer_config
-from tests.parity.golden_models import data_shape, flat, golden_batch, masked_words, parameters_after, training_steps
+from tests.parity.golden_models import (
+    data_shape,
+    flat,
+    golden_batch,
+    masked_words,
+    parameters_after,
+    training_steps,
+    word_accuracy,
+)
 from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.transformer import Conditioning
-from vmlkit.reconstruction.cpl import CPL, CPLConfig, Plan, total_loss
+from vmlkit.reconstruction.cpl import CPL, CPLConfig, Plan
 from vmlkit.reconstruction.front import ReconstructionConfig
-from vmlkit.reconstruction.losses import word_accuracy
 from vmlkit.released import load_released
 from vmlkit.training.method import LossTerms, Progress
 
@@ -51,7 +58,7 @@ def _compute(case: GoldenCase, dtype: torch.dtype, plan: Plan) -> dict[str, Tens
     ours = {f"output/{k}": v.detach() for k, v in _forward(model, batch, masked, progress).items()}
 
     def loss() -> LossTerms:
-        return total_loss(model(batch, masked, progress), model.config)
+        return model.losses(model(batch, masked, progress))
 
     for part in ("rec", "ivc", "total"):
         model.zero_grad()
@@ -72,7 +79,7 @@ def _parts(loss: LossTerms, config: CPLConfig) -> dict[str, Tensor]:
 
 def _forward(model: CPL, batch: MomentBatch, masked: Tensor, progress: Progress) -> dict[str, Tensor]:
     out = model(batch, masked, progress)
-    encoded, loss = out.encoded, total_loss(out, model.config)
+    encoded, loss = out.encoded, model.losses(out)
     parts, terms = _parts(loss, model.config), loss.terms
     passed = model.transformer.reconstruct(
         encoded.clips, encoded.clip_mask, encoded.text, encoded.text_mask, Conditioning(out.proposals.masks)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from vmlkit.data.corpus import VECTORS, read_corpus
-from vmlkit.data.features import proposal_grid, resample_clips
+from vmlkit.data.features import resample_clips
 from vmlkit.data.planted import PlantedConfig, PlantedFeatures
+from vmlkit.reconstruction.front import proposal_grid
 from vmlkit.text.embeddings import read_npz_vectors
 
 #: tolerance for float32 arrays, relative to values above 1 and absolute below; indices must be equal
@@ -31,7 +32,7 @@ def check_sampling_case(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any
         AssertionError: for a deviation above the tolerance, an array of an unknown kind, or a case without outputs.
     """
     # nn is needed for one kind of array only
-    from vmlkit.nn.positions import word_positions
+    from vmlkit.nn.transformer import word_positions
 
     deviations = {}
     for key, expected in _outputs(arrays).items():

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from vmlkit.metrics.moments import VoteRule, discounted_recall, moment_iou, moment_metrics, order_by_nll, vote
 from vmlkit.metrics.negatives import mean_ion, pairwise_ion
-from vmlkit.reconstruction.dual_signed import dual_sign
+from vmlkit.reconstruction.lnp import dual_sign
 
 Arrays = Mapping[str, np.ndarray]
 

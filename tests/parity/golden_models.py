@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tests.parity.golden import GoldenCase
@@ -79,3 +80,11 @@ def parameters_after(
         ours[f"after4steps/{name}"], ours[f"after4steps_norm/{name}"] = value, value.norm()
         ours[f"gradient of {name}"] = gradients[name]
     return ours
+
+
+def word_accuracy(
+    logits: Float[Tensor, "B R L V"], targets: Int[Tensor, "B L"], mask: Bool[Tensor, "B L"]
+) -> Float[Tensor, ""]:
+    """Share of counted words whose most likely word is right, over all rows."""
+    right = (logits.argmax(-1) == targets[:, None]) & mask[:, None]
+    return right.sum() / (mask.sum() * logits.shape[1])

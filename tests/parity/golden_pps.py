@@ -14,8 +14,8 @@ from vmlkit.nn.transformer import Conditioning
 from vmlkit.reconstruction.front import ReconstructionConfig
 from vmlkit.reconstruction.gaussian import peak_gaussian
 from vmlkit.reconstruction.mixtures import component_table, peak_laplace, peak_mixture, rule_negative
-from vmlkit.reconstruction.pps import PPS, PPSConfig, total_loss
-from vmlkit.released import load_released
+from vmlkit.reconstruction.pps import PPS, PPSConfig
+from vmlkit.released import load_released, our_name
 from vmlkit.training.method import LossTerms
 
 
@@ -58,7 +58,6 @@ def build_pps(case: GoldenCase, dtype: torch.dtype, plan: str = "selected") -> P
         pull_weight=loss["alpha_pull"],
         published_cells=None,
         plan=plan,  # type: ignore[arg-type]
-        unused_second_generator=True,
     )
     model = PPS(config, data_shape(case))
     load_released(model, case.parameters(), "pps", case.name)
@@ -67,23 +66,33 @@ def build_pps(case: GoldenCase, dtype: torch.dtype, plan: str = "selected") -> P
 
 def _compute(case: GoldenCase, dtype: torch.dtype, plan: str) -> dict[str, Tensor]:
     model, batch, masked = build_pps(case, dtype, plan), golden_batch(case, dtype), masked_words(case)
-    released = case.parameters()
+    released, unused = case.parameters(), _unused(case)
     ours = {f"output/{k}": v.detach() for k, v in _forward(model, batch, masked).items()}
 
     def loss() -> LossTerms:
-        return total_loss(model(batch, masked), model.config)
+        return model.losses(model(batch, masked))
 
     loss().total.backward()
-    ours |= gradients_by_released_name(model, released, "pps", ("grad", "gradnorm"))
-    first = {name: ours[f"grad/{name}"] for name in released}
+    ours |= gradients_by_released_name(model, released.keys() - unused.keys(), "pps", ("grad", "gradnorm"))
+    first = {name: ours[f"grad/{name}"] for name in released.keys() - unused.keys()}
     model.zero_grad()
     ours |= training_steps(case, model, lambda: loss().total)
-    return ours | parameters_after(model, released, "pps", first)
+    ours |= parameters_after(model, {name: released[name] for name in first}, "pps", first)
+    for name, value in unused.items():  # what the released program never trains stays as it was
+        still, zero = value.to(dtype), torch.zeros_like(value, dtype=dtype)
+        ours |= {f"grad/{name}": zero, f"gradnorm/{name}": zero.norm(), f"gradient of {name}": zero}
+        ours |= {f"after4steps/{name}": still, f"after4steps_norm/{name}": still.norm()}
+    return ours
+
+
+def _unused(case: GoldenCase) -> dict[str, Tensor]:
+    """Parameters of the released program that nothing reads: its second generator and a layer of its score."""
+    return {n: v for n, v in case.parameters().items() if our_name(n, "pps").startswith("unused_")}
 
 
 def _forward(model: PPS, batch: MomentBatch, masked: Tensor) -> dict[str, Tensor]:
     out = model(batch, masked)
-    encoded, proposals, loss = out.encoded, out.proposals, total_loss(out, model.config)
+    encoded, proposals, loss = out.encoded, out.proposals, model.losses(out)
     negatives = model.negatives(encoded, proposals)
 
     def logits(weight: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.parity.golden import GoldenCase, assert_close, compare
+from tests.parity.golden_models import word_accuracy
 from tests.parity.golden_wtal import (
     Settings,
     check_basnet,
@@ -24,9 +25,7 @@ from vmlkit.actions.dataset import ActionBatch
 from vmlkit.actions.losses import consistency, reconstruction_error
 from vmlkit.actions.method import ATTENTION, LOCALISER, RECONSTRUCTOR, ActionCO2Net, ActionMethod
 from vmlkit.actions.vlc import VLC, VLCConfig, completion_contrast, completion_loss
-from vmlkit.nn.positions import word_positions
-from vmlkit.nn.transformer import TransformerConfig
-from vmlkit.reconstruction.losses import word_accuracy
+from vmlkit.nn.transformer import TransformerConfig, word_positions
 from vmlkit.released import load_released, our_name
 from vmlkit.training.method import Progress
 from vmlkit.training.optim import ScheduledAdam

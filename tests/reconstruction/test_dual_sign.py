@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmlkit.errors import ConfigError
-from vmlkit.reconstruction.dual_signed import curve_family, dual_sign, sign_change
+from vmlkit.reconstruction.lnp import dual_sign
+from vmlkit.reconstruction.report import curve_family, sign_change
 
 
 def test_the_papers_setting_runs_from_negative_to_a_fifth():

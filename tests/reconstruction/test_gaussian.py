@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from vmlkit.reconstruction.front import proposal_grid
 from vmlkit.reconstruction.gaussian import cnm_mask, grid, natural_width, outer_spans, paper_gaussian, peak_gaussian
-from vmlkit.reconstruction.ranking import diversity
+from vmlkit.reconstruction.losses import diversity
 
 
 def test_narrow_gaussian_between_cells_is_finite() -> None:
@@ -55,3 +56,14 @@ def test_diversity_pulls_widths_to_the_natural_width() -> None:
     masks = peak_gaussian(torch.full_like(widths, 0.5), widths, cells, sigma=sigma)
     losses = torch.stack([diversity(m[None, None], target) for m in masks])
     assert widths[losses.argmin()].item() == pytest.approx(natural_width(sigma, target, cells), rel=0.03)
+
+
+def test_proposal_grid_truncates_a_float32_line() -> None:
+    assert proposal_grid(16, 4).tolist() == [0, 5, 10, 15]
+    assert proposal_grid(200, 50)[:4].tolist() == [0, 4, 8, 12]
+    assert proposal_grid(4, 1).tolist() == [0]
+    for clips in range(8, 400):
+        grid = proposal_grid(clips, clips // 4)
+        assert grid[0] == 0
+        assert grid[-1] == clips - 1
+        assert torch.all(grid[1:] > grid[:-1])

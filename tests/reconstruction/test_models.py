@@ -7,7 +7,7 @@ import torch
 
 from tests.reconstruction.batches import SHAPE, random_batch, small
 from vmlkit.reconstruction.cnm import CNM, CNMConfig, intra_video_contrast, reconstruction_loss
-from vmlkit.reconstruction.cpl import CPL, CPLConfig, total_loss
+from vmlkit.reconstruction.cpl import CPL, CPLConfig
 from vmlkit.reconstruction.front import ReconstructionConfig
 from vmlkit.text.masking import draw_masked_words
 from vmlkit.training.method import Progress
@@ -46,7 +46,7 @@ def test_plans_agree(dropout: float, negatives: bool) -> None:
         model = cpl(reconstruction=small(dropout=dropout), plan=plan, use_negatives=negatives)
         torch.manual_seed(3)
         out = model(random_batch(), draw_masked_words(*_weights(), words()), PROGRESS)
-        loss = total_loss(out, model.config)
+        loss = model.losses(out)
         loss.total.backward()
         gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
         results[plan] = (loss.total.detach(), gradient)

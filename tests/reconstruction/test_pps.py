@@ -8,7 +8,7 @@ import torch
 from tests.reconstruction.batches import SHAPE, random_batch, small
 from vmlkit.data.batches import MomentBatch
 from vmlkit.errors import ConfigError
-from vmlkit.reconstruction.pps import PPS, PPSConfig, regularisers, total_loss
+from vmlkit.reconstruction.pps import PPS, PPSConfig
 from vmlkit.training.method import Progress
 
 NEGATIVES = ("learnable_gaussian", "learnable_inverse_gaussian", "inverse_gaussian", "gaussian", "saturated_gaussian")
@@ -60,9 +60,9 @@ GENERATION = {"front.frame_projection", "front.word_projection", "front.start", 
 
 @pytest.fixture
 def routed():
-    """Every hinge open, dead parameters kept."""
-    model = make_model(whole_video_margin=10.0, negative_margin=10.0, unused_second_generator=True)
-    return model, total_loss(run(model, random_batch()), model.config).terms
+    """Every hinge open."""
+    model = make_model(whole_video_margin=10.0, negative_margin=10.0)
+    return model, model.losses(run(model, random_batch())).terms
 
 
 @pytest.mark.parametrize("term", ["pull", "push_intra"])
@@ -79,20 +79,15 @@ def test_inter_push_also_trains_the_importance_of_the_components(routed):
 
 def test_the_learnable_negative_is_trained_by_the_ranking_and_by_nothing_else(routed):
     model, terms = routed
-    assert "negative_head" in reached(
-        model, total_loss(run(model, random_batch()), model.config).terms["rank_negative"]
-    )
+    assert "negative_head" in reached(model, model.losses(run(model, random_batch())).terms["rank_negative"])
     rest = [v for k, v in terms.items() if k != "rank_negative"]
     assert len(rest) == 6
     assert "negative_head" not in reached(model, sum(rest))
 
 
-def test_nothing_reaches_the_second_generator(routed):
+def test_the_loss_reaches_every_part(routed):
     model, terms = routed
-    everything = {part(name) for name, _ in model.named_parameters()}
-    assert "unused_generator" in everything
-    assert reached(model, sum(terms.values())) == everything - {"unused_generator"}
-    assert model.component_score.unused.weight.grad is None
+    assert reached(model, sum(terms.values())) == {part(name) for name, _ in model.named_parameters()}
 
 
 @pytest.mark.parametrize(("mode", "used"), [("first", False), ("own", True)])
@@ -108,7 +103,7 @@ def test_the_token_only_asks_for_importance():
     model = make_model(use_attention=False)
     batch = random_batch()
     out = run(model, batch)
-    total_loss(out, model.config).total.backward()
+    model.losses(out).total.backward()
     assert model.query_token.grad is None or not model.query_token.grad.any()
     assert torch.allclose(out.proposals.weights[0, 2], torch.full((3,), 1 / 3))
     assert torch.equal(out.proposals.masks.max(dim=-1).values, torch.ones(3, 3))
@@ -163,7 +158,7 @@ def test_both_plans_have_one_loss_and_one_gradient(neg_type):
     found = []
     for plan in ("selected", "all"):
         model = make_model(plan=plan, neg_type=neg_type, negative_margin=10.0)
-        loss = total_loss(run(model, random_batch()), model.config)
+        loss = model.losses(run(model, random_batch()))
         loss.total.backward()
         found.append((loss.total, {n: p.grad for n, p in model.named_parameters() if p.grad is not None}))
     (one, left), (other, right) = found
@@ -228,7 +223,7 @@ def test_loss_and_gradients_are_finite_on_ten_cells_with_widths_at_the_clamp(neg
     out = run(model, random_batch())
     assert out.proposals.masks.shape[-1] == 10
     assert out.proposals.component_widths.max() < 1e-6
-    loss = total_loss(out, model.config).total
+    loss = model.losses(out).total
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
@@ -267,13 +262,13 @@ def test_pred_gamma_cuts_its_share_off_both_sides():
 def test_without_negatives_the_other_terms_stay():
     model = make_model(use_negatives=False)
     out = run(model, random_batch())
-    loss = total_loss(out, model.config)
+    loss = model.losses(out)
     terms, cfg = loss.terms, model.config
     assert out.negative is None
     assert model.negative_head is None
     assert "rank_negative" not in terms
     expected = (terms["nll"] + terms["nll_whole_video"]) / 2 + cfg.rank_weight * terms["rank_whole_video"]
-    assert torch.allclose(loss.total, expected + regularisers(out.proposals, cfg).total)
+    assert torch.allclose(loss.total, expected + model.regularisers(out.proposals).total)
 
 
 def test_the_loss_without_negatives_can_be_taken_apart():
@@ -284,7 +279,7 @@ def test_the_loss_without_negatives_can_be_taken_apart():
     assert set(bare.terms) == {"nll"}
     assert torch.equal(bare.total, best.mean())
     full = model.base_loss(out.proposals, best, out.whole_video, regularise=True)
-    whole = total_loss(out, model.config)
+    whole = model.losses(out)
     assert whole.terms.keys() - full.terms.keys() == {"rank_negative"}
     expected = full.total + model.config.rank_weight * (best - out.negative + 10).mean()
     assert torch.allclose(whole.total, expected)
@@ -294,8 +289,13 @@ def test_lambdas_keep_their_meaning_when_the_grid_changes():
     assert [PPSConfig().push_scale(cells) for cells in (50, 10)] == [1, 5]
     assert PPSConfig(published_cells=None).push_scale(10) == 1
     found = run(make_model(), random_batch()).proposals  # ten cells
-    scaled = regularisers(found, PPSConfig(inter_push_target=0.15, intra_push_target=0.2)).terms
-    given = regularisers(found, PPSConfig(published_cells=None, inter_push_target=0.75, intra_push_target=1.0)).terms
+    scaled, given = (
+        make_model(**settings).regularisers(found).terms
+        for settings in (
+            {"inter_push_target": 0.15, "intra_push_target": 0.2},
+            {"published_cells": None, "inter_push_target": 0.75, "intra_push_target": 1.0},
+        )
+    )
     assert torch.allclose(scaled["push_inter"], given["push_inter"])
     assert torch.allclose(scaled["push_intra"], given["push_intra"])
 
@@ -305,4 +305,4 @@ def test_one_proposal_is_one_gaussian():
     out = run(model, random_batch())
     assert torch.equal(out.proposals.weights, torch.ones(3, 1, 1))
     assert torch.equal(out.proposals.masks, out.proposals.component_masks[:, :, 0])
-    assert float(regularisers(out.proposals, model.config).terms["pull"].detach()) == 0
+    assert float(model.regularisers(out.proposals).terms["pull"].detach()) == 0

@@ -10,18 +10,19 @@ import torch
 from tests.parity import golden_pps
 from tests.parity.golden import compare, jittered, load_case
 from tests.parity.golden_pps import build_pps
-from vmlkit.reconstruction.mixture_losses import component_diversity, pull
+from vmlkit.reconstruction.losses import diversity
 from vmlkit.reconstruction.mixtures import (
+    component_diversity,
     component_table,
     component_weights,
     peak_laplace,
     peak_mixture,
+    pull,
     rule_negative,
     share_widths,
     tabulate,
     uniform_weights,
 )
-from vmlkit.reconstruction.ranking import diversity
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "wsml"
 P = 4

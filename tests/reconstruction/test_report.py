@@ -16,9 +16,8 @@ from vmlkit.errors import DataError
 from vmlkit.experiments.experiment import load_run, run_experiment
 from vmlkit.methods import preset
 from vmlkit.reconstruction import probe, report
-from vmlkit.reconstruction.dual_signed import dual_sign
 from vmlkit.reconstruction.gaussian import paper_gaussian
-from vmlkit.reconstruction.lnp_training import LNP
+from vmlkit.reconstruction.lnp import LNP, dual_sign
 from vmlkit.runs import RunDirectory
 from vmlkit.text.masking import draw_masked_words
 from vmlkit.training.method import Progress

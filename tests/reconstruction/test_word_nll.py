@@ -2,7 +2,8 @@
 
 import torch
 
-from vmlkit.reconstruction.losses import target_mask, word_accuracy, word_nll
+from tests.parity.golden_models import word_accuracy
+from vmlkit.reconstruction.losses import target_mask, word_nll
 
 
 def naive(logits: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor, smoothing: float) -> torch.Tensor:

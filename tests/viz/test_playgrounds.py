@@ -13,8 +13,9 @@ import torch
 from vmlkit import spans as sp
 from vmlkit.errors import ConfigError
 from vmlkit.nn.attention import weighted_attention
-from vmlkit.reconstruction.dual_signed import dual_sign, sign_change
 from vmlkit.reconstruction.gaussian import peak_gaussian
+from vmlkit.reconstruction.lnp import dual_sign
+from vmlkit.reconstruction.report import sign_change
 from vmlkit.viz.playgrounds import LivePage, gaussian_playground, overlap_playground, schedule_playground
 
 MAKERS = (gaussian_playground, schedule_playground, overlap_playground)

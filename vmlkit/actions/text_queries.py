@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vmlkit.actions.cross_modal import ConvBlock, refuse_idle
 from vmlkit.errors import ConfigError
-from vmlkit.nn.positions import word_positions
+from vmlkit.nn.transformer import word_positions
 
 Prompt = Literal["learnable", "handcrafted"]
 

@@ -45,11 +45,9 @@ from vmlkit.actions.localiser import ActionShape
 from vmlkit.actions.losses import Consistency
 from vmlkit.actions.recurrent import RecurrentReconstructor
 from vmlkit.errors import ConfigError
-from vmlkit.nn.positions import word_positions
-from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction, TransformerConfig
+from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction, TransformerConfig, word_positions
 from vmlkit.reconstruction.front import FrontEnd, ReconstructionConfig
-from vmlkit.reconstruction.losses import target_mask, word_nll
-from vmlkit.reconstruction.ranking import margin
+from vmlkit.reconstruction.losses import margin, target_mask, word_nll
 from vmlkit.text.masking import draw_masked_words
 from vmlkit.training.method import DataShape, LossTerms
 

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 from tqdm import tqdm
 
 from vmlkit.data.feature_files import FeatureStore, FolderFeatures, HDF5Features
@@ -60,17 +58,6 @@ def resample_clips(features: Float[np.ndarray, "rows Dv"], clips: int) -> Float[
         means[longer] += features[first[longer] + j]
     means /= count[:, None]
     return means.astype(kind, copy=False)
-
-
-def proposal_grid(clips: int, cells: int, device: torch.device | None = None) -> Int[Tensor, " S"]:
-    """Clips that stand for the ``cells`` cells of the proposal grid: ``trunc(linspace(0, clips - 1, cells))``.
-
-    The line is spaced in float32 because truncation makes rounding visible, and the references use float32.
-
-    >>> proposal_grid(16, 4).tolist()
-    [0, 5, 10, 15]
-    """
-    return torch.linspace(0, clips - 1, cells, dtype=torch.float32, device=device).long()
 
 
 @contextmanager

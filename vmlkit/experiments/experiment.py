@@ -122,11 +122,17 @@ def experiment_of_settings(settings: Mapping[str, Any]) -> Experiment:
     return Experiment(
         method=method,
         data=from_dict(entry.view.settings, upgraded(settings["data"], entry.view.settings)),
-        model=from_dict(entry.config, settings["model"]),
+        model=from_dict(entry.config, used(settings["model"])),
         train=from_dict(TrainConfig, settings["train"]),
         vote=settings["vote"],
         test_draws=settings["test_draws"],
     )
+
+
+def used(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a model without the ``unused_...`` ones of earlier versions, which built parts that nothing read."""
+    kept = {key: value for key, value in settings.items() if not key.startswith("unused_")}
+    return {key: used(value) if isinstance(value, Mapping) else value for key, value in kept.items()}
 
 
 def upgraded(data: Mapping[str, Any], kinds: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ They are different models: the first *hides* a clip with ``g_j = 0``, the second
 """
 
 import math
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -27,6 +28,23 @@ AttentionForm = Literal["prob", "logit"]
 MASK_EPS = 1e-10
 #: score of a padded key (the references use a finite number, so a row of padding stays finite)
 PADDED = -1e30
+
+
+def no_autocast(like: Tensor) -> AbstractContextManager[Any]:
+    """Autocast switched off on the device of ``like``: for heads and Gram matrices, which half precision would blur."""
+    device = like.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """``x`` in float32 where autocast left it in a half type; float32 and float64 stay as they are."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def precisely(head: nn.Module, x: Tensor) -> Any:
+    """``head(x)`` in float32, under autocast too: for heads whose outputs are places, or are compared."""
+    with no_autocast(x):
+        return head(full_precision(x))
 
 
 def weighted_attention(
@@ -43,14 +61,15 @@ def weighted_attention(
 
     P1 Eq. (8) in the two forms of the module docstring.  The row axis R (proposals of one query) broadcasts
     (``#R``): queries and keys shared by all proposals are passed once, with R = 1.  ``prob`` is computed as an additive
-    bias ``log(g + 1e-10)`` on the scores, which is the same function and needs one softmax.
+    bias ``log(g + 1e-10)`` on the scores, which is the same function and needs one softmax.  Scores are float32 under
+    autocast: half a precision has no 1e-10 beside 1 and no 1e30.
 
     Args:
         weight: mask values in [0, 1]; None is plain attention (so is a mask of ones).
         key_mask: True where a key is data.
         causal: query i sees keys up to i only (Q must equal K).
     """
-    scores = torch.matmul(q / math.sqrt(q.shape[-1]), k.transpose(-1, -2))  # (B, R, H, Q, K)
+    scores = full_precision(torch.matmul(q / math.sqrt(q.shape[-1]), k.transpose(-1, -2)))  # (B, R, H, Q, K)
     if weight is not None:
         spread = weight[:, :, None, None, :]
         scores = scores * spread if form == "logit" else scores + torch.log(spread + MASK_EPS)

@@ -1,4 +1,4 @@
-"""Sinusoidal positions: of words (CNM, CPL, PPS), of clips and of spans (the DETR family)."""
+"""Sinusoidal positions of clips and of spans (the DETR family); those of words lie in :mod:`vmlkit.nn.transformer`."""
 
 import math
 
@@ -7,28 +7,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-def word_positions(length: int, hidden: int) -> Float[Tensor, "L D"]:
-    """Position table: row p is ``[sin(p w_i) | cos(p w_i)]``, ``w_i = exp(-i ln(1e4) / (D/2 - 1))``.
-
-    The halves are not interleaved, and row 0 is **zero**, as released: the start token carries no position.
-
-    >>> word_positions(2, 4)[0].tolist()
-    [0.0, 0.0, 0.0, 0.0]
-    """
-    half = hidden // 2
-    rates = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000.0) / (half - 1)))
-    angles = torch.arange(length, dtype=torch.float32)[:, None] * rates[None]
-    table = torch.cat((angles.sin(), angles.cos()), dim=1)
-    if hidden % 2:
-        table = torch.nn.functional.pad(table, (0, 1))
-    table[0] = 0.0
-    return table
-
-
 def clip_positions(
     mask: Bool[Tensor, "B T"], hidden: int, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "B T D"]:
-    """Sine positions of clips, relative to each video's own length (the DETR family).
+    """Sine positions of clips, relative to each video's own length.
 
     ``e = 2 pi rank / n`` with ``rank = 1..n`` (n stays on padding), and ``pe[2m], pe[2m+1] = sin, cos(e / f_m)`` with
     ``f_m = 10000^(2m / D)``.

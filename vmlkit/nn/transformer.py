@@ -13,16 +13,16 @@ Every tensor carries a row axis R beside the batch axis B: the proposals of one 
 proposal (scores of the first video layer, first word self-attention) has R = 1 and is computed once.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vmlkit.config import at_least, divisible
 from vmlkit.nn.attention import AttentionForm, MaskedAttention
-from vmlkit.nn.dropout import DropoutTape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,63 @@ class TransformerConfig:
         at_least(self, 0, "dropout")
 
 
+def word_positions(length: int, hidden: int) -> Float[Tensor, "L D"]:
+    """Position table: row p is ``[sin(p w_i) | cos(p w_i)]``, ``w_i = exp(-i ln(1e4) / (D/2 - 1))``.
+
+    The halves are not interleaved, and row 0 is **zero**: the start token carries no position.
+
+    >>> word_positions(2, 4)[0].tolist()
+    [0.0, 0.0, 0.0, 0.0]
+    """
+    half = hidden // 2
+    rates = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000.0) / (half - 1)))
+    angles = torch.arange(length, dtype=torch.float32)[:, None] * rates[None]
+    table = torch.cat((angles.sin(), angles.cos()), dim=1)
+    if hidden % 2:
+        table = torch.nn.functional.pad(table, (0, 1))
+    table[0] = 0.0
+    return table
+
+
+class DropoutTape:
+    """Dropout that can be played back for a chosen row: masks of one pass over ``(B, R, ...)`` rows, as drawn.
+
+    Choosing the best of P proposals needs all P passes, but the loss differentiates only the winner.  A tape keeps the
+    masks of a pass without graph, so that the winner can be run again *with* one under the very masks that made it
+    win: the loss and gradients of keeping the graph of all P rows, for a fraction of the work.
+
+    ``with torch.no_grad(): run(tape)`` records; ``tape.rewind(best)`` then makes the next pass use, for its row 0, the
+    recorded mask of row ``best[b]``, and fresh masks for any further rows.
+    """
+
+    def __init__(self) -> None:
+        self._masks: list[Float[Tensor, "B R ..."]] = []
+        self._chosen: Int[Tensor, " B"] | None = None
+        self._next = 0
+
+    def rewind(self, chosen: Int[Tensor, " B"]) -> "DropoutTape":
+        """Switch from recording to playing, with the winner of each query."""
+        self._chosen, self._next = chosen, 0
+        return self
+
+    def __call__(self, x: Float[Tensor, "B R ..."], p: float) -> Float[Tensor, "B R ..."]:
+        """Drop entries of ``x`` with probability ``p`` and scale the rest by ``1 / (1 - p)``."""
+        mask = torch.rand_like(x).ge_(p)  # ones and zeros in the type of x: no boolean to convert
+        if self._chosen is None:
+            self._masks.append(mask)
+        else:
+            recorded = self._masks[self._next]
+            self._next += 1
+            index = self._chosen.view(-1, 1, *(1 for _ in x.shape[2:])).expand(-1, 1, *x.shape[2:])
+            mask = torch.cat((recorded.gather(1, index), mask[:, 1:]), dim=1)
+        return (x * mask).div_(1 - p)
+
+
 @dataclass(frozen=True)
 class Conditioning:
     """What a proposal does to attention over clips: its mask ``(B, R, S)`` and an optional gate ``(B, R)``.
 
-    A tape records or plays back the dropout of the pass (:mod:`vmlkit.nn.dropout`).
+    A tape records or plays back the dropout of the pass.
     """
 
     weight: Float[Tensor, "B R S"]
@@ -155,6 +207,8 @@ class DualTransformer(nn.Module):
                 out, text_mask, memory=x, memory_mask=video_mask, cross=conditioning, tape=conditioning.tape
             )
         return Reconstruction(hidden=out, memory=x, attention=attention)
+
+    forward = reconstruct
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,31 @@
-"""CNM: weakly supervised moment localisation with contrastive negative sample mining (AAAI 2022).
+"""CNM: weakly supervised moment localisation with contrastive negative sample mining (P1, AAAI 2022).
 
 One Gaussian proposal a query.  Its mask conditions a transformer that reconstructs masked words of the sentence; the
 whole video is the hard negative and the proposal's complement the easy one.
 
-====================== ==================================================== ======================================
-paper                  here                                                 shape
-====================== ==================================================== ======================================
-``c, w``               ``center, width``                                    (B, 1), fractions of the video
-``m`` (Eq. 5)          ``masks[:, 0]``, the positive mask                   (B, S)
-hard / easy negative   ``masks[:, 1]`` = 1 / ``masks[:, 2]`` = 1 - m        (B, S)
-``L_rec`` (Eq. 9-10)   ``nll[:, 0] + nll[:, 1]``                            mean over B
-``L_ivc`` (Eq. 11)     :func:`intra_video_contrast`                         mean over B
-``beta_1, beta_2``     ``hard_margin, easy_margin``                         NLL
-====================== ==================================================== ======================================
+=============================== =========================================== ======================================
+paper                           here                                        shape
+=============================== =========================================== ======================================
+``c, w`` P1 Eq. (2), P1 Eq. (3) ``proposals.centers``, ``proposals.widths`` (B, 1), fractions of the video
+``m^p`` P1 Eq. (4)              ``masks[:, 0]``, the positive mask          (B, S)
+``m^e`` P1 Eq. (5)              ``masks[:, 2]`` = 1 - m, the easy negative  (B, S)
+``m^h`` P1 Eq. (6)              ``masks[:, 1]`` = 1, the hard negative      (B, S)
+``L_ce`` P1 Eq. (11)            ``nll``, see ``losses.word_nll``            (B, 3)
+``L_rec`` P1 Eq. (12)           :func:`reconstruction_loss`                 mean over B
+``L_IVC`` P1 Eq. (13)           :func:`intra_video_contrast`                mean over B
+``beta_1, beta_2``              ``hard_margin``, ``easy_margin``            NLL
+alternation P1 Eq. (14)         :func:`in_turn`                             two updates a step
+``s, e`` P1 Eq. (15)            ``proposals.starts``, ``proposals.ends``    (B, 1), fractions of the video
+=============================== =========================================== ======================================
 
-# PAPER: the mask multiplies scores before the softmax / CODE: probabilities after it -> ``transformer.attention``
-# PAPER: plain word loss, summed / CODE: label smoothing 0.1, mean -> ``label_smoothing``, ``nll_reduction``
-# PAPER: generator and reconstructor alternate / CODE: only the two-output head is frozen -> ``alternate``
-# PAPER: (silent) / CODE: each stage clips the other's stale gradients too -> ``stale_gradient_clipping``
+# PAPER: the mask multiplies scores before the softmax / CODE: probabilities after it, renormalised -> attention
+# PAPER: the mask takes the width as it is / CODE: at least 0.1 -> width_floor
+# PAPER: generator and reconstructor alternate / CODE: only the two-output head is frozen -> alternate
+# PAPER: (silent) / CODE: each stage clips the other's stale gradients too -> stale_gradient_clipping
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,21 +33,20 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vmlkit.data.batches import MomentBatch, Predictions
-from vmlkit.nn.dropout import DropoutTape
+from vmlkit.data.batches import MomentBatch
+from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction
 from vmlkit.reconstruction.front import (
     DataShape,
     Encoded,
     FrontEnd,
+    Generator,
     Proposals,
     ReconstructionConfig,
     encode,
-    reconstruct,
 )
 from vmlkit.reconstruction.gaussian import cnm_mask
-from vmlkit.reconstruction.ranking import margin
-from vmlkit.text.masking import draw_masked_words
+from vmlkit.reconstruction.losses import margin
 from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
 
 
@@ -51,7 +55,7 @@ class CNMConfig:
     """Settings of CNM; defaults are the released Charades-STA configuration."""
 
     reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
-    alpha: float = 5.5  #: sharpness of the mask (Eq. 5); 5 on ActivityNet
+    alpha: float = 5.5  #: sharpness of the mask, P1 Eq. (4); 5 on ActivityNet
     width_floor: float = 0.1  #: narrower widths use this one in the mask (code only)
     max_width: float = 0.45  #: the head's sigmoid is scaled by it; 1 on ActivityNet
     hard_margin: float = 0.1  #: beta_1, NLL against the whole video
@@ -71,7 +75,7 @@ class CNMOutput:
     reconstruction: Reconstruction
 
 
-class CNM(Method[MomentBatch]):
+class CNM(Generator):
     """Contrastive negative sample mining; see the module docstring."""
 
     def __init__(self, config: CNMConfig, shape: DataShape, *, token: bool = False) -> None:
@@ -84,49 +88,39 @@ class CNM(Method[MomentBatch]):
         self.generator = DualTransformer(network.transformer) if config.alternate == "modules" else None
         self.proposal_head = nn.Linear(network.transformer.hidden, 2)
 
-    def propose(self, encoded: Encoded) -> tuple[Float[Tensor, "B 1"], Float[Tensor, "B 1"]]:
-        """Section 3.2: center and width from the generator's output at the last frame."""
-        last_frame = -1 if self.front.token is None else -2
-        values = torch.sigmoid(self.proposal_head(encoded.hidden[:, last_frame]))  # (B, 2)
-        return values[:, :1], values[:, 1:] * self.config.max_width
-
     @property
-    def reconstructor(self) -> DualTransformer:
-        """What reads masked sentences from masked clips."""
+    def reconstructor(self) -> DualTransformer:  # type: ignore[override]
+        """What reads masked sentences from masked clips; in the released form it generates proposals as well."""
         return self.transformer
 
     def encode(self, batch: MomentBatch, masked: Bool[Tensor, "B L"]) -> Encoded:
-        """Projection, generation and the masked sentence."""
+        """P1 Eq. (1): projection, generation and the masked sentence."""
         return encode(self.front, self.generator or self.transformer, batch, masked)
 
     def positives(self, encoded: Encoded) -> Proposals:
-        """Eq. (5): the one proposal and its mask ``m_i = exp(-alpha (x_i - c)^2 / w^2)``."""
-        center, width = self.propose(encoded)
+        """Center and width, P1 Eq. (2) and P1 Eq. (3), read at the last frame, and their mask, P1 Eq. (4)."""
         cells, cfg = encoded.clips.shape[1], self.config
+        last_frame = -1 if self.front.token is None else -2
+        values = torch.sigmoid(precisely(self.proposal_head, encoded.hidden[:, last_frame]))  # (B, 2)
+        center, width = values[:, :1], values[:, 1:] * cfg.max_width
         mask = cnm_mask(center, width, cells, alpha=cfg.alpha, floor=cfg.width_floor)
         starts, ends = (center - width / 2).clamp_min(0), (center + width / 2).clamp_max(1)
         return Proposals(center, width, mask, starts, ends)
 
-    def reconstruct(
-        self, encoded: Encoded, masks: Float[Tensor, "B R S"], tape: DropoutTape | None = None
-    ) -> Float[Tensor, "B R"]:
-        """The NLL of the sentence under each mask, in one batched pass."""
-        return reconstruct(self.front, self.transformer, encoded, Conditioning(masks, tape=tape))[0]
-
     def base_loss(
-        self, proposals: Proposals, best: Float[Tensor, " B"], whole: Float[Tensor, " B"] | None, *, regularise: bool
+        self,
+        proposals: Proposals,
+        best: Float[Tensor, " B"],
+        whole: Float[Tensor, " B"] | None,
+        *,
+        regularise: bool = True,
     ) -> LossTerms:
-        """Both stages' losses without the easy negative: ``CE(pos) + CE(hard)`` and the hard margin."""
-        terms = {"nll": best.mean()}
-        total = terms["nll"]
-        if whole is not None:
-            terms["nll_whole_video"] = whole.mean()
-            terms["rank_whole_video"] = margin(best, whole, self.config.hard_margin).mean()
-            total = total + terms["nll_whole_video"] + terms["rank_whole_video"]
-        return LossTerms(total, terms)
+        """Both stages' losses without the easy negative; there is nothing to regularise."""
+        nll = torch.stack((best,) if whole is None else (best, whole), dim=1)
+        return both(reconstruction_loss(nll), intra_video_contrast(nll, self.config))
 
     def forward(self, batch: MomentBatch, masked: Bool[Tensor, "B L"], *, detach_mask: bool = False) -> CNMOutput:
-        """Eq. (5): ``m_i = exp(-alpha (x_i - c)^2 / w^2)``; then the sentence from m, from everything, from 1 - m.
+        """The sentence from the proposal's mask m, from everything, and from 1 - m (P1 Eq. (9)).
 
         Args:
             masked: words to hide, True = hidden.
@@ -136,18 +130,19 @@ class CNM(Method[MomentBatch]):
         proposals = self.positives(encoded)
         positive = proposals.masks.detach() if detach_mask else proposals.masks
         masks = torch.cat((positive, torch.ones_like(positive), 1 - positive), dim=1)
-        nll, reconstruction = reconstruct(self.front, self.transformer, encoded, Conditioning(masks))
-        return CNMOutput(encoded, proposals, masks, nll, reconstruction)
-
-    def masked_words(self, batch: MomentBatch, generator: torch.Generator) -> Bool[Tensor, "B L"]:
-        """A third of the words of each sentence, drawn by their weights."""
-        return draw_masked_words(batch.word_weights, batch.word_mask, generator)
+        inputs = (encoded.clips, encoded.clip_mask, encoded.text, encoded.text_mask)
+        out = self.reconstructor(*inputs, Conditioning(masks))
+        nll = self.front.nll(self.front.vocabulary_head(out.hidden), encoded)
+        return CNMOutput(encoded, proposals, masks, nll, out)
 
     def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
         """Both stages' losses on one forward pass (recorded; :meth:`step` optimises them in turn)."""
-        out = self(batch, self.masked_words(batch, generator))
-        rec, ivc = reconstruction_loss(out.nll), intra_video_contrast(out.nll, self.config)
-        return LossTerms(rec.total + ivc.total, {**rec.terms, **ivc.terms})
+        nll = self(batch, self.masked_words(batch, generator)).nll
+        return both(reconstruction_loss(nll), intra_video_contrast(nll, self.config))
+
+    def curves(self) -> dict[str, dict[str, float]]:
+        """P1 Eq. (4) is a Gaussian of sigma ``sqrt(2 alpha)``; a complement has no curve."""
+        return {"positive": {"sigma": math.sqrt(2 * self.config.alpha), "floor": self.config.width_floor}}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Stage 1 trains everything but the head; stage 2 the head (``alternate="modules"``: the whole generator)."""
@@ -163,61 +158,67 @@ class CNM(Method[MomentBatch]):
         generator: torch.Generator,
         optimizers: dict[str, StepOptimizer],
     ) -> LossTerms:
-        """Section 3.4: the reconstruction loss updates the reconstructor, then the contrast updates the generator.
+        """Each stage has its own forward pass with fresh words and dropout, and the second sees the first's update.
 
-        Each stage has its own forward pass with fresh word masks and dropout, and the second sees the first's update.
         In the released form ("head") the reconstruction loss still reaches the shared transformer through the mask.
         """
-        groups = self.parameter_groups()
         separate = self.config.alternate == "modules"
-        losses = []
-        for stage, objective in (("reconstructor", reconstruction_loss), ("generator", self._contrast)):
-            out = self(batch, self.masked_words(batch, generator), detach_mask=separate and stage == "reconstructor")
-            loss = objective(out.nll)
-            gradients = torch.autograd.grad(loss.total, groups[stage], allow_unused=True)
-            for parameter, gradient in zip(groups[stage], gradients, strict=True):
-                parameter.grad = gradient
-            optimizers[stage].step(
-                clip=list(self.parameters()) if self.config.stale_gradient_clipping else groups[stage]
-            )
-            losses.append(loss)
-        return LossTerms(
-            (losses[0].total + losses[1].total).detach(),
-            {name: value.detach() for loss in losses for name, value in loss.terms.items()},
-        )
 
-    def _contrast(self, nll: Float[Tensor, "B 3"]) -> LossTerms:
-        return intra_video_contrast(nll, self.config)
+        def reconstruct_better() -> LossTerms:
+            return reconstruction_loss(self(batch, self.masked_words(batch, generator), detach_mask=separate).nll)
 
-    def curves(self) -> dict[str, dict[str, float]]:
-        """``exp(-alpha (t - c)^2 / w^2)`` is a Gaussian of sigma ``sqrt(2 alpha)``; a complement has no curve."""
-        return {"positive": {"sigma": math.sqrt(2 * self.config.alpha), "floor": self.config.width_floor}}
+        def propose_better() -> LossTerms:
+            return intra_video_contrast(self(batch, self.masked_words(batch, generator)).nll, self.config)
 
-    @torch.no_grad()
-    def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
-        """Section 3.5: the one proposal, clipped to the video; the NLL is recorded, nothing is ranked by it."""
-        out = self(batch, self.masked_words(batch, generator))
-        found = out.proposals
-        only = torch.zeros_like(found.centers, dtype=torch.long)
-        return Predictions(
-            centers=found.centers,
-            widths=found.widths,
-            starts=found.starts,
-            ends=found.ends,
-            nll=out.nll[:, :1],
-            order=only,
-            top1=only[:, 0],
-        )
+        stages = {"reconstructor": reconstruct_better, "generator": propose_better}
+        return both(*in_turn(self, stages, optimizers, stale=self.config.stale_gradient_clipping))
 
 
-def reconstruction_loss(nll: Float[Tensor, "B 3"]) -> LossTerms:
-    """Eq. (10): ``L_rec = CE(positive) + CE(hard)``, each a mean over the batch."""
-    positive, hard = nll[:, 0].mean(), nll[:, 1].mean()
-    return LossTerms(positive + hard, {"nll": positive, "nll_whole_video": hard})
+def in_turn(
+    method: Method, stages: Mapping[str, Callable[[], LossTerms]], optimizers: dict[str, StepOptimizer], *, stale: bool
+) -> list[LossTerms]:
+    """P1 Eq. (14): one update after the other, each loss computed anew and differentiated in its own group alone.
+
+    Args:
+        stages: the loss of each parameter group, in the order of the updates.
+        stale: clip the norm over all parameters, the gradients that other stages left behind included.
+    """
+    groups, losses = method.parameter_groups(), []
+    for name, loss in stages.items():
+        now = loss()
+        gradients = torch.autograd.grad(now.total, groups[name], allow_unused=True)
+        for parameter, gradient in zip(groups[name], gradients, strict=True):
+            parameter.grad = gradient
+        optimizers[name].step(clip=list(method.parameters()) if stale else groups[name])
+        losses.append(LossTerms(now.total.detach(), {name: value.detach() for name, value in now.terms.items()}))
+    return losses
 
 
-def intra_video_contrast(nll: Float[Tensor, "B 3"], config: CNMConfig) -> LossTerms:
-    """Eq. (11): ``L_ivc = max(CE(pos) - CE(hard) + beta_1, 0) + max(CE(pos) - CE(easy) + beta_2, 0)``."""
-    hard = margin(nll[:, 0], nll[:, 1], config.hard_margin).mean()
-    easy = margin(nll[:, 0], nll[:, 2], config.easy_margin).mean()
-    return LossTerms(hard + easy, {"nll_easy": nll[:, 2].mean(), "rank_whole_video": hard, "rank_easy": easy})
+def both(one: LossTerms, other: LossTerms) -> LossTerms:
+    """The sum of two losses, with the terms of each."""
+    return LossTerms(one.total + other.total, one.terms | other.terms)
+
+
+def reconstruction_loss(nll: Float[Tensor, "B R"]) -> LossTerms:
+    """P1 Eq. (12): ``L_rec = CE(positive) + CE(hard)``, each a mean over the batch; CE(positive) of a single column."""
+    terms = {"nll": nll[:, 0].mean()}
+    if nll.shape[1] == 1:
+        return LossTerms(terms["nll"], terms)
+    terms["nll_whole_video"] = nll[:, 1].mean()
+    return LossTerms(terms["nll"] + terms["nll_whole_video"], terms)
+
+
+def intra_video_contrast(nll: Float[Tensor, "B R"], config: CNMConfig) -> LossTerms:
+    """P1 Eq. (13): ``max(CE(pos) - CE(hard) + beta_1, 0) + max(CE(pos) - CE(easy) + beta_2, 0)``, means over the batch.
+
+    Args:
+        nll: of positive, hard and easy negative; a column that is absent leaves its margin out.
+    """
+    total, terms = nll.new_zeros(()), {}
+    if nll.shape[1] > 1:
+        total = terms["rank_whole_video"] = margin(nll[:, 0], nll[:, 1], config.hard_margin).mean()
+    if nll.shape[1] > 2:
+        terms["rank_easy"] = margin(nll[:, 0], nll[:, 2], config.easy_margin).mean()
+        terms["nll_easy"] = nll[:, 2].mean()
+        total = total + terms["rank_easy"]
+    return LossTerms(total, terms)

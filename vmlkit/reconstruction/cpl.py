@@ -7,43 +7,43 @@ others apart.
 ====================== ==================================================== ======================================
 paper                  here                                                 shape
 ====================== ==================================================== ======================================
-``c_k, w_k`` (Eq. 2)   ``centers, widths``                                  (B, P), fractions of the video
-``m_k`` (Eq. 3)        ``positives``                                        (B, P, S), largest cell 1
+``c_k, w_k``           ``centers, widths``                                  (B, P), fractions of the video
+``m_k``                ``proposals.masks``                                  (B, P, S), largest cell 1
 ``k*``                 ``best``                                             (B,), lowest NLL
-negatives (Sec. 3.3)   ``negatives`` (left, right of ``k*``)                (B, 2, S)
-``L_rec, L_ivc``       ``rec``, ``rank_*``, ``diversity``                   means over B
+negatives              ``negatives`` (left, right of ``k*``)                (B, 2, S)
+``L_rec, L_ivc``       ``nll*``, ``rank_*``, ``diversity``                  means over B
 ``alpha_1, alpha_2``   ``rank_weight, diversity_weight``
 ====================== ==================================================== ======================================
 
-# PAPER: negatives grow with training / CODE: gamma = 0 on ActivityNet switches that off -> ``gamma``
-# PAPER: (silent) / CODE: without negatives the NLL is counted twice -> ``rank_*`` of :func:`total_loss`
+# PAPER: negatives grow with training / CODE: gamma = 0 on ActivityNet switches that off -> gamma
+# PAPER: (silent) / CODE: without negatives the NLL is counted twice -> use_negatives
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vmlkit.data.batches import MomentBatch, Predictions
-from vmlkit.nn.dropout import DropoutTape
-from vmlkit.nn.transformer import Conditioning, DualTransformer
+from vmlkit.data.batches import MomentBatch
+from vmlkit.nn.attention import precisely
+from vmlkit.nn.transformer import DropoutTape, DualTransformer
 from vmlkit.reconstruction.front import (
     DataShape,
     Encoded,
     FrontEnd,
+    Generator,
     Proposals,
     ReconstructionConfig,
+    Spans,
     encode,
     pick,
-    reconstruct,
     reconstruction_terms,
 )
 from vmlkit.reconstruction.gaussian import outer_spans, peak_gaussian
-from vmlkit.reconstruction.ranking import diversity, margin
-from vmlkit.text.masking import draw_masked_words
-from vmlkit.training.method import LossTerms, Method, Progress
+from vmlkit.reconstruction.losses import diversity, margin
+from vmlkit.training.method import LossTerms, Progress
 
 Plan = Literal["selected", "all", "replay"]
 
@@ -54,7 +54,7 @@ class CPLConfig:
 
     reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
     proposals: int = 8  #: P
-    sigma: float = 9.0  #: a proposal's standard deviation is width / sigma (Eq. 3)
+    sigma: float = 9.0  #: a proposal's standard deviation is width / sigma
     gamma: float = 0.5  #: growth of the negatives, (epoch / epochs)^gamma; 0 on ActivityNet
     whole_video_margin: float = 0.1  #: beta_1, NLL
     negative_margin: float = 0.15  #: beta_2, NLL
@@ -76,7 +76,7 @@ class CPLConfig:
 
 @dataclass(frozen=True)
 class CPLOutput:
-    """One training forward: everything :func:`total_loss` looks at."""
+    """One training forward: everything :meth:`CPL.losses` looks at."""
 
     encoded: Encoded
     proposals: Proposals
@@ -86,7 +86,7 @@ class CPLOutput:
     negatives: Float[Tensor, "B 2"] | None  #: NLL of the best proposal's left and right negative
 
 
-class CPL(Method[MomentBatch]):
+class CPL(Generator):
     """Contrastive proposal learning; see the module docstring."""
 
     def __init__(self, config: CPLConfig, shape: DataShape) -> None:
@@ -97,43 +97,41 @@ class CPL(Method[MomentBatch]):
         self.transformer = DualTransformer(network.transformer)
         self.proposal_head = nn.Linear(network.transformer.hidden, 2 * config.proposals)
 
+    @property
+    def reconstructor(self) -> DualTransformer:  # type: ignore[override]
+        """What reads masked sentences from masked clips; CPL generates proposals with the same stacks."""
+        return self.transformer
+
     def encode(self, batch: MomentBatch, masked: Bool[Tensor, "B L"]) -> Encoded:
         """Projection, generation and the masked sentence."""
         return encode(self.front, self.transformer, batch, masked)
 
     def positives(self, encoded: Encoded) -> Proposals:
-        """Eq. (2-3): P centers and widths from the token's output, and their Gaussians on the grid."""
-        values = torch.sigmoid(self.proposal_head(encoded.hidden[:, -1])).unflatten(-1, (-1, 2))  # (B, P, 2)
+        """P centers and widths from the token's output, and their Gaussians on the grid."""
+        values = torch.sigmoid(precisely(self.proposal_head, encoded.hidden[:, -1])).unflatten(-1, (-1, 2))  # (B, P, 2)
         centers, widths = values.unbind(-1)
         masks = peak_gaussian(centers, widths, encoded.clips.shape[1], sigma=self.config.sigma)
         starts, ends = (centers - widths / 2).clamp_min(0), (centers + widths / 2).clamp_max(1)
         return Proposals(centers, widths, masks, starts, ends)
 
-    @property
-    def reconstructor(self) -> DualTransformer:
-        """What reads masked sentences from masked clips; CPL generates proposals with the same stacks."""
-        return self.transformer
-
-    def reconstruct(
-        self, encoded: Encoded, masks: Float[Tensor, "B R S"], tape: DropoutTape | None = None
-    ) -> Float[Tensor, "B R"]:
-        """The NLL of the sentence under each mask, in one batched pass."""
-        return reconstruct(self.front, self.transformer, encoded, Conditioning(masks, tape=tape))[0]
-
-    def base_loss(
-        self, proposals: Proposals, best: Float[Tensor, " B"], whole: Float[Tensor, " B"] | None, *, regularise: bool
-    ) -> LossTerms:
-        """Everything but negatives: see :func:`base_loss`."""
-        return base_loss(proposals, best, whole, self.config, regularise=regularise)
-
     def rule_negatives(self, proposals: Proposals, progress: Progress) -> Float[Tensor, "B P 2 S"]:
-        """Section 3.3: a Gaussian left and one right of each positive, twice as wide as a positive of their width.
+        """A Gaussian left and one right of each positive, twice as wide as a positive of their width.
 
         The exponent of (epoch / epochs) is gamma; 0^0 counts as 1.
         """
         spans = outer_spans(proposals.centers, proposals.widths, progress.fraction**self.config.gamma)
         cells = proposals.masks.shape[-1]
         return peak_gaussian(spans[..., 0], spans[..., 1], cells, sigma=self.config.sigma / 2)
+
+    def negative_spans(
+        self, encoded: Encoded, proposals: Proposals, best: Int[Tensor, " B"], fraction: float
+    ) -> Spans | None:
+        """The two rule-based negatives of the best proposal."""
+        if not self.config.use_negatives:
+            return None
+        best_span = (pick(proposals.centers, best), pick(proposals.widths, best))
+        spans = outer_spans(*best_span, fraction**self.config.gamma)
+        return spans[..., 0], spans[..., 1]
 
     def forward(self, batch: MomentBatch, masked: Bool[Tensor, "B L"], progress: Progress) -> CPLOutput:
         """One pass for all positives and the whole video, one for the negatives the loss will look at.
@@ -173,75 +171,43 @@ class CPL(Method[MomentBatch]):
         nll = nll.scatter(1, best[:, None], kept[:, :1])
         return CPLOutput(encoded, proposals, nll, kept[:, 1], best, kept[:, 2:] if self.config.use_negatives else None)
 
-    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
-        """``L = L_rec + alpha_1 L_rank + alpha_2 L_div`` (:func:`total_loss`)."""
-        masked = draw_masked_words(batch.word_weights, batch.word_mask, generator)
-        return total_loss(self(batch, masked, progress), self.config)
-
     def curves(self) -> dict[str, dict[str, float]]:
         """Gaussians; those of the easy negatives are twice as wide for their width."""
         return {"positive": {"sigma": self.config.sigma}, "negative": {"sigma": self.config.sigma / 2}}
 
-    @torch.no_grad()
-    def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
-        """Section 3.5: P spans ordered by NLL.  Words are masked at random at test time too: seed the generator."""
-        encoded = self.encode(batch, draw_masked_words(batch.word_weights, batch.word_mask, generator))
-        proposals = self.positives(encoded)
-        nll = self.reconstruct(encoded, proposals.masks)
-        order = nll.argsort(dim=1, stable=True)
-        negatives: dict[str, Any] = {}
-        if self.config.use_negatives:
-            fraction = progress.fraction if progress else 1.0
-            best = (pick(proposals.centers, order[:, 0]), pick(proposals.widths, order[:, 0]))
-            spans = outer_spans(*best, fraction**self.config.gamma)
-            negatives = {"negative_centers": spans[..., 0], "negative_widths": spans[..., 1]}
-        return Predictions(
-            centers=proposals.centers,
-            widths=proposals.widths,
-            starts=proposals.starts,
-            ends=proposals.ends,
-            nll=nll,
-            order=order,
-            top1=order[:, 0],
-            **negatives,
-        )
+    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
+        """See :meth:`losses`."""
+        return self.losses(self(batch, self.masked_words(batch, generator), progress))
 
+    def base_loss(
+        self,
+        proposals: Proposals,
+        best: Float[Tensor, " B"],
+        whole: Float[Tensor, " B"] | None,
+        *,
+        regularise: bool = True,
+    ) -> LossTerms:
+        """``L_rec + alpha_1 L_rank(whole video) + alpha_2 L_div``: the loss without negatives."""
+        cfg = self.config
+        base = reconstruction_terms(best, whole, gap=cfg.whole_video_margin, rank_weight=cfg.rank_weight)
+        if not regularise:
+            return base
+        spread = diversity(proposals.masks, cfg.diversity_at(proposals.masks.shape[-1]))
+        return LossTerms(base.total + cfg.diversity_weight * spread, {**base.terms, "diversity": spread})
 
-def base_loss(
-    proposals: Proposals,
-    best: Float[Tensor, " B"],
-    whole: Float[Tensor, " B"] | None,
-    config: CPLConfig,
-    *,
-    regularise: bool = True,
-) -> LossTerms:
-    """Eq. (9-12) without negatives: ``L_rec + alpha_1 L_rank(whole video) + alpha_2 L_div``.
+    def losses(self, out: CPLOutput) -> LossTerms:
+        """``L = L_rec + alpha_1 L_rank + alpha_2 L_div``, all through the best proposal ``k*``.
 
-    Args:
-        best: NLL of each query's best proposal.
-        whole: NLL without a mask; None leaves the reference terms out.
-        regularise: keep the diversity term.
-    """
-    base = reconstruction_terms(best, whole, gap=config.whole_video_margin, rank_weight=config.rank_weight)
-    if not regularise:
-        return base
-    spread = diversity(proposals.masks, config.diversity_at(proposals.masks.shape[-1]))
-    return LossTerms(base.total + config.diversity_weight * spread, {**base.terms, "diversity": spread})
-
-
-def total_loss(out: CPLOutput, config: CPLConfig) -> LossTerms:
-    """Eq. (9-12): ``L = L_rec + alpha_1 L_rank + alpha_2 L_div``, all through the best proposal ``k*``.
-
-    ``L_rec = (a + ref) / 2`` with ``a`` the lowest positive NLL and ``ref`` the whole video's; ``L_rank`` demands that
-    ``a`` beats the whole video by beta_1 and both negatives by beta_2.  No stop-gradient anywhere: the ranking also
-    trains the reconstructor (the CNM paper warns against that; CPL does it).  Without negatives the released code uses
-    ``L_rec = a`` and counts ``a`` once more in place of the ranking.
-    """
-    best = pick(out.nll, out.best)
-    if out.negatives is None:
-        alone = base_loss(out.proposals, best, None, config)
-        return LossTerms(alone.total + config.rank_weight * alone.terms["nll"], alone.terms)
-    base = base_loss(out.proposals, best, out.whole_video, config)
-    sides = margin(best[:, None], out.negatives, config.negative_margin).mean(dim=0)
-    terms = {**base.terms, "rank_left": sides[0], "rank_right": sides[1]}
-    return LossTerms(base.total + config.rank_weight * sides.sum(), terms)
+        ``L_rec = (a + ref) / 2`` with ``a`` the lowest positive NLL and ``ref`` the whole video's; ``L_rank`` demands
+        that ``a`` beats the whole video by beta_1 and both negatives by beta_2.  No stop-gradient anywhere: the ranking
+        also trains the reconstructor (P1 warns against that; CPL does it).  Without negatives the released code uses
+        ``L_rec = a`` and counts ``a`` once more in place of the ranking.
+        """
+        cfg, best = self.config, pick(out.nll, out.best)
+        if out.negatives is None:
+            alone = self.base_loss(out.proposals, best, None)
+            return LossTerms(alone.total + cfg.rank_weight * alone.terms["nll"], alone.terms)
+        base = self.base_loss(out.proposals, best, out.whole_video)
+        sides = margin(best[:, None], out.negatives, cfg.negative_margin).mean(dim=0)
+        terms = {**base.terms, "rank_left": sides[0], "rank_right": sides[1]}
+        return LossTerms(base.total + cfg.rank_weight * sides.sum(), terms)

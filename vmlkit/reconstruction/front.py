@@ -1,23 +1,33 @@
-"""What CNM, CPL and PPS share before and after the transformer (specification 3.4-3.7).
+"""What CNM, CPL and PPS share: everything before and after the transformer, and :class:`Generator`, their common form.
 
 Frames and words are projected, a learnable token may follow the frames, masked words are replaced by one learnable
 vector, every fourth clip becomes a cell of the proposal grid, and a vocabulary head reads reconstructed words.
+
+# PAPER: plain word loss, summed / CODE: labels smoothed by 0.1 -> label_smoothing
+# PAPER: plain word loss, summed / CODE: mean over the words of a sentence -> nll_reduction
+# PAPER: a proposal weighs all frames / CODE: it weighs every fourth clip -> cells
+# PAPER: words are predicted / CODE: all sentences but the longest of a batch predict an end symbol too -> end_symbol
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vmlkit.data.batches import MomentBatch
-from vmlkit.data.features import proposal_grid
-from vmlkit.nn.positions import word_positions
-from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction, TransformerConfig
-from vmlkit.reconstruction.losses import EndSymbol, target_mask, word_nll
-from vmlkit.reconstruction.ranking import margin
-from vmlkit.training.method import DataShape, LossTerms
+from vmlkit.data.batches import MomentBatch, Predictions
+from vmlkit.nn.transformer import (
+    Conditioning,
+    DropoutTape,
+    DualTransformer,
+    TransformerConfig,
+    word_positions,
+)
+from vmlkit.reconstruction.losses import EndSymbol, margin, target_mask, word_nll
+from vmlkit.text.masking import draw_masked_words
+from vmlkit.training.method import DataShape, LossTerms, Method, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +38,7 @@ class ReconstructionConfig:
     cells: int | None = None  #: S, cells of the proposal grid; None is T // 4
     end_symbol: EndSymbol = "reference"  #: see :func:`vmlkit.reconstruction.losses.target_mask`
     label_smoothing: float = 0.1  #: 0 is the papers' plain cross-entropy
-    nll_reduction: Literal["mean", "sum"] = "mean"  #: over the words of a sentence; the CNM paper sums
+    nll_reduction: Literal["mean", "sum"] = "mean"  #: over the words of a sentence; P1 Eq. (11) sums
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,17 @@ class Proposals:
     ends: Float[Tensor, "B P"]
 
 
+def proposal_grid(clips: int, cells: int, device: torch.device | None = None) -> Int[Tensor, " S"]:
+    """Clips that stand for the ``cells`` cells of the proposal grid: ``trunc(linspace(0, clips - 1, cells))``.
+
+    The line is spaced in float32 because truncation makes rounding visible, and the references use float32.
+
+    >>> proposal_grid(16, 4).tolist()
+    [0, 5, 10, 15]
+    """
+    return torch.linspace(0, clips - 1, cells, dtype=torch.float32, device=device).long()
+
+
 class FrontEnd(nn.Module):
     """Projections, learnable vectors and the vocabulary head."""
 
@@ -83,12 +104,8 @@ class FrontEnd(nn.Module):
             mask = nn.functional.pad(mask, (0, 1), value=False)
         return self.frame_projection(self.dropout(frames)), mask
 
-    def words(self, batch: MomentBatch) -> Float[Tensor, "B L1 D"]:
-        """Projected words behind the start vector, without positions (L1 = L + 1)."""
-        return self.behind_start(batch.words)
-
     def behind_start(self, words: Float[Tensor, "B L Dw"]) -> Float[Tensor, "B L1 D"]:
-        """The same from word vectors alone."""
+        """Projected words behind the start vector, without positions (L1 = L + 1)."""
         start = self.start.expand(words.shape[0], 1, -1)
         return self.word_projection(self.dropout(torch.cat((start, words), dim=1)))
 
@@ -100,7 +117,7 @@ class FrontEnd(nn.Module):
     def cells(
         self, video: Float[Tensor, "B T1 D"], mask: Bool[Tensor, "B T1"], clips: int
     ) -> tuple[Float[Tensor, "B S D"], Bool[Tensor, "B S"]]:
-        """The clips on the proposal grid (specification 3.5): cell i is clip ``trunc(i (T - 1) / (S - 1))``."""
+        """The clips on the proposal grid: cell i is clip ``trunc(i (T - 1) / (S - 1))``."""
         count = self.config.cells or clips // 4
         index = proposal_grid(clips, count, video.device)
         return video[:, index], mask[:, index]
@@ -110,10 +127,10 @@ class FrontEnd(nn.Module):
         mask = target_mask(batch.word_mask, self.config.end_symbol)
         return nn.functional.pad(batch.word_ids, (0, columns - batch.word_ids.shape[1])), mask
 
-    def nll(self, hidden: Float[Tensor, "B R L D"], encoded: Encoded) -> Float[Tensor, "B R"]:
+    def nll(self, logits: Float[Tensor, "B R L V"], encoded: Encoded) -> Float[Tensor, "B R"]:
         """The reconstruction loss of each row, by the configured smoothing and reduction."""
         return word_nll(
-            self.vocabulary_head(hidden),
+            logits,
             encoded.targets,
             encoded.text_mask,
             smoothing=self.config.label_smoothing,
@@ -124,7 +141,7 @@ class FrontEnd(nn.Module):
 def encode(front: FrontEnd, generator: DualTransformer, batch: MomentBatch, masked: Bool[Tensor, "B L"]) -> Encoded:
     """Project a batch, run the generator, and prepare the masked sentence (CNM and CPL; PPS reads the words anew)."""
     video, video_mask = front.frames(batch)
-    projected = front.words(batch)
+    projected = front.behind_start(batch.words)
     positions = word_positions(projected.shape[1], projected.shape[2]).to(projected)
     read_mask = nn.functional.pad(batch.word_mask, (1, 0), value=True)
     hidden, memory = generator.generate(video, video_mask, projected + positions, read_mask)
@@ -135,18 +152,115 @@ def encode(front: FrontEnd, generator: DualTransformer, batch: MomentBatch, mask
     return Encoded(hidden, memory, clips, clip_mask, text[:, :columns], counted, targets, text, read_mask)
 
 
-def reconstruct(
-    front: FrontEnd, transformer: DualTransformer, encoded: Encoded, conditioning: Conditioning
-) -> tuple[Float[Tensor, "B R"], Reconstruction]:
-    """The NLL of the sentence under each of R masks, all in one batched pass."""
-    out = transformer.reconstruct(encoded.clips, encoded.clip_mask, encoded.text, encoded.text_mask, conditioning)
-    return front.nll(out.hidden, encoded), out
+def constant(module: nn.Module) -> Callable[..., Any]:
+    """``module`` with its parameters as constants: gradients pass through to its inputs alone."""
+    parameters = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    return lambda *inputs: torch.func.functional_call(module, parameters, inputs)
 
 
 def pick(values: Float[Tensor, "B P *A"], index: Int[Tensor, " B"]) -> Float[Tensor, "B *A"]:
     """``values[b, index[b]]`` without leaving the device."""
     wide = index.view(-1, 1, *(1 for _ in values.shape[2:])).expand(-1, 1, *values.shape[2:])
     return values.gather(1, wide).squeeze(1)
+
+
+#: centers and widths
+Spans = tuple[Float[Tensor, "B M"], Float[Tensor, "B M"]]
+
+
+class Generator(Method[MomentBatch]):
+    """What CNM, CPL and PPS are: positive proposals, a reconstructor, and losses.  P0 sits on any of them."""
+
+    front: FrontEnd
+    reconstructor: DualTransformer  #: reads the masked sentence from masked clips
+
+    def encode(self, batch: MomentBatch, masked: Bool[Tensor, "B L"]) -> Encoded:
+        """Projection, generation and the masked sentence; True hides a word."""
+        raise TypeError(f"{type(self).__name__} does not define encode")
+
+    def positives(self, encoded: Any) -> Proposals:
+        """The proposals of each query."""
+        raise TypeError(f"{type(self).__name__} does not define positives")
+
+    def base_loss(
+        self, proposals: Any, best: Float[Tensor, " B"], whole: Float[Tensor, " B"] | None, *, regularise: bool = True
+    ) -> LossTerms:
+        """The loss without negatives.
+
+        Args:
+            best: NLL of each query's best proposal.
+            whole: NLL without a mask; None leaves the terms that compare with it out.
+            regularise: keep what spreads proposals or holds them together.
+        """
+        raise TypeError(f"{type(self).__name__} does not define base_loss")
+
+    def negative_spans(self, encoded: Any, proposals: Any, best: Int[Tensor, " B"], fraction: float) -> Spans | None:
+        """Centers and widths ``(B, M)`` of the negatives of each query's best proposal, where they are intervals."""
+        return None
+
+    def masked_words(self, batch: MomentBatch, generator: torch.Generator) -> Bool[Tensor, "B L"]:
+        """A third of the words of each sentence, drawn by their weights; one draw serves the whole step (A15)."""
+        return draw_masked_words(batch.word_weights, batch.word_mask, generator)
+
+    def reconstruct(
+        self,
+        encoded: Encoded,
+        masks: Float[Tensor, "B R S"] | Conditioning,
+        tape: DropoutTape | None = None,
+        *,
+        fixed: bool = False,
+    ) -> Float[Tensor, "B R"]:
+        """The NLL of the sentence under each mask.
+
+        Args:
+            fixed: clips, words and the network are constants; gradients reach the masks (and gates) alone.
+        """
+        at = masks if isinstance(masks, Conditioning) else Conditioning(masks, tape=tape)
+        clips, text = encoded.clips, encoded.text
+        reader: Callable[..., Any] = self.reconstructor
+        head: Callable[..., Any] = self.front.vocabulary_head
+        if fixed:
+            clips, text = clips.detach(), text.detach()
+            reader, head = constant(self.reconstructor), constant(self.front.vocabulary_head)
+        hidden = reader(clips, encoded.clip_mask, text, encoded.text_mask, at).hidden
+        return self.front.nll(head(hidden), encoded)
+
+    def answers(
+        self, encoded: Encoded, masks: Float[Tensor, "B R S"], token: Float[Tensor, " Dw"]
+    ) -> Float[Tensor, "B R D"]:
+        """The reconstructor's output at a word vector ``token`` right behind the last word, under each mask (A13).
+
+        The text is causal, so the token changes nothing for the words; its key is valid for itself.
+        """
+        sentence = nn.functional.pad(encoded.sentence, (0, 0, 0, 1))
+        column = encoded.sentence_mask.sum(dim=1)  # first column behind start token and words
+        columns = torch.arange(sentence.shape[1], device=sentence.device)
+        here = columns == column[:, None]
+        asked = self.front.word_projection(token) + word_positions(sentence.shape[1], sentence.shape[2]).to(sentence)
+        text, key = torch.where(here[..., None], asked, sentence), columns <= column[:, None]
+        out = self.reconstructor(encoded.clips, encoded.clip_mask, text, key, Conditioning(masks)).hidden
+        index = column[:, None, None, None].expand(-1, out.shape[1], 1, out.shape[3])
+        return out.gather(2, index).squeeze(2)
+
+    @torch.no_grad()
+    def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
+        """P spans ordered by NLL.  Words are masked at random at test time too: seed the generator."""
+        encoded = self.encode(batch, self.masked_words(batch, generator))
+        proposals = self.positives(encoded)
+        nll = self.reconstruct(encoded, proposals.masks)
+        order = nll.argsort(dim=1, stable=True)
+        found = self.negative_spans(encoded, proposals, order[:, 0], progress.fraction if progress else 1.0)
+        return Predictions(
+            centers=proposals.centers,
+            widths=proposals.widths,
+            starts=proposals.starts,
+            ends=proposals.ends,
+            nll=nll,
+            order=order,
+            top1=order[:, 0],
+            negative_centers=found[0] if found else None,
+            negative_widths=found[1] if found else None,
+        )
 
 
 def reconstruction_terms(

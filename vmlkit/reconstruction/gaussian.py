@@ -22,14 +22,14 @@ def _squared_distance(center: Tensor, cells: int) -> Tensor:
 def cnm_mask(
     center: Float[Tensor, "*A"], width: Float[Tensor, "*A"], cells: int, *, alpha: float, floor: float = 0.1
 ) -> Float[Tensor, "*A S"]:
-    """CNM Eq. (5): ``exp(-alpha (x - c)^2 / w^2)``, not normalised; widths below ``floor`` count as ``floor``."""
+    """P1 Eq. (4): ``exp(-alpha (x - c)^2 / w^2)``, not normalised; widths below ``floor`` count as ``floor``."""
     return torch.exp(-alpha * _squared_distance(center, cells) / width.clamp_min(floor)[..., None] ** 2)
 
 
 def peak_gaussian(
     center: Float[Tensor, "*A"], width: Float[Tensor, "*A"], cells: int, *, sigma: float, floor: float = 0.01
 ) -> Float[Tensor, "*A S"]:
-    """CPL Eq. (3): a Gaussian of standard deviation ``max(w, floor) / sigma`` whose largest cell is 1.
+    """CPL: a Gaussian of standard deviation ``max(w, floor) / sigma`` whose largest cell is 1.
 
     The gradient flows through the maximum, as in the released code.
     """
@@ -56,7 +56,7 @@ def paper_gaussian(
 def outer_spans(
     center: Float[Tensor, "*A"], width: Float[Tensor, "*A"], ratio: float | Tensor
 ) -> Float[Tensor, "*A 2 2"]:
-    """CPL section 3.3: (center, width) of the two rule-based negatives, left and right of a positive.
+    """CPL: (center, width) of the two rule-based negatives, left and right of a positive.
 
     ``ratio`` = (epoch / epochs)^gamma grows from the borders of the video (easy) to the borders of the positive (hard).
     Each covers its share of the free time, with its width equal to its center's distance from the border.
@@ -69,7 +69,7 @@ def outer_spans(
 def natural_width(sigma: float, diversity: float, cells: int) -> float:
     """The width that CPL's diversity term alone would give every proposal: ``sigma / (2 sqrt(pi) lambda S)``.
 
-    Specification 5: the diagonal of the Gram matrix of normalised Gaussians is ``1 / (2 sqrt(pi) s S)`` and the term
+    The diagonal of the Gram matrix of normalised Gaussians is ``1 / (2 sqrt(pi) s S)`` and the term
     pulls it to lambda.  So lambda, sigma and the grid fix the width *together*; changing one alone moves every width.
 
     >>> round(natural_width(9, 0.146, 50), 3)

@@ -8,7 +8,7 @@ from vmlkit.data.batches import MomentDataset
 from vmlkit.errors import ConfigError
 from vmlkit.reconstruction.cnm import CNM, CNMConfig
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
-from vmlkit.reconstruction.lnp_training import LNPOnCNM, LNPOnCPL, LNPOnPPS, build_lnp
+from vmlkit.reconstruction.lnp_hosts import LNPOnCNM, LNPOnCPL, LNPOnPPS, build_lnp
 from vmlkit.reconstruction.pps import PPS, PPSConfig
 from vmlkit.reconstruction.presets import PRESETS
 from vmlkit.training.experiment import MethodEntry

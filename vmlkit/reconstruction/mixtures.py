@@ -1,4 +1,4 @@
-"""Mixtures of temporal masks: proposal i of PPS is built from i + 1 components.
+"""Mixtures of temporal masks, and what pulls and pushes their components: proposal i of PPS is built from i + 1.
 
 P proposals have ``C = P (P + 1) / 2`` components in all, listed proposal after proposal: 0 | 1 1 | 2 2 2 | ...  Written
 row by row that list is the lower triangle of a P x P table, so :func:`tabulate` turns ``(B, C, ...)`` into a padded
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vmlkit.nn.attention import no_autocast
 from vmlkit.reconstruction.gaussian import grid, peak_gaussian
 
 ComponentWidths = Literal["first", "own", "released"]
@@ -20,7 +21,7 @@ RuleNegative = Literal["inverse_gaussian", "gaussian", "saturated_gaussian"]
 def peak_laplace(
     center: Float[Tensor, "*A"], width: Float[Tensor, "*A"], cells: int, *, sigma: float, floor: float = 0.01
 ) -> Float[Tensor, "*A S"]:
-    """``exp(-|x - c| sigma / max(w, floor))`` divided by its largest cell (specification 6.2).
+    """``exp(-|x - c| sigma / max(w, floor))`` divided by its largest cell.
 
     As for :func:`vmlkit.reconstruction.gaussian.peak_gaussian`, the gradient flows through the maximum.
     """
@@ -50,7 +51,7 @@ def share_widths(widths: Float[Tensor, "B C"], proposals: int, mode: ComponentWi
     """Which width each component uses, out of one predicted for every component.
 
     ``own``: its own.  ``first``: all components of a proposal take its first one's.  ``released`` is what the released
-    code computes (specification 6.2): of the ``B n`` widths of a proposal with n components, in sample-major order, it
+    code computes: of the ``B n`` widths of a proposal with n components, in sample-major order, it
     takes the first B, so query b uses the width of component ``b mod n`` of query ``b // n``, and the result depends
     on the order of the batch.  For B = 1 that is ``first``.
     """
@@ -64,7 +65,7 @@ def share_widths(widths: Float[Tensor, "B C"], proposals: int, mode: ComponentWi
 
 
 def component_weights(scores: Float[Tensor, "B C"], proposals: int) -> Float[Tensor, "B P P"]:
-    """Softmax of the scores within each proposal; zero where there is no component (specification 6.4)."""
+    """Softmax of the scores within each proposal; zero where there is no component."""
     return torch.softmax(tabulate(scores, proposals, fill=-torch.inf), dim=-1)
 
 
@@ -75,7 +76,7 @@ def uniform_weights(batch: int, proposals: int, like: Tensor) -> Float[Tensor, "
 
 
 def peak_mixture(masks: Float[Tensor, "*A J S"]) -> Float[Tensor, "*A S"]:
-    """Sum of J masks divided by its largest cell (specification 6.2 and 6.5)."""
+    """Sum of J masks divided by its largest cell."""
     total = masks.sum(dim=-2)
     return total / total.max(dim=-1, keepdim=True).values.clamp_min(torch.finfo(total.dtype).tiny)
 
@@ -97,7 +98,7 @@ def rule_negative(
     kind: RuleNegative,
     sigma: float,
 ) -> Float[Tensor, "*A S"]:
-    """The negative mask that a rule gives a proposal from ``start`` to ``end`` (specification 6.5).
+    """The negative mask that a rule gives a proposal from ``start`` to ``end``.
 
     ``inverse_gaussian``: one minus the Gaussian of the span.  ``gaussian``: a Gaussian on each side
     (:func:`outside_spans`), added, so values reach 2.  ``saturated_gaussian``: the same, but each is 1 from its center
@@ -115,3 +116,39 @@ def rule_negative(
         right = cell >= edge[..., 1:].clamp_max(cells - 1)
         sides = sides.masked_fill(torch.stack((left, right), dim=-2), 1.0)
     return sides.sum(dim=-2)
+
+
+def pull(centers: Float[Tensor, "B P J"], present: Bool[Tensor, "P J"]) -> Float[Tensor, ""]:
+    """``sum_i mean_b (max_j c_ij - min_j c_ij)^2``: the components of one proposal stay together.
+
+    PPS, pull loss.  A proposal with one component contributes zero.
+
+    Args:
+        centers: component centers in fractions of the video, padded to J components.
+        present: which of them exist.
+
+    >>> present = torch.tensor([[True, False], [True, True]])
+    >>> round(float(pull(torch.tensor([[[0.3, 0.0], [0.2, 0.6]]]), present)), 4)
+    0.16
+    """
+    most = centers.masked_fill(~present, -torch.inf).max(dim=-1).values
+    least = centers.masked_fill(~present, torch.inf).min(dim=-1).values
+    return ((most - least) ** 2).mean(dim=0).sum()
+
+
+def component_diversity(
+    masks: Float[Tensor, "B P J S"], present: Bool[Tensor, "P J"], target: float
+) -> Float[Tensor, ""]:
+    """``mean_b sum_i || lambda I - G_i G_i^T ||_F^2``, the rows of G_i being the components of proposal i.
+
+    PPS, intra-proposal push: :func:`vmlkit.reconstruction.losses.diversity` within each proposal that has at least two
+    components; rows sum to one.
+    """
+    several = present.sum(dim=1) > 1  # (P,)
+    total = masks.sum(dim=-1, keepdim=True)
+    rows = masks / torch.where(present[..., None], total, 1.0)
+    with no_autocast(rows):
+        gram = rows @ rows.transpose(-1, -2)  # (B, P, J, J)
+    eye = torch.diag_embed(present.to(gram.dtype))  # (P, J, J)
+    error = ((target * eye - gram) ** 2).sum(dim=(-2, -1))  # (B, P)
+    return (error * several).sum(dim=1).mean()

@@ -1,7 +1,7 @@
-"""Six kinds of negative proposals, for any generator of positives (P0, Table 4; specification 12.3).
+"""Kinds of negative proposals (P0 Table 4), for any generator of positives.
 
-Rule-based ones are functions of the best positive; learned ones are read off the generator's token by one linear
-layer (P0, section 3.2).  All are masks on the proposal grid, so a reconstructor cannot tell where they came from.
+Rule-based ones are functions of the best positive; learned ones are in :mod:`vmlkit.reconstruction.lnp`.  All are masks
+on the proposal grid, so a reconstructor cannot tell where they came from.
 
 =============== ======================================================================= =====
 kind            mask                                                                    M
@@ -12,7 +12,7 @@ square          0 inside the positive's span, 1 outside (no gradient to the span
 gaussian        a Gaussian left and one right of the positive, filling the free time    2
 reversed        1 - the positive's mask (CNM)                                           1
 variable        as ``gaussian``, growing with (epoch / epochs)^gamma (CPL)              2
-learned         M Gaussians at learned places (P0, Eq. 1)                               M
+learned         M Gaussians at learned places, P0 Eq. (1)                               M
 =============== ======================================================================= =====
 """
 
@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from vmlkit.nn.attention import no_autocast
 from vmlkit.reconstruction.gaussian import grid, outer_spans, peak_gaussian
 
 NegativeKind = Literal["none", "random", "square", "gaussian", "reversed", "variable", "learned"]
-Selection = Literal["random", "uniform", "hard", "soft"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,6 @@ class NegativeProposals:
     masks: Float[Tensor, "B M S"]
     centers: Float[Tensor, "B M"]
     widths: Float[Tensor, "B M"]
-
-    @property
-    def present(self) -> Bool[Tensor, "B M"]:
-        """False for a mask without any mass: attention would fall back to the whole video, so its terms are skipped."""
-        return self.masks.amax(dim=-1) > 0
 
 
 def rule_based(
@@ -64,6 +59,8 @@ def rule_based(
         generator: draws the interval of ``random``.
     """
     cells = mask.shape[-1]
+    if kind == "none":
+        return NegativeProposals(mask[:, None][:, :0], center[:, None][:, :0], width[:, None][:, :0])
     if kind in ("gaussian", "variable"):
         spans = outer_spans(center, width, ratio if kind == "variable" else 1.0)  # (B, 2, 2)
         masks = peak_gaussian(spans[..., 0], spans[..., 1], cells, sigma=sigma / 2)
@@ -86,61 +83,23 @@ def _outside(center: Float[Tensor, " B"], width: Float[Tensor, " B"], cells: int
     return (distance > width[:, None] / 2).to(center.dtype)
 
 
-class NegativeHead(nn.Module):
-    """P0, section 3.2: ``(mu_m, sigma_m) = sigmoid(FC(token))``, M centers and widths in fractions of the video.
+def remedies(
+    masks: Float[Tensor, "B M S"], raw: Float[Tensor, "B M 2"] | None, logit_decay: float, negative_diversity: float
+) -> dict[str, Tensor]:
+    """Optional terms that keep learned negatives readable while c < 0, weights included.
 
     Args:
-        spread: initial bias of the m-th center runs linearly from ``-spread`` to ``spread`` (0: as released elsewhere).
-        width_bias: initial bias of every width.
+        raw: centers and widths before the sigmoid; None for rule-based negatives.
+        logit_decay: weight of their mean square.
+        negative_diversity: weight of the overlap between the masks of a query.
     """
-
-    def __init__(self, hidden: int, count: int, *, spread: float = 0.0, width_bias: float = 0.0) -> None:
-        super().__init__()
-        self.layer = nn.Linear(hidden, 2 * count)
-        with torch.no_grad():
-            pairs = self.layer.bias.view(count, 2)
-            if spread:
-                pairs[:, 0] = torch.linspace(-spread, spread, count)
-            if width_bias:
-                pairs[:, 1] = width_bias
-
-    def forward(
-        self, token: Float[Tensor, "B D"]
-    ) -> tuple[Float[Tensor, "B M"], Float[Tensor, "B M"], Float[Tensor, "B M 2"]]:
-        """Centers, widths, and the values before the sigmoid."""
-        raw = self.layer(token).unflatten(-1, (-1, 2))
-        centers, widths = torch.sigmoid(raw).unbind(-1)
-        return centers, widths, raw
-
-
-class SelectionHead(nn.Module):
-    """P0, section 3.3: two layers read the [CLASS] outputs under each mask; softmax over the M negatives."""
-
-    def __init__(self, hidden: int) -> None:
-        super().__init__()
-        self.inner, self.outer = nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
-
-    def forward(self, states: Float[Tensor, "B M D"]) -> Float[Tensor, "B M"]:
-        """Soft selection weights s, summing to one."""
-        return torch.softmax(self.outer(torch.relu(self.inner(states))).squeeze(-1), dim=-1)
-
-
-def select(
-    soft: Float[Tensor, "B M"], strategy: Selection, generator: torch.Generator
-) -> tuple[Float[Tensor, "B M"], Bool[Tensor, "B M"]]:
-    """P0, Table 5b: selection weights and which loss terms count.
-
-    ``soft``: as they are.  ``hard``: one-hot of the largest with the soft weights' gradient (straight-through).
-    ``uniform``: 1 / M.  ``random``: one m per query and step.  A one-hot choice drops the other terms.
-    """
-    count = soft.shape[1]
-    if strategy == "soft":
-        return soft, torch.ones_like(soft, dtype=torch.bool)
-    if strategy == "uniform":
-        return torch.full_like(soft, 1 / count), torch.ones_like(soft, dtype=torch.bool)
-    if strategy == "hard":
-        chosen = nn.functional.one_hot(soft.argmax(dim=1), count)
-        return chosen + soft - soft.detach(), chosen.bool()
-    drawn = torch.rand(soft.shape, generator=generator, device=generator.device).to(soft.device)
-    chosen = nn.functional.one_hot(drawn.argmax(dim=1), count)
-    return chosen.to(soft.dtype), chosen.bool()
+    terms = {}
+    if logit_decay and raw is not None:
+        terms["logit_decay"] = logit_decay * (raw**2).mean()
+    if negative_diversity:
+        rows = nn.functional.normalize(masks, dim=-1)
+        with no_autocast(rows):
+            gram = rows @ rows.transpose(1, 2)
+        apart = gram - torch.diag_embed(gram.diagonal(dim1=1, dim2=2))
+        terms["negative_diversity"] = negative_diversity * (apart**2).sum(dim=(1, 2)).mean()
+    return terms

@@ -13,55 +13,54 @@ importance ``q_ij``          ``weights``                                    (B, 
 mixture proposals            ``masks`` = ``sum_j q_ij g_ij``                (B, P, S)
 ``k*``                       ``best``                                       (B,), lowest NLL
 negatives                    :class:`Negatives`                             (B, P, S)
-pull, intra-, inter-push     :func:`regularisers`                           means over B
+pull, intra-, inter-push     :meth:`PPS.regularisers`                       means over B
 ============================ ============================================== =====================================
 
-# PAPER: widths belong to the query / CODE: they come from another query of the batch -> ``component_widths``
-# PAPER: one learnable query token / CODE: a scalar per *place in the batch* -> ``query_token``
-# PAPER: (silent) / CODE: a second generator is run for the negatives and never read -> ``unused_second_generator``
-# PAPER: (silent) / CODE: the default negative is learnable, and trained by the ranking loss -> ``neg_type``
+# PAPER: widths belong to the query / CODE: they come from another query of the batch -> component_widths
+# PAPER: one learnable query token / CODE: a scalar per *place in the batch* -> query_token
+# PAPER: (silent) / CODE: a second generator is run for the negatives -> no switch, because its output is never read
+# PAPER: (silent) / CODE: the default negative is learnable, and trained by the ranking loss -> neg_type
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vmlkit.data.batches import MomentBatch, Predictions
+from vmlkit.data.batches import MomentBatch
 from vmlkit.errors import ConfigError
-from vmlkit.nn.dropout import DropoutTape
-from vmlkit.nn.positions import word_positions
-from vmlkit.nn.transformer import Conditioning, DualTransformer
+from vmlkit.nn.attention import precisely
+from vmlkit.nn.transformer import Conditioning, DualTransformer, word_positions
 from vmlkit.reconstruction.front import (
     DataShape,
     Encoded,
     FrontEnd,
+    Generator,
     Proposals,
     ReconstructionConfig,
+    Spans,
     pick,
-    reconstruct,
     reconstruction_terms,
 )
 from vmlkit.reconstruction.gaussian import peak_gaussian
-from vmlkit.reconstruction.mixture_losses import component_diversity, pull
+from vmlkit.reconstruction.losses import diversity, margin
 from vmlkit.reconstruction.mixtures import (
     ComponentWidths,
+    component_diversity,
     component_table,
     component_weights,
     outside_spans,
     peak_laplace,
     peak_mixture,
+    pull,
     rule_negative,
     share_widths,
     tabulate,
     uniform_weights,
 )
-from vmlkit.reconstruction.pps_proposals import ComponentScore, MixtureProposals, Negatives, hull
-from vmlkit.reconstruction.ranking import diversity, margin
-from vmlkit.text.masking import draw_masked_words
-from vmlkit.training.method import LossTerms, Method, Progress
+from vmlkit.training.method import LossTerms, Progress
 
 NegativeType = Literal[
     "learnable_gaussian", "learnable_inverse_gaussian", "inverse_gaussian", "gaussian", "saturated_gaussian"
@@ -96,7 +95,6 @@ class PPSConfig:
     pull_weight: float = 5.0  #: 0.2 on ActivityNet
     published_cells: int | None = 50  #: both lambdas are rescaled by this over the grid in use; None takes them as is
     plan: Literal["selected", "all"] = "selected"  #: which negatives are evaluated; equal at dropout 0
-    unused_second_generator: bool = False  #: keep the released code's dead parameters, to load its checkpoints
 
     def push_scale(self, cells: int) -> float:
         """What both lambdas are multiplied by on a grid of ``cells``, to keep the meaning they were published with.
@@ -116,8 +114,30 @@ class PPSEncoded(Encoded):
 
 
 @dataclass(frozen=True)
+class MixtureProposals(Proposals):
+    """Mixture proposals; ``centers`` and ``widths`` are means of the components', weighted as the masks are.
+
+    ``starts`` and ``ends`` are ``center -+ (1 - pred_gamma) width / 2``, clipped to [0, 1].
+    """
+
+    component_centers: Float[Tensor, "B P P"]  #: zero where a proposal has no further component
+    component_widths: Float[Tensor, "B P P"]
+    component_masks: Float[Tensor, "B P P S"]
+    weights: Float[Tensor, "B P P"]  #: q, sums to one over the last axis
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """One negative mask a proposal, and the spans it is made of (None for the inverse kinds, which cover a rest)."""
+
+    masks: Float[Tensor, "B P S"]
+    centers: Float[Tensor, "B P M"] | None
+    widths: Float[Tensor, "B P M"] | None
+
+
+@dataclass(frozen=True)
 class PPSOutput:
-    """One training forward: everything :func:`total_loss` looks at."""
+    """One training forward: everything :meth:`PPS.losses` looks at."""
 
     encoded: PPSEncoded
     proposals: MixtureProposals
@@ -127,7 +147,20 @@ class PPSOutput:
     negative: Float[Tensor, " B"] | None  #: NLL of the best proposal's negative
 
 
-class PPS(Method[MomentBatch]):
+class ComponentScore(nn.Module):
+    """``score = v^T tanh(W h)`` of a reconstructor feature h."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(hidden, hidden, bias=False)
+        self.score = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, features: Float[Tensor, "B R D"]) -> Float[Tensor, "B R"]:
+        """One number for each row."""
+        return self.score(torch.tanh(self.project(features))).squeeze(-1)
+
+
+class PPS(Generator):
     """Gaussian mixture proposals; see the module docstring."""
 
     def __init__(self, config: PPSConfig, shape: DataShape) -> None:
@@ -135,13 +168,11 @@ class PPS(Method[MomentBatch]):
         self.config = config
         network, hidden = config.reconstruction, config.reconstruction.transformer.hidden
         learnable = config.use_negatives and config.neg_type.startswith("learnable")
-        spare = config.unused_second_generator
         self.front = FrontEnd(network, shape, token=True)
         self.generator = DualTransformer(network.transformer)
         self.reconstructor = DualTransformer(network.transformer)
-        self.unused_generator = DualTransformer(network.transformer) if spare and learnable else None
         self.proposal_heads = nn.ModuleList(nn.Linear(hidden, 2 * (i + 1)) for i in range(config.proposals))
-        self.component_score = ComponentScore(hidden, unused=spare) if config.use_attention else None
+        self.component_score = ComponentScore(hidden) if config.use_attention else None
         size = 2 * config.proposals * config.negative_components
         self.negative_head = nn.Linear(hidden, size) if learnable else None
         self.query_token = nn.Parameter(torch.zeros(shape.word_dim if config.query_token == "vector" else hidden))
@@ -156,7 +187,7 @@ class PPS(Method[MomentBatch]):
         """
         front = self.front
         video, video_mask = front.frames(batch)
-        words = front.words(batch)
+        words = front.behind_start(batch.words)
         prompt, token_column = self._prompt(batch)
         positions = word_positions(prompt.shape[1], prompt.shape[2]).to(prompt)
         read_mask = nn.functional.pad(batch.word_mask, (1, 0), value=True)
@@ -201,7 +232,7 @@ class PPS(Method[MomentBatch]):
     def positives(self, encoded: PPSEncoded) -> MixtureProposals:
         """P mixtures from the token's output: components, their importance, and the weighted sum of their masks."""
         cfg, count = self.config, self.config.proposals
-        values = torch.cat([head(encoded.hidden[:, -1]) for head in self.proposal_heads], dim=-1)
+        values = torch.cat([precisely(head, encoded.hidden[:, -1]) for head in self.proposal_heads], dim=-1)
         listed, widths = torch.sigmoid(values).unflatten(-1, (-1, 2)).unbind(-1)  # (B, C)
         widths = share_widths(widths, count, cfg.component_widths)
         cells = encoded.clips.shape[1]
@@ -231,23 +262,11 @@ class PPS(Method[MomentBatch]):
             encoded.clips, encoded.clip_mask, encoded.prompt, encoded.prompt_mask, Conditioning(components[:, 1:])
         ).hidden  # (B, C-1, L2, D)
         column = encoded.token_column[:, None, None, None].expand(-1, read.shape[1], 1, read.shape[3])
-        scores = self.component_score(read.gather(2, column).squeeze(2))
+        scores = precisely(self.component_score, read.gather(2, column).squeeze(2))
         return component_weights(nn.functional.pad(scores, (1, 0)), count)
 
-    def reconstruct(
-        self, encoded: Encoded, masks: Float[Tensor, "B R S"], tape: DropoutTape | None = None
-    ) -> Float[Tensor, "B R"]:
-        """The NLL of the sentence under each mask, in one batched pass."""
-        return reconstruct(self.front, self.reconstructor, encoded, Conditioning(masks, tape=tape))[0]
-
-    def base_loss(
-        self, proposals: Proposals, best: Float[Tensor, " B"], whole: Float[Tensor, " B"] | None, *, regularise: bool
-    ) -> LossTerms:
-        """Everything but negatives: see :func:`base_loss`."""
-        return base_loss(proposals, best, whole, self.config, regularise=regularise)
-
     def negatives(self, encoded: Encoded, proposals: MixtureProposals) -> Negatives:
-        """Specification 6.5: a negative for each proposal, learned from the token's output or by a rule.
+        """A negative for each proposal, learned from the token's output or by a rule.
 
         Rules start from the span that all components of the proposal cover together, whatever their importance.
         """
@@ -255,7 +274,7 @@ class PPS(Method[MomentBatch]):
         inverse = cfg.neg_type.endswith("inverse_gaussian")
         sigma = cfg.sigma_neg_inverse if inverse else cfg.sigma_neg_gauss
         if self.negative_head is not None:
-            values = torch.sigmoid(self.negative_head(encoded.hidden[:, -1]))
+            values = torch.sigmoid(precisely(self.negative_head, encoded.hidden[:, -1]))
             centers, widths = values.unflatten(-1, (cfg.proposals, -1, 2)).unbind(-1)  # (B, P, M)
             parts = peak_gaussian(centers, widths, cells, sigma=sigma)  # (B, P, M, S)
             masks = peak_mixture(1 - parts if inverse else parts)
@@ -288,93 +307,75 @@ class PPS(Method[MomentBatch]):
                 negative = self.reconstruct(encoded, pick(masks, best)[:, None])[:, 0]
         return PPSOutput(encoded, proposals, nll, reference, best, negative)
 
-    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
-        """``L = L_rec + alpha_ivc L_rank + push + pull`` (:func:`total_loss`); the epoch plays no part."""
-        masked = draw_masked_words(batch.word_weights, batch.word_mask, generator)
-        return total_loss(self(batch, masked), self.config)
+    def negative_spans(
+        self, encoded: Encoded, proposals: MixtureProposals, best: Int[Tensor, " B"], fraction: float
+    ) -> Spans | None:
+        """What the negative of the best proposal is made of; None where it covers a rest."""
+        if not self.config.use_negatives:
+            return None
+        found = self.negatives(encoded, proposals)
+        if found.centers is None or found.widths is None:
+            return None
+        return pick(found.centers, best), pick(found.widths, best)
 
     def curves(self) -> dict[str, dict[str, float]]:
         """Gaussians of the components of both mixtures."""
         return {"positive": {"sigma": self.config.sigma_gauss}, "negative": {"sigma": self.config.sigma_neg_gauss}}
 
-    @torch.no_grad()
-    def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
-        """P spans ordered by NLL.  The paper's answer is a vote among them, which the evaluation takes.
+    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
+        """See :meth:`losses`; the epoch plays no part.  The paper's answer is a vote, which the evaluation takes."""
+        return self.losses(self(batch, self.masked_words(batch, generator)))
 
-        Words are masked at random at test time too: seed the generator.
+    def regularisers(self, proposals: MixtureProposals) -> LossTerms:
+        """``a_inter ||l I - G G^T||^2 + a_intra sum_i ||l I - G_i G_i^T||^2 + a_pull sum_i (max c - min c)^2``.
+
+        The two pushes spread proposals and the components of a proposal (and fix widths, see
+        :func:`vmlkit.reconstruction.losses.diversity`); the pull holds the components of a proposal together.
         """
-        encoded = self.encode(batch, draw_masked_words(batch.word_weights, batch.word_mask, generator))
-        proposals = self.positives(encoded)
-        nll = self.reconstruct(encoded, proposals.masks)
-        order = nll.argsort(dim=1, stable=True)
-        shown: dict[str, Any] = {}
-        if self.config.use_negatives:
-            found = self.negatives(encoded, proposals)
-            if found.centers is not None and found.widths is not None:
-                best = order[:, 0]
-                shown = {
-                    "negative_centers": pick(found.centers, best),
-                    "negative_widths": pick(found.widths, best),
-                }
-        return Predictions(
-            centers=proposals.centers,
-            widths=proposals.widths,
-            starts=proposals.starts,
-            ends=proposals.ends,
-            nll=nll,
-            order=order,
-            top1=order[:, 0],
-            **shown,
-        )
+        cfg = self.config
+        present = component_table(proposals.masks.shape[1], proposals.masks.device)
+        scale = cfg.push_scale(proposals.masks.shape[-1])
+        inter = diversity(proposals.masks, cfg.inter_push_target * scale)
+        intra = component_diversity(proposals.component_masks, present, cfg.intra_push_target * scale)
+        together = pull(proposals.component_centers, present)
+        total = cfg.inter_push_weight * inter + cfg.intra_push_weight * intra + cfg.pull_weight * together
+        return LossTerms(total, {"push_inter": inter, "push_intra": intra, "pull": together})
+
+    def base_loss(
+        self,
+        proposals: MixtureProposals,
+        best: Float[Tensor, " B"],
+        whole: Float[Tensor, " B"] | None,
+        *,
+        regularise: bool = True,
+    ) -> LossTerms:
+        """``(a + ref) / 2 + alpha_ivc L_rank(whole video) + regularisers``: the loss without negatives."""
+        cfg = self.config
+        base = reconstruction_terms(best, whole, gap=cfg.whole_video_margin, rank_weight=cfg.rank_weight)
+        if not regularise:
+            return base
+        extra = self.regularisers(proposals)
+        return LossTerms(base.total + extra.total, {**base.terms, **extra.terms})
+
+    def losses(self, out: PPSOutput) -> LossTerms:
+        """``L = (a + ref) / 2 + alpha_ivc L_rank + regularisers`` with ``a`` the lowest positive NLL of each query.
+
+        ``L_rank`` demands that ``a`` beats the whole video and the negative of the same proposal by their margins.  No
+        stop-gradient anywhere: a learnable negative is trained by the ranking, which also trains the reconstructor.
+        Without negatives the other terms stay.
+        """
+        best = pick(out.nll, out.best)
+        base = self.base_loss(out.proposals, best, out.whole_video)
+        if out.negative is None:
+            return base
+        rank = margin(best, out.negative, self.config.negative_margin).mean()
+        return LossTerms(base.total + self.config.rank_weight * rank, {**base.terms, "rank_negative": rank})
 
 
-def regularisers(proposals: MixtureProposals, config: PPSConfig) -> LossTerms:
-    """Pull-push: ``a_inter ||l I - G G^T||^2 + a_intra sum_i ||l I - G_i G_i^T||^2 + a_pull sum_i (max c - min c)^2``.
-
-    The two pushes spread proposals and the components of a proposal (and fix widths, see
-    :func:`vmlkit.reconstruction.ranking.diversity`); the pull holds the components of a proposal together.
-    """
-    present = component_table(proposals.masks.shape[1], proposals.masks.device)
-    scale = config.push_scale(proposals.masks.shape[-1])
-    inter = diversity(proposals.masks, config.inter_push_target * scale)
-    intra = component_diversity(proposals.component_masks, present, config.intra_push_target * scale)
-    together = pull(proposals.component_centers, present)
-    total = config.inter_push_weight * inter + config.intra_push_weight * intra + config.pull_weight * together
-    return LossTerms(total, {"push_inter": inter, "push_intra": intra, "pull": together})
-
-
-def base_loss(
-    proposals: Proposals,
-    best: Float[Tensor, " B"],
-    whole: Float[Tensor, " B"] | None,
-    config: PPSConfig,
-    *,
-    regularise: bool = True,
-) -> LossTerms:
-    """``(a + ref) / 2 + alpha_ivc L_rank(whole video) + regularisers``: the loss without negatives.
-
-    Args:
-        best: NLL of each query's best proposal.
-        whole: NLL without a mask; None leaves the reference terms out.
-        regularise: keep pull and push.
-    """
-    base = reconstruction_terms(best, whole, gap=config.whole_video_margin, rank_weight=config.rank_weight)
-    if not regularise:
-        return base
-    extra = regularisers(proposals, config)  # type: ignore[arg-type]
-    return LossTerms(base.total + extra.total, {**base.terms, **extra.terms})
-
-
-def total_loss(out: PPSOutput, config: PPSConfig) -> LossTerms:
-    """``L = (a + ref) / 2 + alpha_ivc L_rank + regularisers`` with ``a`` the lowest positive NLL of each query.
-
-    ``L_rank`` demands that ``a`` beats the whole video and the negative of the same proposal by their margins.  No
-    stop-gradient anywhere: a learnable negative is trained by the ranking, which also trains the reconstructor.
-    Without negatives the other terms stay.
-    """
-    best = pick(out.nll, out.best)
-    base = base_loss(out.proposals, best, out.whole_video, config)
-    if out.negative is None:
-        return base
-    rank = margin(best, out.negative, config.negative_margin).mean()
-    return LossTerms(base.total + config.rank_weight * rank, {**base.terms, "rank_negative": rank})
+def hull(proposals: MixtureProposals) -> tuple[Float[Tensor, "B P"], Float[Tensor, "B P"]]:
+    """From the first start to the last end of a proposal's components, clipped to [0, 1]."""
+    centers, widths = proposals.component_centers, proposals.component_widths
+    absent = ~component_table(centers.shape[1], centers.device)
+    start = (centers - widths / 2).masked_fill(absent, torch.inf).min(dim=-1).values
+    end = (centers + widths / 2).masked_fill(absent, -torch.inf).max(dim=-1).values
+    return start.clamp(0, 1), end.clamp(0, 1)

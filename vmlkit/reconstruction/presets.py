@@ -16,7 +16,7 @@ from vmlkit.reconstruction.cnm import CNMConfig
 from vmlkit.reconstruction.cpl import CPLConfig
 from vmlkit.reconstruction.front import ReconstructionConfig
 from vmlkit.reconstruction.lnp import LNPConfig
-from vmlkit.reconstruction.lnp_training import LNPOnCNM, LNPOnCPL, LNPOnPPS
+from vmlkit.reconstruction.lnp_hosts import LNPOnCNM, LNPOnCPL, LNPOnPPS
 from vmlkit.reconstruction.pps import PPSConfig
 from vmlkit.training.experiment import Experiment, Size
 from vmlkit.training.loop import TrainConfig

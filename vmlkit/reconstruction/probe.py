@@ -18,7 +18,7 @@ from torch import Tensor
 from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.transformer import Conditioning
 from vmlkit.reconstruction.gaussian import paper_gaussian
-from vmlkit.reconstruction.lnp_training import LNP
+from vmlkit.reconstruction.lnp import LNP
 from vmlkit.training.method import Method, Progress
 
 ACTIONS = ("literal", "gate", "logits", "loss")
@@ -51,7 +51,7 @@ def selection_effect(
             encoded, masks = _negative_masks(method, batch, progress, seed)
 
             def nll(s: Tensor, encoded: Any = encoded, masks: Tensor = masks) -> Tensor:
-                return _nll(method, encoded, method.learner.conditioning(masks, s))
+                return method.host.reconstruct(encoded, method.learner.conditioning(masks, s))
 
             with torch.no_grad():
                 full = nll(torch.ones_like(masks[..., 0]))
@@ -92,7 +92,7 @@ def mask_sweep(
     gate: float | None = None,
     seed: int = 0,
 ) -> Float[np.ndarray, "R B"]:
-    """NLL of every sentence under R masks of Eq. (1) that are the same for all queries.
+    """NLL of every sentence under R masks of P0 Eq. (1) that are the same for all queries.
 
     Args:
         centers: fractions of the video.
@@ -101,11 +101,11 @@ def mask_sweep(
     """
     places = np.broadcast_arrays(np.asarray(centers, dtype=np.float32), np.asarray(widths, dtype=np.float32))
     with measuring(method), torch.no_grad():
-        encoded = method.host.encode(batch, method.masked_words(batch, _generator(batch, seed)))
+        encoded = method.host.encode(batch, method.host.masked_words(batch, _generator(batch, seed)))
         center, width = (torch.tensor(p).to(encoded.clips).expand(len(encoded.clips), -1) for p in places)
         masks = paper_gaussian(center, width, encoded.clips.shape[1])
         at = Conditioning(masks, gate=None if gate is None else torch.full_like(center, gate))
-        return _nll(method, encoded, at).T.cpu().numpy()
+        return method.host.reconstruct(encoded, at).T.cpu().numpy()
 
 
 def backwards(batch: MomentBatch) -> MomentBatch:
@@ -154,19 +154,13 @@ def _generator(batch: MomentBatch, seed: int) -> torch.Generator:
     return torch.Generator(device=batch.frames.device).manual_seed(seed)
 
 
-def _nll(method: LNP, encoded: Any, at: Conditioning) -> Float[Tensor, "B R"]:
-    out = method.host.reconstructor.reconstruct(encoded.clips, encoded.clip_mask, encoded.text, encoded.text_mask, at)
-    return method.host.front.nll(out.hidden, encoded)
-
-
 @torch.no_grad()
 def _negative_masks(method: LNP, batch: MomentBatch, progress: Progress, seed: int) -> tuple[Any, Tensor]:
     generator = _generator(batch, seed)
-    encoded = method.host.encode(batch, method.masked_words(batch, generator))
+    encoded = method.host.encode(batch, method.host.masked_words(batch, generator))
     proposals = method.host.positives(encoded)
     first = torch.zeros(len(encoded.clips), dtype=torch.long, device=encoded.clips.device)
-    negatives, _ = method.learner.propose(encoded, proposals, first, progress.fraction, generator)
-    return encoded, negatives.masks
+    return encoded, method.learner(method.host, encoded, proposals, first, progress, generator).negatives.masks
 
 
 def _gradients(

@@ -47,7 +47,7 @@ RULES: dict[str, Rules] = {
         (r"^fc_mask\.(gauss|laplace)\.", "proposal_heads."),
         (r"^attn_func\.feat2att\.", "component_score.project."),
         (r"^attn_func\.to_alpha\.", "component_score.score."),
-        (r"^attn_func\.fc\.", "component_score.unused."),
+        (r"^attn_func\.fc\.", "unused_score."),
         (r"^trans_mask_generator\.l_(inv_)?gauss\.", "unused_generator."),
         (r"^trans_mask_generator\.(gauss|laplace)\.", "generator."),
         (r"^trans_reconstructor\.", "reconstructor."),

@@ -1,10 +1,11 @@
-"""What the negatives of a recorded run did, epoch by epoch and query by query (P0, Figs. 6 and 7); no model is needed.
+"""What the negatives of a recorded run did, by epoch (P0 Fig. 6) and by query (P0 Fig. 7); no model is needed.
 
 Everything here is over the *recorded* queries of a run directory.  Overlap with the truth rises with width alone, so
 each number that could mislead has its control beside it: the truth of other queries, random intervals, the width.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ import torch
 from jaxtyping import Float
 
 from vmlkit import spans as sp
-from vmlkit.errors import DataError
+from vmlkit.errors import ConfigError, DataError
 from vmlkit.metrics.negatives import ion_metrics
 from vmlkit.reconstruction.gaussian import outer_spans
 from vmlkit.runs import RunDirectory
 
+Curve = Literal["constant", "logarithmic", "linear", "exponential"]
 #: largest mean IoU with the ground truth at which the negatives of a query count as outside of it
 OUTSIDE = 0.02
 
@@ -85,6 +87,38 @@ def last_easy_epoch(run: RunDirectory) -> int:
     if not easy:
         raise DataError(run.path, "has no recorded epoch with c < 0", "use a run of P0 with alpha above 0")
     return easy[-1]
+
+
+def sign_change(alpha: float | int, beta: float | int) -> float | None:
+    """The share ``e / e_max = beta^(1 / alpha)`` of the training at which c is 0, or None where c keeps its sign.
+
+    >>> round(sign_change(0.5, 0.8), 2)
+    0.64
+    """
+    if curve_family(alpha) == "constant" or not 0 < beta <= 1:
+        return None
+    return beta ** (1 / alpha)
+
+
+def curve_family(alpha: float | int) -> Curve:
+    """The name in P0 Table 3 for the shape that ``alpha`` gives the schedule.
+
+    ``constant`` at 0; below 1 the curve rises fast and levels off (``logarithmic``), at 1 it is ``linear``, above 1 it
+    starts slowly (``exponential``).  All are powers of e / e_max; the names describe the look.
+
+    Raises:
+        ConfigError: for a negative alpha.
+
+    >>> [curve_family(alpha) for alpha in (0, 0.5, 1, 5)]
+    ['constant', 'logarithmic', 'linear', 'exponential']
+    """
+    if not alpha >= 0:
+        raise ConfigError(f"alpha must be 0 or larger, not {alpha}")
+    if alpha == 0:
+        return "constant"
+    if alpha == 1:
+        return "linear"
+    return "logarithmic" if alpha < 1 else "exponential"
 
 
 def negatives_by_epoch(run: RunDirectory, gamma: float = 0.5) -> pd.DataFrame:

@@ -41,7 +41,7 @@ def _visible() -> Row:
 
 
 def generators() -> Study:
-    """LNP against its generator: CNM, CPL and PPS (P0, Tables 1 to 3)."""
+    """LNP against its generator: CNM, CPL and PPS (P0 Fig. 4)."""
     detached = {"lnp__freeze_triplet": "negatives"}
     rows = (
         _row("CNM", "cnm"),
@@ -58,7 +58,7 @@ def generators() -> Study:
     pairs = [("LNP on CNM", "CNM"), ("LNP on CPL", "CPL"), ("LNP on CPL, A10 (ii)", "CPL"), ("LNP on PPS", "PPS")]
     pairs.append(("LNP on PPS, A10 (ii)", "PPS"))
     improves = [
-        Claim(text=f"{a} beats {b}", source="P0, Tables 1-3", better=a, worse=b, metric=metric, looked_at=LOOKED)
+        Claim(text=f"{a} beats {b}", source="P0 Fig. 4", better=a, worse=b, metric=metric, looked_at=LOOKED)
         for a, b in pairs
         for metric in ("R@1,mIoU", "R@1,IoU=0.5")
     ]
@@ -80,7 +80,7 @@ def generators() -> Study:
 
 
 def schedule() -> Study:
-    """The curve of c(e) (P0, Fig. 5): constant, logarithmic, linear, exponential."""
+    """The curve of c(e) (P0 Table 3): constant, logarithmic, linear, exponential."""
     published = {0.0: "26.96", 0.5: "38.49", 1.0: "36.21", 2.0: "33.36"}
     names = {
         0.0: "alpha 0 (constant)",
@@ -90,7 +90,7 @@ def schedule() -> Study:
     }
     rows = tuple(_row(names[a], lnp__alpha=a, published=f"ActivityNet R@1 mIoU {published[a]}") for a in names)
     claims = tuple(
-        Claim(text=f"alpha 0.5 beats {name}", source="P0, Fig. 5", better="LNP on CPL", worse=name, looked_at=TASK)
+        Claim(text=f"alpha 0.5 beats {name}", source="P0 Table 3", better="LNP on CPL", worse=name, looked_at=TASK)
         for a, name in names.items()
         if a != 0.5
     )
@@ -98,7 +98,7 @@ def schedule() -> Study:
 
 
 def kinds() -> Study:
-    """Learned against rule-based negatives and none (P0, Table 4)."""
+    """Learned against rule-based negatives and none (P0 Table 4)."""
     published = {
         "none": "24.81 / 46.27",
         "random": "23.09 / 40.35",
@@ -122,7 +122,7 @@ def kinds() -> Study:
     claims = tuple(
         Claim(
             text=f"learned negatives beat {row.name}",
-            source="P0, Table 4",
+            source="P0 Table 4",
             better="LNP on CPL",
             worse=row.name,
             metric=metric,
@@ -133,7 +133,7 @@ def kinds() -> Study:
     )
     ion = Claim(
         text="learned negatives have a higher mIoN than rule-based ones (variable)",
-        source="P0, Fig. 6",
+        source="P0 Fig. 6",
         better="LNP on CPL",
         worse="variable negatives",
         metric="R@1,mIoN",
@@ -143,7 +143,7 @@ def kinds() -> Study:
 
 
 def ablations() -> Study:
-    """Freezing, selection and the number of negatives (P0, Table 5, Fig. 8)."""
+    """Freezing, selection and the number of negatives (P0 Table 5a, P0 Table 5b, P0 Table 5c)."""
     rows = (
         _lnp(published="ActivityNet mIoU R@1 / R@5 38.49 / 61.72"),
         _row("not freezing, A10 (iii)", lnp__freeze_triplet="nothing", published="ActivityNet 37.32 / 60.25"),
@@ -156,11 +156,11 @@ def ablations() -> Study:
         _row("4 negatives", lnp__count=4, published="ActivityNet 38.17 / 61.63"),
         _row("5 negatives", lnp__count=5, published="ActivityNet 37.88 / 61.45"),
     )
-    sources = {"not": "Table 5a", "random": "Table 5b", "uniform": "Table 5b", "hard": "Table 5b"}
+    sources = {"not": "P0 Table 5a", **dict.fromkeys(("random", "uniform", "hard"), "P0 Table 5b")}
     claims = tuple(
         Claim(
             text=f"the default beats {row.name}",
-            source="P0, " + sources.get(row.name.split()[0], "Fig. 8"),
+            source=sources.get(row.name.split()[0], "P0 Table 5c"),
             better="LNP on CPL",
             worse=row.name,
             looked_at=TASK,
@@ -190,7 +190,7 @@ def planted() -> Study:
     claims = (
         *baseline_claims("LNP on CPL", "sanity"),
         *(
-            Claim(text=f"{n} beats CPL", source="P0, Table 1", better=n, worse="CPL", looked_at=LOOKED)
+            Claim(text=f"{n} beats CPL", source="P0 Fig. 4", better=n, worse="CPL", looked_at=LOOKED)
             for n in ("LNP on CPL", "LNP on CPL, A10 (ii)")
         ),
     )

@@ -1,0 +1,64 @@
+"""Every method under ``torch.compile`` and under bfloat16 autocast: the loss and the gradients of plain execution.
+
+``aot_eager`` traces forward and backward as every compiler back end gets them, but runs the traced operations as they
+are; so nothing may differ, not in the last bit.  Dropout is left on: the traced program draws from the same global
+generator in the same order.  A hook that waits for a later backward, or a number read in Python, would show here.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.compiled import PROGRESS, made, ran
+from vmlkit.methods import METHODS
+
+#: largest relative difference of the loss, and of the gradient in its norm, under bfloat16 (8 bits: 0.4 % a number)
+LOSS_TOLERANCE, GRADIENT_TOLERANCE = 0.01, 0.25
+LNP = ("lnp-cnm", "lnp-cpl", "lnp-pps")
+#: compiled in every run; the others take ten to twenty seconds each
+QUICK = ("lnp-cpl", "basnet")
+
+
+@pytest.mark.parametrize(
+    "names", [QUICK, pytest.param(tuple(n for n in METHODS if n not in QUICK), marks=pytest.mark.slow)]
+)
+def test_compiled_losses_and_gradients_are_the_eager_ones(names: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "tests.training.compiled", *names]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = {line["method"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert found.keys() == set(names)
+    for name, line in found.items():
+        assert line["same loss"], name
+        assert not line["missing"], f"{name}: {line['missing']}"
+        assert not line["different"], f"{name}: {line['different']}"
+        assert line["learn"], name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_half_precision_has_the_loss_and_gradients_of_full_precision(name: str) -> None:
+    method, batch = made(name)
+    loss, gradients = ran(method, method.training_loss, batch)
+    rough, blurred = ran(method, method.training_loss, batch, half=True)
+    assert rough.dtype == torch.float32, "losses are taken in float32"
+    assert blurred.keys() == gradients.keys()
+    assert abs(float(rough - loss)) <= LOSS_TOLERANCE * abs(float(loss))
+    exact = torch.cat([g.flatten() for g in gradients.values()])
+    other = torch.cat([blurred[n].flatten() for n in gradients])
+    assert float((other - exact).norm()) <= GRADIENT_TOLERANCE * float(exact.norm())
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("name", LNP)
+def test_who_learns_from_what_does_not_depend_on_the_precision(name: str, half: bool) -> None:
+    """A10 (i): L_mt sends nothing to the heads of the negatives; L_dce does."""
+    method, batch = made(name, lnp__margin=5.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        norms = method.diagnose(batch, PROGRESS, torch.Generator().manual_seed(5))
+    assert norms["triplet on heads"] == 0
+    assert norms["triplet on reconstructor"] > 0
+    assert norms["dual_signed on heads"] > 0

@@ -1,0 +1,100 @@
+"""P0 on each of its generators: settings, construction, and the two stages of CNM (A12)."""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from vmlkit.data.batches import MomentBatch
+from vmlkit.reconstruction.cnm import CNM, CNMConfig, in_turn
+from vmlkit.reconstruction.cpl import CPL, CPLConfig
+from vmlkit.reconstruction.front import Encoded
+from vmlkit.reconstruction.lnp import LNP, Drawn, LNPConfig
+from vmlkit.reconstruction.pps import PPS, PPSConfig
+from vmlkit.training.method import DataShape, LossTerms, Progress, StepOptimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LNPOnCNM:
+    """P0 on CNM: the generator's settings and the negatives'."""
+
+    host: CNMConfig = field(default_factory=CNMConfig)
+    lnp: LNPConfig = field(default_factory=LNPConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LNPOnCPL:
+    """P0 on CPL."""
+
+    host: CPLConfig = field(default_factory=CPLConfig)
+    lnp: LNPConfig = field(default_factory=LNPConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LNPOnPPS:
+    """P0 on PPS, whose own learnable negatives it replaces."""
+
+    host: PPSConfig = field(default_factory=lambda: PPSConfig(use_negatives=False))
+    lnp: LNPConfig = field(default_factory=LNPConfig)
+
+
+def build_lnp(config: LNPOnCNM | LNPOnCPL | LNPOnPPS, shape: DataShape) -> LNP:
+    """A generator with freshly drawn weights and P0's negatives on it."""
+    if isinstance(config, LNPOnCNM):
+        return AlternatingLNP(config.lnp, CNM(config.host, shape, token=True), shape.word_dim)
+    host = CPL(config.host, shape) if isinstance(config, LNPOnCPL) else PPS(config.host, shape)
+    return LNP(config.lnp, host, shape.word_dim)
+
+
+class AlternatingLNP(LNP):
+    """P0 on CNM, whose two stages stay (A12).
+
+    Stage 1, everything but the heads: ``CE(pos) + CE(whole video)`` and, under A11 (i), L_dce's share.  Stage 2, the
+    proposal head and the negatives: the hard margin, L_mt through the positive, L_dce through the negatives.  Each
+    stage differentiates in its own parameters alone, which keeps the routes of A10 and A11 apart.
+    """
+
+    host: CNM
+
+    def negative_nll(self, encoded: Encoded, drawn: Drawn, c: float) -> tuple[Tensor, Tensor]:
+        """One pass; what L_mt may not train is a constant to it."""
+        masks, freeze = drawn.negatives.masks, self.config.freeze_triplet
+        if not masks.shape[1]:
+            return drawn.select, drawn.select
+        nll = self.host.reconstruct(encoded, self.learner.conditioning(masks, drawn.select))
+        frozen = freeze == "negatives" or (freeze == "masks" and self.config.negatives == "learned")
+        return nll, nll.detach() if frozen else nll
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """CNM's groups; the negatives and the token they are read from learn in the second stage."""
+        groups, token = self.host.parameter_groups(), self.host.front.token
+        return {
+            "reconstructor": [p for p in groups["reconstructor"] if p is not token],
+            "generator": [*groups["generator"], *self.learner.parameters(), *([] if token is None else [token])],
+        }
+
+    def step(
+        self,
+        batch: MomentBatch,
+        progress: Progress,
+        generator: torch.Generator,
+        optimizers: dict[str, StepOptimizer],
+    ) -> LossTerms:
+        """Two updates, each with its own forward pass; the losses of the second are recorded."""
+        seen = []
+
+        def stage(name: str) -> LossTerms:
+            seen.append(self.training_loss(batch, progress, generator))
+            return LossTerms(self.stage_loss(name, seen[-1].terms), seen[-1].terms)
+
+        stages = {name: partial(stage, name) for name in ("reconstructor", "generator")}
+        done = in_turn(self, stages, optimizers, stale=self.host.config.stale_gradient_clipping)
+        return LossTerms(seen[-1].total.detach(), done[-1].terms)
+
+    def stage_loss(self, name: str, terms: dict[str, Tensor]) -> Tensor:
+        """The part of the total that trains a stage; L_dce is in both, unless A11 (ii) keeps it from the first."""
+        if name == "generator":
+            return terms.get("rank_whole_video", 0.0) + self.weighted(terms)
+        shared = {"dual_signed"} & terms.keys() if self.config.dual_signed_reaches == "everything" else ()
+        return terms["nll"] + terms.get("nll_whole_video", 0.0) + self.weighted({k: terms[k] for k in shared})
