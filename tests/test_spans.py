@@ -68,10 +68,13 @@ def test_center_width_and_start_end_are_inverse(span):
 
 
 @given(exact_spans, exact_spans)
-def test_intersection_is_the_common_part(a, b):
-    common = sp.intersection(a, b)
-    assert common[0] <= common[1]
-    assert sp.length(common) == max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
+def test_every_union_counts_the_common_part(a, b):
+    common = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
+    hull, lengths = max(a[1], b[1]) - min(a[0], b[0]), (a[1] - a[0]) + (b[1] - b[0])
+    assert sp.hull_iou(a, b) == (common / hull if hull > 0 else 0)
+    assert sp.sum_iou(a, b, empty=-1.0) == (common / (lengths - common) if lengths > common else -1)
+    both_ends = max(0.0, min(a[1], b[1]) - max(a[0], b[0]) + 1)
+    assert sp.sum_iou(a, b, plus=1) == both_ends / (lengths + 2 - both_ends)
 
 
 @given(exact_spans, exact_spans, exact_spans)
@@ -96,15 +99,13 @@ def test_ion_is_1_for_a_negative_inside_the_positive_and_outside_the_truth():
     assert float(sp.ion(np.array([0.1, 0.6]), np.array([0.2, 0.3]), np.array([0.7, 0.9]))) == 1.0
 
 
-def test_torch_and_numpy_agree_and_broadcast():
+def test_pairs_broadcast_and_forms_agree_in_torch_and_numpy():
     rng = np.random.default_rng(0)
     p, n, g = (np.sort(rng.random(shape), axis=-1) for shape in ((6, 4, 1, 2), (6, 1, 3, 2), (6, 1, 1, 2)))
     n[0] = 0.5
-    torch_p, torch_n, torch_g = map(torch.from_numpy, (p, n, g))
     assert sp.ion(p, n, g).shape == (6, 4, 3)
-    np.testing.assert_array_equal(sp.ion(torch_p, torch_n, torch_g).numpy(), sp.ion(p, n, g))
-    np.testing.assert_array_equal(sp.iou(torch_p, torch_n).numpy(), sp.iou(p, n))
-    np.testing.assert_array_equal(sp.to_center_width(torch_p).numpy(), sp.to_center_width(p))
+    assert sp.iou(p, n).shape == sp.sum_iou(p, n).shape == sp.hull_iou(p, n).shape == (6, 4, 3)
+    np.testing.assert_array_equal(sp.to_center_width(torch.from_numpy(p)).numpy(), sp.to_center_width(p))
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -112,4 +113,4 @@ def test_the_precision_of_the_input_is_kept(kind):
     a = np.array([0.25, 0.75], dtype=kind)
     assert sp.iou(a, a).dtype == sp.ion(a, a, a).dtype == sp.to_start_end(a).dtype == kind
     t = torch.from_numpy(a)
-    assert sp.iou(t, t).dtype == sp.ion(t, t, t).dtype == t.dtype
+    assert sp.generalized_iou(t, t).dtype == sp.to_center_width(t).dtype == t.dtype

@@ -1,14 +1,21 @@
 """Interval algebra on the time line.
 
 A *span* is ``(start, end)`` with ``start <= end``; its other form is ``(center, width)``.  Both may be in
-seconds or in fractions of the video, as long as the two sides of an operation agree.  Every function takes
-numpy arrays and torch tensors alike and broadcasts over leading axes.
+seconds or in fractions of the video, as long as the two sides of an operation agree.  Spans stand in the last axis of
+an array; functions of two broadcast over the others.  The changes of form take arrays and tensors, what the losses use
+takes tensors, what scores answers takes numpy arrays.
+
+Programs that were released with papers divide the overlap by different unions, and their numbers are only reproduced
+with their own: :func:`iou` (hull with an epsilon), :func:`hull_iou`, :func:`sum_iou` (sum of lengths less the overlap,
+with ``plus=1`` where both ends count) and :func:`generalized_iou`.
 """
 
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
@@ -36,53 +43,73 @@ def to_start_end(center_width: Array) -> Array:
     return _stack(center - width / 2, center + width / 2)
 
 
-def iou(a: Array, b: Array, eps: float = REFERENCE_EPS) -> Array:
-    """Intersection over union of spans ``(..., 2)``, broadcast.
+def iou(
+    a: Float[np.ndarray, "*A 2"], b: Float[np.ndarray, "*B 2"], eps: float = REFERENCE_EPS
+) -> Float[np.ndarray, "*AB"]:
+    """Intersection over union, with the union from the smaller start to the larger end.
 
     ``eps`` reproduces the reference evaluation: two equal empty spans have IoU 1, an empty span inside another
-    about 0, disjoint spans exactly 0 and spans that only touch about ``eps``.  The union is that of the reference:
-    from the smaller start to the larger end.
+    about 0, disjoint spans exactly 0 and spans that only touch about ``eps``.
 
     >>> float(iou(np.array([0.0, 2.0]), np.array([1.0, 3.0])).round(6))
     0.333333
     """
-    overlap = _min(a[..., 1], b[..., 1]) - _max(a[..., 0], b[..., 0])
-    hull = _max(a[..., 1], b[..., 1]) - _min(a[..., 0], b[..., 0])
-    return _clip_low((overlap + eps) / (hull + eps))
+    common = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
+    return np.asarray(np.maximum((common + eps) / (_hull(a, b) + eps), 0))
 
 
-def generalized_iou(a: Array, b: Array) -> Array:
-    """Generalised IoU of spans ``(..., 2)``, broadcast: ``IoU - (hull - union) / hull``, in [-1, 1].
+def hull_iou(a: Float[np.ndarray, "*A 2"], b: Float[np.ndarray, "*B 2"]) -> Float[np.ndarray, "*AB"]:
+    """The same without an epsilon; 0 where both spans are empty."""
+    common, hull = _overlap(a, b), _hull(a, b)
+    return np.divide(common, hull, out=np.zeros_like(common), where=hull > 0)
+
+
+def sum_iou(
+    a: Float[np.ndarray, "*A 2"], b: Float[np.ndarray, "*B 2"], *, plus: float = 0.0, empty: float = 0.0
+) -> Float[np.ndarray, "*AB"]:
+    """Intersection over the sum of the lengths less the intersection.
+
+    A span may end before it starts (rounding to a grid makes such windows); it overlaps nothing.
+
+    Args:
+        plus: added to every length: 1 for intervals of whole frames whose both ends count.
+        empty: the value where the union is 0: two empty spans, or a negative length that cancels the other's.
+    """
+    common = _overlap(a, b, plus)
+    union = (a[..., 1] - a[..., 0] + plus) + (b[..., 1] - b[..., 0] + plus) - common
+    return np.divide(common, union, out=np.full_like(common, empty), where=union != 0)
+
+
+def generalized_iou(a: Float[Tensor, "*A 2"], b: Float[Tensor, "*B 2"]) -> Float[Tensor, "*AB"]:
+    """Generalised IoU: ``IoU - (hull - union) / hull``, in [-1, 1].
 
     As in Moment-DETR: the union is the sum of lengths minus the overlap, and there is no epsilon, so two equal spans of
     length zero give NaN.
 
-    >>> float(generalized_iou(np.array([0.0, 1.0]), np.array([3.0, 4.0])))
+    >>> float(generalized_iou(torch.tensor([0.0, 1.0]), torch.tensor([3.0, 4.0])))
     -0.5
     """
     common, union = overlap_and_union(a, b)
-    hull = _clip_low(_max(a[..., 1], b[..., 1]) - _min(a[..., 0], b[..., 0]))
-    return _array(common / union - (hull - union) / hull)
+    hull = (torch.maximum(a[..., 1], b[..., 1]) - torch.minimum(a[..., 0], b[..., 0])).clamp_min(0)
+    return common / union - (hull - union) / hull
 
 
-def overlap_and_union(a: Array, b: Array) -> tuple[Array, Array]:
-    """Lengths of the overlap and of the union (sum of lengths minus overlap) of spans ``(..., 2)``, broadcast."""
-    common = _clip_low(_min(a[..., 1], b[..., 1]) - _max(a[..., 0], b[..., 0]))
-    return common, _array((a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - common)
+def overlap_and_union(
+    a: Float[Tensor, "*A 2"], b: Float[Tensor, "*B 2"]
+) -> tuple[Float[Tensor, "*AB"], Float[Tensor, "*AB"]]:
+    """Lengths of the overlap and of the union (sum of lengths minus overlap)."""
+    common = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp_min(0)
+    return common, (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - common
 
 
-def intersection(a: Array, b: Array) -> Array:
-    """The span ``a and b`` ``(..., 2)``; where they are disjoint, an empty span (start == end)."""
-    start = _max(a[..., 0], b[..., 0])
-    return _stack(start, _max(start, _min(a[..., 1], b[..., 1])))
+def length(span: Float[np.ndarray, "*A 2"]) -> Float[np.ndarray, "*A"]:
+    """End minus start, never negative."""
+    return np.asarray(np.maximum(span[..., 1] - span[..., 0], 0))
 
 
-def length(span: Array) -> Array:
-    """End minus start, never negative: ``(..., 2) -> (...)``."""
-    return _clip_low(span[..., 1] - span[..., 0])
-
-
-def ion(positive: Array, negative: Array, truth: Array) -> Array:
+def ion(
+    positive: Float[np.ndarray, "*A 2"], negative: Float[np.ndarray, "*B 2"], truth: Float[np.ndarray, "*C 2"]
+) -> Float[np.ndarray, "*ABC"]:
     """Intersection over negative: the share of a negative proposal that lies in the positive one, outside the truth.
 
     P0 Eq. (5): ``|(P and N) minus G| / |N|`` with all boundaries clipped to [0, 1] by the caller.  An empty
@@ -96,34 +123,25 @@ def ion(positive: Array, negative: Array, truth: Array) -> Array:
     >>> float(ion(np.array([0.0, 0.75]), np.array([0.25, 0.75]), np.array([0.5, 1.0])))
     0.5
     """
-    common = intersection(positive, negative)
-    start, end = common[..., 0], common[..., 1]
-    before = _clip_low(_min(end, truth[..., 0]) - start)
-    after = _clip_low(end - _max(start, truth[..., 1]))
+    start = np.maximum(positive[..., 0], negative[..., 0])
+    end = np.maximum(start, np.minimum(positive[..., 1], negative[..., 1]))
+    before = np.maximum(np.minimum(end, truth[..., 0]) - start, 0)
+    after = np.maximum(end - np.maximum(start, truth[..., 1]), 0)
     size = length(negative)
     # two rounded pieces may add up to an ulp more than the whole they were cut from
-    outside = _min(before + after, size)
-    return _array(outside / (size + (size == 0)))
+    outside = np.minimum(before + after, size)
+    return np.asarray(outside / (size + (size == 0)))
+
+
+def _overlap(a: np.ndarray, b: np.ndarray, plus: float = 0.0) -> np.ndarray:
+    return np.asarray(np.maximum(np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0]) + plus, 0))
+
+
+def _hull(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0]))
 
 
 def _stack(first: Any, second: Any) -> Any:
-    if isinstance(first, torch.Tensor):
+    if isinstance(first, Tensor):
         return torch.stack((first, second), dim=-1)
     return np.stack((first, second), axis=-1)
-
-
-def _min(a: Any, b: Any) -> Any:
-    return torch.minimum(a, b) if isinstance(a, torch.Tensor) else np.minimum(a, b)
-
-
-def _max(a: Any, b: Any) -> Any:
-    return torch.maximum(a, b) if isinstance(a, torch.Tensor) else np.maximum(a, b)
-
-
-def _clip_low(a: Any) -> Any:
-    return a.clamp_min(0) if isinstance(a, torch.Tensor) else _array(np.maximum(a, 0))
-
-
-def _array(a: Any) -> Any:
-    # arithmetic turns a numpy array without axes into a scalar; the functions above promise an array
-    return a if isinstance(a, torch.Tensor) else np.asarray(a)

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from vmlkit import spans as sp
 from vmlkit.actions.detections import SNIPPETS_PER_S, Detections
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.errors import DataError
@@ -220,11 +221,8 @@ def _candidates(
     each = np.searchsorted(truth_group[order], group, "right") - first
     found = np.repeat(np.arange(len(group)), each)
     instance = order[np.arange(len(found)) - np.repeat(np.cumsum(each) - each, each) + np.repeat(first, each)]
-    inter = np.minimum(spans[found, 1], target[instance, 1]) - np.maximum(spans[found, 0], target[instance, 0])
-    inter = np.maximum(inter, 0.0)
-    union = np.diff(spans[found])[:, 0] + np.diff(target[instance])[:, 0] - inter
-    tiou = inter / np.where(union > 0, union, 1.0)
-    keep = (tiou >= lowest) & (union > 0)
+    tiou = sp.sum_iou(spans[found], target[instance])
+    keep = tiou >= lowest  # which is positive, so that neither an empty nor a reversed detection is kept
     found, instance, tiou = found[keep], instance[keep], tiou[keep]
     best_first = np.lexsort((-instance, -tiou, found))
     found, instance, tiou = found[best_first], instance[best_first], tiou[best_first]

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from vmlkit import spans as sp
 from vmlkit.errors import DataError
 
 Decay = Literal["gaussian", "linear", "hard"]
@@ -40,9 +41,7 @@ def soft_nms(
     """
     if method not in ("gaussian", "linear", "hard"):
         raise DataError("soft-NMS", f"no method {method!r}", "use gaussian, linear or hard")
-    start, end = (np.array(column, dtype=np.float64) for column in np.asarray(spans, dtype=np.float64).T)
-    score = np.array(scores, dtype=np.float64)
-    length = end - start + 1
+    spans, score = np.asarray(spans, dtype=np.float64), np.array(scores, dtype=np.float64)
     left = np.arange(len(score))
     order, final = np.empty(len(score), dtype=np.int64), np.empty(len(score))
     for step in range(len(order)):
@@ -50,7 +49,7 @@ def soft_nms(
         left[[0, best]] = left[[best, 0]]
         pick, left = int(left[0]), left[1:]
         order[step], final[step] = pick, score[pick]
-        iou = _iou(start, end, length, pick, left)
+        iou = sp.sum_iou(spans[pick], spans[left], plus=1)
         if method == "gaussian":
             score[left] *= np.exp(-(iou * iou) / sigma)
         else:
@@ -69,17 +68,11 @@ def hard_nms(
     >>> hard_nms(np.array([[0.0, 9.0], [0.0, 8.0], [20.0, 29.0]]), np.array([0.9, 0.8, 0.5])).tolist()
     [0, 2]
     """
-    start, end = (np.array(column, dtype=np.float64) for column in np.asarray(spans, dtype=np.float64).T)
-    length = end - start + 1
+    spans = np.asarray(spans, dtype=np.float64)
     left = np.argsort(np.asarray(scores), kind="stable")[::-1]
     kept = []
     while len(left):
         pick, left = int(left[0]), left[1:]
         kept.append(pick)
-        left = left[_iou(start, end, length, pick, left) < threshold]
+        left = left[sp.sum_iou(spans[pick], spans[left], plus=1) < threshold]
     return np.array(kept, dtype=np.int64)
-
-
-def _iou(start: np.ndarray, end: np.ndarray, length: np.ndarray, pick: int, others: np.ndarray) -> np.ndarray:
-    inter = np.maximum(np.minimum(end[pick], end[others]) - np.maximum(start[pick], start[others]) + 1, 0.0)
-    return inter / (length[pick] + length[others] - inter)

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vmlkit import spans as sp
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation
 from vmlkit.data.annotations.json_lines import Qid
 from vmlkit.errors import ConfigError, DataError
@@ -233,10 +234,7 @@ def _largest_iou(
     best = np.zeros(len(first))
     for a in range(windows.shape[1]):
         for b in range(windows.shape[1]):
-            x, y = windows[first, a], windows[second, b]
-            overlap = np.clip(np.minimum(x[:, 1], y[:, 1]) - np.maximum(x[:, 0], y[:, 0]), 0, None)
-            union = (x[:, 1] - x[:, 0]) + (y[:, 1] - y[:, 0]) - overlap
-            iou = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+            iou = sp.sum_iou(windows[first, a], windows[second, b])
             best = np.maximum(best, np.where(mask[first, a] & mask[second, b], iou, 0.0))
     return best
 

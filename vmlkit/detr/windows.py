@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vmlkit import spans as sp
+
 Step = Literal["clip_ts", "clip_window_l", "round_multiple"]
 
 
@@ -87,11 +89,8 @@ def suppress(windows: Sequence[Sequence[float]], threshold: float, keep: int = 1
     while left and len(kept) < keep:
         best = left.pop(0)
         kept.append(best)
-        left = [w for w in left if _hull_iou(best, w) <= threshold]
+        overlaps = sp.hull_iou(
+            np.array(best[:2], dtype=float), np.array([w[:2] for w in left], dtype=float).reshape(-1, 2)
+        )
+        left = [w for w, overlap in zip(left, overlaps, strict=True) if overlap <= threshold]
     return kept
-
-
-def _hull_iou(a: Sequence[float], b: Sequence[float]) -> float:
-    overlap = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
-    hull = max(a[1], b[1]) - min(a[0], b[0])
-    return overlap / hull if hull > 0 else 0.0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from vmlkit import spans as sp
 from vmlkit.errors import DataError
 
 #: IoU thresholds of R@1 and mAP
@@ -48,10 +49,7 @@ def window_iou(
     >>> window_iou(np.array([[[0.0, 4.0]]]), np.array([[[2.0, 6.0], [8.0, 9.0]]])).round(3).tolist()
     [[[0.333, 0.0]]]
     """
-    a, b = predictions[:, :, None], truth[:, None]
-    overlap = np.clip(np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0]), 0, None)
-    union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - overlap
-    return np.divide(overlap, union, out=np.full_like(overlap, empty_union), where=union != 0)
+    return sp.sum_iou(predictions[:, :, None], truth[:, None], empty=empty_union)
 
 
 def first_window_iou(
@@ -79,11 +77,7 @@ def first_window_iou(
     rows = np.arange(len(truth))
     first = predictions[:, 0]
     nearest = np.where(true, window_iou(predictions[:, :1], truth)[:, 0], -1.0).argmax(axis=1)
-    chosen = truth[rows, nearest]
-    overlap = np.clip(np.minimum(first[:, 1], chosen[:, 1]) - np.maximum(first[:, 0], chosen[:, 0]), 0, None)
-    hull = np.maximum(first[:, 1], chosen[:, 1]) - np.minimum(first[:, 0], chosen[:, 0])
-    iou = np.divide(overlap, hull, out=np.zeros_like(overlap), where=hull > 0)
-    return np.where(predicted[:, 0], iou, -1.0)
+    return np.where(predicted[:, 0], sp.hull_iou(first, truth[rows, nearest]), -1.0)
 
 
 def window_average_precision(
