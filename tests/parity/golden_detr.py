@@ -1,19 +1,19 @@
 """Checks of Moment-DETR, QD-DETR and BM-DETR against golden vectors."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from tests.parity.golden import GoldenCase, hold
 from tests.parity.golden_blocks import gradients_by_released_name
 from tests.parity.golden_detr_config import detr_config
 from vmlkit.detr.batches import Targets
 from vmlkit.detr.bm_detr import BMDetr, BMDetrOutput
-from vmlkit.detr.method import Moments, Supervision, base_name
+from vmlkit.detr.method import DetrOutput, Moments, Supervision, base_name
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
 from vmlkit.detr.shift import Branch
@@ -123,20 +123,24 @@ def matches_of(matches: Mapping[str, Tensor]) -> Arrays:
     return found
 
 
-def ranked_arrays(case: GoldenCase, moments: Moments, longest_s: float = math.inf) -> Arrays:
+def ranked_arrays(case: GoldenCase, moments: Moments, most_clips: int | None = None) -> Arrays:
     """Ranked windows before and after the released rounding, where the case says how long its videos are.
 
     Args:
-        longest_s: BM-DETR counts at most so many seconds of a video, and cuts windows there instead of at 150 s.
+        most_clips: BM-DETR counts at most so many clips of a video, and cuts windows there instead of at 150 s.
     """
     if "input/duration" not in case.arrays:
         return {}
-    seconds, edges = case.input("duration").to(moments.spans.dtype), to_start_end(moments.spans[-1])
-    windows = ranked_windows(edges.detach(), moments.log_scores().detach().exp(), seconds.clamp(max=longest_s))
-    limits = {"latest": longest_s} if math.isfinite(longest_s) else {}
-    process = PostProcessing(clip_length=case.meta["clip_length"], **limits)
-    rounded = torch.tensor(np.stack([process(w) for w in windows.numpy()]))
-    return {"ranked_windows": windows, "ranked_windows_post": rounded}
+    clip_s, seconds = case.meta["clip_length"], case.input("duration").to(moments.spans.dtype)
+    process = PostProcessing(clip_length=clip_s)
+    if most_clips is not None:
+        seconds, process = seconds.clamp(max=most_clips * clip_s), replace(process, latest=most_clips * clip_s)
+    edges, scores = to_start_end(moments.spans[-1]).detach(), moments.log_scores().detach().exp()
+    windows = ranked_windows(edges, scores, seconds)
+    return {
+        "ranked_windows": windows,
+        "ranked_windows_post": torch.tensor(np.stack([process(w) for w in windows.numpy()])),
+    }
 
 
 def keep_wanted(case: GoldenCase, group: str, ours: Arrays) -> Arrays:
@@ -188,6 +192,11 @@ def _qd_detr_both(case: GoldenCase, dtype: torch.dtype) -> Arrays:
 def _qd_detr(case: GoldenCase, dtype: torch.dtype, *, reference: bool) -> Arrays:
     config: QDDetrConfig = replace(detr_config(case, "qd_detr"), reference_mask_order=reference)
     model = QDDetr(config, data_shape(case))
+    contrastive = case.meta["config"].get("contrastive_align_loss", False)
+    if contrastive:
+        wide = case.meta["config"]["contrastive_hdim"]
+        names = ("query", "text", "video")
+        model.alignment = nn.ModuleDict({name: nn.Linear(config.sizes.hidden, wide) for name in names})
     load_released(model, case.parameters(), "qd_detr", case.name)
     model.to(dtype)
     out, negative = model.pair(*tensors(case, dtype, "src_vid"), *tensors(case, dtype, "src_txt"))
@@ -214,7 +223,26 @@ def _qd_detr(case: GoldenCase, dtype: torch.dtype, *, reference: bool) -> Arrays
         ours |= matches_of(matches)
     ours |= loss_arrays(terms | {"saliency": sum(parts.values())}, loss.total, NAMES)  # type: ignore[arg-type]
     ours |= ranked_arrays(case, out.moments)
+    if contrastive:
+        ours |= _contrast_with_no_words(case, model, out, ours)
     return ours | gradients_by_released_name(model, case.parameters(), "qd_detr", ("grad", "gradnorm"))
+
+
+def _contrast_with_no_words(case: GoldenCase, model: QDDetr, out: DetrOutput, ours: Arrays) -> Arrays:
+    """The released contrastive option: its memory holds no words any more, so each layer's term is ``log Q``."""
+    layers, count, queries = out.moments.logits.shape[:3]
+    wide = model.alignment["query"].out_features
+    term = out.saliency.new_tensor(queries).log()
+    supervised = [""] if model.config.supervise_windows else []
+    supervised += [f"_{j}" for j in range(layers - 1) if supervised and model.config.auxiliary]
+    added = case.meta["config"]["contrastive_align_loss_coef"] * len(supervised) * term
+    return {
+        "proj_queries": normalize(model.alignment["query"](out.moments.hidden[-1]), dim=-1),
+        "proj_txt_mem": out.saliency.new_zeros(count, 0, wide),
+        "proj_vid_mem": normalize(model.alignment["video"](out.memory.video), dim=-1),
+        **{f"loss/loss_contrastive_align{suffix}": term for suffix in supervised},
+        "loss/total": ours["loss/total"] + added,
+    }
 
 
 _SALIENCY = {"hinge": "hinge", "rank": "rank", "negpair": "negative_pair"}
@@ -250,8 +278,7 @@ def _bm_detr(case: GoldenCase, dtype: torch.dtype) -> Arrays:
     ours["memory"] = ours["memory"][:, : clips[0].shape[1] + words[0].shape[1]]
     if negative is not None:
         ours["memory_neg"] = model(*clips, *negative).memory.tokens
-    longest = case.meta["config"].get("max_v_l", 75) * case.meta["clip_length"]
-    ours |= ranked_arrays(case, outputs[0].moments, longest)
+    ours |= ranked_arrays(case, outputs[0].moments, case.meta["config"].get("max_v_l", 75))
     plain = model(*clips, *words)
     alone = _bm_arrays(model, plain, truths[0])
     assert plain.background is not None

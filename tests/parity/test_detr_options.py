@@ -1,6 +1,7 @@
 """The DETR harness on cases of settings that no recorded case holds, made by an independent reference."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from tests.detr.naive_moment_detr import Naive, Options, layer_losses, shapes
 from tests.parity.cases import check_of
-from tests.parity.golden import GoldenCase, draw_parameters
+from tests.parity.golden import GoldenCase, draw_parameters, load_case
 from vmlkit.spans import to_center_width
 
 VIDEO, TEXT, HIDDEN, INNER, QUERIES, WORDS = 7, 5, 8, 12, 4, 9
@@ -104,6 +105,62 @@ OPTIONS = {
 def test_options_equal_the_reference(name: str) -> None:
     case = made_case(OPTIONS[name])
     check_of(case.name)(case)
+
+
+def recorded(name: str) -> GoldenCase:
+    """A case of the authors."""
+    return load_case(Path(__file__).parents[1] / "golden" / "detr" / f"{name}.npz")
+
+
+def changed(case: GoldenCase, arrays: dict[str, Any], **fields: Any) -> GoldenCase:
+    """The case with other arrays and settings."""
+    return GoldenCase(case.name, case.arrays | arrays, {**case.meta, "config": {**case.meta["config"], **fields}})
+
+
+def test_the_contrastive_option_of_qd_detr_is_a_constant() -> None:
+    case, draw = recorded("qd_detr_a"), np.random.default_rng(0)
+    hidden, queries, layers = (case.meta["config"][k] for k in ("hidden_dim", "num_queries", "dec_layers"))
+    arrays: dict[str, Any] = {}
+    for name in ("query", "txt", "vid"):
+        for part, shape in (("weight", (6, hidden)), ("bias", (6,))):
+            key = f"param/contrastive_align_projection_{name}.{part}"
+            arrays[key] = draw.standard_normal(shape).astype(np.float32)
+    for group in ("output", "fixed"):
+        arrays[f"{group}/loss/total"] = case.arrays[f"{group}/loss/total"] + np.float32(0.5 * layers * np.log(queries))
+        arrays[f"{group}/loss/loss_contrastive_align_0"] = np.float32(np.log(queries))
+    arrays["output/proj_txt_mem"] = np.zeros((len(case.arrays["input/src_vid"]), 0, 6), np.float32)
+    fields = {"contrastive_align_loss": True, "contrastive_hdim": 6, "contrastive_align_loss_coef": 0.5}
+    check_of(case.name)(changed(case, arrays, **fields))
+
+
+def test_audio_joins_the_clips_of_qd_detr() -> None:
+    """The same case with the last features of its clips given as audio."""
+    case = recorded("qd_detr_a")
+    clips = case.arrays["input/src_vid"]
+    arrays = {"input/src_vid": clips[..., :-3], "input/src_aud": clips[..., -3:]}
+    fields = {"v_feat_dim": clips.shape[2] - 3, "a_feat_dim": 3, "a_feat_dir": "audio"}
+    check_of(case.name)(changed(case, arrays, **fields))
+
+
+def test_on_tvsum_saliency_alone_is_trained() -> None:
+    case = recorded("qd_detr_a")
+    kept = {k: v for k, v in case.arrays.items() if "/loss/" not in k and "match" not in k and not k.startswith("grad")}
+    weight = case.meta["config"]["lw_saliency"]
+    for group in ("output", "fixed"):
+        saliency = case.arrays[f"{group}/loss/loss_saliency"]
+        kept |= {f"{group}/loss/loss_saliency": saliency, f"{group}/loss/total": weight * saliency}
+    only = GoldenCase(case.name, kept, case.meta)
+    check_of(case.name)(changed(only, {}, dset_name="tvsum"))
+    with pytest.raises(AssertionError, match="loss/total"):
+        check_of(case.name)(only)
+
+
+def test_a_bm_detr_case_without_negatives_is_its_evaluation() -> None:
+    case = recorded("bm_detr_a")
+    kept = {k: v for k, v in case.arrays.items() if k.startswith(("param/", "input/"))}
+    kept = {k: v for k, v in kept.items() if "neg_src" not in k}
+    kept |= {f"output/{k}": v for k, v in case.group("output_noneg").items()}
+    check_of(case.name)(GoldenCase(case.name, kept, case.meta))
 
 
 def test_the_reference_would_notice_another_option() -> None:
