@@ -105,7 +105,7 @@ def test_a_run_records_windows_and_signals_and_reports_groups(tmp_path) -> None:
     rows = TEST.groups["ood"]
     expected = moment_metrics(arrays.proposals[rows], arrays.order[rows], arrays.top1[rows], arrays.truth[rows])
     assert written["test"]["R@1,mIoU (ood)"] == pytest.approx(expected["R@1,mIoU"])
-    assert 0 < written["test"]["p,inside"] < 1
+    assert 0 < written["test"]["joint,inside"] < written["test"]["p,inside"] < 1, "a product of two probabilities"
     assert "R@1,IoU=0.5 (iid)" in written["baselines"]["best constant window"]
 
 

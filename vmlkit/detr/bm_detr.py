@@ -206,6 +206,14 @@ class BMDetr(DetrMethod):
         vectors = [F.normalize(self.alignment[n](self.pooling[n](x, m)), dim=-1) for n, x, m in pooled]
         return vectors[0], vectors[1]
 
+    @torch.no_grad()
+    def clip_probabilities(self, batch: MomentBatch) -> dict[str, Tensor]:
+        """``joint``: ``p+ (1 - p-)`` with the negative sentences of the batch, p+ without any."""
+        negative = batch.negative if isinstance(batch, DetrBatch) else None
+        branch = Branch(batch.frames, batch.frame_mask)
+        (out,) = self.together([branch], (batch.words, batch.word_mask), negative)
+        return {} if out.background is None else {"joint": out.background.joint}
+
     def together(
         self,
         branches: list[Branch],
