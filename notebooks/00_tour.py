@@ -41,10 +41,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vmlkit.config import with_overrides
-from vmlkit.data.sources import load
-from vmlkit.experiments.experiment import run_experiment
-from vmlkit.methods import preset
+import vmlkit as vk
 from vmlkit.metrics.report import metrics_table
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.curves import draw_curves
@@ -54,7 +51,7 @@ from vmlkit.viz.style import new_figure, save_figure
 from vmlkit.viz.timeline import draw_epochs, draw_timeline
 
 nb.start()
-experiment = with_overrides(preset("cpl", "toy", size), {"train.seed": seed})
+experiment = vk.with_overrides(vk.preset("cpl", "toy", size), {"train.seed": seed})
 
 # %% [markdown]
 # ## The data, looked at first
@@ -64,7 +61,7 @@ experiment = with_overrides(preset("cpl", "toy", size), {"train.seed": seed})
 # else, or another shape does the same), idle look-alikes, cuts, and title cards that no sentence describes.
 
 # %%
-splits = load(experiment.data, progress=False)
+splits = vk.load(experiment.data, progress=False)
 for split in (splits.train, splits.validation, splits.test):
     print(f"{split.name:15s} {len(split):5d} sentences in {len(set(split.video_ids)):4d} videos")
 
@@ -172,7 +169,7 @@ nb.show_source(word_nll)
 # Every epoch is recorded: all proposals of a few validation sentences, every loss term, every metric.
 
 # %%
-run = run_experiment(experiment, run_dir, splits=splits, progress=False)
+run = vk.run_experiment(experiment, run_dir, splits=splits, progress=False)
 epochs = run.epochs
 shown = ["epoch", "loss/nll", "loss/nll_whole_video", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "seconds"]
 epochs[shown].round(3)
@@ -267,9 +264,8 @@ assert better["R@1,IoU=0.5"] > 0, "on this seed CPL does not beat the best const
 # named below the table, and committed with everything needed to repeat them.
 
 # %%
-from vmlkit.experiments.claims import load_results
 
-results = load_results("cpl")
+results = vk.load_results("cpl")
 nb.show_results(results)
 
 # %%

@@ -676,6 +676,16 @@ nb.show_verdicts(kinds)
 ablations = load_results("lnp-ablations")
 nb.show_results(ablations)
 
+# %% [markdown]
+# The same as differences from the first row, seed by seed (dots), with their mean and twice its standard error:
+
+# %%
+from vmlkit.viz.distributions import draw_rows
+
+figure = draw_rows(ablations, "R@1,mIoU", "R@1,IoU=0.5", against="LNP on CPL")
+save_figure(figure, "figures/03_dual_signed_negatives_ablations.png")
+figure
+
 # %%
 nb.show_verdicts(ablations)
 

@@ -44,19 +44,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from vmlkit.config import with_overrides
+import vmlkit as vk
 from vmlkit.detr.shift import Branch
-from vmlkit.experiments.claims import load_results
-from vmlkit.experiments.experiment import build, run_experiment
-from vmlkit.methods import METHODS, preset
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.filmstrip import draw_film_strip
 from vmlkit.viz.style import ROLES, SERIES, save_figure
 
 nb.start()
 # one branch a step: the shifted copy of each video doubles the cost, and the claims measure it
-experiment = with_overrides(preset("bm-detr", "toy", size), {"train.seed": seed, "model.shifting": False})
-splits = METHODS["bm-detr"].load(experiment.data, progress=False)
+experiment = vk.with_overrides(vk.preset("bm-detr", "toy", size), {"train.seed": seed, "model.shifting": False})
+splits = vk.METHODS["bm-detr"].load(experiment.data, progress=False)
 clips = splits.test.frames.shape[1]
 
 # %% [markdown]
@@ -169,7 +166,7 @@ nb.show_source(BMDetr.answer)
 def answers(mode: str) -> list:
     """The moments with no negative sentence, with a drawn one, and with another one."""
     torch.manual_seed(seed)
-    model = build(with_overrides(experiment, {"model.mode": mode}), splits.train).eval()
+    model = vk.build(vk.with_overrides(experiment, {"model.mode": mode}), splits.train).eval()
     rows, found = torch.arange(16), []
     for draw in (None, 1, 2):
         batch = splits.test.batch(rows)
@@ -211,11 +208,11 @@ pd.DataFrame(rows).T
 
 # %%
 settings = {"train.seed": seed} | ({"train.epochs": 12, "train.drop_epochs": 9} if size == "ci" else {})
-ancestor = with_overrides(preset("qd-detr", "toy", size), {"train.seed": seed})
-runs = {"QD-DETR": run_experiment(ancestor, f"{run_dir}/qd", splits=splits, progress=False)}
+ancestor = vk.with_overrides(vk.preset("qd-detr", "toy", size), {"train.seed": seed})
+runs = {"QD-DETR": vk.run_experiment(ancestor, f"{run_dir}/qd", splits=splits, progress=False)}
 for mode in ("authors", "paper"):
-    variant = with_overrides(experiment, {"model.mode": mode, **settings})
-    runs[f"BM-DETR ({mode})"] = run_experiment(variant, f"{run_dir}/{mode}", splits=splits, progress=False)
+    variant = vk.with_overrides(experiment, {"model.mode": mode, **settings})
+    runs[f"BM-DETR ({mode})"] = vk.run_experiment(variant, f"{run_dir}/{mode}", splits=splits, progress=False)
 run = runs["BM-DETR (paper)"]
 shown = ["loss/giou", "loss/label", "loss/probability", "loss/alignment", "loss/saliency", "metric/R@1,mIoU", "seconds"]
 run.epochs.set_index("epoch")[shown].round(3)
@@ -380,8 +377,18 @@ for name, (branch, targets) in shifted.items():
 # (centered in the first 55 % of their video); `iid` are the test queries like these, `ood` the late ones.
 
 # %%
-results = load_results("bm-detr")
+results = vk.load_results("bm-detr")
 nb.show_results(results)
+
+# %% [markdown]
+# Every dot is a seed, the diamond their mean, the bar twice the standard error to both sides:
+
+# %%
+from vmlkit.viz.distributions import draw_rows
+
+figure = draw_rows(results, "R@1,IoU=0.7 (iid)", "R@1,IoU=0.7 (ood)")
+save_figure(figure, "figures/04_bm_detr_seeds.png")
+figure
 
 # %%
 nb.show_verdicts(results)
@@ -390,7 +397,7 @@ nb.show_verdicts(results)
 # ### Components and losses (P2 Table 7 and P2 Table 8)
 
 # %%
-ablation = load_results("bm-detr-ablation")
+ablation = vk.load_results("bm-detr-ablation")
 nb.show_results(ablation)
 
 # %%
@@ -413,7 +420,7 @@ ablation.per_seed("R@1,IoU=0.5 (iid)")
 # are planted (a stand-in), so only the rise above the location priors means anything.
 
 # %%
-real = load_results("planted-charades-cd")
+real = vk.load_results("planted-charades-cd")
 nb.show_results(real)
 
 # %%

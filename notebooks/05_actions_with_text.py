@@ -46,18 +46,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+import vmlkit as vk
 from vmlkit.actions.presets import SMALL_TEXT, small_vlc
-from vmlkit.config import with_overrides
-from vmlkit.experiments.claims import load_results
-from vmlkit.experiments.experiment import build, run_experiment
-from vmlkit.methods import METHODS, preset
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, save_figure
 
 nb.start()
-experiment = with_overrides(preset("basnet", "toy", size), {"train.seed": seed})
-splits = METHODS["basnet"].load(experiment.data, progress=False)
-task = METHODS["basnet"].task(experiment)
+experiment = vk.with_overrides(vk.preset("basnet", "toy", size), {"train.seed": seed})
+splits = vk.METHODS["basnet"].load(experiment.data, progress=False)
+task = vk.METHODS["basnet"].task(experiment)
 
 # %% [markdown]
 # ## One picture
@@ -152,7 +149,7 @@ low
 # BaS-Net: a filter gives the attention, one classifier sees the video with and without it. Its loss knows nothing else.
 
 # %%
-run = run_experiment(experiment, run_dir, splits=splits, progress=False)
+run = vk.run_experiment(experiment, run_dir, splits=splits, progress=False)
 epochs = run.epochs
 shown = ["loss/mil", "loss/mil_suppressed", "metric/mAP@0.3:0.7", "metric/attention_fpr", "metric/attention_fnr"]
 epochs.set_index("epoch")[shown].round(3)
@@ -216,9 +213,8 @@ metrics_table({name: {m: row[m] for m in task.columns} for name, row in rows.ite
 # %%
 from vmlkit.actions.detection_protocols import protocol_table, under_every_protocol
 from vmlkit.actions.proposals import attention_proposals
-from vmlkit.experiments.experiment import load_run
 
-method, _, _ = load_run(run_dir, progress=False)
+method, _, _ = vk.load_run(run_dir, progress=False)
 said = task.activations(method, splits.test)
 found = [attention_proposals(a.cas, a.attention, video=v) for v, a in enumerate(said)]
 results = under_every_protocol(type(found[0]).concatenate(found), splits.test)
@@ -244,9 +240,9 @@ nb.show_source(TextQueries.forward)
 # scaled by $10^{-4}$ at the start. How much does a query know about its own label? Exchange the labels of two classes:
 
 # %%
-tsm = preset("tsm", "toy", size)
+tsm = vk.preset("tsm", "toy", size)
 torch.manual_seed(seed)
-network = build(tsm, splits.train).eval().localiser.queries
+network = vk.build(tsm, splits.train).eval().localiser.queries
 with torch.no_grad():
     before = network()
     network.class_words[[0, 1]] = network.class_words[[1, 0]]
@@ -265,8 +261,8 @@ pd.Series(moved[:4].numpy(), index=splits.train.classes[:4], name="relative chan
 looks = {}
 for kind, text in (("conv", None), ("text", SMALL_TEXT)):
     changes = {"train.epochs": 8, "train.evaluate_every": 2, "train.seed": seed, "model.host.text": text}
-    chosen = with_overrides(preset("hamnet", "toy", size), changes)
-    looks[kind] = run_experiment(chosen, f"{run_dir}_hamnet_{kind}", splits=splits, progress=False).epochs
+    chosen = vk.with_overrides(vk.preset("hamnet", "toy", size), changes)
+    looks[kind] = vk.run_experiment(chosen, f"{run_dir}_hamnet_{kind}", splits=splits, progress=False).epochs
 columns = ["metric/classification mAP", "metric/attention_fpr", "metric/attention_fnr", "metric/mAP@0.3:0.7"]
 pd.concat({kind: table.set_index("epoch")[columns].dropna() for kind, table in looks.items()}).round(2)
 
@@ -293,8 +289,8 @@ short = {"train.epochs": 3, "train.evaluate_every": 3, "train.seed": seed}
 curves = {}
 for name, masked in (("plain words (code)", False), ("masked words (paper)", True)):
     vlc = small_vlc("filter", layers=1, mask_input=masked)
-    chosen = with_overrides(experiment, {**short, "model.vlc": vlc})
-    curves[name] = run_experiment(chosen, f"{run_dir}_vlc_{masked}", splits=splits, progress=False).epochs
+    chosen = vk.with_overrides(experiment, {**short, "model.vlc": vlc})
+    curves[name] = vk.run_experiment(chosen, f"{run_dir}_vlc_{masked}", splits=splits, progress=False).epochs
 columns = ["loss/nll", "loss/nll_whole_video", "loss/rank_complement", "gradient/distance"]
 pd.concat({name: table.set_index("epoch")[columns].iloc[1:] for name, table in curves.items()}).round(3)
 
@@ -327,8 +323,8 @@ nb.show_source(ActionMethod.step)
 rates = {}
 for weight in (0.0, 1.0):
     changes = {"train.epochs": 8, "train.evaluate_every": 4, "train.seed": seed, "model.host.coactivity_weight": weight}
-    other = with_overrides(preset("co2net", "toy", size), changes)
-    closed = run_experiment(other, f"{run_dir}_co2net_{weight:g}", splits=splits, progress=False)
+    other = vk.with_overrides(vk.preset("co2net", "toy", size), changes)
+    closed = vk.run_experiment(other, f"{run_dir}_co2net_{weight:g}", splits=splits, progress=False)
     named = closed.epochs.set_index("epoch")[["metric/attention_fpr", "metric/attention_fnr"]]
     rates[f"weight {weight:g}"] = named.dropna()
 pd.concat(rates).round(2)
@@ -402,7 +398,7 @@ print(
 # ### TSM and VLC added to the hosts (P3 Table 8)
 
 # %%
-toy = load_results("p3-toy")
+toy = vk.load_results("p3-toy")
 nb.show_results(toy)
 
 # %%
@@ -414,7 +410,7 @@ nb.show_verdicts(toy)
 # Real annotations, generated features, P3's protocol.
 
 # %%
-planted = load_results("planted-thumos14")
+planted = vk.load_results("planted-thumos14")
 nb.show_results(planted)
 
 # %%

@@ -46,22 +46,19 @@ import numpy as np
 import pandas as pd
 import torch
 
+import vmlkit as vk
 from vmlkit.components.methods import COMPONENTS
-from vmlkit.config import with_overrides
-from vmlkit.data.sources import load
-from vmlkit.experiments.claims import load_results, verdict
-from vmlkit.experiments.experiment import build, run_experiment
-from vmlkit.methods import preset
+from vmlkit.experiments.claims import verdict
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, new_figure, save_figure
 
 nb.start()
 pd.options.display.max_colwidth = 70
-experiment = with_overrides(
-    preset("p4-xclip", "toy", size), {"train.seed": seed, "train.choose_epoch_by": "last", "train.evaluate_every": 2}
+experiment = vk.with_overrides(
+    vk.preset("p4-xclip", "toy", size), {"train.seed": seed, "train.choose_epoch_by": "last", "train.evaluate_every": 2}
 )
-splits = load(experiment.data, view=COMPONENTS, progress=False)
+splits = vk.load(experiment.data, view=COMPONENTS, progress=False)
 texts = splits.test.texts
 
 # %% [markdown]
@@ -312,10 +309,10 @@ settings = {
 }
 runs, models = {}, {}
 for name, overrides in settings.items():
-    chosen = with_overrides(experiment, overrides)
+    chosen = vk.with_overrides(experiment, overrides)
     folder = f"{run_dir}_{name.replace(' ', '_')}"
-    runs[name] = run_experiment(chosen, folder, splits=splits, progress=False)
-    models[name] = build(chosen, splits.train).eval()
+    runs[name] = vk.run_experiment(chosen, folder, splits=splits, progress=False)
+    models[name] = vk.build(chosen, splits.train).eval()
     load_weights(models[name], runs[name].checkpoint)
 epochs = runs["with components"].epochs.set_index("epoch")
 epochs[["loss/retrieval", "loss/components", "loss/importance_entropy", "metric/component accuracy"]].round(3).T
@@ -425,9 +422,9 @@ matrix = {"no loss": triplets["X-CLIP"].accuracy()}
 for part in texts.components:
     alone = {"model.components.names": (part,), "model.components.loss.kind": "simple"}
     short = {"train.epochs": 3, "train.evaluate_every": 3}
-    chosen = with_overrides(experiment, {**alone, **short})
-    done = run_experiment(chosen, f"{run_dir}_{part}", splits=splits, progress=False)
-    model = build(chosen, splits.train).eval()
+    chosen = vk.with_overrides(experiment, {**alone, **short})
+    done = vk.run_experiment(chosen, f"{run_dir}_{part}", splits=splits, progress=False)
+    model = vk.build(chosen, splits.train).eval()
     load_weights(model, done.checkpoint)
     matrix[part] = compare_split(model.host, splits.test, "own").accuracy()
 matrix["all, adaptive"] = triplets["with components"].accuracy()
@@ -531,11 +528,11 @@ nb.show_source(DetrHost.loss)
 parts = ("train", "validation", "test")
 moments = {p: dataclasses.replace(getattr(splits, p), base=DetrDataset.of(getattr(splits, p).base)) for p in parts}
 moments = dataclasses.replace(splits, **moments)
-localiser = with_overrides(preset("p4-qd-detr", "toy", size), {"train.seed": seed})
+localiser = vk.with_overrides(vk.preset("p4-qd-detr", "toy", size), {"train.seed": seed})
 localiser = dataclasses.replace(localiser, data=experiment.data)
 if size == "ci":
-    localiser = with_overrides(localiser, {"train.epochs": 6})  # two fewer than the preset, for time
-run = run_experiment(localiser, f"{run_dir}_moments", splits=moments, progress=False)
+    localiser = vk.with_overrides(localiser, {"train.epochs": 6})  # two fewer than the preset, for time
+run = vk.run_experiment(localiser, f"{run_dir}_moments", splits=moments, progress=False)
 kept = ["loss/total", "loss/components", "loss/importance_entropy", "metric/R@1,mIoU", "metric/component accuracy"]
 run.epochs.set_index("epoch")[kept].round(3).T
 
@@ -611,7 +608,7 @@ pd.DataFrame({n: [100 * r[m] for m in kept] for n, r in rows.items() if all(m in
 # Three seeds, longer runs, made by the commands named below the tables. First retrieval (P4 Table 3 and P4 Table 5):
 
 # %%
-retrieval = load_results("components-retrieval")
+retrieval = vk.load_results("components-retrieval")
 nb.show_results(retrieval)
 
 # %%
@@ -647,7 +644,7 @@ gains(retrieval, "X-CLIP", shown, ("control: shuffled variants",))
 # wrong one (*shuffled video*):
 
 # %%
-localising = load_results("components-moments")
+localising = vk.load_results("components-moments")
 nb.show_results(localising)
 
 # %%
@@ -679,7 +676,7 @@ pd.Series({n: verdict([a - b for a, b in zip(own[n], other[n], strict=True)])[1]
 # ### One part at a time, and a smaller weight (P4 Table 4)
 
 # %%
-parts = load_results("components-parts")
+parts = vk.load_results("components-parts")
 nb.show_results(parts, "R@1,mIoU", "R@1,IoU=0.5", "component accuracy", "component accuracy, shuffled video")
 
 # %%
