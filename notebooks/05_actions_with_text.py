@@ -211,7 +211,7 @@ metrics_table({name: {m: row[m] for m in task.columns} for name, row in rows.ite
 # network did not change between the rows (instances read off its attention, as P3 does):
 
 # %%
-from vmlkit.actions.detection_protocols import protocol_table, under_every_protocol
+from vmlkit.actions.detection import protocol_table, under_every_protocol
 from vmlkit.actions.proposals import attention_proposals
 
 method, _, _ = vk.load_run(run_dir, progress=False)

@@ -19,7 +19,7 @@ CHECKED = (
     "detr.criterion", "detr.assignment", "detr.windows",
     "actions.method", "actions.basnet", "actions.hamnet", "actions.co2net", "actions.localiser", "actions.tsm",
     "actions.vlc", "actions.losses", "actions.cross_modal", "actions.recurrent", "actions.text_queries",
-    "actions.baselines", "actions.detection", "actions.detection_protocols", "actions.detections",
+    "actions.baselines", "actions.detection", "actions.detections",
     "actions.frame_rates", "actions.model_selection", "actions.nms", "actions.proposals",
     "components.method", "components.on_detr", "components.xclip", "components.losses", "components.importance",
     "components.temporal", "components.xclip_heads", "components.ranking",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vmlkit.actions.dataset import ActionDataset
-from vmlkit.actions.detection_protocols import protocol_table, under_every_protocol
+from vmlkit.actions.detection import protocol_table, under_every_protocol
 from vmlkit.actions.detections import Detections
 from vmlkit.actions.model_selection import read_training_curve, selections
 from vmlkit.actions.segments import ActionSegments

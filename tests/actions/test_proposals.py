@@ -108,7 +108,9 @@ def test_runs_and_contrast_at_the_borders() -> None:
 def test_class_scores_use_at_least_one_snippet() -> None:
     activation = np.array([[0.0, 1.0, 0.0], [2.0, 0.0, 0.0]])
     expected = np.exp([2.0, 1.0, 0.0]) / np.exp([2.0, 1.0, 0.0]).sum()
-    np.testing.assert_allclose(class_scores(activation, 10), expected[:2])
+    np.testing.assert_allclose(class_scores(activation, 0), expected[:2])
+    top = np.exp([1.0, 0.5, 0.0])
+    np.testing.assert_allclose(class_scores(activation, 2), (top / top.sum())[:2])
 
 
 @pytest.mark.parametrize("seed", range(4))

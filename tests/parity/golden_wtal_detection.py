@@ -215,7 +215,7 @@ def _p3(case: GoldenCase) -> dict[str, np.ndarray]:
     for number in _numbers(case, "cas"):
         cas, attention = case.arrays[f"input/{number}/cas"][0], case.arrays[f"input/{number}/attn"][0, :, 0]
         found, out = attention_proposals(cas, attention, config), f"output/{number}"
-        computed[f"{out}/class_score"] = class_scores(cas * attention[:, None], config.top_ratio)
+        computed[f"{out}/class_score"] = class_scores(cas * attention[:, None], len(cas) // config.top_ratio)
         computed[f"{out}/proposals_before_ambiguity_filter"] = found.rows()
         if regions is None and _is_real(videos[int(number)]):
             unchecked.append(f"{out}/proposals")

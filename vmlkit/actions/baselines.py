@@ -6,12 +6,13 @@ localisation.  The priors fitted on training *instances* know more than weak sup
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from vmlkit.actions.detection import Protocol, detection_map
-from vmlkit.actions.detections import SNIPPETS_PER_S, Detections
+from vmlkit.actions.detections import SNIPPETS_PER_S, Detections, per_instance
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.errors import DataError
 
@@ -131,7 +132,6 @@ def _draw(allowed: np.ndarray, rng: np.random.Generator) -> Int[np.ndarray, " N"
 
 
 def _to_snippets(found: Detections, snippets_per_s: float | np.ndarray) -> Detections:
-    rate = np.asarray(snippets_per_s, dtype=np.float64)
-    spans = np.round(found.spans * (rate[found.video][:, None] if rate.ndim else rate))
+    spans = np.round(found.spans * per_instance(snippets_per_s, found.video))
     spans[:, 1] = np.maximum(spans[:, 1], spans[:, 0] + 1)
-    return Detections(video=found.video, spans=spans, labels=found.labels, scores=found.scores, unit="snippets")
+    return replace(found, spans=spans, unit="snippets")

@@ -8,10 +8,10 @@ The same detections differ by several points between them, so a number without i
 * ``"activitynet"``: seconds, tIoU 0.5, 0.55 .. 0.95.
 
 Which videos count is part of a protocol too and is decided by the ground truth handed in, see
-:mod:`vmlkit.actions.thumos`.  Every result carries its denominators.
+:mod:`vmlkit.actions.thumos`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,9 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from vmlkit import spans as sp
-from vmlkit.actions.detections import SNIPPETS_PER_S, Detections
+from vmlkit.actions.dataset import ActionDataset
+from vmlkit.actions.detections import SNIPPETS_PER_S, Detections, per_instance
+from vmlkit.actions.proposals import drop_ambiguous
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.errors import DataError
 
@@ -49,8 +51,6 @@ class DetectionResult:
     ap: Float[np.ndarray, "K C"]  #: fractions; NaN for a class without an instance
     classes: tuple[str, ...]
     instances: Int[np.ndarray, " C"]  #: denominator of each class's recall
-    videos: int  #: videos listed by the ground truth; what is detected in one without an instance is wrong
-    videos_with_instances: int
     zero_length: int  #: instances without length, which nothing can match
     detections: int
 
@@ -73,27 +73,6 @@ class DetectionResult:
         ranges = [(a, b) for a, b in AVERAGES[self.protocol] if low <= a and b <= high]
         return out | {f"mAP@{a:g}:{b:g}": self.average(a, b) for a, b in ranges}
 
-    def table(self) -> pd.DataFrame:
-        """AP of every class in **percent**, a column ``instances``, and the mean in the last row."""
-        columns = [f"{t:.2g}" for t in self.thresholds]
-        table = pd.DataFrame(100 * self.ap.T, index=list(self.classes), columns=columns)
-        table["instances"] = self.instances
-        table.loc["mean"] = [*(100 * self.mean_ap), int(self.instances.sum())]
-        return table.astype({"instances": int})
-
-    def denominators(self) -> str:
-        """What the numbers are shares of, in one line; belongs beside every table."""
-        present = int((self.instances > 0).sum())
-        dead = f" ({self.zero_length} of zero length)" if self.zero_length else ""
-        return (
-            f"protocol {self.protocol}: {int(self.instances.sum())} instances{dead} of {present} classes in "
-            f"{self.videos_with_instances} of {self.videos} videos, {self.detections} detections"
-        )
-
-    def __str__(self) -> str:
-        numbers = "  ".join(f"{name} {100 * value:.1f}" for name, value in self.metrics().items())
-        return f"{self.denominators()}\n{numbers}"
-
 
 def detection_map(
     detections: Detections,
@@ -101,7 +80,6 @@ def detection_map(
     protocol: Protocol,
     thresholds: Sequence[float] | None = None,
     snippets_per_s: float | Float[np.ndarray, " videos"] = SNIPPETS_PER_S,
-    blocked: Collection[str] = (),
 ) -> DetectionResult:
     """mAP at every threshold.
 
@@ -115,7 +93,6 @@ def detection_map(
         truth: instances in seconds; ``detections.video`` and ``detections.labels`` index its lists.
         thresholds: tIoU, in place of the protocol's own.
         snippets_per_s: for ``"p3"``; one number, or one per video of ``truth``.
-        blocked: videos to leave out on both sides (the official ActivityNet evaluation drops those no longer online).
 
     Raises:
         DataError: for detections in the wrong unit or of videos or classes that do not exist, or no instance at all.
@@ -129,14 +106,9 @@ def detection_map(
         raise DataError("mAP", f"no protocol {protocol!r}", f"use one of {', '.join(THRESHOLDS)}")
     levels = tuple(THRESHOLDS[protocol] if thresholds is None else thresholds)
     _check(detections, truth, protocol)
-    if blocked:
-        listed = np.array([name not in blocked for name in truth.video_ids])
-        truth, detections = truth.where(listed[truth.video]), detections.where(listed[detections.video])
-        _check(detections, truth, protocol)
     target = truth.spans_s
     if protocol == "p3":
-        rate = np.asarray(snippets_per_s, dtype=np.float64)
-        target = np.round(target * (rate[truth.video][:, None] if rate.ndim else rate))
+        target = np.round(target * per_instance(snippets_per_s, truth.video))
     order = np.argsort(detections.scores, kind="stable")[::-1]
     correct = _correct(detections.where(order), truth, target, np.array(levels))
     labels, instances = detections.labels[order], truth.counts()
@@ -149,8 +121,6 @@ def detection_map(
         ap=ap,
         classes=truth.classes,
         instances=instances,
-        videos=len(set(truth.video_ids) - set(blocked)),
-        videos_with_instances=len(np.unique(truth.video)),
         zero_length=int((target[:, 0] >= target[:, 1]).sum()),
         detections=len(detections),
     )
@@ -159,7 +129,7 @@ def detection_map(
 def _check(detections: Detections, truth: ActionSegments, protocol: Protocol) -> None:
     unit = "snippets" if protocol == "p3" else "seconds"
     if detections.unit != unit:
-        remedy = "take another protocol" if unit == "snippets" else "convert them with to_seconds()"
+        remedy = "take another protocol" if unit == "snippets" else "convert them with in_unit()"
         raise DataError(
             "mAP", f"protocol {protocol!r} compares {unit}, the detections are in {detections.unit}", remedy
         )
@@ -240,3 +210,49 @@ def _average_precision(correct: Bool[np.ndarray, "K n"], instances: int) -> Floa
     precision = np.cumsum(correct, axis=1) / np.arange(1, correct.shape[1] + 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     return (envelope * correct).sum(axis=1) / instances
+
+
+def under_every_protocol(found: Detections, dataset: ActionDataset) -> dict[Protocol, DetectionResult]:
+    """Evaluate detections as P3, BaS-Net and HAM-Net, and ActivityNet would.
+
+    For ``"p3"`` whatever touches an ambiguous region is left out, and bounds stay in snippets; for the others they
+    become seconds, and the instances of videos that ``gt.json`` lacks do not count.
+
+    Args:
+        found: in snippets, *before* any ambiguity filter.
+        dataset: the split that was localised, in its order.
+
+    Raises:
+        DataError: for detections in seconds: rounding them would not give back the snippets.
+    """
+    if found.unit != "snippets":
+        raise DataError("protocols", "the detections are in seconds", "give them in snippets, before any conversion")
+    rate = 1 / dataset.snippet_s
+    kept = [
+        drop_ambiguous(found.where(found.video == video), regions, float(rate[video])) if regions else None
+        for video, regions in enumerate(dataset.ambiguous_s)
+    ]
+    clear = found.where(np.array([not dataset.ambiguous_s[v] for v in found.video], dtype=bool))
+    filtered = Detections.concatenate([clear, *(part for part in kept if part is not None)])
+    seconds = found.in_unit("seconds", dataset.snippet_s)
+    return {
+        protocol: detection_map(
+            filtered if protocol == "p3" else seconds, dataset.truth_under(protocol), protocol, snippets_per_s=rate
+        )
+        for protocol in THRESHOLDS
+    }
+
+
+def protocol_table(results: dict[Protocol, DetectionResult]) -> pd.DataFrame:
+    """mAP in percent, one row per protocol, one column per threshold that any of them uses; then the denominators."""
+    levels = sorted({round(t, 6) for result in results.values() for t in result.thresholds})
+    rows = {}
+    for protocol, result in results.items():
+        known = {round(t, 6): 100 * float(v) for t, v in zip(result.thresholds, result.mean_ap, strict=True)}
+        rows[protocol] = {
+            **{f"{t:g}": known.get(t, np.nan) for t in levels},
+            "instances": int(result.instances.sum()),
+            "of zero length": result.zero_length,
+            "detections": result.detections,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,7 +1,7 @@
 """Detected action instances: what proposals are, for a whole test set, in one record of arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -76,22 +76,22 @@ class Detections:
 
     def where(self, keep: Bool[np.ndarray, " N"] | Int[np.ndarray, " kept"]) -> "Detections":
         """The chosen rows: a mask, or positions in the order wanted."""
-        return Detections(
-            video=self.video[keep],
-            spans=self.spans[keep],
-            labels=self.labels[keep],
-            scores=self.scores[keep],
-            unit=self.unit,
-        )
+        kept = {name: getattr(self, name)[keep] for name in ("video", "spans", "labels", "scores")}
+        return replace(self, **kept)
 
-    def to_seconds(self, snippet_s: float | Float[np.ndarray, " videos"] = 1 / SNIPPETS_PER_S) -> "Detections":
-        """Bounds in seconds.
+    def in_unit(self, unit: Unit, snippet_s: float | Float[np.ndarray, " videos"] = 1 / SNIPPETS_PER_S) -> "Detections":
+        """The same with bounds in seconds or in snippets.
 
         Args:
-            snippet_s: seconds per snippet, one number or one per video.
+            snippet_s: seconds per snippet, one number or one per video of the ground truth.
         """
-        if self.unit == "seconds":
+        if self.unit == unit:
             return self
-        scale = np.asarray(snippet_s, dtype=np.float64)
-        spans = self.spans * (scale[self.video][:, None] if scale.ndim else scale)
-        return Detections(video=self.video, spans=spans, labels=self.labels, scores=self.scores, unit="seconds")
+        scale = per_instance(snippet_s, self.video)
+        return replace(self, spans=self.spans * (scale if unit == "seconds" else 1 / scale), unit=unit)
+
+
+def per_instance(rate: float | Float[np.ndarray, " videos"], video: Int[np.ndarray, " N"]) -> Float[np.ndarray, "#N 1"]:
+    """One number, or one per video, as a column that scales the bounds of instances in these videos."""
+    each = np.asarray(rate, dtype=np.float64)
+    return (each[video] if each.ndim else each.reshape(1))[:, None]

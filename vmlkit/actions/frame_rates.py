@@ -36,10 +36,6 @@ class FrameCounts:
             for error in ("fp", "fn")
         }
 
-    def __str__(self) -> str:
-        numbers = "  ".join(f"{name} {100 * value:.1f}" for name, value in self.rates().items())
-        return f"{self.foreground} foreground and {self.background} background snippets\n{numbers}"
-
 
 def frame_counts(
     cas: Float[np.ndarray, "T C1"],
@@ -87,14 +83,6 @@ def going_on_classes(
     for (start, end), label in zip(spans_s.tolist(), labels.tolist(), strict=True):
         out[(center >= start) & (center < end), label] = True
     return out
-
-
-def classification_scores(cas: Float[np.ndarray, "T C1"], top_ratio: int = 8) -> Float[np.ndarray, " C"]:
-    """Softmax, over classes and background, of the mean of the ``ceil(T / top_ratio)`` largest activations."""
-    k = -(-len(cas) // top_ratio)
-    top = np.sort(cas, axis=0)[-k:].mean(axis=0)
-    weights = np.exp(top - top.max())
-    return (weights / weights.sum())[:-1]
 
 
 def classification_map(scores: Float[np.ndarray, "videos C"], labels: Float[np.ndarray, "videos C"]) -> float:

@@ -69,8 +69,9 @@ def label_report(annotations: ActionAnnotations, prompt: PromptConfig | None = N
         prompt: how sentences are made; P3's released way by default.
     """
     videos = annotations.videos
-    tested = [v for v in videos if v.subset == _tested(annotations)]
-    trained = [v for v in videos if v.subset == _trained(annotations)]
+    training, testing = annotations.subsets
+    tested = [v for v in videos if v.subset == testing]
+    trained = [v for v in videos if v.subset == training]
     listed = [v for v in videos if v.in_gt_json is not None]
     described = [v for v in videos if v.segments or v.labels]
     timed = [v for v in videos if v.duration is not None]
@@ -85,7 +86,7 @@ def label_report(annotations: ActionAnnotations, prompt: PromptConfig | None = N
         _segments("shorter_than_snippet", f"segments are shorter than a snippet ({SNIPPET_S:g} s)", videos, _short),
         _segments(
             "no_length_in_snippets",
-            f"segments of the subset '{_tested(annotations)}' have no length after rounding to snippets (protocol p3)",
+            f"segments of the subset '{testing}' have no length after rounding to snippets (protocol p3)",
             tested,
             _collapsed,
         ),
@@ -97,14 +98,6 @@ def label_report(annotations: ActionAnnotations, prompt: PromptConfig | None = N
         inventory=tuple(_inventory(annotations)),
         findings=findings,
     )
-
-
-def _trained(annotations: ActionAnnotations) -> str:
-    return "training" if annotations.layout == "activitynet" else thumos.TRAIN_SUBSET
-
-
-def _tested(annotations: ActionAnnotations) -> str:
-    return "validation" if annotations.layout == "activitynet" else thumos.TEST_SUBSET
 
 
 def _inventory(annotations: ActionAnnotations) -> list[str]:

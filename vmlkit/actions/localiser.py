@@ -3,6 +3,7 @@
 Axes: B videos, T snippets, F features, C classes, K = C + 1 with background last.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import torch
@@ -63,7 +64,7 @@ class Localised:
     suppressed: Float[Tensor, "B T K"] | None = None  #: BaS-Net's second branch
 
 
-class Localiser(nn.Module):
+class Localiser(nn.Module, ABC):
     """A host: attention part, body, classifier and loss.  Subclasses are BaS-Net, HAM-Net and CO2-Net (P3's TSM)."""
 
     config: LocaliserConfig
@@ -76,17 +77,17 @@ class Localiser(nn.Module):
         self.kernel = None if config.pool is None else shape.clips // config.pool // 2 * 2 + 1
         self.attention = build_attention(config.attention, shape.features)
 
+    @abstractmethod
     def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
         """Activation and attention of every snippet.
 
         Args:
             queries: text queries computed before (once per evaluation); None computes them where they are needed.
         """
-        raise TypeError(f"{type(self).__name__} does not define forward")
 
+    @abstractmethod
     def loss(self, out: Localised, labels: Float[Tensor, "B C"]) -> LossTerms:
         """The host's own loss from video-level labels."""
-        raise TypeError(f"{type(self).__name__} does not define loss")
 
     def video_scores(self, out: Localised) -> Float[Tensor, "B K"] | None:
         """Class scores of whole videos, where a host has its own for reading instances off (BaS-Net)."""

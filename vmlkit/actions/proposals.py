@@ -57,7 +57,7 @@ def attention_proposals(
         video: position of the video in the ground truth's list.
     """
     activation = cas * attention[:, None]
-    scores = class_scores(activation, config.top_ratio)
+    scores = class_scores(activation, len(activation) // config.top_ratio)
     chosen = np.flatnonzero(scores >= config.class_threshold)
     if not len(chosen) and config.best_class_if_none:
         chosen = np.array([np.argmax(scores)])
@@ -73,13 +73,13 @@ def attention_proposals(
     return Detections.from_rows(np.concatenate(parts or [np.zeros((0, 4))]), config.unit, video)
 
 
-def class_scores(activation: Float[np.ndarray, "T C1"], top_ratio: int) -> Float[np.ndarray, " C"]:
-    """Softmax, over classes and background, of the mean of the ``max(1, T // top_ratio)`` largest activations.
+def class_scores(activation: Float[np.ndarray, "T C1"], count: int) -> Float[np.ndarray, " C"]:
+    """Softmax, over classes and background, of the mean of the ``count`` (at least one) largest activations.
 
     >>> class_scores(np.zeros((5, 4)), 10).tolist()
     [0.25, 0.25, 0.25]
     """
-    k = max(1, len(activation) // top_ratio)
+    k = max(1, count)
     top = np.sort(activation, axis=0)[-k:].mean(axis=0)
     weights = np.exp(top - top.max())
     return (weights / weights.sum())[:-1]

@@ -1,7 +1,7 @@
 """Action instances with times: the ground truth of temporal action detection."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -70,13 +70,7 @@ class ActionSegments:
 
     def where(self, keep: Bool[np.ndarray, " N"]) -> "ActionSegments":
         """The chosen instances of the same videos."""
-        return ActionSegments(
-            video=self.video[keep],
-            spans_s=self.spans_s[keep],
-            labels=self.labels[keep],
-            video_ids=self.video_ids,
-            classes=self.classes,
-        )
+        return replace(self, video=self.video[keep], spans_s=self.spans_s[keep], labels=self.labels[keep])
 
     def for_videos(self, video_ids: Sequence[str]) -> "ActionSegments":
         """The instances of other videos or of the same in another order; a video not known here has none."""

@@ -110,9 +110,7 @@ def load_annotated(
         raise DataError(config.name, "no visual features were named", remedy)
     else:
         opened = open_action_features(config.features, [video.video_id for video in annotations.videos])
-    training, testing = (
-        ("training", "validation") if annotations.layout == "activitynet" else (thumos.TRAIN_SUBSET, thumos.TEST_SUBSET)
-    )
+    training, testing = annotations.subsets
     report = label_report(annotations)
     with opened as store:
         text = _Text(config, annotations)
@@ -135,7 +133,8 @@ class _Text:
 
     def __init__(self, config: _Annotated, annotations: ActionAnnotations) -> None:
         activitynet = annotations.layout == "activitynet"
-        # CODE: "one video of " and five slots without repetition on ActivityNet; "one video of the ", two on THUMOS14
+        # PAPER: all words of a label / CODE: two slots on THUMOS14, where a single word is repeated, and five on
+        # ActivityNet, where it is not -> no switch, because the released weights of the prompts have these sizes
         default = PromptConfig(template="one video of ", max_words=10) if activitynet else PromptConfig()
         self.prompt = config.prompt(default)
         self.texts = [thumos.class_text(name) for name in annotations.classes]

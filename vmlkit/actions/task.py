@@ -3,8 +3,9 @@
 A training batch holds video-level labels only; the times of a split are read here, after the method has answered.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -17,8 +18,8 @@ from vmlkit import spans as sp
 from vmlkit.actions.baselines import baseline_detection_metrics
 from vmlkit.actions.dataset import ActionBatch, ActionDataset, paired_indices
 from vmlkit.actions.detection import DetectionResult, Protocol, detection_map
-from vmlkit.actions.detections import Detections
-from vmlkit.actions.frame_rates import FrameCounts, classification_map, classification_scores, frame_counts
+from vmlkit.actions.detections import Detections, Unit
+from vmlkit.actions.frame_rates import FrameCounts, classification_map, frame_counts
 from vmlkit.actions.method import ActionMethod
 from vmlkit.actions.proposals import (
     HAMNET,
@@ -26,6 +27,7 @@ from vmlkit.actions.proposals import (
     BasNetProposalConfig,
     activation_proposals,
     attention_proposals,
+    class_scores,
     drop_ambiguous,
 )
 from vmlkit.actions.segments import ActionSegments
@@ -111,7 +113,7 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
         rate = 1 / dataset.snippet_s
         result = detection_map(detections, dataset.truth_under(self.protocol), self.protocol, snippets_per_s=rate)
         counts = frame_rates(activations, dataset)
-        scores = np.stack([classification_scores(a.cas) for a in activations])
+        scores = np.stack([class_scores(a.cas, math.ceil(len(a.cas) / 8)) for a in activations])
         metrics = {**result.metrics(), **counts.rates()}
         metrics["classification mAP"] = classification_map(scores, dataset.labels.numpy())
         return metrics, ActionArrays(tuple(activations), detections, result, counts, dataset)
@@ -144,28 +146,22 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
     def detect(self, activations: list[Activation], dataset: ActionDataset) -> Detections:
         """Instances of all videos, in the unit of the protocol; P3's protocol leaves out ambiguous regions."""
         parts = []
+        unit: Unit = "snippets" if self.protocol == "p3" else "seconds"
         for video, said in enumerate(activations):
             seconds = float(dataset.snippet_s[video])
             if self.proposals == "basnet" and said.scores is not None:
-                config = BasNetProposalConfig()
                 # 16 frames at 25 per second are the 0.64 s of a THUMOS14 snippet
-                config = BasNetProposalConfig(frames_per_snippet=seconds * config.fps)  # type: ignore[arg-type]
+                config = BasNetProposalConfig(frames_per_snippet=seconds * BasNetProposalConfig.fps)
                 snippets = int(dataset.lengths[video])
                 found = activation_proposals(said.cas, said.scores, snippets, config, video)
             elif self.proposals == "hamnet":
-                config_ = type(HAMNET)(**{**vars(HAMNET), "snippet_s": seconds})
-                found = attention_proposals(said.cas, said.attention, config_, video)
+                found = attention_proposals(said.cas, said.attention, replace(HAMNET, snippet_s=seconds), video)
             else:
                 found = attention_proposals(said.cas, said.attention, P3, video)
                 if self.protocol == "p3" and len(dataset.ambiguous_s[video]):
                     found = drop_ambiguous(found, dataset.ambiguous_s[video], 1 / seconds)
-            parts.append(self._in_unit(found, seconds))
-        return Detections.concatenate(parts, "snippets" if self.protocol == "p3" else "seconds")
-
-    def _in_unit(self, found: Detections, seconds: float) -> Detections:
-        if self.protocol != "p3":
-            return found if found.unit == "seconds" else scaled(found, seconds, "seconds")
-        return found if found.unit == "snippets" else scaled(found, 1 / seconds, "snippets")
+            parts.append(found.in_unit(unit, seconds))
+        return Detections.concatenate(parts, unit)
 
     # ---- what is recorded
 
@@ -250,13 +246,6 @@ def frame_rates(activations: list[Activation], dataset: ActionDataset) -> FrameC
         seconds = dataset.snippet_s[video] * int(dataset.lengths[video]) / len(said.attention)
         total = total + frame_counts(said.cas, said.attention, spans, labels, float(seconds))
     return total
-
-
-def scaled(found: Detections, factor: float, unit: Literal["seconds", "snippets"]) -> Detections:
-    """Detections of one video in another unit."""
-    return Detections(
-        video=found.video, spans=found.spans * factor, labels=found.labels, scores=found.scores, unit=unit
-    )
 
 
 def queries_of(truth: ActionSegments) -> list[tuple[int, int]]:

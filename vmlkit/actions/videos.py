@@ -34,6 +34,11 @@ class ActionAnnotations:
     classes: tuple[str, ...]
     videos: tuple[ActionVideo, ...]
 
+    @property
+    def subsets(self) -> tuple[str, str]:
+        """Names of the subset trained on and of the one reported."""
+        return ("training", "validation") if self.layout == "activitynet" else ("validation", "test")
+
     def subset(self, name: str) -> "ActionAnnotations":
         """The videos of one subset.
 
