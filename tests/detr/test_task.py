@@ -26,7 +26,7 @@ SIZES = DetrSizes(
 )
 TRAIN = DetrDataset.of(tiny.tiny_dataset("train", 20, 0), candidates=True)
 VALIDATION = DetrDataset.of(tiny.tiny_dataset("validation", 9, 1, strips=True))
-TEST = DetrDataset.of(tiny.tiny_dataset("test", 10, 2), groups=True)
+TEST = DetrDataset.of(tiny.tiny_dataset("test", 10, 2), candidates=True, groups=True)
 SETTINGS = BMDetrConfig(mode="paper", sizes=SIZES, alignment_size=4)
 EXPERIMENT = Experiment(method="bm-detr", data=DetrToyData(), model=SETTINGS, train=detr_training(), test_draws=1)
 
