@@ -90,14 +90,21 @@ def wrong_departures(source: str, fields: set[str]) -> list[str]:
 
 def texts() -> dict[str, str]:
     """Every text of the repository that may cite, by its path."""
-    patterns = ("vmlkit/**/*.py", "tests/**/*.py", "tools/*.py", "benchmarks/*.py", "notebooks/*.py", "notebooks/*.md")
+    patterns = (
+        "vmlkit/**/*.py",
+        "tests/**/*.py",
+        "tools/**/*.py",
+        "benchmarks/*.py",
+        "notebooks/*.py",
+        "notebooks/*.md",
+    )
     paths = [p for pattern in (*patterns, "docs/*.md", "*.md", "CITATION.cff") for p in sorted(ROOT.glob(pattern))]
     found = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in paths}
     for path in sorted((ROOT / "results").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         claims = [claim[key] for claim in record["claims"] for key in ("text", "source", "looked_at")]
         found[path.relative_to(ROOT).as_posix()] = "\n\n".join([record["title"], record["note"], *claims])
-    return {path: text for path, text in found.items() if path not in (SELF, "vmlkit/experiments/docs.py")}
+    return {path: text for path, text in found.items() if path != SELF}
 
 
 TEXTS = texts()
