@@ -1,6 +1,7 @@
 """Pages of docs/ and the reference of the site: they name what exists, and link to each other."""
 
 import importlib
+import importlib.util
 import re
 from pathlib import Path
 from textwrap import dedent
@@ -14,13 +15,27 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
+def exists(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    module, _, item = name.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), item) or importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def test_names_are_looked_up() -> None:
+    assert exists("vmlkit.spans.iou")
+    assert exists("vmlkit.actions.proposals")
+    assert not exists("vmlkit.spans.nothing")
+    assert not exists("vmlkit.nothing.iou")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_a_page_names_and_links_what_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"`(vmlkit\.[\w.]+)`", text):
-        module, _, item = name.rpartition(".")
-        found = hasattr(importlib.import_module(module), item) or importlib.util.find_spec(name)
-        assert found, f"{page.name} names {name}, which does not exist"
+        assert exists(name), f"{page.name} names {name}, which does not exist"
     for path in re.findall(r"`(vmlkit/[\w/.]+)`|\]\(([\w./]+)\)", text):
         assert any((folder / "".join(path)).exists() for folder in (ROOT, page.parent)), f"{page.name}: no {path}"
 

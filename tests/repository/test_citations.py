@@ -16,9 +16,6 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "vmlkit"
 SELF = Path(__file__).relative_to(ROOT).as_posix()
 
-#: files that are not yet in the one form; each leaves the list with the change that makes it clean
-TO_CONVERT: frozenset[str] = frozenset()
-
 #: something with a number that belongs to a paper, whether or not it is a proper citation
 _MENTION = re.compile(
     r"\b(?:Eqs?\.?|Equations?|Tables?|Tabs?\.|Figs?\.?|Figures?|Secs?\.|Sections?)\s+\(?\d+(?:\.\d+)*", re.IGNORECASE
@@ -112,7 +109,7 @@ FIELDS = settings_fields()
 KNOWN = ambiguities((ROOT / "docs" / "reconstruction.md").read_text(encoding="utf-8"))
 
 
-def departures_of_a_file(path: str) -> list[str]:
+def wrong_in_file(path: str) -> list[str]:
     text, wrong = TEXTS[path], wrong_citations(TEXTS[path])
     if path.startswith("vmlkit/"):
         wrong += wrong_departures(text, FIELDS)
@@ -123,15 +120,8 @@ def departures_of_a_file(path: str) -> list[str]:
 
 @pytest.mark.parametrize("path", TEXTS)
 def test_what_a_file_cites_exists(path: str) -> None:
-    wrong = departures_of_a_file(path)
-    if path in TO_CONVERT:
-        assert wrong, f"{path} is clean: take it off the list"
-    else:
-        assert not wrong, f"{path}: {wrong}"
-
-
-def test_files_to_convert_exist() -> None:
-    assert TEXTS.keys() >= TO_CONVERT
+    wrong = wrong_in_file(path)
+    assert not wrong, f"{path}: {wrong}"
 
 
 def test_every_paper_is_labelled_without_gaps() -> None:
