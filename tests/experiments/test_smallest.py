@@ -45,7 +45,7 @@ def test_the_smallest_sizes_train(method: str, settings: tuple[str, ...], tmp_pa
         ("p4-xclip", ("data.test_videos=0",), "setting 'test_videos' must be at least 1, not 0"),
         ("bm-detr", ("data.max_train_queries=0",), "setting 'max_train_queries' must be at least 1, not 0"),
         ("co2net", (STEPS, *VIDEO), "no class has two videos; use more videos, or none in pairs (model.host.pairs=0)"),
-        ("tsm", ("data.feature_dim=6", STEPS, *VIDEO), "width 6 is not a multiple of 4 heads"),
+        ("tsm", ("data.feature_dim=6", STEPS, *VIDEO), "setting 'heads' must divide the width 6, which 4 does not"),
     ],
 )
 def test_smaller_ones_are_refused_in_a_sentence(
