@@ -97,7 +97,7 @@ def test_a_file_of_generated_variants_becomes_texts(tmp_path: Path) -> None:
     assert texts_from_file(writer.path, ["a b"]).components == MOMENT_NEGATIVES
     with pytest.raises(DataError, match="knows no sentence of this split"):
         texts_from_file(writer.path, ["unknown"])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="there is no such file"):
         texts_from_file(tmp_path / "absent.jsonl", ["a b"])
 
 

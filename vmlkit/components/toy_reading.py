@@ -110,16 +110,19 @@ def _action(words: Sequence[str]) -> str | None:
     if len(verbs) != 1 or len(concepts) != len(words):
         return None
     (verb,) = verbs
-    ways = {_DIRECTIONS.get(c) or _ENDS.get(c) for c in concepts} - {None}
+    ways = {way for c in concepts if (way := _DIRECTIONS.get(c) or _ENDS.get(c))}
     if verb in ("bounce", "shake"):
         sideways = ways >= {"left", "right"} or "place:side" in concepts
-        upright = ways >= {"up", "down"}
-        return "shake" if sideways else "bounce" if upright else verb
+        return "shake" if sideways else "bounce" if ways >= {"up", "down"} else verb
     if verb in _MOVES:
-        way = next(iter(ways)) if len(ways) == 1 else None
-        return way or ({"rise": "up", "fall": "down"}.get(verb) if not ways else None)
+        return next(iter(ways)) if len(ways) == 1 else None if ways else {"rise": "up", "fall": "down"}.get(verb)
+    return _growth(verb, concepts)
+
+
+def _growth(verb: str, concepts: Sequence[str]) -> str | None:
+    """The action of a verb without direction; "grows smaller" is shrinking."""
     degree = next((c for c in concepts if c.startswith("degree:")), None)
-    if verb == "become" or (verb == "grow" and degree is not None):  # "grows smaller" is shrinking
+    if verb == "become" or (verb == "grow" and degree is not None):
         return {"degree:more": "grow", "degree:less": "shrink"}.get(degree or "")
     return verb
 

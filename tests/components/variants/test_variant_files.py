@@ -84,7 +84,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="there is no such file"):
         read_variants(tmp_path / "absent.jsonl")
     (tmp_path / "v.jsonl").write_bytes(b"\xff\xfe\n")
     with pytest.raises(DataError, match="cannot be read"):

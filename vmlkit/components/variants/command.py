@@ -50,13 +50,7 @@ def run_variants(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    for name, given, allowed in (
-        ("format", [options.format] if options.format else [], LAYOUTS),
-        ("components", options.components, COMPONENTS),
-    ):
-        wrong = next((value for value in given if value not in allowed), None)
-        if wrong is not None:
-            raise ConfigError(f"--{name}: {wrong!r} is none of {', '.join(allowed)}")
+    _check_values(options)
     remote, openai = (options.base_url, options.model, options.api_key_env), options.generator == "openai"
     if openai and not all(remote[:2]):
         raise ConfigError("--generator openai needs --base-url and --model; without them nothing is sent anywhere")
@@ -64,6 +58,14 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--base-url, --model and --api-key-env are for --generator openai")
     if (options.generator == "local") != (options.folder is not None):
         raise ConfigError("--generator local and --folder go together")
+
+
+def _check_values(options: argparse.Namespace) -> None:
+    formats = [options.format] if options.format else []
+    for name, given, allowed in (("format", formats, LAYOUTS), ("components", options.components, COMPONENTS)):
+        wrong = next((value for value in given if value not in allowed), None)
+        if wrong is not None:
+            raise ConfigError(f"--{name}: {wrong!r} is none of {', '.join(allowed)}")
     for name, least in (("limit", 1), ("workers", 1), ("retries", 0)):
         value = getattr(options, name)
         if value is not None and value < least:

@@ -274,14 +274,10 @@ def _agreement(c: Caption, start: int, j: int, i: int, form: str) -> int:
     if before in ("VBN", "VBG"):
         verb = form != "base" and _acts(c.words[i]) and not _names_something(c.words[i])
         return 0 if verb else -2  # "putting books"
-    if before == "PRP":
-        plural = c.words[j] in word_set("plural_pronouns") - {"them", "us"}
-    elif before.startswith("NN"):
-        plural = _plural(c.words[j], before) or _coordinated(c, start, j)
-    else:
+    if before != "PRP" and not before.startswith("NN"):
         return -3 if before.startswith("JJ") else -2
     slip = form == "base" and c.words[j] == "person"  # a frequent one: "person open the door"
-    return 1 if slip else {"s": (3, -1), "base": (-3, 3), "past": (1, 1)}[form][plural]
+    return 1 if slip else {"s": (3, -1), "base": (-3, 3), "past": (1, 1)}[form][_plural(c, start, j)]
 
 
 def _begins(c: Caption, j: int, i: int, form: str) -> int:
@@ -307,17 +303,15 @@ def _acts(word: str) -> bool:
     return base in swaps["verbs with object"] or base in swaps["verbs without object"]
 
 
-def _plural(word: str, tag: str) -> bool:
-    return tag in ("NNS", "NNPS") or word.endswith("men") or word in ("people", "police", "children")
-
-
-def _coordinated(c: Caption, start: int, j: int) -> bool:
-    """Whether a clause that "and" begins is the last part of a subject up to ``j``."""
-    return (
-        start > 0
-        and c.words[start] == "and"
-        and all(t[:2] in ("NN", "DT", "JJ", "IN", "PR", "CD") for t in c.tags[start:j])
-    )
+def _plural(c: Caption, start: int, j: int) -> bool:
+    """Whether the subject that ends at ``j`` is plural, by its noun or because "and" joins it to another one."""
+    word, tag = c.words[j], c.tags[j]
+    if tag == "PRP":
+        return word in word_set("plural_pronouns") - {"them", "us"}
+    if tag in ("NNS", "NNPS") or word.endswith("men") or word in ("people", "police", "children"):
+        return True
+    joined = start > 0 and c.words[start] == "and"
+    return joined and all(t[:2] in ("NN", "DT", "JJ", "IN", "PR", "CD") for t in c.tags[start:j])
 
 
 def _noun(word: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
 
+from vmlkit.data.annotations.json_lines import read_text
 from vmlkit.errors import DataError
 
 #: format of a row; a reader refuses every other number
@@ -90,18 +91,11 @@ def read_variants(path: str | Path) -> list[SentenceVariant]:
         DataError: for an unreadable file, a line that is not a row of this version, a row that contradicts itself, a
             component that occurs twice for a sentence, or a last line that was cut off.
     """
-    text = _read(path)
+    text = read_text(path)
     if text and not text.endswith("\n"):
         number = text.count("\n") + 1
         raise DataError(path, f"line {number} is cut off", "run the generation again: it repairs the file and goes on")
     return _rows(path, text)
-
-
-def _read(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:120]})", "check the path, or generate it again") from error
 
 
 def _rows(path: str | Path, text: str) -> list[SentenceVariant]:
@@ -147,10 +141,6 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_text_or_none(value: Any) -> bool:
-    return value is None or _is_text(value)
-
-
 def _are_rejections(value: Any) -> bool:
     return isinstance(value, list) and all(
         isinstance(v, dict) and v.keys() == {"text", "reason"} and _is_text(v["reason"]) for v in value
@@ -160,11 +150,11 @@ def _are_rejections(value: Any) -> bool:
 _FIELDS = {
     "sentence": _is_text,
     "component": lambda value: value in COMPONENTS,
-    "text": _is_text_or_none,
+    "text": lambda value: value is None or _is_text(value),
     "valid": lambda value: isinstance(value, bool),
     "generator": _is_text,
     "model": _is_text,
-    "prompt_version": _is_text_or_none,
+    "prompt_version": lambda value: value is None or _is_text(value),
     "attempts": lambda value: type(value) is int and value >= 0,
     "rejected": _are_rejections,
     "date": lambda value: isinstance(value, str),
@@ -211,7 +201,7 @@ class VariantWriter:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.ftruncate(self._file, whole)
-        return _rows(self.path, _read(self.path))
+        return _rows(self.path, read_text(self.path))
 
     def has(self, sentence: str, component: Component) -> bool:
         """Whether the file holds this row, valid or not."""

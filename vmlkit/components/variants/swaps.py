@@ -139,10 +139,9 @@ def _candidates(clause: Clause, word: str, sections: Sequence[str]) -> tuple[str
     if shape is not None and _all_shapes(clause, shapes):
         return _others("shapes", shape)
     for section, form in ((section, form) for section in sections for form in forms):
-        actors = table().swaps["subjects"].get(form, ()) if section == "subjects" else ()
-        kind = _kind(form, shape is not None) if section == "things" else None
-        if actors or kind is not None:
-            return actors if kind is None else _others(kind, form)
+        found = table().swaps["subjects"].get(form) if section == "subjects" else _same_kind(form, shape is not None)
+        if found:
+            return found
     return ()
 
 
@@ -151,11 +150,11 @@ def _others(kind: str, word: str) -> tuple[str, ...]:
     return tuple(group[0] for group in table().kinds[kind] if word not in group)
 
 
-def _kind(word: str, also_shape: bool) -> str | None:
-    if not also_shape:
-        return things().get(word)
-    kinds = (k for k, groups in table().kinds.items() if k != "shapes" and any(word in group for group in groups))
-    return next(kinds, None)
+def _same_kind(word: str, also_shape: bool) -> tuple[str, ...]:
+    """Other things of the kind of one; what is a shape too counts as what else it is."""
+    kinds = [kind for kind, groups in table().kinds.items() if any(word in group for group in groups)]
+    named = [kind for kind in kinds if not (also_shape and kind == "shapes")]
+    return _others(named[0], word) if named else ()
 
 
 def _all_shapes(clause: Clause, shapes: set[str]) -> bool:
