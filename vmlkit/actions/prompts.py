@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit.errors import DataError
-from vmlkit.text.tagging import TaggedSentence
+from vmlkit.text.tagging import TaggedSentence, masking_weight
 from vmlkit.text.vocabulary import Vocabulary
 
 Join = Literal["released", "spaced"]
@@ -125,9 +125,7 @@ def encode_prompts(
     for classes in labels:
         text = prompt_text([class_texts[c] for c in classes], config)
         tagged = tag_prompt(text, word_tags, known)
-        pairs = [
-            (w, 2.0 if any(k in t for k in content) else 1.0) for w, t in zip(tagged.tokens, tagged.tags, strict=True)
-        ]
+        pairs = [(w, masking_weight(t, content)) for w, t in zip(tagged.tokens, tagged.tags, strict=True)]
         dropped.update(dict.fromkeys(word for word, _ in pairs if word not in vocabulary))
         sentences.append(text)
         kept.append([(vocabulary.ids([w])[0], weight) for w, weight in pairs if w in vocabulary][: config.max_words])

@@ -22,7 +22,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vmlkit.components.dataset import ComponentBatch, ComponentDataset, VariantBatch
 from vmlkit.components.importance import ImportanceModule
@@ -31,7 +31,7 @@ from vmlkit.components.xclip import XCLIP, XCLIPConfig
 from vmlkit.components.xclip_heads import TextStates, VideoStates
 from vmlkit.data.batches import MomentBatch, Predictions
 from vmlkit.errors import ConfigError
-from vmlkit.nn.similarity import cosine, late_interaction
+from vmlkit.nn.similarity import cosine, late_interaction, resized
 from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
 
 Control = Literal["none", "text_only", "shuffled_video", "shuffled_variants"]
@@ -123,8 +123,8 @@ class JointEmbedding(Protocol):
 def compare_jointly(embedder: JointEmbedding, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
     """P4 Eq. (6) for any joint embedding: cosines of ``g``, the raw text for the importance module."""
     length = max(batch.words.shape[1], variants.positive.shape[1])
-    anchors, anchor_mask = _padded(batch.words[:, None], batch.word_mask[:, None], length)
-    texts, mask = _padded(*variants.texts(), length)
+    anchors, anchor_mask = resized(batch.words[:, None], batch.word_mask[:, None], length)
+    texts, mask = resized(*variants.texts(), length)
     g = embedder.joint(batch, torch.cat((anchors, texts), 1), torch.cat((anchor_mask, mask), 1), view)
     return compared(g[:, 0], g[:, 1:], batch, variants)
 
@@ -136,11 +136,6 @@ def compared(
     sigma = cosine(anchor[:, None], others)
     sentence = end_token(batch.words, batch.word_mask)
     return Compared(sigma[:, 0], sigma[:, 1:], sentence, variants.negative, variants.negative_mask)
-
-
-def _padded(words: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    more = length - mask.shape[-1]
-    return nn.functional.pad(words, (0, 0, 0, more)), nn.functional.pad(mask, (0, more))
 
 
 class XCLIPHost:

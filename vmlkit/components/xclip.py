@@ -27,7 +27,7 @@ from vmlkit.components.temporal import Header, ResidualBlock, TemporalEncoder, p
 from vmlkit.components.xclip_heads import Scores, SimilarityHeads, TextStates, VideoStates, symmetric_loss
 from vmlkit.data.batches import MomentBatch
 from vmlkit.errors import ConfigError
-from vmlkit.nn.similarity import SHARP
+from vmlkit.nn.similarity import SHARP, resized
 from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
 
 
@@ -121,7 +121,7 @@ class TextEncoder(nn.Module):
 
     def forward(self, words: Float[Tensor, "N L Dw"], mask: Bool[Tensor, "N L"]) -> TextStates:
         """Cut or pad to W, the end token included."""
-        words, mask = _sized(words, mask, self.words - 1)
+        words, mask = resized(words, mask, self.words - 1)
         count = mask.sum(dim=1, keepdim=True)  # (N, 1)
         slot = torch.arange(self.words, device=words.device)
         padded = nn.functional.pad(words, (0, 0, 0, 1))
@@ -133,13 +133,6 @@ class TextEncoder(nn.Module):
         states = self.out(self.norm(z))
         sentence = (states * is_end).sum(dim=1)
         return TextStates(sentence, states, slot <= count)
-
-
-def _sized(words: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """``words`` and ``mask`` with exactly ``length`` positions."""
-    words, mask = words[:, :length], mask[:, :length]
-    missing = length - words.shape[1]
-    return nn.functional.pad(words, (0, 0, 0, missing)), nn.functional.pad(mask, (0, missing))
 
 
 def frame_positions(clips: int, frames: int) -> Tensor:
@@ -169,7 +162,7 @@ class XCLIP(Method[MomentBatch]):
         """States of V videos, from T of their clips; a video with fewer clips is padded to T."""
         keep = frame_positions(frames.shape[1], self.config.frames).to(frames.device)
         frames, mask = self.frame_projection(frames[:, keep]), mask[:, keep]
-        return self.core.encode_video(*_sized(frames, mask, self.config.frames))
+        return self.core.encode_video(*resized(frames, mask, self.config.frames))
 
     def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
         """The symmetric loss of the batch."""

@@ -49,6 +49,7 @@ from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, ini
 from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, rows, weighted_total
 from vmlkit.detr.shift import Branch, shifted_branch
 from vmlkit.detr.span_decoder import SpanDecoder
+from vmlkit.nn.similarity import resized
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
 Mode = Literal["authors", "paper"]
@@ -229,7 +230,7 @@ class BMDetr(DetrMethod):
         video = self.project_video(torch.cat([b.clips for b in branches]))
         masks = torch.cat([b.mask for b in branches])
         longest = max(words[0].shape[1], 0 if negative is None else negative[0].shape[1])
-        sentences = [_padded(*words, longest)] + ([] if negative is None else [_padded(*negative, longest)])
+        sentences = [resized(*words, longest)] + ([] if negative is None else [resized(*negative, longest)])
         text = self.project_text(torch.cat([w for w, _ in sentences])).split(count)
         texts = [part.repeat(number, 1, 1) for part in text]  # (number * B, L, D) a sentence
         text_masks = [mask.repeat(number, 1) for _, mask in sentences]
@@ -288,8 +289,3 @@ class BMDetr(DetrMethod):
         negative = batch.negative if negative_source(self.config) is not None else None
         outputs = self.together(branches, (batch.words, batch.word_mask), negative)
         return self.loss(outputs, truths)
-
-
-def _padded(words: Tensor, mask: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    extra = length - words.shape[1]
-    return F.pad(words, (0, 0, 0, extra)), F.pad(mask, (0, extra), value=False)

@@ -22,6 +22,7 @@ from vmlkit import spans as sp
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation
 from vmlkit.data.annotations.json_lines import Qid
 from vmlkit.errors import ConfigError, DataError
+from vmlkit.metrics.windows import pad_rows
 from vmlkit.text.similarity import SentenceSimilarity
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def find_negatives(
         if not 0 < limit <= 1:
             raise ConfigError(f"{name} must be above 0 and at most 1, not {limit}")
     videos = np.unique(np.asarray(video_ids), return_inverse=True)[1]
-    windows, mask = _padded(windows_s)
+    windows, mask = pad_rows(windows_s, columns=2)
     pairs = overlapping = similar = 0
     kept: list[np.ndarray] = []
     for first, second in _same_video_pairs(videos):
@@ -237,11 +238,3 @@ def _largest_iou(
             iou = sp.sum_iou(windows[first, a], windows[second, b])
             best = np.maximum(best, np.where(mask[first, a] & mask[second, b], iou, 0.0))
     return best
-
-
-def _padded(windows_s: Sequence[Sequence[tuple[float, float]]]) -> tuple[np.ndarray, np.ndarray]:
-    counts = np.array([len(row) for row in windows_s])
-    mask = np.arange(counts.max()) < counts[:, None]
-    windows = np.zeros((*mask.shape, 2))
-    windows[mask] = np.array([window for row in windows_s for window in row], dtype=np.float64)
-    return windows, mask

@@ -21,6 +21,12 @@ def cosine(a: Float[Tensor, "*#A D"], b: Float[Tensor, "*#A D"]) -> Float[Tensor
     return (unit(a) * unit(b)).sum(dim=-1)
 
 
+def resized(words: Float[Tensor, "*A L D"], mask: Bool[Tensor, "*A L"], length: int) -> tuple[Tensor, Tensor]:
+    """``words`` and ``mask`` with exactly ``length`` positions: cut, or padded with zeros and False."""
+    missing = length - words.shape[-2]  # a negative number cuts
+    return torch.nn.functional.pad(words, (0, 0, 0, missing)), torch.nn.functional.pad(mask, (0, missing))
+
+
 def masked_mean(x: Float[Tensor, "*A L D"], mask: Bool[Tensor, "*A L"]) -> Float[Tensor, "*A D"]:
     """Mean over the positions where ``mask`` is True; zero where there are none."""
     weight = mask.to(x.dtype)[..., None]

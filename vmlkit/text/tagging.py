@@ -152,13 +152,13 @@ def _installed(resource: str) -> bool:
     return True
 
 
-def masking_weight(tag: str) -> float:
-    """2 for a noun, verb, adjective or adverb, 1 for any other word.
+def masking_weight(tag: str, content: Sequence[str] = CONTENT_TAGS) -> float:
+    """2 for a word whose tag has one of ``content`` in it (noun, verb, adjective, adverb), 1 for any other word.
 
     >>> masking_weight("NNS"), masking_weight("WRB"), masking_weight("DT")
     (2.0, 2.0, 1.0)
     """
-    return 2.0 if any(part in tag for part in CONTENT_TAGS) else 1.0
+    return 2.0 if any(part in tag for part in content) else 1.0
 
 
 def masking_probabilities(

@@ -20,8 +20,7 @@ from vmlkit.data.toyworld.render import render
 from vmlkit.data.toyworld.script import ToyVideo, make_video
 from vmlkit.data.toyworld.word_vectors import toy_vocabulary, word_vectors
 from vmlkit.errors import DataError
-
-_CONTENT_TAGS = ("NN", "VB", "JJ", "RB")
+from vmlkit.text.tagging import masking_weight
 
 
 def toy_splits(
@@ -69,7 +68,7 @@ def toy_sentences(config: ToyConfig, split: Split) -> list[ToySentence]:
 
 def mask_weights(tags: tuple[str, ...]) -> Float[np.ndarray, " L"]:
     """Probability with which each word is drawn for masking: e^2 for content words, e^1 for others, normalised."""
-    weights = np.exp([2.0 if any(kind in tag for kind in _CONTENT_TAGS) else 1.0 for tag in tags])
+    weights = np.exp([masking_weight(tag) for tag in tags])
     return weights / weights.sum()
 
 
