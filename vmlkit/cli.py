@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     escape_what_cannot_be_written()
     options = parser().parse_args(arguments)
     try:
-        return options.run(options)
+        found: int = options.run(options)
+        return found
     except BrokenPipeError:
         # whoever read the output, such as `head`, has seen enough; Python would complain once more on leaving
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -41,7 +41,8 @@ def with_overrides(config: T, overrides: Mapping[str, Any]) -> T:
     >>> with_overrides(Train(), {"epochs": 3})
     Train(epochs=3)
     """
-    return _replace(config, {key: (key, value) for key, value in overrides.items()})
+    changed: T = _replace(config, {key: (key, value) for key, value in overrides.items()})
+    return changed
 
 
 def _replace(config: Any, changes: Mapping[str, tuple[str, Any]]) -> Any:
@@ -133,7 +134,8 @@ def _kinds(hint: Any) -> list[Any]:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """The settings as plain JSON types (tuples become lists)."""
-    return json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
+    settings: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), default=_plain))
+    return settings
 
 
 def _plain(value: Any) -> Any:

@@ -126,7 +126,7 @@ class RunDirectory:
 
     def _read_config(self) -> dict[str, Any]:
         path = self.path / "config.json"
-        config = read_json(path)
+        config: dict[str, Any] = read_json(path)
         version = config.get("schema") if isinstance(config, dict) else None
         if version != SCHEMA:
             what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
@@ -157,7 +157,8 @@ class RunDirectory:
 
         Where a query may have several true windows, ``spans_s`` lists them all and ``span_s`` is the main one.
         """
-        return read_json(self.path / "probe.json")
+        queries: list[dict[str, Any]] = read_json(self.path / "probe.json")
+        return queries
 
     @property
     def strips(self) -> dict[str, np.ndarray]:
@@ -173,12 +174,14 @@ class RunDirectory:
     @property
     def metrics(self) -> dict[str, Any]:
         """The final numbers: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test``."""
-        return read_json(self.path / "metrics.json")
+        numbers: dict[str, Any] = read_json(self.path / "metrics.json")
+        return numbers
 
     @property
     def state(self) -> dict[str, Any]:
         """How far the run is: ``epoch`` (finished), ``epochs``, ``step``, ``best_epoch``."""
-        return read_json(self.path / "state.json")
+        counters: dict[str, Any] = read_json(self.path / "state.json")
+        return counters
 
     @property
     def finished(self) -> bool:

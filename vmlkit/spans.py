@@ -30,7 +30,8 @@ def to_center_width(spans: Array) -> Array:
     array([4., 4.])
     """
     start, end = spans[..., 0], spans[..., 1]
-    return _stack((start + end) / 2, end - start)
+    found: Array = _stack((start + end) / 2, end - start)
+    return found
 
 
 def to_start_end(center_width: Array) -> Array:
@@ -40,7 +41,8 @@ def to_start_end(center_width: Array) -> Array:
     array([2., 6.])
     """
     center, width = center_width[..., 0], center_width[..., 1]
-    return _stack(center - width / 2, center + width / 2)
+    found: Array = _stack(center - width / 2, center + width / 2)
+    return found
 
 
 def iou(
@@ -61,7 +63,7 @@ def iou(
 def hull_iou(a: Float[np.ndarray, "*A 2"], b: Float[np.ndarray, "*B 2"]) -> Float[np.ndarray, "*AB"]:
     """The same without an epsilon; 0 where both spans are empty."""
     common, hull = _overlap(a, b), _hull(a, b)
-    return np.divide(common, hull, out=np.zeros_like(common), where=hull > 0)
+    return np.asarray(np.divide(common, hull, out=np.zeros_like(common), where=hull > 0))
 
 
 def sum_iou(
@@ -77,7 +79,7 @@ def sum_iou(
     """
     common = _overlap(a, b, plus)
     union = (a[..., 1] - a[..., 0] + plus) + (b[..., 1] - b[..., 0] + plus) - common
-    return np.divide(common, union, out=np.full_like(common, empty), where=union != 0)
+    return np.asarray(np.divide(common, union, out=np.full_like(common, empty), where=union != 0))
 
 
 def generalized_iou(a: Float[Tensor, "*A 2"], b: Float[Tensor, "*B 2"]) -> Float[Tensor, "*AB"]:

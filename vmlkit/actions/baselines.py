@@ -123,12 +123,14 @@ def _detections(
 
 def _shares(train: ActionSegments) -> Float[np.ndarray, " C"]:
     counts = train.counts()
-    return counts / counts.sum()
+    found: np.ndarray = counts / counts.sum()
+    return found
 
 
 def _draw(allowed: np.ndarray, rng: np.random.Generator) -> Int[np.ndarray, " N"]:
     """One of the allowed classes of each row."""
-    return np.where(allowed, rng.random(allowed.shape), -1.0).argmax(axis=1)
+    found: np.ndarray = np.where(allowed, rng.random(allowed.shape), -1.0).argmax(axis=1)
+    return found
 
 
 def _to_snippets(found: Detections, snippets_per_s: float | np.ndarray) -> Detections:

@@ -69,7 +69,8 @@ class BaSNet(Localiser):
         )
 
     def _final(self, features: Float[Tensor, "B T F"]) -> Float[Tensor, "B T D"]:
-        return self.body(features.transpose(1, 2)).transpose(1, 2)
+        found: Tensor = self.body(features.transpose(1, 2)).transpose(1, 2)
+        return found
 
     def scores(self, out: Localised) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Softmax over classes of the top-k mean: base and suppressed branch."""

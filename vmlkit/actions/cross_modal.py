@@ -70,7 +70,8 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "B I T"]) -> Float[Tensor, "B O T"]:
         """The block's output."""
-        return self.dropout(nn.functional.leaky_relu(self.conv(x), self.slope))
+        found: Tensor = self.dropout(nn.functional.leaky_relu(self.conv(x), self.slope))
+        return found
 
 
 class AttentionHead(nn.Module):

@@ -57,7 +57,8 @@ class DetectionResult:
     @property
     def mean_ap(self) -> Float[np.ndarray, " K"]:
         """Plain mean over the classes that have an instance; a class without detections counts as 0."""
-        return self.ap[:, self.instances > 0].mean(axis=1)
+        found: np.ndarray = self.ap[:, self.instances > 0].mean(axis=1)
+        return found
 
     def average(self, low: float, high: float) -> float:
         """Mean of the mAPs at the thresholds from ``low`` to ``high``."""
@@ -209,7 +210,8 @@ def _average_precision(correct: Bool[np.ndarray, "K n"], instances: int) -> Floa
         return np.zeros(len(correct))
     precision = np.cumsum(correct, axis=1) / np.arange(1, correct.shape[1] + 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (envelope * correct).sum(axis=1) / instances
+    found: np.ndarray = (envelope * correct).sum(axis=1) / instances
+    return found
 
 
 def under_every_protocol(found: Detections, dataset: ActionDataset) -> dict[Protocol, DetectionResult]:

@@ -108,7 +108,8 @@ class Localiser(nn.Module, ABC):
     def classify(self, final: Float[Tensor, "B T D"], queries: Float[Tensor, "K D"] | None) -> Float[Tensor, "B T K"]:
         """``conv1(final)``, or P3's S: the dot product with each class's query (no bias, no temperature)."""
         if self.classifier is not None:
-            return self.classifier(final.transpose(1, 2)).transpose(1, 2)
+            made: Tensor = self.classifier(final.transpose(1, 2)).transpose(1, 2)
+            return made
         found = self.class_queries() if queries is None else queries
         assert found is not None
         return final @ found.t()

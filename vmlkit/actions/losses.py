@@ -81,7 +81,8 @@ def coactivity(
     second = (alike - _cosine_distance(high[:, 1], low[:, 0]) + gap).clamp_min(0)
     shared = labels[: 2 * pairs].unflatten(0, (pairs, 2)).prod(dim=1)  # (P, C)
     both = 0.5 * (first + second)[:, : labels.shape[1]]
-    return (shared * both).sum() / shared.sum().clamp_min(1)
+    found: Tensor = (shared * both).sum() / shared.sum().clamp_min(1)
+    return found
 
 
 def _cosine_distance(u: Float[Tensor, "P F K"], v: Float[Tensor, "P F K"]) -> Float[Tensor, "P K"]:

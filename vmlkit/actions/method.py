@@ -73,7 +73,8 @@ class ActionCO2Net(ActionConfig):
 def build_localiser(config: LocaliserConfig, shape: ActionShape) -> Localiser:
     """The host of these settings."""
     hosts: dict[type, Any] = {BaSNetConfig: BaSNet, HAMNetConfig: HAMNet, CO2NetConfig: CO2Net}
-    return hosts[type(config)](config, shape)
+    found: Localiser = hosts[type(config)](config, shape)
+    return found
 
 
 class ActionMethod(Method[ActionBatch]):
@@ -86,7 +87,7 @@ class ActionMethod(Method[ActionBatch]):
         self.vlc: VLC | None = None
         if config.vlc is not None:
             shared = self.localiser.attention if config.vlc.attention is None else None
-            self.vlc = VLC(config.vlc, shape, shared)  # type: ignore[arg-type]
+            self.vlc = VLC(config.vlc, shape, shared)
 
     # ---- parameters and optimisers
 
@@ -164,7 +165,8 @@ class ActionMethod(Method[ActionBatch]):
 
     def _complete(self, batch: ActionBatch, generator: torch.Generator) -> Completed:
         assert self.vlc is not None
-        return self.vlc(batch, self.vlc.masked_words(batch, generator))
+        found: Completed = self.vlc(batch, self.vlc.masked_words(batch, generator))
+        return found
 
     def _update(self, group: str, loss: Tensor, optimizers: dict[str, StepOptimizer]) -> None:
         """Differentiate into one group only; the other half keeps its gradient, and the clip counts it (code)."""
@@ -232,7 +234,8 @@ class ActionMethod(Method[ActionBatch]):
     @torch.no_grad()
     def localise(self, features: Tensor, queries: Tensor | None = None) -> Localised:
         """Activation and attention of whole videos ``(B, T, F)``."""
-        return self.localiser(features, queries)
+        found: Localised = self.localiser(features, queries)
+        return found
 
 
 def _set_gradients(loss: Tensor, parameters: list[nn.Parameter]) -> None:

@@ -193,7 +193,8 @@ class _Script:
         for _ in range(self.snippets // 40):
             place, width, which = draw.randint(0, self.snippets), 2 + draw.randint(0, 4), draw.randint(0, 6)
             out[place : place + width, which] = 1
-        return out * (1 - self.foreground)[:, None]
+        found: np.ndarray = out * (1 - self.foreground)[:, None]
+        return found
 
 
 def _curves(center: np.ndarray, segments: Sequence[tuple[float, float]], config: PlantedActionConfig) -> _Curves:
@@ -205,7 +206,8 @@ def _curves(center: np.ndarray, segments: Sequence[tuple[float, float]], config:
     near = np.clip(1 - distance / config.ctx_sec, 0, 1)
 
     def strongest(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-        return np.where(where, values, 0.0).max(axis=0)
+        found: np.ndarray = np.where(where, values, 0.0).max(axis=0)
+        return found
 
     return _Curves(
         core=strongest(config.edge + (1 - config.edge) * ramp, inside),

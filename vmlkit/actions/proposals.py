@@ -82,7 +82,8 @@ def class_scores(activation: Float[np.ndarray, "T C1"], count: int) -> Float[np.
     k = max(1, count)
     top = np.sort(activation, axis=0)[-k:].mean(axis=0)
     weights = np.exp(top - top.max())
-    return (weights / weights.sum())[:-1]
+    found: np.ndarray = (weights / weights.sum())[:-1]
+    return found
 
 
 def runs_of(inside: Bool[np.ndarray, " T"]) -> Runs:
@@ -123,7 +124,8 @@ def outer_inner_contrast(
     inner = (total[last + 1] - total[first]) / (last - first + 1)
     count = (first - low) + (high - last)
     outer = (total[first] - total[low] + total[high + 1] - total[last + 1]) / np.maximum(count, 1)
-    return inner - np.where(count > 0, outer, 0.0)
+    found: np.ndarray = inner - np.where(count > 0, outer, 0.0)
+    return found
 
 
 def drop_ambiguous(
@@ -222,4 +224,5 @@ def upsample(curve: Float[np.ndarray, " T"], scale: int) -> Float[np.ndarray, " 
         return np.full(len(at), curve[0], dtype=np.float64)
     # at a snippet itself the slope before it is used, with the bits of the released program's interpolation
     left = np.clip(np.ceil(at).astype(np.int64) - 1, 0, len(curve) - 2)
-    return curve[left] + (at - left) * (curve[left + 1] - curve[left])
+    found: np.ndarray = curve[left] + (at - left) * (curve[left + 1] - curve[left])
+    return found

@@ -290,7 +290,8 @@ def windows_of(truth: ActionSegments, video: int, label: int) -> Float[np.ndarra
     """All true windows of a pair in seconds, by start."""
     spans, labels = truth.of(video)
     chosen = spans[labels == label]
-    return chosen[np.argsort(chosen[:, 0], kind="stable")]
+    found: np.ndarray = chosen[np.argsort(chosen[:, 0], kind="stable")]
+    return found
 
 
 def best_detections(

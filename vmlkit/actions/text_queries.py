@@ -50,7 +50,8 @@ class TokenAttention(nn.Module):
             part(x).unflatten(1, (self.heads, -1)).transpose(2, 3) for part in (self.query, self.key, self.value)
         )
         out = nn.functional.scaled_dot_product_attention(q, k, v)  # (K, heads, N, F / heads)
-        return self.proj(out.transpose(2, 3).flatten(1, 2))
+        found: Tensor = self.proj(out.transpose(2, 3).flatten(1, 2))
+        return found
 
 
 class TextQueries(nn.Module):
@@ -114,7 +115,8 @@ class TextQueries(nn.Module):
         z = z + self._path(self.attention_scale * self.attention(z))
         hidden = self.inner_dropout(nn.functional.gelu(self.expand(z)))
         z = z + self._path(self.feedforward_scale * self.outer_dropout(self.contract(hidden)))
-        return z[:, :, 0]
+        found: Tensor = z[:, :, 0]
+        return found
 
     def positions(self, like: Float[Tensor, "K F N"]) -> Float[Tensor, "N F"]:
         """The sinusoid table in use."""

@@ -113,7 +113,8 @@ def entropy(weights: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
     tensor([0.0000, 0.6930])
     """
     # the slope of x log x is infinite at 0: a weight of exactly 0 gives none
-    return torch.special.entr(weights.clamp_min(torch.finfo(weights.dtype).tiny)).sum(dim=1)
+    found: Tensor = torch.special.entr(weights.clamp_min(torch.finfo(weights.dtype).tiny)).sum(dim=1)
+    return found
 
 
 def mean_over_valid(values: Float[Tensor, " B"], valid: Bool[Tensor, "B K"] | None) -> Float[Tensor, ""]:

@@ -90,7 +90,8 @@ class DetrHost:
 
     def project_texts(self, words: Float[Tensor, "B R L Dw"]) -> Float[Tensor, "B R L D"]:
         """Word vectors of R texts a sample to the hidden size."""
-        return self.model.project_text(words.flatten(0, 1)).unflatten(0, words.shape[:2])
+        found: Tensor = self.model.project_text(words.flatten(0, 1)).unflatten(0, words.shape[:2])
+        return found
 
     def _embed(
         self,
@@ -134,7 +135,8 @@ def _flat(x: Shaped[Tensor, "B R *A"]) -> Shaped[Tensor, "RB *A"]:
 
 
 def _apart(x: Float[Tensor, "RB D"], texts: int) -> Float[Tensor, "B R D"]:
-    return x.unflatten(0, (texts, -1)).transpose(0, 1)
+    found: Tensor = x.unflatten(0, (texts, -1)).transpose(0, 1)
+    return found
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,10 @@ def ranks(
     # what is not a number loses against everything
     scores, own = (np.where(np.isnan(a), -np.inf, a) for a in (scores, own))
     if ties == "optimistic":
-        return (scores > own).sum(axis=1)
-    return (scores >= own).sum(axis=1) - 1
+        made: np.ndarray = (scores > own).sum(axis=1)
+        return made
+    found: np.ndarray = (scores >= own).sum(axis=1) - 1
+    return found
 
 
 def rank_metrics(
@@ -91,7 +93,8 @@ def video_to_text_ranks(
     own = best.diagonal()  # (V,)
     others = caption_video[:, None] != np.arange(videos)
     beaten = scores > own if ties == "optimistic" else scores >= own
-    return (beaten & others).sum(axis=0)
+    found: np.ndarray = (beaten & others).sum(axis=0)
+    return found
 
 
 def retrieval_metrics(

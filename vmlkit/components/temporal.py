@@ -36,7 +36,8 @@ class ResidualBlock(nn.Module):
         attended, _ = self.attention(self.attention_norm(z)[:, None], key_mask=mask, causal=causal)
         z = z + attended[:, 0]
         hidden = self.expand(self.mlp_norm(z))
-        return z + self.contract(hidden * torch.sigmoid(1.702 * hidden))
+        found: Tensor = z + self.contract(hidden * torch.sigmoid(1.702 * hidden))
+        return found
 
 
 class TemporalEncoder(nn.Module):
@@ -64,7 +65,8 @@ class TemporalEncoder(nn.Module):
         if self.header == "meanP":
             return frames
         if self.header == "seqLSTM":
-            return self.lstm(frames)[0] + frames
+            found: Tensor = self.lstm(frames)[0] + frames
+            return found
         z = frames + self.positions.weight[: frames.shape[1]]
         for block in self.blocks:
             z = block(z, mask)

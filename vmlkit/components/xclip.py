@@ -84,7 +84,8 @@ class XCLIPCore(nn.Module):
 
     def scores(self, text: TextStates, video: VideoStates) -> Scores:
         """Every text with every video."""
-        return self.heads(text, video, self.logit_scale.exp())
+        found: Scores = self.heads(text, video, self.logit_scale.exp())
+        return found
 
     @torch.no_grad()
     def logits(self, text: TextStates, video: VideoStates, tile: int = 64) -> Float[Tensor, "N V"]:
@@ -156,7 +157,8 @@ class XCLIP(Method[MomentBatch]):
 
     def encode_texts(self, words: Float[Tensor, "N L Dw"], mask: Bool[Tensor, "N L"]) -> TextStates:
         """States of N texts."""
-        return self.text(words, mask)
+        found: TextStates = self.text(words, mask)
+        return found
 
     def encode_videos(self, frames: Float[Tensor, "V clips Dv"], mask: Bool[Tensor, "V clips"]) -> VideoStates:
         """States of V videos, from T of their clips; a video with fewer clips is padded to T."""

@@ -93,7 +93,8 @@ class MomentDataset:
     @property
     def spans(self) -> np.ndarray:
         """``(N, 2)`` start/end in fractions of the video."""
-        return self.spans_s / self.durations[:, None]
+        found: np.ndarray = self.spans_s / self.durations[:, None]
+        return found
 
     def batch(self, indices: Tensor | Sequence[int], *, with_spans: bool = False, static: bool = False) -> MomentBatch:
         """The queries at ``indices`` as a batch.

@@ -50,14 +50,16 @@ def resample_clips(features: Float[np.ndarray, "rows Dv"], clips: int) -> Float[
     kind = np.float64 if features.dtype == np.float64 else np.float32
     deepest = int(count.max())
     if deepest == 1:
-        return features[first].astype(kind, copy=False)
+        made: np.ndarray = features[first].astype(kind, copy=False)
+        return made
     # the j-th row of all clips at once: a few passes over whole arrays, several times faster than add.reduceat
     means = features[first].astype(np.float64)
     for j in range(1, deepest):
         longer = np.flatnonzero(count > j)
         means[longer] += features[first[longer] + j]
     means /= count[:, None]
-    return means.astype(kind, copy=False)
+    found: np.ndarray = means.astype(kind, copy=False)
+    return found
 
 
 @contextmanager
@@ -104,7 +106,8 @@ def load_clips(
         with atomic_path(path) as temporary:
             np.save(temporary, rows, allow_pickle=False)
     # copy-on-write: pages are read when they are used, and torch accepts the buffer as writable
-    return np.load(path, mmap_mode="c", allow_pickle=False)
+    found: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+    return found
 
 
 def _resample_all(

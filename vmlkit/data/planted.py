@@ -112,7 +112,8 @@ class PlantedFeatures:
             active = (row.start <= tau * duration) & (tau * duration <= row.end)
             signal[active] += self.sentence_code(words)
         background = (1 - tau)[:, None] * scene[0] + tau[:, None] * scene[1]
-        return (cfg.sigma * noise + cfg.b * background + cfg.a * signal).astype(np.float32)
+        found: np.ndarray = (cfg.sigma * noise + cfg.b * background + cfg.a * signal).astype(np.float32)
+        return found
 
     def sentence_code(self, tokens: Sequence[str]) -> Float[np.ndarray, " Dv"]:
         """Unit vector of a sentence: the direction of the mean code of its content words, or zero without any.
@@ -126,16 +127,19 @@ class PlantedFeatures:
             return np.zeros(self.config.dim)
         mean = self.word_codes[self.vectors.rows(words)].mean(axis=0)
         norm = float(np.linalg.norm(mean))
-        return mean / norm if norm > 0 else mean
+        found: np.ndarray = mean / norm if norm > 0 else mean
+        return found
 
     def _projection(self, word_dim: int) -> Float[np.ndarray, "Dw Dv"]:
-        return _rng(self.config.seed, 0).standard_normal((word_dim, self.config.dim)) / np.sqrt(word_dim)
+        found: np.ndarray = _rng(self.config.seed, 0).standard_normal((word_dim, self.config.dim)) / np.sqrt(word_dim)
+        return found
 
     def _word_codes(self) -> Float[np.ndarray, "W Dv"]:
         vectors = self.vectors.vectors.astype(np.float64)
         centred = vectors - vectors[1:].mean(axis=0)
         unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-        return unit @ self.projection
+        found: np.ndarray = unit @ self.projection
+        return found
 
 
 def _rng(*key: int) -> np.random.Generator:

@@ -111,7 +111,8 @@ class FrameProbability(nn.Module):
 
     def forward(self, memory: Float[Tensor, "B T D"]) -> Float[Tensor, "B T"]:
         """Probability that each clip matches the sentence it was encoded with."""
-        return self.score(self.hidden(memory).tanh())[..., 0].sigmoid()
+        found: Tensor = self.score(self.hidden(memory).tanh())[..., 0].sigmoid()
+        return found
 
 
 class AttentivePooling(nn.Module):
@@ -128,7 +129,8 @@ class AttentivePooling(nn.Module):
         read = x if self.project is None else self.project(x).tanh()
         score = self.score(read)[..., 0].masked_fill(~mask, -1e9)
         pooled = (score.softmax(1)[..., None] * x).sum(1)
-        return pooled if self.out is None else self.out(pooled)
+        found: Tensor = pooled if self.out is None else self.out(pooled)
+        return found
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ class MLP(nn.Module):
         """Apply the layers in order."""
         for layer in self.layers[:-1]:
             x = torch.relu(layer(x))
-        return self.layers[-1](x)
+        found: Tensor = self.layers[-1](x)
+        return found
 
 
 class ProjectionBlock(nn.Module):
@@ -79,7 +80,8 @@ class ProjectionBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "B S a"]) -> Float[Tensor, "B S D"]:
         """Without the activation that follows all blocks but the last."""
-        return self.linear(self.dropout(self.norm(x)))
+        found: Tensor = self.linear(self.dropout(self.norm(x)))
+        return found
 
 
 class InputProjection(nn.ModuleList):
@@ -96,7 +98,8 @@ class InputProjection(nn.ModuleList):
         """Project a sequence."""
         for block in list(self)[:-1]:
             x = torch.relu(block(x))
-        return self[-1](x)
+        found: Tensor = self[-1](x)
+        return found
 
 
 class TextPositions(nn.Module):
@@ -112,12 +115,14 @@ class TextPositions(nn.Module):
 
     def forward(self, text: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
         """Positions of projected words."""
-        return self.dropout(self.norm(text + self.table.weight[: text.shape[1]]))
+        found: Tensor = self.dropout(self.norm(text + self.table.weight[: text.shape[1]]))
+        return found
 
 
 def split_heads(x: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S d"]:
     """Give each head its share of the features."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    found: Tensor = x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return found
 
 
 def attend(
@@ -165,7 +170,8 @@ class Attention(nn.Module):
         parts = zip((query, key, value), self.in_proj.weight.chunk(3), self.in_proj.bias.chunk(3), strict=True)
         q, k, v = (split_heads(nn.functional.linear(x, w, b), self.heads) for x, w, b in parts)
         dropout = self.dropout if self.training else 0.0
-        return self.out_proj(attend(q, k, v, key_mask=key_mask, blocked=blocked, dropout=dropout))
+        found: Tensor = self.out_proj(attend(q, k, v, key_mask=key_mask, blocked=blocked, dropout=dropout))
+        return found
 
 
 class FeedForward(nn.Module):
@@ -180,7 +186,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
         """Two linear layers."""
-        return self.contract(self.dropout(self.activation(self.expand(x))))
+        found: Tensor = self.contract(self.dropout(self.activation(self.expand(x))))
+        return found
 
 
 class ResidualLayer(nn.Module):
@@ -200,7 +207,8 @@ class ResidualLayer(nn.Module):
     def add(self, x: Float[Tensor, "B S D"], find: Callable[[Tensor], Tensor], number: int) -> Float[Tensor, "B S D"]:
         """``x`` with what sublayer ``number`` finds in it."""
         norm: nn.Module = getattr(self, f"norm{number}")
-        return x + self.dropout(find(norm(x))) if self.pre_norm else norm(x + self.dropout(find(x)))
+        found: Tensor = x + self.dropout(find(norm(x))) if self.pre_norm else norm(x + self.dropout(find(x)))
+        return found
 
 
 class EncoderLayer(ResidualLayer):
@@ -218,7 +226,8 @@ class EncoderLayer(ResidualLayer):
 
         def attended(y: Tensor) -> Tensor:
             where = y + positions
-            return self.attention(where, where, y, mask)
+            found: Tensor = self.attention(where, where, y, mask)
+            return found
 
         return self.add(self.add(x, attended, 1), self.feed_forward, 2)
 
@@ -250,7 +259,10 @@ class CrossEncoderLayer(EncoderLayer):
         found = self.attention(x + positions, text + text_positions, text, text_mask, blocked)
         summed = x + self.dropout(found)
         normed = self.norm1(summed)
-        return self.norm2((normed if self.normed_residual else summed) + self.dropout(self.feed_forward(normed)))
+        made: Tensor = self.norm2(
+            (normed if self.normed_residual else summed) + self.dropout(self.feed_forward(normed))
+        )
+        return made
 
 
 class Encoder(nn.Module):
@@ -314,10 +326,12 @@ class DecoderLayer(ResidualLayer):
 
         def among(y: Tensor) -> Tensor:
             where = y + query_positions
-            return self.self_attention(where, where, y)
+            found: Tensor = self.self_attention(where, where, y)
+            return found
 
         def read(y: Tensor) -> Tensor:
-            return self.cross_attention(y + query_positions, memory + positions, memory, mask)
+            found: Tensor = self.cross_attention(y + query_positions, memory + positions, memory, mask)
+            return found
 
         return self.add(self.add(self.add(x, among, 1), read, 2), self.feed_forward, 3)
 

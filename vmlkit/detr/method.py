@@ -105,11 +105,13 @@ class DetrMethod(Method[DetrBatch]):
 
     def project_video(self, clips: Float[Tensor, "B T Dv"]) -> Float[Tensor, "B T D"]:
         """Clip features (with their endpoints) to the hidden size."""
-        return self.video_projection(clips)
+        found: Tensor = self.video_projection(clips)
+        return found
 
     def project_text(self, words: Float[Tensor, "B L Dw"]) -> Float[Tensor, "B L D"]:
         """Word vectors to the hidden size."""
-        return self.text_projection(words)
+        found: Tensor = self.text_projection(words)
+        return found
 
     def positions(
         self, video_mask: Bool[Tensor, "B T"], text: Float[Tensor, "B L D"]
@@ -142,7 +144,8 @@ class DetrMethod(Method[DetrBatch]):
 
     def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
         """A linear score of each encoded clip."""
-        return self.saliency_head(memory.video)[..., 0]
+        found: Tensor = self.saliency_head(memory.video)[..., 0]
+        return found
 
     def answer(self, memory: Memory) -> DetrOutput:
         """Everything after the encoder."""

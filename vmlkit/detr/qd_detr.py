@@ -109,7 +109,8 @@ class QDDetr(DetrMethod):
         """``<P1 m_i, P2 g> / sqrt(D)`` of clip and global token."""
         assert memory.token is not None
         product = self.clip_saliency(memory.video) * self.token_saliency(memory.token)[:, None]
-        return product.sum(-1) / memory.video.shape[-1] ** 0.5
+        found: Tensor = product.sum(-1) / memory.video.shape[-1] ** 0.5
+        return found
 
     def pair(
         self,

@@ -31,7 +31,8 @@ class OutProjection(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Bool[Tensor, "B K"] | None = None) -> Tensor:
         """``q, k (B, H, *, a)``, ``v (B, H, K, d)`` -> ``(B, Q, D)``."""
-        return self.out_proj(attend(q, k, v, key_mask=mask, dropout=self.dropout if self.training else 0.0))
+        found: Tensor = self.out_proj(attend(q, k, v, key_mask=mask, dropout=self.dropout if self.training else 0.0))
+        return found
 
 
 class SpanDecoderLayer(ResidualLayer):
@@ -54,7 +55,8 @@ class SpanDecoderLayer(ResidualLayer):
         """Self-attention of the moment queries."""
         q = self.sa_query(x) + self.sa_query_position(where)
         k = self.sa_key(x) + self.sa_key_position(where)
-        return self.self_attention(*(split_heads(t, self.heads) for t in (q, k, self.sa_value(x))))
+        found: Tensor = self.self_attention(*(split_heads(t, self.heads) for t in (q, k, self.sa_value(x))))
+        return found
 
     def read(
         self,
@@ -73,7 +75,8 @@ class SpanDecoderLayer(ResidualLayer):
             split_heads(t, self.heads) for t in (q, k, where, self.ca_query_sine(sine), self.ca_value(memory))
         )
         where = where.expand(k.shape[0], -1, -1, -1)
-        return self.cross_attention(torch.cat((q, steer), dim=-1), torch.cat((k, where), dim=-1), v, mask)
+        found: Tensor = self.cross_attention(torch.cat((q, steer), dim=-1), torch.cat((k, where), dim=-1), v, mask)
+        return found
 
     def forward(
         self,

@@ -167,4 +167,5 @@ def clips_of(spans: Float[np.ndarray, "N 2"], clips: int) -> Bool[np.ndarray, "N
     inside = (middle >= spans[:, :1]) & (middle <= spans[:, 1:])
     nearest = np.abs(middle - spans.mean(axis=1, keepdims=True)).argmin(axis=1)
     empty = np.asarray(inside.any(axis=1)) == 0
-    return inside | (empty[:, None] & (np.arange(clips) == nearest[:, None]))
+    found: np.ndarray = inside | (empty[:, None] & (np.arange(clips) == nearest[:, None]))
+    return found

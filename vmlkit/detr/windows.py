@@ -76,7 +76,7 @@ class PostProcessing:
         return torch.where((wanted == size)[:, None], edges, torch.stack(moved, dim=-1))
 
 
-def suppress(windows: Sequence[Sequence[float]], threshold: float, keep: int = 10) -> list[list]:
+def suppress(windows: Sequence[Sequence[float]], threshold: float, keep: int = 10) -> list[list[float]]:
     """Non-maximum suppression over ``[start, end, score]``: greedy, a later window goes where IoU > ``threshold``.
 
     A single window is returned untouched.  The union is the hull of both windows.  The released evaluation, where it is
@@ -85,7 +85,7 @@ def suppress(windows: Sequence[Sequence[float]], threshold: float, keep: int = 1
     if len(windows) == 1:
         return [list(w) for w in windows]
     left = sorted((list(w) for w in windows), key=lambda w: -w[2])
-    kept: list[list] = []
+    kept: list[list[float]] = []
     while left and len(kept) < keep:
         best = left.pop(0)
         kept.append(best)

@@ -19,14 +19,14 @@ from vmlkit.training.method import Method
 from vmlkit.training.task import Task
 
 
-def build(experiment: Experiment, data: Any) -> Method:
+def build(experiment: Experiment, data: Any) -> Method[Any]:
     """The method with freshly drawn weights, fixed by ``train.seed`` and sized to the training split ``data``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.train.seed)
         return METHODS[experiment.method].make(experiment.model, data)
 
 
-def task_of(experiment: Experiment) -> Task:
+def task_of(experiment: Experiment) -> Task[Any, Any, Any]:
     """How the experiment's batches are drawn and its answers scored.
 
     Raises:
@@ -158,7 +158,7 @@ def upgraded(data: Mapping[str, Any], kinds: Any) -> dict[str, Any]:
     return new
 
 
-def load_run(run_dir: str | Path, *, progress: bool = True) -> tuple[Method, Any, Experiment]:
+def load_run(run_dir: str | Path, *, progress: bool = True) -> tuple[Method[Any], Any, Experiment]:
     """A finished run back in memory: its method with the chosen weights, its data and its settings."""
     run = RunDirectory(run_dir)
     experiment = experiment_of(run)

@@ -110,4 +110,5 @@ def _clip_scores(cells: np.ndarray, duration: float, clip_s: float | None) -> np
     if clip_s is None:
         return cells
     middles = (np.arange(max(int(duration / clip_s), 1)) + 0.5) * clip_s / duration
-    return cells[np.minimum((middles * len(cells)).astype(int), len(cells) - 1)]
+    found: np.ndarray = cells[np.minimum((middles * len(cells)).astype(int), len(cells) - 1)]
+    return found

@@ -86,7 +86,8 @@ def _own(experiment: Experiment, seed: int, runs: Path) -> dict[str, Any]:
 
 def load_selection(results: Path = RESULTS) -> dict[str, Any]:
     """What :func:`measure` wrote."""
-    return read_json(results / FILE)
+    found: dict[str, Any] = read_json(results / FILE)
+    return found
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def hit_at_one(
     answer = np.where(inside, scores, -np.inf).argmax(axis=1)
     within = answer < clips
     rows = np.arange(len(scores))
-    return within & positive[rows, np.minimum(answer, positive.shape[1] - 1)].any(axis=-1)
+    found: np.ndarray = within & positive[rows, np.minimum(answer, positive.shape[1] - 1)].any(axis=-1)
+    return found
 
 
 def highlight_average_precision(
@@ -123,4 +124,5 @@ def top_clips_average_precision(
     recall = found / np.where(total > 0, total, 1)
     precision = found / np.arange(1, len(order) + 1)[:, None]
     before = np.concatenate((np.ones((1, hits.shape[1])), precision[:-1]))
-    return (np.diff(recall, axis=0, prepend=0.0) * (before + precision) / 2).sum(axis=0)
+    made: np.ndarray = (np.diff(recall, axis=0, prepend=0.0) * (before + precision) / 2).sum(axis=0)
+    return made

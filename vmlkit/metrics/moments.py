@@ -156,7 +156,8 @@ def vote(proposals: Float[np.ndarray, "N P 2"], nll: Float[np.ndarray, "N P"], r
     losses = np.take_along_axis(nll, order, axis=1).T
     blocks = [slice(i, i + _BLOCK) for i in range(0, max(len(order), 1), _BLOCK)]
     winners = np.concatenate([_elect(ranked[:, block], losses[:, block], rule) for block in blocks])
-    return order[np.arange(len(order)), winners]
+    found: np.ndarray = order[np.arange(len(order)), winners]
+    return found
 
 
 def _elect(ranked: Float[np.ndarray, "P N 2"], nll: Float[np.ndarray, "P N"], rule: VoteRule) -> Int[np.ndarray, " N"]:
@@ -165,7 +166,8 @@ def _elect(ranked: Float[np.ndarray, "P N 2"], nll: Float[np.ndarray, "P N"], ru
     # one voter at a time: the reference adds the votes in this order, and ties must stay ties
     for voter, weight in zip(ranked, weights, strict=True):
         votes += sp.iou(ranked, voter) * weight
-    return votes.argmax(axis=0)
+    found: np.ndarray = votes.argmax(axis=0)
+    return found
 
 
 def _vote_weights(
@@ -185,7 +187,8 @@ def _queries_last(spans: Float[np.ndarray, "N P 2"]) -> Float[np.ndarray, "P N 2
 
 
 def _best_of(overlap: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(overlap, chosen, axis=1).max(axis=1)
+    found: np.ndarray = np.take_along_axis(overlap, chosen, axis=1).max(axis=1)
+    return found
 
 
 def _check(proposals: np.ndarray, order: np.ndarray, top1: np.ndarray, truth: np.ndarray) -> None:

@@ -153,7 +153,8 @@ def _area(
     found = recall * total
     precision = np.divide(found, found + misses, out=np.zeros_like(found), where=found + misses > 0)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (np.diff(recall, axis=1, prepend=0.0) * precision).sum(axis=1)
+    made: np.ndarray = (np.diff(recall, axis=1, prepend=0.0) * precision).sum(axis=1)
+    return made
 
 
 def _check_truth(true: Bool[np.ndarray, "N G"]) -> None:

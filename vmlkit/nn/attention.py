@@ -140,4 +140,5 @@ class MaskedAttention(nn.Module):
         return out, attention
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(2, 3)  # (B, R, H, Q, d)
+        found: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(2, 3)  # (B, R, H, Q, d)
+        return found

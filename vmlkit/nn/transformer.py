@@ -151,7 +151,8 @@ class DecoderLayer(nn.Module):
 
     def _drop(self, x: Tensor, tape: DropoutTape | None) -> Tensor:
         if tape is None or not self.training or self.dropout.p == 0:
-            return self.dropout(x)
+            found: Tensor = self.dropout(x)
+            return found
         return tape(x, self.dropout.p)
 
 

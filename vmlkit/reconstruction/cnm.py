@@ -37,7 +37,6 @@ from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction
 from vmlkit.reconstruction.front import (
-    DataShape,
     Encoded,
     FrontEnd,
     Generator,
@@ -47,7 +46,7 @@ from vmlkit.reconstruction.front import (
 )
 from vmlkit.reconstruction.gaussian import cnm_mask
 from vmlkit.reconstruction.losses import margin
-from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
+from vmlkit.training.method import DataShape, LossTerms, Method, Progress, StepOptimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +174,11 @@ class CNM(Generator):
 
 
 def in_turn(
-    method: Method, stages: Mapping[str, Callable[[], LossTerms]], optimizers: dict[str, StepOptimizer], *, stale: bool
+    method: Method[MomentBatch],
+    stages: Mapping[str, Callable[[], LossTerms]],
+    optimizers: dict[str, StepOptimizer],
+    *,
+    stale: bool,
 ) -> list[LossTerms]:
     """P1 Eq. (14): one update after the other, each loss computed anew and differentiated in its own group alone.
 

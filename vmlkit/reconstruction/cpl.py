@@ -30,7 +30,6 @@ from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import DropoutTape, DualTransformer
 from vmlkit.reconstruction.front import (
-    DataShape,
     Encoded,
     FrontEnd,
     Generator,
@@ -43,7 +42,7 @@ from vmlkit.reconstruction.front import (
 )
 from vmlkit.reconstruction.gaussian import outer_spans, peak_gaussian
 from vmlkit.reconstruction.losses import diversity, margin
-from vmlkit.training.method import LossTerms, Progress
+from vmlkit.training.method import DataShape, LossTerms, Progress
 
 Plan = Literal["selected", "all", "replay"]
 

@@ -107,7 +107,8 @@ class FrontEnd(nn.Module):
     def behind_start(self, words: Float[Tensor, "B L Dw"]) -> Float[Tensor, "B L1 D"]:
         """Projected words behind the start vector, without positions (L1 = L + 1)."""
         start = self.start.expand(words.shape[0], 1, -1)
-        return self.word_projection(self.dropout(torch.cat((start, words), dim=1)))
+        found: Tensor = self.word_projection(self.dropout(torch.cat((start, words), dim=1)))
+        return found
 
     def masked_words(self, projected: Float[Tensor, "B L1 D"], masked: Bool[Tensor, "B L"]) -> Float[Tensor, "B L1 D"]:
         """Projected words with the drawn ones replaced by the projected mask vector (no dropout on it)."""
@@ -240,7 +241,8 @@ class Generator(Method[MomentBatch]):
         text, key = torch.where(here[..., None], asked, sentence), columns <= column[:, None]
         out = self.reconstructor(encoded.clips, encoded.clip_mask, text, key, Conditioning(masks)).hidden
         index = column[:, None, None, None].expand(-1, out.shape[1], 1, out.shape[3])
-        return out.gather(2, index).squeeze(2)
+        found: Tensor = out.gather(2, index).squeeze(2)
+        return found
 
     @torch.no_grad()
     def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:

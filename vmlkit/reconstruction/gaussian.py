@@ -75,4 +75,5 @@ def natural_width(sigma: float, diversity: float, cells: int) -> float:
     >>> round(natural_width(9, 0.146, 50), 3)
     0.348
     """
-    return sigma / (2 * torch.pi**0.5 * diversity * cells)
+    found: float = sigma / (2 * torch.pi**0.5 * diversity * cells)
+    return found

@@ -310,7 +310,10 @@ class LNP(Method[MomentBatch]):
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights), fixed=True)
         elif learned and freeze == "masks" and cfg.dual_signed_weight * c <= cfg.triplet_weight / 2:
             masks, weights, channel = Divide.apply(masks, weights)
-            return Unite.apply(host.reconstruct(encoded, learner.conditioning(masks, weights)), channel)
+            found: tuple[Tensor, Tensor] = Unite.apply(
+                host.reconstruct(encoded, learner.conditioning(masks, weights)), channel
+            )
+            return found
         else:  # nearer to lambda_2, the two gradients would cancel and leave no share to scale by
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights))
         if freeze == "negatives":

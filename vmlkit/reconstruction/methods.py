@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from vmlkit.data.batches import MomentDataset
+from vmlkit.data.batches import MomentBatch, MomentDataset
 from vmlkit.errors import ConfigError
 from vmlkit.reconstruction.cnm import CNM, CNMConfig
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
@@ -15,10 +15,10 @@ from vmlkit.training.experiment import MethodEntry
 from vmlkit.training.method import DataShape, Method
 
 
-def sized(make: Callable[[Any, DataShape], Method]) -> Callable[[Any, MomentDataset], Method]:
+def sized(make: Callable[[Any, DataShape], Method[MomentBatch]]) -> Callable[[Any, MomentDataset], Method[MomentBatch]]:
     """The reconstruction family reads three sizes off the data, and rescales lambda to its grid."""
 
-    def made(settings: Any, data: MomentDataset) -> Method:
+    def made(settings: Any, data: MomentDataset) -> Method[MomentBatch]:
         _say_rescaled_lambda(settings, data)
         frame_dim, word_dim = data.frames.shape[-1], data.vectors.shape[-1]
         return make(settings, DataShape(frame_dim=frame_dim, word_dim=word_dim, vocabulary=len(data.vocabulary)))

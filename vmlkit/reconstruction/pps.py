@@ -34,7 +34,6 @@ from vmlkit.errors import ConfigError
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import Conditioning, DualTransformer, word_positions
 from vmlkit.reconstruction.front import (
-    DataShape,
     Encoded,
     FrontEnd,
     Generator,
@@ -60,7 +59,7 @@ from vmlkit.reconstruction.mixtures import (
     tabulate,
     uniform_weights,
 )
-from vmlkit.training.method import LossTerms, Progress
+from vmlkit.training.method import DataShape, LossTerms, Progress
 
 NegativeType = Literal[
     "learnable_gaussian", "learnable_inverse_gaussian", "inverse_gaussian", "gaussian", "saturated_gaussian"
@@ -157,7 +156,8 @@ class ComponentScore(nn.Module):
 
     def forward(self, features: Float[Tensor, "B R D"]) -> Float[Tensor, "B R"]:
         """One number for each row."""
-        return self.score(torch.tanh(self.project(features))).squeeze(-1)
+        found: Tensor = self.score(torch.tanh(self.project(features))).squeeze(-1)
+        return found
 
 
 class PPS(Generator):

@@ -134,7 +134,9 @@ def parameter_count(*modules: torch.nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
 
 
-def seconds_to_predict(methods: dict[str, Method], batch: MomentBatch, rounds: int = 5) -> dict[str, float]:
+def seconds_to_predict(
+    methods: dict[str, Method[MomentBatch]], batch: MomentBatch, rounds: int = 5
+) -> dict[str, float]:
     """Fastest of ``rounds`` predictions of ``batch`` by each method, taken in turn, in seconds."""
     fastest = dict.fromkeys(methods, float("inf"))
     for _ in range(rounds + 1):

@@ -97,7 +97,8 @@ def sign_change(alpha: float | int, beta: float | int) -> float | None:
     """
     if curve_family(alpha) == "constant" or not 0 < beta <= 1:
         return None
-    return beta ** (1 / alpha)
+    found: float | None = beta ** (1 / alpha)
+    return found
 
 
 def curve_family(alpha: float | int) -> Curve:
@@ -188,7 +189,8 @@ def gap(a: Float[np.ndarray, "*N 2"], b: Float[np.ndarray, "*N 2"]) -> Float[np.
     >>> gap(np.array([0.0, 0.2]), np.array([0.5, 0.75])).item(), gap(np.array([0.4, 0.6]), np.array([0.5, 0.9])).item()
     (0.3, 0.0)
     """
-    return np.maximum(np.maximum(b[..., 0] - a[..., 1], a[..., 0] - b[..., 1]), 0)
+    found: np.ndarray = np.maximum(np.maximum(b[..., 0] - a[..., 1], a[..., 0] - b[..., 1]), 0)
+    return found
 
 
 def overlap_with_others(negatives: Float[np.ndarray, "N M 2"], truth: Float[np.ndarray, "N 2"]) -> float:

@@ -40,7 +40,8 @@ class WordVectors:
     @property
     def dim(self) -> int:
         """Numbers per word."""
-        return self.vectors.shape[1]
+        found: int = self.vectors.shape[1]
+        return found
 
     def rows(self, words: Sequence[str]) -> list[int]:
         """Row of each word; raises ``KeyError`` for a word without a vector."""

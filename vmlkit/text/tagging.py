@@ -110,7 +110,8 @@ def _tokenizer() -> Callable[[str], list[str]]:
     except ImportError as error:
         raise MissingDependency("nltk", "text", "splitting sentences into words") from error
     if _installed(PUNKT):
-        return nltk.word_tokenize
+        found: Callable[[str], list[str]] = nltk.word_tokenize
+        return found
     # without the sentence splitter's data: the same word tokenizer after a plain split at sentence ends, because it
     # detaches only the last full stop of what it is given
     words = nltk.tokenize.NLTKWordTokenizer()

@@ -41,7 +41,8 @@ def weights_info(path: Path) -> dict[str, int]:
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})["vmlkit"])
+            found: dict[str, int] = json.loads((file.metadata() or {})["vmlkit"])
+            return found
     except KeyError as error:
         raise DataError(path, "was not written by vmlkit's training loop", _REMEDY) from error
     except (OSError, safetensors.SafetensorError) as error:

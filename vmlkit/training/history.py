@@ -90,7 +90,8 @@ def principal_trace(frames: Float[np.ndarray, "videos T Dv"]) -> Float[np.ndarra
     trace = flat @ axis
     spread = trace.max() - trace.min()
     trace = (trace - trace.min()) / (spread if spread > 0 else 1.0)
-    return trace.reshape(frames.shape[:2]).astype(np.float16)
+    found: np.ndarray = trace.reshape(frames.shape[:2]).astype(np.float16)
+    return found
 
 
 def moment_rows(epoch: int, arrays: EvaluationArrays, probes: Int[np.ndarray, " probes"]) -> pd.DataFrame:

@@ -74,7 +74,8 @@ def run_record(
         "hardware": provenance.hardware(named, settings["threads"] or torch.get_num_threads()),
         "data": {**data, **description.get("data", {})},
     }
-    return plain(record)
+    found: dict[str, Any] = plain(record)
+    return found
 
 
 def matching_run(folder: Path, record: Mapping[str, Any]) -> RunDirectory | None:

@@ -208,4 +208,5 @@ def batch_order(count: int, batch_size: int, seed: int, epoch: int) -> tuple[Ten
     [2, 2, 1]
     """
     generator = torch.Generator().manual_seed(derive_seed(seed, BATCH_ORDER, epoch))
-    return torch.randperm(count, generator=generator).split(batch_size)
+    found: tuple[Tensor, ...] = torch.randperm(count, generator=generator).split(batch_size)
+    return found

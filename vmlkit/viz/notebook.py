@@ -46,7 +46,8 @@ def show_source(item: Callable[..., Any] | type, *, docstring: bool = False) -> 
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(item)))
     if not docstring:
         source = re.sub(r'\n[ ]*"""(?:.|\n)*?"""(?=\n)', "", source, count=1)
-    return display.Code(source, language="python")
+    cell: Code = display.Code(source, language="python")
+    return cell
 
 
 def show_results(results: Any, *metrics: str) -> "Markdown":
@@ -57,10 +58,11 @@ def show_results(results: Any, *metrics: str) -> "Markdown":
         metrics: columns; those of the study's table unless given.
     """
     table = results.table(metrics) if metrics else results.table()
-    return _display().Markdown(
+    page: Markdown = _display().Markdown(
         f"**{results.record['title']}** (percent, mean ± standard deviation over seeds)\n\n{to_markdown(table)}\n\n"
         f"{results.record['note']}\n\nMade by {results.provenance}."
     )
+    return page
 
 
 def show_verdicts(results: Any) -> "Markdown":
@@ -68,10 +70,11 @@ def show_verdicts(results: Any) -> "Markdown":
     table = results.verdicts()
     if not table["looked at"].any():
         table = table.drop(columns="looked at")
-    return _display().Markdown(
+    page: Markdown = _display().Markdown(
         f"{to_markdown(table.set_index('claim'))}\n\nDifferences in percent points: mean (smallest to largest over "
         f"seeds). *Holds*: above zero with every seed and by twice the standard error. Made by {results.provenance}."
     )
+    return page
 
 
 def to_markdown(table: pd.DataFrame) -> str:

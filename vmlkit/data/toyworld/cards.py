@@ -68,7 +68,8 @@ def paint_card(card: Card, px: int) -> Float[np.ndarray, "px px 3"]:
 def _cover(middle: np.ndarray, low: float, high: float, px: int) -> np.ndarray:
     """Share of each pixel that lies between ``low`` and ``high``."""
     half = 0.5 / px
-    return np.clip((np.minimum(middle + half, high) - np.maximum(middle - half, low)) * px, 0, 1)
+    found: np.ndarray = np.clip((np.minimum(middle + half, high) - np.maximum(middle - half, low)) * px, 0, 1)
+    return found
 
 
 def _blend(picture: np.ndarray, alpha: np.ndarray, color: Color) -> None:

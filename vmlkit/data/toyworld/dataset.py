@@ -69,7 +69,8 @@ def toy_sentences(config: ToyConfig, split: Split) -> list[ToySentence]:
 def mask_weights(tags: tuple[str, ...]) -> Float[np.ndarray, " L"]:
     """Probability with which each word is drawn for masking: e^2 for content words, e^1 for others, normalised."""
     weights = np.exp([masking_weight(tag) for tag in tags])
-    return weights / weights.sum()
+    found: np.ndarray = weights / weights.sum()
+    return found
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def frame_features(frames: UInt8[np.ndarray, "F px px 3"]) -> Float[np.ndarray, 
         raise DataError("frame features", f"frames have shape {shape}", "give at least one, of a side divisible by 4")
     hues = _hue_features(_hue_maps(frames)).reshape(len(frames), -1)
     columns = np.concatenate((hues, _filter_responses(frames)), axis=1)
-    return np.clip(columns, -LIMIT, LIMIT).astype(np.float32)
+    found: np.ndarray = np.clip(columns, -LIMIT, LIMIT).astype(np.float32)
+    return found
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,13 @@ class _Moments:
 
     @property
     def presence(self) -> np.ndarray:
-        return self.area / (self.area + 8)
+        found: np.ndarray = self.area / (self.area + 8)
+        return found
 
     @property
     def size(self) -> np.ndarray:
-        return np.sqrt(self.area) / 32
+        found: np.ndarray = np.sqrt(self.area) / 32
+        return found
 
 
 def _moments(maps: _HueMaps) -> _Moments:
@@ -162,7 +165,8 @@ def _at(values: np.ndarray, offset: int) -> np.ndarray:
 
 def _central(values: np.ndarray) -> np.ndarray:
     """Change per frame, from the frames before and after."""
-    return (_at(values, 1) - _at(values, -1)) / 2
+    found: np.ndarray = (_at(values, 1) - _at(values, -1)) / 2
+    return found
 
 
 def _steps(code: np.ndarray, presence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -179,14 +183,16 @@ def _outline(dense: np.ndarray) -> np.ndarray:
     """Sum of absolute differences of neighbouring pixels: about the outline's length on a 32 by 32 grid."""
     across = np.abs(np.diff(dense, axis=3)).sum(axis=(2, 3), dtype=np.float64)
     down = np.abs(np.diff(dense, axis=2)).sum(axis=(2, 3), dtype=np.float64)
-    return (across + down) * (32 / dense.shape[2])
+    found: np.ndarray = (across + down) * (32 / dense.shape[2])
+    return found
 
 
 def _change(dense: np.ndarray) -> np.ndarray:
     """Mean absolute difference to the frame before or after, whichever is larger."""
     step = np.abs(np.diff(dense, axis=0)).mean(axis=(2, 3), dtype=np.float64)
     none = np.zeros((1, dense.shape[1]))
-    return np.maximum(np.concatenate((none, step)), np.concatenate((step, none)))
+    found: np.ndarray = np.maximum(np.concatenate((none, step)), np.concatenate((step, none)))
+    return found
 
 
 def _filter_responses(frames: np.ndarray) -> np.ndarray:
@@ -210,7 +216,8 @@ def _filter_responses(frames: np.ndarray) -> np.ndarray:
 @cache
 def _filters() -> np.ndarray:
     weights = np.random.default_rng(_FILTER_SEED).standard_normal((48, FILTERS)) / np.sqrt(48)
-    return np.round(weights * _FILTER_STEPS).astype(np.float32)
+    found: np.ndarray = np.round(weights * _FILTER_STEPS).astype(np.float32)
+    return found
 
 
 def resample(rows: Float[np.ndarray, "F D"], clips: int) -> Float[np.ndarray, "T D"]:
@@ -223,7 +230,8 @@ def resample(rows: Float[np.ndarray, "F D"], clips: int) -> Float[np.ndarray, "T
     edges = np.minimum(np.round(np.arange(clips + 1) / clips * count).astype(int), count - 1)
     first, last = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
     sums = np.concatenate((np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)))
-    return ((sums[last] - sums[first]) / (last - first)[:, None]).astype(np.float32)
+    found: np.ndarray = ((sums[last] - sums[first]) / (last - first)[:, None]).astype(np.float32)
+    return found
 
 
 @dataclass(frozen=True)
@@ -243,4 +251,5 @@ class Scaler:
         """Standardise, clip to [-4, 4], and mix with a fixed Gaussian matrix; float16."""
         standard = np.clip((raw - self.mean) / (self.deviation + 1e-3), -LIMIT, LIMIT)
         mix = np.random.default_rng(_PROJECTION_SEED).standard_normal((raw.shape[-1], columns))
-        return (standard @ (mix / np.sqrt(raw.shape[-1]))).astype(np.float16)
+        found: np.ndarray = (standard @ (mix / np.sqrt(raw.shape[-1]))).astype(np.float16)
+        return found

@@ -119,19 +119,23 @@ def _noise(seed: int, times: np.ndarray, px: int) -> np.ndarray:
     byte = np.uint32(255)
     total = (state & byte) + (state >> np.uint32(8) & byte) + (state >> np.uint32(16) & byte) + (state >> np.uint32(24))
     spread = np.sqrt((256**2 - 1) / 3)
-    return ((total.astype(np.float32) - 510) * np.float32(0.01 / spread)).reshape(len(times), px, px)
+    found: np.ndarray = ((total.astype(np.float32) - 510) * np.float32(0.01 / spread)).reshape(len(times), px, px)
+    return found
 
 
 def _box(x: np.ndarray, y: np.ndarray, half_width: np.ndarray, half_height: np.ndarray) -> np.ndarray:
-    return np.maximum(np.abs(x) - half_width, np.abs(y) - half_height)
+    found: np.ndarray = np.maximum(np.abs(x) - half_width, np.abs(y) - half_height)
+    return found
 
 
 def _circle(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
-    return np.sqrt(x * x + y * y) - r
+    found: np.ndarray = np.sqrt(x * x + y * y) - r
+    return found
 
 
 def _ring(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
-    return np.abs(np.sqrt(x * x + y * y) - 0.76 * r) - 0.24 * r
+    found: np.ndarray = np.abs(np.sqrt(x * x + y * y) - 0.76 * r) - 0.24 * r
+    return found
 
 
 def _square(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -140,11 +144,13 @@ def _square(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 def _triangle(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
     """Equilateral, tip up: the base, and one slanted side mirrored."""
-    return np.maximum(y, np.abs(x) * np.float32(0.8660254) - 0.5 * y) - 0.575 * r
+    found: np.ndarray = np.maximum(y, np.abs(x) * np.float32(0.8660254) - 0.5 * y) - 0.575 * r
+    return found
 
 
 def _cross(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
-    return np.minimum(_box(x, y, r, 0.34 * r), _box(x, y, 0.34 * r, r))
+    found: np.ndarray = np.minimum(_box(x, y, r, 0.34 * r), _box(x, y, 0.34 * r, r))
+    return found
 
 
 def _star(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -156,7 +162,8 @@ def _star(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
     # The edge runs from the tip (1.15 r, 0) to the notch at .5 r, 36 degrees away.
     notch_x, notch_y = 0.5 * np.cos(tenth), 0.5 * np.sin(tenth)
     normal = np.array([notch_y, 1.15 - notch_x]) / np.hypot(notch_y, 1.15 - notch_x)
-    return (along - 1.15 * r) * np.float32(normal[0]) + across * np.float32(normal[1])
+    found: np.ndarray = (along - 1.15 * r) * np.float32(normal[0]) + across * np.float32(normal[1])
+    return found
 
 
 #: signed distance to each shape of radius r around the origin, negative inside; y points down

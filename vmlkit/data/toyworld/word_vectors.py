@@ -46,4 +46,5 @@ def word_vectors() -> Float[np.ndarray, "V 48"]:
 @cache
 def _part(name: str) -> np.ndarray:
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    return np.random.default_rng(seed).standard_normal(WORD_DIM) / np.sqrt(WORD_DIM)
+    found: np.ndarray = np.random.default_rng(seed).standard_normal(WORD_DIM) / np.sqrt(WORD_DIM)
+    return found
