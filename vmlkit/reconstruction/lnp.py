@@ -310,10 +310,8 @@ class LNP(Method[MomentBatch]):
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights), fixed=True)
         elif learned and freeze == "masks" and cfg.dual_signed_weight * c <= cfg.triplet_weight / 2:
             masks, weights, channel = Divide.apply(masks, weights)
-            found: tuple[Tensor, Tensor] = Unite.apply(
-                host.reconstruct(encoded, learner.conditioning(masks, weights)), channel
-            )
-            return found
+            nll, other = Unite.apply(host.reconstruct(encoded, learner.conditioning(masks, weights)), channel)
+            return nll, other
         else:  # nearer to lambda_2, the two gradients would cancel and leave no share to scale by
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights))
         if freeze == "negatives":
@@ -362,8 +360,7 @@ class LNP(Method[MomentBatch]):
 
     def curves(self) -> dict[str, dict[str, float]]:
         """The host's positives; P0 Eq. (1) is a Gaussian of sigma ``sqrt(2 exponent)``, rules follow CPL."""
-        cfg = self.config
-        negative = {"sigma": cfg.rule_sigma / 2}
+        cfg, negative = self.config, {"sigma": self.config.rule_sigma / 2}
         if cfg.negatives == "learned":
             negative = {"sigma": math.sqrt(2 * cfg.exponent), "floor": cfg.width_floor}
         return {**self.host.curves(), "negative": negative}
