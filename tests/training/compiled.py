@@ -50,8 +50,11 @@ def compared(name: str) -> dict[str, Any]:
     loss, gradients = ran(method, method.training_loss, batch)
     torch._dynamo.reset()
     compiled, traced = ran(method, torch.compile(method.training_loss, backend="aot_eager"), batch)
+    differences = [(gradients[n] - traced[n]).norm() for n in gradients.keys() & traced.keys()]
+    size = torch.nn.utils.get_total_norm(list(gradients.values()))
     return {
         "method": name,
+        "difference": float(torch.stack(differences).norm() / size),
         "same loss": torch.equal(loss, compiled),
         "parameters": len(gradients),
         "missing": sorted(gradients.keys() ^ traced.keys()),

@@ -1,8 +1,9 @@
 """Every method under ``torch.compile`` and under bfloat16 autocast: the loss and the gradients of plain execution.
 
 ``aot_eager`` traces forward and backward as every compiler back end gets them, but runs the traced operations as they
-are; so nothing may differ, not in the last bit.  Dropout is left on: the traced program draws from the same global
-generator in the same order.  A hook that waits for a later backward, or a number read in Python, would show here.
+are; so nothing may differ, not in the last bit (one method but for the order of a sum).  Dropout is left on: the traced
+program draws from the same global generator in the same order.  A hook that waits for a later backward, or a number
+read in Python, would show here.
 """
 
 import json
@@ -18,6 +19,8 @@ from vmlkit.methods import METHODS
 
 #: largest relative difference of the loss, and of the gradient in its norm, under bfloat16 (8 bits: 0.4 % a number)
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 0.01, 0.25
+#: draws of random numbers split its trace, and gradients that meet there are added in another order
+REORDERED = ("p4-qd-detr",)
 LNP = ("lnp-cnm", "lnp-cpl", "lnp-pps")
 #: compiled in every run; the others take ten to twenty seconds each
 QUICK = ("lnp-cpl", "basnet")
@@ -35,7 +38,8 @@ def test_compiled_losses_and_gradients_are_the_eager_ones(names: tuple[str, ...]
     for name, line in found.items():
         assert line["same loss"], name
         assert not line["missing"], f"{name}: {line['missing']}"
-        assert not line["different"], f"{name}: {line['different']}"
+        assert line["difference"] < 1e-6, name
+        assert name in REORDERED or not line["different"], f"{name}: {line['different']}"
         assert line["learn"], name
 
 
