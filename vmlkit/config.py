@@ -90,6 +90,13 @@ def positive(config: Any, names: str) -> None:
             raise ConfigError(f"setting '{name}' must be positive, not {value}")
 
 
+def share(config: Any, names: str) -> None:
+    """Raise :class:`ConfigError` for a number outside [0, 1[ among the fields ``names``."""
+    for name in names.split():
+        if not 0 <= getattr(config, name) < 1:
+            raise ConfigError(f"setting '{name}' must be at least 0 and below 1, not {getattr(config, name)}")
+
+
 def divisible(size: int, heads: int) -> None:
     """Raise :class:`ConfigError` unless the attention heads share the columns equally."""
     if heads < 1 or size % heads:

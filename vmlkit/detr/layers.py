@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vmlkit.config import at_least, divisible
+from vmlkit.config import at_least, divisible, share
 from vmlkit.errors import ConfigError
 
 #: the released choices that can run: "glu", which they name too, halves the features and the next layer refuses them
@@ -53,7 +53,7 @@ class DetrSizes:
         if self.hidden % 2:
             raise ConfigError(f"setting 'hidden' must be even, for sines and cosines, not {self.hidden}")
         at_least(self, 1, "hidden feed_forward encoder_layers decoder_layers queries projection_layers max_words")
-        at_least(self, 0, "dropout input_dropout")
+        share(self, "dropout input_dropout")
 
 
 class MLP(nn.Module):

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from vmlkit.config import at_least, divisible
+from vmlkit.config import at_least, divisible, share
 from vmlkit.nn.attention import AttentionForm, MaskedAttention
 
 
@@ -41,7 +41,7 @@ class TransformerConfig:
         divisible(self.hidden, self.heads)
         at_least(self, 4, "hidden")  # the table of word positions
         at_least(self, 1, "video_layers text_layers")
-        at_least(self, 0, "dropout")
+        share(self, "dropout")
 
 
 def word_positions(length: int, hidden: int) -> Float[Tensor, "L D"]:

@@ -33,6 +33,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction
@@ -61,6 +62,10 @@ class CNMConfig:
     easy_margin: float = 0.15  #: beta_2, NLL against the complement
     alternate: Literal["head", "modules"] = "head"  #: what is frozen in turn; "modules" gives the generator its own
     stale_gradient_clipping: bool = True  #: clip over all parameters, left-over gradients included (code)
+
+    def __post_init__(self) -> None:
+        positive(self, "alpha width_floor max_width")
+        at_least(self, 0, "hard_margin easy_margin")
 
 
 @dataclass(frozen=True)

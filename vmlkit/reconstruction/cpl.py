@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import DropoutTape, DualTransformer
@@ -63,6 +64,11 @@ class CPLConfig:
     published_cells: int | None = 50  #: lambda is rescaled by this over the grid in use; None takes it as it stands
     use_negatives: bool = True
     plan: Plan = "selected"  #: which negatives are evaluated; all plans agree exactly at dropout 0
+
+    def __post_init__(self) -> None:
+        positive(self, "sigma")
+        at_least(self, 1, "proposals published_cells")
+        at_least(self, 0, "gamma whole_video_margin negative_margin rank_weight diversity_weight diversity_target")
 
     def diversity_at(self, cells: int) -> float:
         """Lambda on a grid of ``cells``.

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vmlkit.config import at_least, share
 from vmlkit.data.batches import MomentBatch, Predictions
 from vmlkit.nn.transformer import (
     Conditioning,
@@ -39,6 +40,10 @@ class ReconstructionConfig:
     end_symbol: EndSymbol = "reference"  #: see :func:`vmlkit.reconstruction.losses.target_mask`
     label_smoothing: float = 0.1  #: 0 is the papers' plain cross-entropy
     nll_reduction: Literal["mean", "sum"] = "mean"  #: over the words of a sentence; P1 Eq. (11) sums
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "cells")
+        share(self, "label_smoothing")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.reconstruction.cnm import CNM, CNMConfig, in_turn
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
@@ -15,25 +17,49 @@ from vmlkit.reconstruction.pps import PPS, PPSConfig
 from vmlkit.training.method import DataShape, LossTerms, Progress, StepOptimizer
 
 
+def _idle(*names: str, why: str = "P0 puts its negatives in the place of the generator's") -> dict[str, str]:
+    return dict.fromkeys((f"host.{name}" for name in names), f"{why}, see model.lnp")
+
+
+class _OnHost:
+    lnp: LNPConfig
+
+    def __post_init__(self) -> None:
+        positive(self.lnp, "rule_sigma width_floor exponent")
+        at_least(self.lnp, 1, "count")
+        at_least(self.lnp, 0, "alpha margin dual_signed_weight triplet_weight gamma logit_decay negative_diversity")
+        at_least(self.lnp, 0, "center_spread")
+
+
 @dataclass(frozen=True, kw_only=True)
-class LNPOnCNM:
+class LNPOnCNM(_OnHost):
     """P0 on CNM: the generator's settings and the negatives'."""
+
+    #: settings that do nothing here; :func:`vmlkit.config.with_overrides` refuses them
+    idle: ClassVar = {**_idle("easy_margin"), "lnp.keep_regularisers": "CNM has no regularisers"}
 
     host: CNMConfig = field(default_factory=CNMConfig)
     lnp: LNPConfig = field(default_factory=LNPConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LNPOnCPL:
+class LNPOnCPL(_OnHost):
     """P0 on CPL."""
+
+    idle: ClassVar = _idle("gamma", "negative_margin", "use_negatives", "plan")
 
     host: CPLConfig = field(default_factory=CPLConfig)
     lnp: LNPConfig = field(default_factory=LNPConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LNPOnPPS:
+class LNPOnPPS(_OnHost):
     """P0 on PPS, whose own learnable negatives it replaces."""
+
+    idle: ClassVar = _idle(
+        "use_negatives", "neg_type", "negative_components", "sigma_neg_gauss", "sigma_neg_inverse", "negative_margin",
+        "plan",
+    )  # fmt: skip
 
     host: PPSConfig = field(default_factory=lambda: PPSConfig(use_negatives=False))
     lnp: LNPConfig = field(default_factory=LNPConfig)

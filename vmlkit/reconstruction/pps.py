@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.errors import ConfigError
 from vmlkit.nn.attention import precisely
@@ -94,6 +95,12 @@ class PPSConfig:
     pull_weight: float = 5.0  #: 0.2 on ActivityNet
     published_cells: int | None = 50  #: both lambdas are rescaled by this over the grid in use; None takes them as is
     plan: Literal["selected", "all"] = "selected"  #: which negatives are evaluated; equal at dropout 0
+
+    def __post_init__(self) -> None:
+        positive(self, "sigma_gauss sigma_laplace sigma_neg_gauss sigma_neg_inverse")
+        at_least(self, 1, "proposals negative_components published_cells")
+        at_least(self, 0, "pred_gamma whole_video_margin negative_margin rank_weight inter_push_target pull_weight")
+        at_least(self, 0, "inter_push_weight intra_push_target intra_push_weight")
 
     def push_scale(self, cells: int) -> float:
         """What both lambdas are multiplied by on a grid of ``cells``, to keep the meaning they were published with.
