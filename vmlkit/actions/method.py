@@ -134,11 +134,7 @@ class ActionMethod(Method[ActionBatch]):
     # ---- one step
 
     def step(
-        self,
-        batch: ActionBatch,
-        progress: Progress,
-        generator: torch.Generator,
-        optimizers: dict[str, StepOptimizer],
+        self, batch: ActionBatch, progress: Progress, generator: torch.Generator, optimizers: dict[str, StepOptimizer]
     ) -> LossTerms:
         """The four phases, or one joint update."""
         c = self.config.vlc

@@ -41,10 +41,7 @@ HAMNET = replace(P3, best_class_if_none=False, unit="seconds")
 
 
 def attention_proposals(
-    cas: Float[np.ndarray, "T C1"],
-    attention: Float[np.ndarray, " T"],
-    config: ProposalConfig = P3,
-    video: int = 0,
+    cas: Float[np.ndarray, "T C1"], attention: Float[np.ndarray, " T"], config: ProposalConfig = P3, video: int = 0
 ) -> Detections:
     """Proposals of P3, CO2-Net and HAM-Net: runs of snippets whose attention exceeds any of ten thresholds.
 
@@ -129,9 +126,7 @@ def outer_inner_contrast(
 
 
 def drop_ambiguous(
-    detections: Detections,
-    ambiguous_s: Iterable[tuple[float, float]],
-    snippets_per_s: float = SNIPPETS_PER_S,
+    detections: Detections, ambiguous_s: Iterable[tuple[float, float]], snippets_per_s: float = SNIPPETS_PER_S
 ) -> Detections:
     """P3 and CO2-Net leave out what touches an ambiguous region of the video, whatever its class.
 

@@ -38,10 +38,7 @@ class ActionSegments:
 
     @classmethod
     def build(
-        cls,
-        rows: Sequence[tuple[str, float, float, str]],
-        video_ids: Sequence[str],
-        classes: Sequence[str],
+        cls, rows: Sequence[tuple[str, float, float, str]], video_ids: Sequence[str], classes: Sequence[str]
     ) -> "ActionSegments":
         """From records ``(video id, start s, end s, class name)``; records of videos not listed are left out.
 

@@ -123,8 +123,7 @@ def load_annotated(
 
 #: videos with their action classes
 ACTIONS: View[ActionDataset] = View(
-    "action classes",
-    {ToyActionData: load_toy_actions, PlantedActionData: load_annotated, ActionData: load_annotated},
+    "action classes", {ToyActionData: load_toy_actions, PlantedActionData: load_annotated, ActionData: load_annotated}
 )
 
 
@@ -159,12 +158,7 @@ class _Text:
 
 
 def _dataset(
-    config: _Annotated,
-    split: str,
-    annotations: ActionAnnotations,
-    store: FeatureStore,
-    text: _Text,
-    progress: bool,
+    config: _Annotated, split: str, annotations: ActionAnnotations, store: FeatureStore, text: _Text, progress: bool
 ) -> ActionDataset:
     missing = [video.video_id for video in annotations.videos if video.video_id not in store]
     videos = [video for video in annotations.videos if video.video_id in store]

@@ -213,8 +213,4 @@ def tables() -> Study:
     )
 
 
-STUDIES: dict[str, Callable[[], Study]] = {
-    "planted-thumos14": planted_thumos,
-    "p3-toy": actions,
-    "p3-tables": tables,
-}
+STUDIES: dict[str, Callable[[], Study]] = {"planted-thumos14": planted_thumos, "p3-toy": actions, "p3-tables": tables}

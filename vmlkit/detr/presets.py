@@ -77,7 +77,4 @@ def _experiment(method: str, data: DataConfig, model: Any, training: TrainConfig
 
 
 #: by the name of the data
-PRESETS: dict[str, Callable[[str, Size], Experiment]] = {
-    "toy": toy_detr,
-    "planted:charades_cd": planted_charades_cd,
-}
+PRESETS: dict[str, Callable[[str, Size], Experiment]] = {"toy": toy_detr, "planted:charades_cd": planted_charades_cd}
