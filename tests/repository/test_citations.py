@@ -89,6 +89,7 @@ def texts() -> dict[str, str]:
     """Every text of the repository that may cite, by its path."""
     patterns = (
         "vmlkit/**/*.py",
+        "vmlkit/*/studies.json",
         "tests/**/*.py",
         "tools/**/*.py",
         "benchmarks/*.py",

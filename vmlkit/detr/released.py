@@ -1,49 +1,9 @@
 """Parameter names of the released Moment-DETR, QD-DETR and BM-DETR, as rules for :mod:`vmlkit.released`."""
 
-DETR: tuple[tuple[str, str], ...] = (
-    (r"^input_vid_proj\.", "video_projection."),
-    (r"^input_txt_proj\.", "text_projection."),
-    (r"^(video|text)_projection\.(\d+)\.LayerNorm\.", r"\1_projection.\2.norm."),
-    (r"^(video|text)_projection\.(\d+)\.net\.1\.", r"\1_projection.\2.linear."),
-    (r"^txt_position_embed\.position_embeddings\.", "text_positions.table."),
-    (r"^txt_position_embed\.LayerNorm\.", "text_positions.norm."),
-    (r"^span_embed\.", "span_head."),
-    (r"^class_embed\.", "class_head."),
-    (r"^query_embed\.", "queries."),
-    (r"^saliency_proj\.", "saliency_head."),
-    (r"^saliency_proj1\.", "clip_saliency."),
-    (r"^saliency_proj2\.", "token_saliency."),
-    (r"^global_rep_token$", "global_token"),
-    (r"^global_rep_pos$", "global_position"),
-    (r"^contrastive_align_projection_query\.", "alignment.query."),
-    (r"^contrastive_align_projection_txt\.", "alignment.text."),
-    (r"^contrastive_align_projection_vid\.", "alignment.video."),
-    (r"^contrastive_align_(vid|txt)_proj\.", r"alignment.\1."),
-    (r"^FPM\.0\.", "frame_probability.hidden."),
-    (r"^FPM\.2\.", "frame_probability.score."),
-    (r"^(vid|txt)_att_pooling\.feat2att\.", r"pooling.\1.project."),
-    (r"^(vid|txt)_att_pooling\.to_alpha\.", r"pooling.\1.score."),
-    (r"^(vid|txt)_att_pooling\.fc\.", r"pooling.\1.out."),
-    (r"^(pooling|alignment)\.vid\.", r"\1.video."),
-    (r"^(pooling|alignment)\.txt\.", r"\1.text."),
-    (r"^transformer\.t2v_encoder\.", "text_to_video."),
-    (r"^transformer\.", ""),
-    (r"^(encoder|decoder)\.query_scale\.", r"\1.position_scale."),
-    (r"^decoder\.ref_point_head\.", "decoder.reference_head."),
-    (r"^decoder\.ref_anchor_head\.", "decoder.width_head."),
-    (r"^decoder\.bbox_embed\.", "decoder.refinement."),
-    (r"\.(sa|ca)_qcontent_proj\.", r".\1_query."),
-    (r"\.(sa|ca)_qpos_proj\.", r".\1_query_position."),
-    (r"\.(sa|ca)_kcontent_proj\.", r".\1_key."),
-    (r"\.(sa|ca)_kpos_proj\.", r".\1_key_position."),
-    (r"\.(sa|ca)_v_proj\.", r".\1_value."),
-    (r"\.ca_qpos_sine_proj\.", ".ca_query_sine."),
-    (r"^(encoder|text_to_video)\.layers\.(\d+)\.self_attn\.", r"\1.layers.\2.attention."),
-    (r"^decoder\.layers\.(\d+)\.self_attn\.", r"decoder.layers.\1.self_attention."),
-    (r"^decoder\.layers\.(\d+)\.(multihead|cross)_attn\.", r"decoder.layers.\1.cross_attention."),
-    (r"\.in_proj_(weight|bias)$", r".in_proj.\1"),
-    (r"\.linear1\.", ".feed_forward.expand."),
-    (r"\.linear2\.", ".feed_forward.contract."),
-    (r"\.activation\.", ".feed_forward.activation."),
+import json
+from pathlib import Path
+
+DETR: tuple[tuple[str, str], ...] = tuple(
+    (pattern, ours) for pattern, ours in json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 )
 RULES = {"moment_detr": DETR, "qd_detr": DETR, "bm_detr": DETR}

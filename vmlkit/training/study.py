@@ -1,8 +1,14 @@
 """Studies as data: rows of experiments, seeds, and claims that compare rows."""
 
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from vmlkit.training.experiment import Experiment
+from vmlkit.config import with_overrides
+from vmlkit.training.experiment import Experiment, Size
 
 #: columns of a table of single moments
 METRICS = ("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,mIoU")
@@ -40,3 +46,48 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2)
     note: str = ""
     metrics: tuple[str, ...] = METRICS  #: columns of the table
+
+
+def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experiment]]) -> dict[str, Callable[[], Study]]:
+    """The studies that a JSON file describes, by name; each is built when it is asked for.
+
+    A study has ``title``, ``note``, ``metrics``, perhaps ``seeds``, and
+
+    * ``data`` and ``size``: the preset that its rows start from;
+    * ``settings``: groups of overrides by name; those of ``every row`` apply to all;
+    * ``rows``: ``name``, ``method``, perhaps ``published``, ``with`` (groups, later ones win) and ``set`` (overrides);
+    * ``claims``: the fields of :class:`Claim`; ``text`` is "better beats worse" and ``metric`` the first of the
+      study's unless given, and ``looked_at`` may name one of the study's ``texts``.
+
+    Args:
+        presets: by the name of the data.
+    """
+    records = json.loads(path.read_text(encoding="utf-8"))
+    return {name: partial(_study, name, record, presets) for name, record in records.items()}
+
+
+def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[str, Size], Experiment]]) -> Study:
+    groups, texts = record["settings"], record.get("texts", {})
+
+    def row(entry: dict[str, Any]) -> Row:
+        overrides: dict[str, Any] = dict(groups.get("every row", {}))
+        for group in entry.get("with", "").split():
+            overrides |= groups[group]
+        experiment = presets[record["data"]](entry["method"], record["size"])
+        experiment = with_overrides(experiment, overrides | entry.get("set", {}))
+        return Row(name=entry["name"], experiment=experiment, published=entry.get("published", ""))
+
+    def claim(entry: dict[str, str]) -> Claim:
+        usual = {"text": f"{entry['better']} beats {entry['worse']}", "metric": record["metrics"][0]}
+        reason = entry.get("looked_at", "")
+        return Claim(**{**usual, **entry, "looked_at": texts.get(reason, reason)})
+
+    return Study(
+        name=name,
+        title=record["title"],
+        rows=tuple(map(row, record["rows"])),
+        claims=tuple(map(claim, record["claims"])),
+        seeds=tuple(record.get("seeds", (0, 1, 2))),
+        note=record["note"],
+        metrics=tuple(record["metrics"]),
+    )
