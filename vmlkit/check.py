@@ -51,7 +51,6 @@ OPTIONAL: dict[str, tuple[str, dict[str, str]]] = {
         "tagging sentences, variants by rules or by a local model",
         {n: n for n in ("lemminflect", "nltk", "textblob", "transformers")},
     ),
-    "video": ("reading and writing video files", {"imageio": "imageio", "imageio_ffmpeg": "imageio-ffmpeg"}),
     "llm": (
         "variants from a language model, local or behind an endpoint",
         {"openai": "openai", "pydantic": "pydantic"},

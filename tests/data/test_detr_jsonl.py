@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vmlkit.data.annotations.detr_jsonl import PROFILES, QueryAnnotation, check_clips, read_queries, with_negative_ids
+from vmlkit.data.annotations.detr_jsonl import PROFILES, QueryAnnotation, read_queries, with_negative_ids
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, read_predictions, write_predictions
 from vmlkit.errors import DataError
 
@@ -138,28 +138,6 @@ def test_windows_as_long_as_the_video_are_dropped_where_the_loader_drops_them(tm
     only = write(tmp_path, {**MOMENT, "relevant_windows": [[0, 30.5]]})
     with pytest.raises(DataError, match="every query would be left out"):
         read_queries(only, "charades_sta")
-
-
-def test_features_are_held_against_duration_and_clip_length(tmp_path):
-    records = [{**MOMENT, "qid": i, "vid": f"v{i}"} for i in range(5)]
-    file = read_queries(write(tmp_path, *records))
-    found = check_clips(file, {"v0": 30, "v1": 31, "v2": 30, "v3": 5}, 1.0, max_clips=75)
-    assert found.dropped == {"the video has no features": (4,)}
-    assert found.noted == {
-        "features more than one clip shorter or longer than the duration": 1,
-        "a window that ends more than one clip after the last row": 1,
-    }
-    with pytest.raises(DataError, match=r"fit 1\.02 s per row, not the clip length of 2 s"):
-        check_clips(file, {f"v{i}": 30 for i in range(5)}, 2.0)
-    late = check_clips(file, {f"v{i}": 30 for i in range(5)}, 1.0, max_clips=2)
-    assert late.noted["a window that starts after the last row of features"] == 5
-    assert file.dropped == {}
-
-
-def test_a_relevant_clip_beyond_the_features_is_noted(tmp_path):
-    file = read_queries(write(tmp_path, {**HIGHLIGHT, "duration": 22}), "qvhighlights")
-    assert not check_clips(file, {"v1": 11}, 2.0).noted
-    assert check_clips(file, {"v1": 10}, 2.0).noted == {"a relevant clip beyond the last row of features": 1}
 
 
 def test_negative_ids_can_come_from_elsewhere(tmp_path):

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 
 from tests.viz.make_run import write_run
 from vmlkit.errors import DataError
 from vmlkit.viz import style
-from vmlkit.viz.curves import compare_runs, draw_attention, draw_baselines, draw_curves
+from vmlkit.viz.curves import compare_runs, draw_attention, draw_curves
 from vmlkit.viz.snapshots import RunView
 
 
@@ -18,12 +17,6 @@ from vmlkit.viz.snapshots import RunView
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("seeds")
     return [write_run(folder / str(s), seed=s, queries=3) for s in (1, 2)]
-
-
-def table() -> pd.DataFrame:
-    rows = [("CPL", "model", s, m, v + s) for s in range(3) for m, v in (("R@1,mIoU", 43.0), ("R@1,IoU=0.5", 38.0))]
-    rows += [("whole video", "baseline", 0, "R@1,mIoU", 24.0), ("whole video", "baseline", 0, "R@1,IoU=0.5", 8.0)]
-    return pd.DataFrame(rows, columns=["name", "kind", "seed", "metric", "value"])
 
 
 def test_a_panel_holds_its_column(run_path: Path) -> None:
@@ -82,24 +75,6 @@ def test_seeds_are_thin_and_their_mean_is_bold(seeds: list[Path]) -> None:
 def test_too_many_runs_are_refused(run_path: Path) -> None:
     with pytest.raises(DataError, match="compare at most 6"):
         compare_runs({str(i): run_path for i in range(7)})
-
-
-def test_baselines_show_a_dot_per_seed_and_the_mean() -> None:
-    fig = draw_baselines(table())
-    assert [ax.get_title(loc="left") or ax.get_title() for ax in fig.axes] == ["R@1,mIoU", "R@1,IoU=0.5"]
-    model, baseline = fig.axes[0].lines
-    assert list(model.get_xdata()) == [43.0, 44.0, 45.0]
-    assert list(baseline.get_xdata()) == [24.0]
-    assert model.get_markerfacecolor() == style.ROLES["chosen"].color
-    assert baseline.get_markerfacecolor() == "white"
-    assert [t.get_text() for t in fig.axes[0].texts] == ["44.0", "24.0"]
-    assert [t.get_text() for t in fig.axes[0].get_yticklabels()] == ["CPL", "whole video"]
-    assert fig.axes[0].get_xlim()[0] == 0
-
-
-def test_baselines_refuse_a_table_without_values() -> None:
-    with pytest.raises(DataError, match="lacks the column 'value'"):
-        draw_baselines(table().drop(columns="value"))
 
 
 def test_attention_is_drawn_in_seconds_with_words_beside() -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from vmlkit.errors import DataError
 from vmlkit.viz.snapshots import RunLike, RunView
-from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, SERIES, attention_colormap, new_figure, spread_apart
+from vmlkit.viz.style import FAINT, HAIR, INK, SERIES, attention_colormap, new_figure, spread_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,44 +68,6 @@ def compare_runs(
         _write_ends(ax, list(tables), ends)
     for ax in axes[-min(len(axes), panels_per_row) :]:
         ax.set_xlabel("epoch")
-    return fig
-
-
-def draw_baselines(table: pd.DataFrame, metrics: Sequence[str] | None = None) -> "Figure":
-    """Draw models beside baselines: one row per name, one panel per metric, a dot per seed, a bar at their mean.
-
-    Args:
-        table: columns ``name``, ``metric``, ``value``; optionally ``seed``, and ``kind`` with ``"model"`` or
-            ``"baseline"`` (models are filled and dark, baselines hollow and grey; ``model`` unless given).
-        metrics: which, and in which order; all in order of appearance unless given.
-
-    Raises:
-        DataError: when a column is missing.
-    """
-    for column in ("name", "metric", "value"):
-        if column not in table:
-            raise DataError("table of results", f"lacks the column '{column}'", "pass name, metric and value")
-    metrics = list(dict.fromkeys(table["metric"])) if metrics is None else list(metrics)
-    names = list(dict.fromkeys(table["name"]))
-    kinds = table.get("kind", pd.Series("model", index=table.index))
-    kind = dict(zip(table["name"], kinds, strict=True))
-    fig = new_figure(figsize=(1.4 + 2.5 * len(metrics), 0.75 + 0.32 * len(names)), layout="constrained")
-    axes = fig.subplots(1, len(metrics), sharey=True, squeeze=False)
-    for ax, metric in zip(axes[0], metrics, strict=True):
-        decimals = 1 if table.loc[table["metric"] == metric, "value"].abs().max() >= 10 else 3
-        for row, name in enumerate(names):
-            values = table.loc[(table["name"] == name) & (table["metric"] == metric), "value"].to_numpy(dtype=float)
-            _draw_dots(ax, row, values, kind[name] == "model", decimals)
-        ax.set_title(metric)
-        ax.set_xlim(left=0)
-        ax.margins(x=0.18)
-        ax.spines["left"].set_visible(False)
-        ax.tick_params(axis="y", length=0)
-    axes[0, 0].set_yticks(range(len(names)), names)
-    axes[0, 0].set_ylim(len(names) - 0.4, -0.6)
-    for label, name in zip(axes[0, 0].get_yticklabels(), names, strict=True):
-        label.set_color(ROLES["chosen"].text if kind[name] == "model" else FAINT)
-        label.set_fontsize(9)
     return fig
 
 
@@ -246,24 +208,3 @@ def _write_ends(ax: "Axes", names: list[str], ends: list[tuple[float, float]]) -
             color=SERIES[i][0],
             annotation_clip=False,
         )
-
-
-def _draw_dots(ax: "Axes", row: int, values: np.ndarray, model: bool, decimals: int) -> None:
-    if not len(values):
-        return
-    color = ROLES["chosen"].color if model else FAINT
-    mean = float(values.mean())
-    ax.hlines(row, 0, mean, color=color, linewidth=5, alpha=0.16 if model else 0.13, zorder=2)
-    ax.plot(values, np.full(len(values), row), "o", markersize=4.5, markerfacecolor=color if model else "white",
-            markeredgecolor=color, markeredgewidth=1.0, alpha=0.85, linestyle="none", zorder=4)  # fmt: skip
-    if len(values) > 1:
-        ax.vlines(mean, row - 0.26, row + 0.26, color=color, linewidth=2, zorder=3)
-    ax.annotate(
-        f"{mean:.{decimals}f}",
-        (max(mean, values.max()), row),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-        color=color,
-    )

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from vmlkit.data.annotations.json_lines import Qid, Record, read_lines
 from vmlkit.errors import DataError
 
@@ -166,50 +164,6 @@ def kind_of(fields: Mapping[str, Any]) -> Kind:
 def annotation_from(fields: Mapping[str, Any], where: str = "record", line: int = 1) -> QueryAnnotation:
     """One query from an object of the layout; errors as :func:`read_queries`."""
     return _annotation(Record(where, line, fields), kind_of(fields))
-
-
-def check_clips(
-    file: QueryFile, clips: Mapping[str, int], clip_length_s: float, max_clips: int | None = None
-) -> QueryFile:
-    """Hold the annotations against the features: clip length, missing videos, windows and clips beyond the last row.
-
-    Args:
-        file: the queries.
-        clips: rows of features of each video (before any is cut off).
-        clip_length_s: seconds that one row stands for.
-        max_clips: rows that are kept of each video; None: all.
-
-    Returns:
-        the file without the queries whose video has no features; counted in ``noted`` are features whose length is
-        more than one clip off the duration, windows that start after the last kept row or end more than one clip after
-        it, and clip ids beyond it (the released loaders move those to the last row).
-
-    Raises:
-        DataError: if features x clip length and duration differ by more than one clip and a tenth for most videos:
-            the clip length is wrong then.
-    """
-    kept = file.without("the video has no features", lambda q: q.vid not in clips)
-    rows = np.array([clips[q.vid] for q in kept.queries], dtype=np.float64)
-    duration = np.array([q.duration_s for q in kept.queries])
-    gap = np.abs(rows * clip_length_s - duration)
-    wrong = gap > np.maximum(clip_length_s, 0.1 * duration)
-    if wrong.mean() > 0.5:
-        true = float(np.median(duration / np.maximum(rows, 1)))
-        what = f"features and durations fit {true:.3g} s per row, not the clip length of {clip_length_s:g} s"
-        raise DataError(file.path, what, "set the clip length with which the features were extracted")
-    last = np.minimum(rows, np.inf if max_clips is None else max_clips)
-    end = last * clip_length_s
-    starts = np.array([min((w[0] for w in q.windows_s), default=0.0) for q in kept.queries])
-    ends = np.array([max((w[1] for w in q.windows_s), default=0.0) for q in kept.queries])
-    highest = np.array([max(q.relevant_clip_ids or (0,), default=0) for q in kept.queries])
-    return kept.noting(
-        {
-            "features more than one clip shorter or longer than the duration": int((gap > clip_length_s).sum()),
-            "a window that starts after the last row of features": int((starts >= end).sum()),
-            "a window that ends more than one clip after the last row": int((ends > end + clip_length_s).sum()),
-            "a relevant clip beyond the last row of features": int((highest >= last).sum()),
-        }
-    )
 
 
 def with_negative_ids(file: QueryFile, negatives: Mapping[Qid, Sequence[Qid]]) -> QueryFile:
