@@ -248,7 +248,7 @@ def test_evaluate_scores_the_checkpoint_on_test(monkeypatch, capsys):
 
 
 def test_check_reports_what_is_there_and_what_is_missing(monkeypatch, capsys):
-    monkeypatch.setitem(check.OPTIONAL, "llm", ("components", {"no_such_package": "no-such-package"}))
+    monkeypatch.setitem(check.OPTIONAL, "llm", ("components", "no_such_package"))
     monkeypatch.setattr(check, "train_for", lambda seconds: (3, 0.1, 2.5))
     assert cli.main(["check"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -29,33 +29,15 @@ from vmlkit.training.start import choose_device
 
 REQUIRED = ("torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxtyping", "tqdm")
 
-#: extra of vmlkit -> (what it is for, {import name: name of the distribution})
-OPTIONAL: dict[str, tuple[str, dict[str, str]]] = {
+#: extra of vmlkit -> (what it is for, import names of its packages)
+OPTIONAL = {
     "notebooks": (
         "notebooks, figures, scrubber",
-        {
-            n: n
-            for n in (
-                "anywidget",
-                "ipykernel",
-                "jupyterlab",
-                "jupytext",
-                "matplotlib",
-                "nbconvert",
-                "papermill",
-                "seaborn",
-            )
-        },
+        "anywidget ipykernel jupyterlab jupytext matplotlib nbconvert papermill seaborn",
     ),
-    "text": (
-        "tagging sentences, variants by rules or by a local model",
-        {n: n for n in ("lemminflect", "nltk", "textblob", "transformers")},
-    ),
-    "llm": (
-        "variants from a language model, local or behind an endpoint",
-        {"openai": "openai", "pydantic": "pydantic"},
-    ),
-    "test": ("the test suite", {n: n for n in ("beartype", "hypothesis", "playwright", "pytest", "ruff")}),
+    "text": ("tagging sentences, variants by rules or by a local model", "lemminflect nltk textblob transformers"),
+    "llm": ("variants from a language model, local or behind an endpoint", "openai pydantic"),
+    "test": ("the test suite", "beartype hypothesis playwright pytest ruff"),
 }
 
 
@@ -78,7 +60,7 @@ def run_check(show: Callable[[str], None] = print, seconds: float = 1.0) -> bool
         seconds: how long to train.
     """
     fine = True
-    for line in (*_versions(), _device(), _training(seconds), *_optional(), _rules()):
+    for line in (*_versions(), _device(), _training(seconds), *map(_extra, OPTIONAL), _rules()):
         show(str(line))
         fine &= line.status != "failed"
     return fine
@@ -97,9 +79,8 @@ def _device() -> Line:
     device = choose_device("auto")
     facts = provenance.hardware()
     if device.type == "cpu":
-        return Line(
-            "ok", f"device cpu: {facts['processor']}, {facts['cores']} cores, {torch.get_num_threads()} threads"
-        )
+        cores = f"{facts['cores']} cores, {torch.get_num_threads()} threads"
+        return Line("ok", f"device cpu: {facts['processor']}, {cores}")
     return Line("ok", f"device {device}: {torch.get_device_module(device).get_device_name(device)}")
 
 
@@ -156,15 +137,12 @@ def random_dataset(queries: int) -> MomentDataset:
     )
 
 
-def _optional() -> list[Line]:
-    return [_extra(extra, purpose, packages) for extra, (purpose, packages) in OPTIONAL.items()]
-
-
-def _extra(extra: str, purpose: str, packages: dict[str, str]) -> Line:
-    absent = [package for package in packages if importlib.util.find_spec(package) is None]
+def _extra(extra: str) -> Line:
+    purpose, packages = OPTIONAL[extra]
+    absent = [package for package in packages.split() if importlib.util.find_spec(package) is None]
     if absent:
         return Line("missing", f"{extra} ({purpose}): no {', '.join(absent)}; run  pip install 'vmlkit[{extra}]'")
-    found = ", ".join(f"{name} {_version(name)}" for name in packages.values())
+    found = ", ".join(f"{name} {_version(name)}" for name in packages.split())
     return Line("ok", f"{extra} ({purpose}): {found}")
 
 

@@ -18,13 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from vmlkit import __version__
 from vmlkit.components.variants.options import add_variants_command
 from vmlkit.config import config_hash, with_overrides
-from vmlkit.errors import (
-    ConfigError,
-    DataError,
-    MissingDependency,
-    TrainingDiverged,
-    escape_what_cannot_be_written,
-)
+from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged, escape_what_cannot_be_written
 from vmlkit.experiments.predict_options import add_predict_command
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """The errors a user can meet: each says in one sentence what is wrong, where, and what to do about it."""
 
+import importlib
 import sys
+from typing import Any
 
 
 class DataError(ValueError):
@@ -32,6 +34,20 @@ class MissingDependency(ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package '{package}': run `pip install 'vmlkit[{extra}]'`.")
+
+
+def required(module: str, extra: str, purpose: str) -> Any:
+    """An optional module, imported now.
+
+    Raises:
+        MissingDependency: where it is not installed; arguments as there.
+    """
+    package = module.partition(".")[0]
+    try:
+        importlib.import_module(package)
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependency(package, extra, purpose) from error
 
 
 class TrainingDiverged(RuntimeError):

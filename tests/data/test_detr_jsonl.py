@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vmlkit.data.annotations.detr_jsonl import PROFILES, QueryAnnotation, read_queries, with_negative_ids
+from vmlkit.data.annotations.detr_jsonl import PROFILES, QueryAnnotation, read_queries
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, read_predictions, write_predictions
 from vmlkit.errors import DataError
 
@@ -138,12 +138,6 @@ def test_windows_as_long_as_the_video_are_dropped_where_the_loader_drops_them(tm
     only = write(tmp_path, {**MOMENT, "relevant_windows": [[0, 30.5]]})
     with pytest.raises(DataError, match="every query would be left out"):
         read_queries(only, "charades_sta")
-
-
-def test_negative_ids_can_come_from_elsewhere(tmp_path):
-    file = read_queries(write(tmp_path, MOMENT, {**MOMENT, "qid": 2, "neg_query_ids": [1]}))
-    assert [q.neg_query_ids for q in with_negative_ids(file, {1: [2]}).queries] == [(2,), (1,)]
-    assert file.queries[0].neg_query_ids == ()
 
 
 def test_annotations_cannot_be_changed(tmp_path):

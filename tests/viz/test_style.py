@@ -110,3 +110,9 @@ def test_labels_are_spread_within_bounds() -> None:
     assert moved[0] >= 0
     assert moved[-1] <= 1
     assert style.spread_apart([], 0.1, 0.0, 1.0) == []
+
+
+def test_the_style_file_has_the_colours_of_the_package() -> None:
+    with style.styled():
+        shown = {name: style.pyplot().rcParams[f"{name}color"] for name in ("text.", "axes.label", "grid.")}
+    assert shown == {"text.": style.INK, "axes.label": style.FAINT, "grid.": style.HAIR}

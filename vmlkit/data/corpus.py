@@ -16,14 +16,8 @@ from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, t
 
 #: file names, without ``.gz``, of each layout in the order of preference
 FILES = {
-    "charades": {
-        "train": ("train.json", "charades_sta_train.txt"),
-        "test": ("test.json", "charades_sta_test.txt"),
-    },
-    "activitynet": {
-        "train": ("train_data.json", "train.json"),
-        "test": ("test_data.json", "test.json"),
-    },
+    "charades": {"train": ("train.json", "charades_sta_train.txt"), "test": ("test.json", "charades_sta_test.txt")},
+    "activitynet": {"train": ("train_data.json", "train.json"), "test": ("test_data.json", "test.json")},
 }
 TAGGED = ("tokens_pos.jsonl.gz", "tokens_pos.jsonl")
 #: folders below ``$VMLKIT_DATA``

@@ -160,8 +160,7 @@ def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Spli
 
 #: single moments with their sentences
 MOMENTS: View[MomentDataset] = View(
-    "sentences",
-    {ToyData: load_toy, PlantedData: load_corpus, CharadesCDData: load_corpus, CorpusData: load_corpus},
+    "sentences", {ToyData: load_toy, PlantedData: load_corpus, CharadesCDData: load_corpus, CorpusData: load_corpus}
 )
 
 

@@ -42,12 +42,7 @@ def task_of(experiment: Experiment) -> Task[Any, Any, Any]:
 
 
 def run_experiment(
-    experiment: Experiment,
-    run_dir: str | Path,
-    *,
-    resume: bool = True,
-    progress: bool = True,
-    splits: Any = None,
+    experiment: Experiment, run_dir: str | Path, *, resume: bool = True, progress: bool = True, splits: Any = None
 ) -> RunDirectory:
     """Load the data, train, score the chosen epoch on the test split; a finished run is returned as it is.
 
@@ -76,13 +71,7 @@ def run_experiment(
     )
     if not (run.path / "metrics.json").is_file():
         final_evaluation(
-            method,
-            run.path,
-            splits.train,
-            splits.validation,
-            splits.test,
-            task=task,
-            draws=experiment.test_draws,
+            method, run.path, splits.train, splits.validation, splits.test, task=task, draws=experiment.test_draws
         )
     return RunDirectory(run.path)
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import vmlkit
-from vmlkit.errors import ConfigError, DataError, MissingDependency
+from vmlkit.errors import ConfigError, DataError, required
 from vmlkit.files import atomic_path, write_text
+from vmlkit.viz.live import read_asset
 
 #: called after each code cell with (cells done, cells in all); first with (0, cells in all)
 ProgressCallback = Callable[[int, int], None]
@@ -27,29 +28,6 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 #: ipykernel warns at every start that it talks over an unencrypted loopback socket
 _KERNEL_PROFILE = "c.IPKernelApp.log_level = 40\n"
-
-#: nbconvert shows the source of a folded cell and loads RequireJS for live widgets, of which none are left
-_PAGE_TEMPLATE = """\
-{%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js_requirejs -%}{%- endblock -%}
-{%- block extra_css -%}
-<style>
-.vmlkit-folded > summary { font-family: sans-serif; padding: .3em 0 .3em 75px; cursor: pointer; }
-.jp-RenderedHTML .highlight { margin-bottom: .6em; }
-.jp-RenderedHTML .highlight pre { font-family: Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-</style>
-{%- endblock -%}
-{%- block input_group -%}
-{%- if cell.metadata.get('jupyter', {}).get('source_hidden') -%}
-<details class="vmlkit-folded">
-<summary>{{ 'Solution' if 'solution' in cell.metadata.get('tags', []) else 'Code' }}</summary>
-{{ super() }}
-</details>
-{%- else -%}
-{{ super() }}
-{%- endif -%}
-{%- endblock -%}
-"""
 
 
 class NotebookFailed(RuntimeError):
@@ -82,7 +60,7 @@ def list_notebooks(folder: Path | None = None) -> list[Path]:
 
 def declared_parameters(path: Path) -> dict[str, str]:
     """The names in a notebook's ``parameters`` cell and their defaults, as source text."""
-    papermill = _require("papermill", "reading the parameters of a notebook")
+    papermill = required("papermill", "notebooks", "reading the parameters of a notebook")
     return {name: entry["default"] for name, entry in papermill.inspect_notebook(str(path)).items()}
 
 
@@ -108,7 +86,7 @@ def run_notebook(
             defaults).
         NotebookFailed: when a cell raised; the executed copy is kept, with the error in it.
     """
-    papermill = _require("papermill", "running a notebook")
+    papermill = required("papermill", "notebooks", "running a notebook")
     from nbclient.exceptions import DeadKernelError  # a dependency of papermill
 
     path, out_dir, parameters = Path(path).resolve(), Path(out_dir).resolve(), dict(parameters or {})
@@ -147,7 +125,7 @@ def fingerprint(path: Path) -> str:
     """Changes with the notebook and with every source file of the package (not with parameters)."""
     digest = hashlib.sha256(Path(path).read_bytes())
     package = Path(vmlkit.__file__).parent
-    for source in sorted(p for p in package.rglob("*") if p.suffix in {".py", ".mjs", ".css"}):
+    for source in sorted(p for p in package.rglob("*") if p.is_file() and p.suffix != ".pyc"):
         digest.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -183,13 +161,12 @@ def render_html(executed: Path, out: Path) -> Path:
     Pictures and scripts of the notebook are inside the page; only the typesetting of equations is fetched, by the
     browser, when there is a network.  Folded cells become ``<details>`` blocks.
     """
-    nbconvert = _require("nbconvert", "rendering a notebook")
+    nbconvert = required("nbconvert", "notebooks", "rendering a notebook")
     from jinja2 import DictLoader  # a dependency of nbconvert
 
     logging.getLogger("traitlets").setLevel(logging.ERROR)  # alternative texts are in the captions
-    exporter = nbconvert.HTMLExporter(
-        extra_loaders=[DictLoader({"vmlkit_page.html.j2": _PAGE_TEMPLATE})], template_file="vmlkit_page.html.j2"
-    )
+    name = "notebook.html.j2"
+    exporter = nbconvert.HTMLExporter(extra_loaders=[DictLoader({name: read_asset(name)})], template_file=name)
     notebook = strip_widgets(read(executed))
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title(notebook) or executed.stem}})
     # pages of the site lie side by side and link to each other
@@ -204,22 +181,15 @@ def title(notebook: Any) -> str | None:
     return next((re.sub(r"[*`]", "", line.lstrip("#")).strip() for line in lines if line.startswith("#")), None)
 
 
-def _require(package: str, purpose: str) -> Any:
-    try:
-        return __import__(package)
-    except ImportError as error:
-        raise MissingDependency(package, "notebooks", purpose) from error
-
-
 def read(path: Path) -> Any:
     """A notebook file as an nbformat node."""
-    nbformat = _require("nbformat", "reading a notebook")
+    nbformat = required("nbformat", "notebooks", "reading a notebook")
     return nbformat.read(path, as_version=4)
 
 
 def write(notebook: Any, path: Path) -> None:
     """Write an nbformat node; the file appears whole or not at all."""
-    nbformat = _require("nbformat", "writing a notebook")
+    nbformat = required("nbformat", "notebooks", "writing a notebook")
     with atomic_path(path) as temporary:
         nbformat.write(notebook, temporary)
 

@@ -202,11 +202,7 @@ def _lines(
     by_domain = protocol in CLIP_PROTOCOLS
     tables = _domain_tables(rows, found) if by_domain else _tables(rows, found)
     for title, table in tables.items():
-        out += [
-            "",
-            title,
-            table.to_string(float_format=lambda value: f"{value:.5f}" if by_domain else f"{value:.2f}"),
-        ]
+        out += ["", title, table.to_string(float_format=lambda value: f"{value:.5f}" if by_domain else f"{value:.2f}")]
     if protocol == "charades" and options.protocol == "auto":
         out += ["", "scored over all queries; --protocol charades_cd cuts true windows to 75 s as BM-DETR does"]
     if options.train is None and not by_domain:

@@ -15,9 +15,7 @@ from vmlkit.errors import DataError
 
 
 def pairwise_ion(
-    positives: Float[np.ndarray, "N P 2"],
-    negatives: Float[np.ndarray, "N M 2"],
-    truth: Float[np.ndarray, "N 2"],
+    positives: Float[np.ndarray, "N P 2"], negatives: Float[np.ndarray, "N M 2"], truth: Float[np.ndarray, "N 2"]
 ) -> Float[np.ndarray, "N P M"]:
     """IoN of every positive with every negative of the same query, boundaries clipped to [0, 1] first.
 

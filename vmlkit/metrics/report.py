@@ -1,4 +1,4 @@
-"""Metrics as a table in percent: the rows of a model with the baselines beneath them."""
+"""Metrics as a table in percent."""
 
 from collections.abc import Mapping
 

@@ -6,9 +6,7 @@ from torch import Tensor
 
 
 def draw_masked_words(
-    probabilities: Float[Tensor, "B L"],
-    word_mask: Bool[Tensor, "B L"],
-    generator: torch.Generator,
+    probabilities: Float[Tensor, "B L"], word_mask: Bool[Tensor, "B L"], generator: torch.Generator
 ) -> Bool[Tensor, "B L"]:
     """Draw ``max(l // 3, 1)`` of the ``l`` words of each sentence, without replacement.
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from vmlkit.errors import DataError, MissingDependency
+from vmlkit.errors import DataError, required
 
 #: elements compared at a time
 _BLOCK = 4_000_000
@@ -126,13 +126,10 @@ def load_encoder(folder: str | Path) -> tuple[Any, Any]:
     """Tokenizer and model of a local folder; raises as :class:`EncoderSimilarity`."""
     if not (Path(folder) / "config.json").is_file():
         raise DataError(folder, "is no folder with a config.json", "give the folder of a saved sentence encoder")
+    transformers = required("transformers", "text", "sentence similarity by an encoder")
     try:
-        from transformers import AutoModel, AutoTokenizer
-    except ImportError as error:
-        raise MissingDependency("transformers", "text", "sentence similarity by an encoder") from error
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        model = AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, KeyError) as error:
         what = f"holds no usable encoder ({' '.join(str(error).split())[:160]})"
         raise DataError(folder, what, "give config.json, tokenizer files and model.safetensors") from error

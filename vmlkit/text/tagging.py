@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm import tqdm
 
-from vmlkit.errors import DataError, MissingDependency
+from vmlkit.errors import DataError, required
 
 #: a tag that contains one of these belongs to a content word
 CONTENT_TAGS = ("NN", "VB", "JJ", "RB")
@@ -105,10 +105,7 @@ def tagger_name() -> str:
 
 
 def _tokenizer() -> Callable[[str], list[str]]:
-    try:
-        import nltk
-    except ImportError as error:
-        raise MissingDependency("nltk", "text", "splitting sentences into words") from error
+    nltk = required("nltk", "text", "splitting sentences into words")
     if _installed(PUNKT):
         found: Callable[[str], list[str]] = nltk.word_tokenize
         return found
@@ -123,10 +120,7 @@ def _tagger() -> Tagger:
         import nltk
 
         return lambda tokens: [tag for _, tag in nltk.pos_tag(list(tokens))]
-    try:
-        from textblob import en
-    except ImportError as error:
-        raise MissingDependency("textblob", "text", "tagging parts of speech without NLTK's tagger data") from error
+    en = required("textblob.en", "text", "tagging parts of speech without NLTK's tagger data")
     warnings.warn(
         "parts of speech come from TextBlob's lexicon and may differ from the references' tags: "
         "run `python -m nltk.downloader averaged_perceptron_tagger_eng punkt_tab` for those",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from vmlkit.errors import MissingDependency
+from vmlkit.errors import required
 
 #: the code of a missing value among 16-bit codes; 255 among 8-bit ones
 MISSING = 65535
@@ -76,10 +76,7 @@ def encode_strip(strip: np.ndarray | None) -> tuple[dict[str, Any], bytes] | Non
         return {"kind": "heat", "count": len(values)}, (
             np.nan_to_num((values - np.nanmin(values)) / spread * 255).round().astype(np.uint8).tobytes()
         )
-    try:
-        from matplotlib.image import imsave
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "notebooks", "encoding film strips") from error
+    imsave = required("matplotlib.image", "notebooks", "encoding film strips").imsave
     file = io.BytesIO()
     quality = {"quality": 88, "subsampling": 0, "optimize": True}
     imsave(file, np.concatenate(list(strip), axis=1), format="jpeg", pil_kwargs=quality)

@@ -38,10 +38,7 @@ def draw_curves(run: AnyRun, columns: Sequence[str] | None = None, *, panels_per
 
 
 def compare_runs(
-    runs: Mapping[str, AnyRun | Sequence[AnyRun]],
-    columns: Sequence[str] | None = None,
-    *,
-    panels_per_row: int = 3,
+    runs: Mapping[str, AnyRun | Sequence[AnyRun]], columns: Sequence[str] | None = None, *, panels_per_row: int = 3
 ) -> "Figure":
     """Draw several runs into the same small panels, each line named where it ends.
 

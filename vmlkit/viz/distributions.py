@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from vmlkit.errors import DataError, MissingDependency
+from vmlkit.errors import DataError, required
 from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, new_figure, styled
 
 if TYPE_CHECKING:
@@ -23,10 +23,7 @@ class ResultsLike(Protocol):
 
 
 def draw_rows(
-    results: ResultsLike,
-    *metrics: str,
-    against: str | None = None,
-    baselines: Sequence[str] = (),
+    results: ResultsLike, *metrics: str, against: str | None = None, baselines: Sequence[str] = ()
 ) -> "Figure":
     """Draw each row of a study: its seeds as dots, their mean, and twice its standard error to both sides.
 
@@ -40,10 +37,7 @@ def draw_rows(
         DataError: for ``against`` that is no row.
         MissingDependency: when seaborn is not installed.
     """
-    try:
-        import seaborn
-    except ImportError as error:
-        raise MissingDependency("seaborn", "notebooks", "drawing the rows of a study") from error
+    seaborn = required("seaborn", "notebooks", "drawing the rows of a study")
     rows, metrics = list(results.record["rows"]), metrics or ("R@1,mIoU",)
     if against is not None and against not in rows:
         raise DataError(results.record["study"], f"has no row '{against}'", f"choose one of {', '.join(rows)}")

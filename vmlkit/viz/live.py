@@ -14,55 +14,10 @@ import uuid
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from vmlkit.files import write_text
-
-# The part of anywidget's model that the modules use, over a plain object.
-_STAND_IN = """
-{
-  const host = document.getElementById(HOST);
-  const state = { ...STATE };
-  if (DATA) state.data = new DataView(Uint8Array.from(atob(DATA), (c) => c.charCodeAt(0)).buffer);
-  const listeners = {};
-  const model = {
-    get: (name) => state[name],
-    set: (name, value) => {
-      state[name] = value;
-      (listeners[`change:${name}`] ?? []).slice().forEach((callback) => callback());
-    },
-    on: (event, callback) => (listeners[event] ??= []).push(callback),
-    off: (event, callback) => { listeners[event] = (listeners[event] ?? []).filter((c) => c !== callback); },
-    save_changes: () => {},
-  };
-  host.replaceChildren();
-  render({ model, el: host });
-}
-"""
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ margin: 32px auto; max-width: {width}px; padding: 0 20px;
- font: 14px/1.5 -apple-system, "Segoe UI", Arial, "Liberation Sans", sans-serif;
- background: #fff; color: #22262b; }}
-h1 {{ font-size: 20px; font-weight: 600; margin: 0 0 16px; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #15181c; color: #e8ebee; }} }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-{fragment}
-</body>
-</html>
-"""
 
 
 @cache
@@ -108,12 +63,13 @@ def html_fragment(source: str, state: dict[str, Any], *, preview: bytes, alt: st
         f"<style>{stylesheet()}</style>\n"
         f'<div id="{host}"><img alt="{html.escape(alt, quote=True)}" style="max-width: 100%"'
         f' src="data:image/png;base64,{base64.b64encode(preview).decode("ascii")}"></div>\n'
-        f'<script type="module">\n{source}\n' + "\n".join(lines) + f"{_STAND_IN}</script>"
+        f'<script type="module">\n{source}\n' + "\n".join((*lines, read_asset("stand_in.mjs"))) + "</script>"
     )
 
 
 def write_page(path: str | os.PathLike[str], title: str, fragment: str, width: int = 980) -> Path:
     """Write one self-contained HTML file and return its path; it appears under its name only when complete."""
     path = Path(path)
-    write_text(path, _PAGE.format(title=html.escape(title), fragment=fragment, width=width))
+    page = Template(read_asset("page.html"))
+    write_text(path, page.substitute(title=html.escape(title), fragment=fragment, width=width))
     return path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vmlkit.errors import MissingDependency
+from vmlkit.errors import required
 from vmlkit.viz.style import use_style
 
 if TYPE_CHECKING:
@@ -96,8 +96,4 @@ def _cell(value: object) -> str:
 
 
 def _display() -> Any:
-    try:
-        from IPython import display
-    except ImportError as error:
-        raise MissingDependency("IPython", "notebooks", "showing results in a notebook") from error
-    return display
+    return required("IPython.display", "notebooks", "showing results in a notebook")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmlkit.errors import DataError, MissingDependency
+from vmlkit.errors import DataError, required
 from vmlkit.files import atomic_path
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 #: dots per inch of pictures shown in a notebook, and of pictures written to disk
 SCREEN_DPI, FILE_DPI = 100, 160
+
+#: ``vmlkit.mplstyle``, as matplotlib names the style of a package
+_STYLE = "vmlkit.viz.vmlkit"
 
 INK, FAINT, HAIR = "#22262B", "#6B737C", "#D5DADF"
 
@@ -81,11 +84,7 @@ def pyplot() -> Any:
     Raises:
         MissingDependency: when matplotlib is not installed.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependency("matplotlib", "notebooks", "drawing a figure") from error
-    return plt
+    return required("matplotlib.pyplot", "notebooks", "drawing a figure")
 
 
 def new_figure(**arguments: Any) -> "Figure":
@@ -106,7 +105,7 @@ def use_style() -> None:
     Raises:
         MissingDependency: when matplotlib is not installed.
     """
-    pyplot().rcParams.update(_PARAMETERS)
+    pyplot().style.use(_STYLE)
     ipython = sys.modules.get("IPython")
     if ipython is not None and ipython.get_ipython() is not None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -120,46 +119,8 @@ def styled() -> Any:
     Raises:
         MissingDependency: when matplotlib is not installed.
     """
-    return pyplot().rc_context(_PARAMETERS)
+    return pyplot().style.context(_STYLE)
 
-
-_PARAMETERS: dict[str, Any] = {
-    "figure.dpi": SCREEN_DPI,
-    "savefig.dpi": FILE_DPI,
-    "figure.facecolor": "white",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
-    "font.size": 9.0,
-    "text.color": INK,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": FAINT,
-    "axes.labelsize": 8.5,
-    "axes.titlecolor": INK,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 9.5,
-    "axes.titlepad": 7.0,
-    "axes.linewidth": 0.7,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": False,
-    "grid.color": HAIR,
-    "grid.linewidth": 0.6,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "xtick.major.size": 3.0,
-    "ytick.major.size": 3.0,
-    "legend.frameon": False,
-    "lines.solid_capstyle": "round",
-    "hatch.linewidth": 0.6,
-    "image.cmap": "Greys",
-    "svg.hashsalt": "vmlkit",
-    "pdf.fonttype": 42,
-}
 
 _NO_METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},

@@ -39,10 +39,7 @@ class MomentAnnotation:
 
 
 def read_annotations(
-    path: str | Path,
-    *,
-    durations: Mapping[str, float] | str | Path | None = None,
-    beyond_duration: Beyond = "error",
+    path: str | Path, *, durations: Mapping[str, float] | str | Path | None = None, beyond_duration: Beyond = "error"
 ) -> list[MomentAnnotation]:
     """Read a file of either layout, told apart by the suffix (``.json``, ``.json.gz``; ``.txt``, ``.txt.gz``).
 
@@ -73,10 +70,7 @@ def read_moments(path: str | Path, *, beyond_duration: Beyond = "error") -> list
 
 
 def read_charades_text(
-    path: str | Path,
-    durations: Mapping[str, float] | str | Path | None,
-    *,
-    beyond_duration: Beyond = "error",
+    path: str | Path, durations: Mapping[str, float] | str | Path | None, *, beyond_duration: Beyond = "error"
 ) -> list[MomentAnnotation]:
     """Read lines ``id start end##sentence``; blank lines are passed over.
 

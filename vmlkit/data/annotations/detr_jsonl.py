@@ -166,14 +166,6 @@ def annotation_from(fields: Mapping[str, Any], where: str = "record", line: int 
     return _annotation(Record(where, line, fields), kind_of(fields))
 
 
-def with_negative_ids(file: QueryFile, negatives: Mapping[Qid, Sequence[Qid]]) -> QueryFile:
-    """The file with ``neg_query_ids`` from elsewhere, such as :mod:`vmlkit.detr.negative_queries`."""
-    queries = tuple(
-        dataclasses.replace(q, neg_query_ids=tuple(negatives.get(q.qid, q.neg_query_ids))) for q in file.queries
-    )
-    return dataclasses.replace(file, queries=queries)
-
-
 def _profile(path: str | Path, profile: str | Profile | None) -> Profile | None:
     if profile is None or isinstance(profile, Profile):
         return profile

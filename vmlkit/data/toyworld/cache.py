@@ -15,18 +15,7 @@ from vmlkit.data.toyworld.config import Split, ToyConfig
 from vmlkit.files import atomic_path
 
 #: the modules that decide pixels, words or features
-_SOURCES = (
-    "build",
-    "cards",
-    "config",
-    "features",
-    "grammar",
-    "lexicon",
-    "motion",
-    "render",
-    "script",
-    "world",
-)
+_SOURCES = ("build", "cards", "config", "features", "grammar", "lexicon", "motion", "render", "script", "world")
 
 Frames = dict[Split, Float[np.ndarray, "videos T Dv"]]
 

@@ -24,10 +24,7 @@ from vmlkit.text.tagging import masking_weight
 
 
 def toy_splits(
-    config: ToyConfig | None = None,
-    cache_dir: Path | None = None,
-    progress: bool = True,
-    processes: int | None = None,
+    config: ToyConfig | None = None, cache_dir: Path | None = None, progress: bool = True, processes: int | None = None
 ) -> dict[str, MomentDataset]:
     """The splits ``train``, ``validation`` and ``test``.
 
