@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 class _Names:
     """The names that an option takes, read where they are defined, and only when the option is given or explained."""
 
-    def __init__(self, module: str, names: str) -> None:
-        self.module, self.names = module, names
+    def __init__(self, module: str, names: str, *, checked: bool = True) -> None:
+        self.module, self.names, self.checked = module, names, checked
 
     def __iter__(self) -> Iterator[str]:
         defined = getattr(importlib.import_module(self.module), self.names)
         return iter(get_args(defined) or defined)
 
     def __contains__(self, name: object) -> bool:
-        return name in tuple(self)
+        return not self.checked or name in tuple(self)
 
 
+METHODS = _Names("vmlkit.methods", "METHODS", checked=False)  # preset() refuses an unknown one in a sentence
 DATA = _Names("vmlkit.methods", "DATA")
 SIZES = _Names("vmlkit.training.experiment", "Size")
 VOTES = _Names("vmlkit.metrics.moments", "VoteRule")
@@ -135,7 +136,7 @@ def _train_options(commands: Any) -> None:
         description="Train a method and score the chosen epoch on the test split, beside the baselines. "
         "The same command continues an interrupted run.",
     )
-    train.add_argument("method", metavar="METHOD", help="such as cnm or cpl")
+    train.add_argument("method", choices=METHODS, metavar="METHOD", help="%(choices)s")
     _experiment_options(train, size="ci")
     train.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/METHOD-DATA-SIZE-seedN")
     train.add_argument("--restart", action="store_true", help="start the run anew instead of continuing it")
@@ -151,7 +152,7 @@ def _import_options(commands: Any) -> None:
         "a run directory that evaluate and the scrubber open. Nothing in the file is run.",
     )
     imported.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=".pt, .pth or .safetensors")
-    imported.add_argument("--method", required=True, metavar="METHOD", help="such as cnm or cpl")
+    imported.add_argument("--method", required=True, choices=METHODS, metavar="METHOD", help="%(choices)s")
     _experiment_options(imported, size="paper")
     imported.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/METHOD-DATA-SIZE-CHECKPOINT")
     imported.add_argument("--quiet", action="store_true", help="no progress bar")

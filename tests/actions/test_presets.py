@@ -47,9 +47,7 @@ def test_paper_presets_are_the_released_configurations() -> None:
     assert (anet.model.vlc.consistency_weight, anet.model.vlc.rebuild_weight) == (0.25, 0.15)
 
 
-@pytest.mark.parametrize(
-    "wrong", [("co2net", "charades", "ci"), ("basnet", "activitynet1.3", "paper"), ("tsm", "activitynet1.3", "ci")]
-)
+@pytest.mark.parametrize("wrong", [("co2net", "charades", "ci"), ("basnet", "activitynet1.3", "paper")])
 def test_combinations_that_do_not_exist_say_what_does(wrong: tuple[str, str, str]) -> None:
     with pytest.raises(ConfigError):
         preset(*wrong)

@@ -62,7 +62,9 @@ def action_task(experiment: Experiment) -> ActionTask:
 
 
 def _entry(config: type[ActionConfig]) -> MethodEntry:
-    return MethodEntry(make_action, config, PRESETS, action_task, ACTIONS)
+    """On every source for which the method was released."""
+    released = {data: make for data, make in PRESETS.items() if config is ActionCO2Net or data != "activitynet1.3"}
+    return MethodEntry(make_action, config, released, action_task, ACTIONS)
 
 
 METHODS: dict[str, MethodEntry] = {
