@@ -9,7 +9,6 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,16 +51,11 @@ class Line:
         return f"{f'[{self.status}]':<9} {self.text}"
 
 
-def run_check(show: Callable[[str], None] = print, seconds: float = 1.0) -> bool:
-    """Show the report line by line; True unless something that vmlkit needs is broken.
-
-    Args:
-        show: receives each line as it is known.
-        seconds: how long to train.
-    """
+def run_check() -> bool:
+    """Show the report line by line; True unless something that vmlkit needs is broken."""
     fine = True
-    for line in (*_versions(), _device(), _training(seconds), *map(_extra, OPTIONAL), _rules()):
-        show(str(line))
+    for line in (*_versions(), _device(), _training(), *map(_extra, OPTIONAL), _rules()):
+        print(line)
         fine &= line.status != "failed"
     return fine
 
@@ -84,10 +78,10 @@ def _device() -> Line:
     return Line("ok", f"device {device}: {torch.get_device_module(device).get_device_name(device)}")
 
 
-def _training(seconds: float) -> Line:
+def _training() -> Line:
     """Whole steps (forward, backward, clip, update) of a small CPL on random data."""
     try:
-        steps, elapsed, loss = train_for(seconds)
+        steps, elapsed, loss = train_for(seconds=1.0)
     except Exception as error:
         return Line("failed", f"training: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     if not math.isfinite(loss):

@@ -291,15 +291,9 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.vote is not None:
         experiment = with_overrides(experiment, {"vote": options.vote})
     task = task_of(experiment)
-    metrics = final_evaluation(
-        method,
-        options.run_dir,
-        splits.train,
-        splits.validation,
-        splits.test,
-        task=task,
-        draws=experiment.test_draws if options.draws is None else options.draws,
-    )
+    parts = (splits.train, splits.validation, splits.test)
+    draws = experiment.test_draws if options.draws is None else options.draws
+    metrics = final_evaluation(method, options.run_dir, *parts, task=task, draws=draws)
     print(results(experiment.method, metrics, task.columns))
     return 0
 

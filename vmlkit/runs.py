@@ -119,7 +119,8 @@ class RunDirectory:
         self.path = Path(path)
         if not self.path.is_dir():
             raise DataError(self.path, "is not a directory", "name the directory that `vmlkit train` printed")
-        self._config = self._read_config()
+        #: settings and provenance: name, method, settings, seed, versions, revision, hardware, data
+        self.config = self._read_config()
 
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"
@@ -132,11 +133,6 @@ class RunDirectory:
             what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
             raise DataError(path, what, "read it with the version of vmlkit named under 'versions', or train again")
         return config
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Settings and provenance: name, method, settings, seed, versions, revision, hardware, data."""
-        return self._config
 
     @property
     def epochs(self) -> pd.DataFrame:

@@ -105,7 +105,7 @@ def test_bad_files(tmp_path: Path, content: bytes, message: str) -> None:
 def test_cut_off_gzip_and_missing_files(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json.gz", [GOOD] * 50)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"a\.json\.gz: cannot be read .*; download the file again"):
+    with pytest.raises(DataError, match=r"a\.json\.gz: cannot be read .*; write or download the file again"):
         read_moments(path)
     with pytest.raises(DataError, match="there is no such file"):
         read_moments(tmp_path / "no.json")

@@ -11,7 +11,8 @@ from matplotlib.image import imread
 
 from tests.viz.make_run import write_run
 from vmlkit.errors import DataError
-from vmlkit.viz.packing import MISSING, Packed, dequantize, pack, quantize
+from vmlkit.viz.blocks import MISSING, dequantize, quantize
+from vmlkit.viz.packing import Packed, pack
 from vmlkit.viz.signals import POINTS
 from vmlkit.viz.snapshots import RunView
 

@@ -11,7 +11,8 @@ import pytest
 
 from vmlkit.errors import DataError
 from vmlkit.viz.live import script_json, stylesheet
-from vmlkit.viz.scrubber import ScrubberSource, save_html, scrubber, scrubber_module
+from vmlkit.viz.scrubber import save_html, scrubber
+from vmlkit.viz.scrubber_source import ScrubberSource, scrubber_module
 
 HOSTILE = "the cyan cross </script><b>shakes</b> & wobbles"
 

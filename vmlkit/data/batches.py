@@ -169,23 +169,15 @@ class Predictions:
         centers: Float[Tensor, "B P"],
         widths: Float[Tensor, "B P"],
         nll: Float[Tensor, "B P"],
-        *,
-        edges: tuple[Float[Tensor, "B P"], Float[Tensor, "B P"]] | None = None,
         **signals: Any,
     ) -> "Predictions":
-        """Proposals ordered by ascending ``nll`` (stable); the best is the answer.
-
-        Args:
-            edges: starts and ends, where they are not center minus and plus half the width.
-            signals: further fields.
-        """
-        starts, ends = (centers - widths / 2, centers + widths / 2) if edges is None else edges
+        """Proposals ordered by ascending ``nll`` (stable); the best is the answer.  ``signals`` are further fields."""
         order = nll.argsort(dim=1, stable=True)
         return cls(
             centers=centers,
             widths=widths,
-            starts=starts.clamp(0, 1),
-            ends=ends.clamp(0, 1),
+            starts=(centers - widths / 2).clamp(0, 1),
+            ends=(centers + widths / 2).clamp(0, 1),
             nll=nll,
             order=order,
             top1=order[:, 0],

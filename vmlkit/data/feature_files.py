@@ -133,12 +133,6 @@ class FolderFeatures:
         if not self.path.is_dir():
             raise DataError(self.path, "there is no such folder", "check the path of the features")
 
-    def __enter__(self) -> "FolderFeatures":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
     def __contains__(self, video_id: str) -> bool:
         return self._find(video_id) is not None
 

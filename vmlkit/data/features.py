@@ -5,7 +5,7 @@ Reading and resampling happen once, when a data set is built; a training batch i
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +65,7 @@ def resample_clips(features: Float[np.ndarray, "rows Dv"], clips: int) -> Float[
 @contextmanager
 def open_features(path: str | Path, dataset: str | None = None) -> Iterator[FeatureStore]:
     """The features at ``path``: a folder of arrays or an HDF5 file (closed at the end of the block)."""
-    with FolderFeatures(path) if Path(path).is_dir() else HDF5Features(path, dataset) as store:
+    with nullcontext(FolderFeatures(path)) if Path(path).is_dir() else HDF5Features(path, dataset) as store:
         yield store
 
 

@@ -13,8 +13,9 @@ from math import ceil
 import numpy as np
 from jaxtyping import Float
 
+from vmlkit.config import at_least, positive
 from vmlkit.data.annotations.charades import MomentAnnotation
-from vmlkit.errors import ConfigError, DataError
+from vmlkit.errors import DataError
 from vmlkit.text.embeddings import PAD, WordVectors
 
 _STOP = """. , a an the of to in on at by with from into onto for and or then 's is are be being was it its this that he
@@ -39,12 +40,9 @@ class PlantedConfig:
     sigma: float = 1.0  #: root mean square norm of the noise of one frame
 
     def __post_init__(self) -> None:
-        if self.dim < 1:
-            raise ConfigError(f"setting 'dim' must be at least 1, not {self.dim}")
-        if self.seed < 0:
-            raise ConfigError(f"setting 'seed' must be at least 0, not {self.seed}")
-        if not self.fps > 0:
-            raise ConfigError(f"setting 'fps' must be positive, not {self.fps}")
+        at_least(self, 1, "dim")
+        at_least(self, 0, "seed")
+        positive(self, "fps")
 
 
 class PlantedFeatures:

@@ -59,12 +59,8 @@ def run_study(
         cells = {}
         for seed in chosen:
             experiment = with_overrides(row.experiment, {"train.seed": seed})
-            run = run_experiment(
-                experiment,
-                runs / "claims" / f"{config_hash(row.experiment)}-{seed}",
-                splits=loaded[key],
-                progress=progress,
-            )
+            folder = runs / "claims" / f"{config_hash(row.experiment)}-{seed}"
+            run = run_experiment(experiment, folder, splits=loaded[key], progress=progress)
             cells[str(seed)] = cell_of(run)
             if progress:
                 print(f"{study.name}: {row.name}, seed {seed}: {_line(cells[str(seed)]['test'], study)}", flush=True)
@@ -157,25 +153,10 @@ class Results:
         """One line a claim: difference in percent points and verdict."""
         lines = []
         for claim in self.record["claims"]:
-            pairs = list(
-                zip(
-                    self.values(claim["better"], claim["metric"]),
-                    self.values(claim["worse"], claim["metric"]),
-                    strict=True,
-                )
-            )
-            word, text = verdict([a - b for a, b in pairs])
-            looked = claim["looked_at"] if word != "holds" else ""
-            lines.append(
-                {
-                    "claim": claim["text"],
-                    "source": claim["source"],
-                    "metric": claim["metric"],
-                    "difference": text,
-                    "verdict": word,
-                    "looked at": looked,
-                }
-            )
+            better, worse = (self.values(claim[side], claim["metric"]) for side in ("better", "worse"))
+            word, text = verdict([a - b for a, b in zip(better, worse, strict=True)])
+            line = {"claim": claim["text"], "source": claim["source"], "metric": claim["metric"], "difference": text}
+            lines.append({**line, "verdict": word, "looked at": claim["looked_at"] if word != "holds" else ""})
         return pd.DataFrame(lines)
 
     def _has(self, row: str, metric: str) -> bool:

@@ -6,7 +6,7 @@ Every table prints its denominators, says what was left out, and has the baselin
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,21 +125,16 @@ def baselines(
             for draw in spans:
                 seconds = draw * durations[:, None, None]
                 rows = [np.column_stack((windows, scores)) for windows in seconds]
-                sets.setdefault(name, []).append(
-                    [QueryPrediction(qid=q.qid, windows_s=row) for q, row in zip(used, rows, strict=True)]
-                )
+                said = [QueryPrediction(qid=q.qid, windows_s=row) for q, row in zip(used, rows, strict=True)]
+                sets.setdefault(name, []).append(said)
     if first.clip_scores is not None:
         counts = [_clips(q) for q in used]
         for name in UNTRAINED:
-            draws = sets.setdefault(
-                name, [[QueryPrediction(qid=q.qid) for q in used]] * (DRAWS if "random" in name else 1)
-            )
+            silent = [QueryPrediction(qid=q.qid) for q in used]
+            draws = sets.get(name, [silent] * (DRAWS if "random" in name else 1))
             draw_scores: Callable[[int], np.ndarray] = rng.random if "random" in name else np.ones
             sets[name] = [
-                [
-                    QueryPrediction(qid=p.qid, windows_s=p.windows_s, clip_scores=draw_scores(count))
-                    for p, count in zip(draw, counts, strict=True)
-                ]
+                [replace(p, clip_scores=draw_scores(count)) for p, count in zip(draw, counts, strict=True)]
                 for draw in draws
             ]
     return {name: _mean([evaluate(protocol, draw, used).metrics for draw in draws]) for name, draws in sets.items()}
@@ -216,9 +211,8 @@ def _tables(rows: Mapping[str, Mapping[str, Any]], found: Evaluation) -> dict[st
     moments = {name: tree["full"] for name, tree in rows.items() if "full" in tree}
     if moments:
         recalls = [t for t in ("0.3", "0.5", "0.7") if t in moments[MODEL]["MR-R1"]]
-        table = pd.DataFrame.from_dict(
-            {name: _moment_row(tree, recalls) for name, tree in moments.items()}, orient="index"
-        )
+        at_all = {name: _moment_row(tree, recalls) for name, tree in moments.items()}
+        table = pd.DataFrame.from_dict(at_all, orient="index")
         table["N"] = found.denominators["full"]
         tables["moments, percent"] = table
     lengths = [name for name in ("short", "middle", "long") if name in found.metrics]
@@ -231,12 +225,9 @@ def _tables(rows: Mapping[str, Mapping[str, Any]], found: Evaluation) -> dict[st
     if levels:
         order = [name for name in ("HL-min-Fair", "HL-min-Good", "HL-min-VeryGood") if name in levels]
         scored = {name: tree for name, tree in rows.items() if levels[0] in tree}
+        parts = [(level, key) for level in order for key in ("mAP", "Hit1")]
         columns = {
-            name: {
-                f"{level.removeprefix('HL-min-')} {key}": tree[level][f"HL-{key}"]
-                for level in order
-                for key in ("mAP", "Hit1")
-            }
+            name: {f"{level.removeprefix('HL-min-')} {key}": tree[level][f"HL-{key}"] for level, key in parts}
             for name, tree in scored.items()
         }
         table = pd.DataFrame.from_dict(columns, orient="index")

@@ -67,20 +67,15 @@ def baseline_predictions(
     def stream(index: int) -> np.random.Generator:
         return np.random.default_rng([seed, index])
 
-    return dict(
-        zip(
-            NAMES,
-            (
-                random_intervals(shape, stream(0)),
-                np.sort(stream(1).random((*shape, 2)), axis=-1),
-                train[stream(2).integers(len(train), size=shape)],
-                constant(best_constant_windows(train, count=proposals)),
-                constant(best_constant_windows(train, threshold=0.5, count=proposals)),
-                constant(np.array([[0.0, 1.0]])),
-            ),
-            strict=True,
-        )
+    spans = (
+        random_intervals(shape, stream(0)),
+        np.sort(stream(1).random((*shape, 2)), axis=-1),
+        train[stream(2).integers(len(train), size=shape)],
+        constant(best_constant_windows(train, count=proposals)),
+        constant(best_constant_windows(train, threshold=0.5, count=proposals)),
+        constant(np.array([[0.0, 1.0]])),
     )
+    return dict(zip(NAMES, spans, strict=True))
 
 
 def baseline_metrics(

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,17 +17,6 @@ from vmlkit.errors import DataError, required
 
 #: elements compared at a time
 _BLOCK = 4_000_000
-
-
-@runtime_checkable
-class SentenceSimilarity(Protocol):
-    """The similarity of pairs of sentences from a fixed list."""
-
-    name: str  #: for reports, such as "TF-IDF"
-
-    def pairs(self, first: Int[np.ndarray, " P"], second: Int[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
-        """Cosine of the sentences at these positions, in [-1, 1]."""
-        ...
 
 
 class TfidfSimilarity:
@@ -91,12 +80,10 @@ class EncoderSimilarity:
         DataError: for a folder that is missing or holds no usable model.
     """
 
-    def __init__(
-        self, sentences: Sequence[str], folder: str | Path, batch: int = 256, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, sentences: Sequence[str], folder: str | Path, batch: int = 256) -> None:
         self.name = f"encoder {Path(folder).name}"
         tokenizer, model = load_encoder(folder)
-        self.vectors = embed_sentences(sentences, tokenizer, model.to(device), batch)
+        self.vectors = embed_sentences(sentences, tokenizer, model, batch)
 
     def pairs(self, first: Int[np.ndarray, " P"], second: Int[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
         """Cosine of the sentences at these positions, in [-1, 1]."""
@@ -106,6 +93,10 @@ class EncoderSimilarity:
             part = slice(start, start + step)
             out[part] = np.einsum("pd,pd->p", self.vectors[first[part]], self.vectors[second[part]])
         return out
+
+
+#: the similarity of pairs of sentences from a fixed list: ``name`` for reports, ``pairs(first, second)``
+SentenceSimilarity = TfidfSimilarity | EncoderSimilarity
 
 
 def sentence_similarity(sentences: Sequence[str], encoder: str | Path | None = None) -> SentenceSimilarity:

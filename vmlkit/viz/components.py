@@ -1,8 +1,8 @@
 """Sentence components in pictures: what a variant changes, how alike texts are, who is told apart and from what."""
 
 import difflib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,17 +29,16 @@ def changed_words(anchor: str, variant: str) -> list[tuple[str, bool]]:
     return [(word, i not in same) for i, word in enumerate(new)]
 
 
-def draw_variants(ax: "Axes", anchor: str, variants: Mapping[str, str | None], positive: str = "positive") -> "Axes":
+def draw_variants(ax: "Axes", anchor: str, variants: Mapping[str, str | None]) -> "Axes":
     """One line per component: the words that stay in grey, those that change in the colour of their role.
 
     Args:
-        variants: component -> text, or None where the sentence has no such part.
-        positive: the component that keeps the meaning.
+        variants: component -> text, or None where the sentence has no such part; ``positive`` keeps the meaning.
     """
     lines = {"anchor": anchor, **variants}
     longest = max(len(text or "") for text in lines.values())
     for row, (name, text) in enumerate(lines.items()):
-        role = ROLES["positive" if name == positive else "negative"]
+        role = ROLES["positive" if name == "positive" else "negative"]
         ax.text(-1.5, row, name.replace("_", " "), ha="right", va="center", color=FAINT, fontsize=8.5)
         if text is None:
             ax.text(0, row, "no such part", va="center", color=FAINT, fontsize=8.5, style="italic")
@@ -57,7 +56,7 @@ def draw_variants(ax: "Axes", anchor: str, variants: Mapping[str, str | None], p
 
 
 def draw_similarities(
-    panels: Mapping[str, tuple[Float[np.ndarray, " N"], Float[np.ndarray, " M"]]], *, bins: int = 40
+    panels: Mapping[str, tuple[Float[np.ndarray, " N"], Float[np.ndarray, " M"]]],
 ) -> "Figure":
     """Histograms of the anchors' similarity with positives (filled) and with negatives (hatched), a panel per model.
 
@@ -67,7 +66,7 @@ def draw_similarities(
         panels: title -> (similarities with positives, similarities with negatives).
     """
     values = np.concatenate([np.concatenate(pair) for pair in panels.values()])
-    edges = np.linspace(values.min(), values.max() + 1e-6, bins + 1)
+    edges = np.linspace(values.min(), values.max() + 1e-6, 41)
     fig = new_figure(figsize=(4.2 * len(panels), 2.6), layout="constrained")
     axes = fig.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     positive, negative = ROLES["positive"], ROLES["negative"]
@@ -85,44 +84,31 @@ def draw_similarities(
     return fig
 
 
-def draw_accuracies(
-    table: pd.DataFrame, *, chance: float = 0.5, label: str = "share of pairs told apart", title: str = ""
-) -> "Figure":
+def draw_accuracies(table: pd.DataFrame, *, title: str = "") -> "Figure":
     """One row per component, one mark per view; the first column is the model, the others are its controls.
 
     Args:
-        table: rows of components, columns of views, values from 0 to 1.
-        chance: where guessing lies.
+        table: rows of components, columns of views, values from 0 to 1; guessing lies at 0.5.
 
     Raises:
         DataError: for more than four columns.
     """
-    marks: Sequence[tuple[str, str, str]] = (
-        ("o", ROLES["chosen"].color, ROLES["chosen"].color),
-        ("D", "none", ROLES["hard_negative"].color),
-        ("s", "none", FAINT),
-        ("^", "none", ROLES["easy_negative"].color),
-    )
+    chosen, edges = ROLES["chosen"].color, (ROLES["hard_negative"].color, FAINT, ROLES["easy_negative"].color)
+    marks: list[dict[str, Any]] = [{"marker": "o", "markerfacecolor": chosen, "markeredgecolor": chosen}]
+    marks += [{"marker": m, "markerfacecolor": "none", "markeredgecolor": e} for m, e in zip("Ds^", edges, strict=True)]
     if table.shape[1] > len(marks):
         raise DataError("accuracies", f"has {table.shape[1]} columns", f"draw at most {len(marks)}")
     fig = new_figure(figsize=(6.4, 0.9 + 0.34 * len(table)), layout="constrained")
     ax = fig.subplots()
-    ax.axvline(chance, color=FAINT, linewidth=0.8)
+    ax.axvline(0.5, color=FAINT, linewidth=0.8)
     for row, values in enumerate(table.to_numpy(dtype=float)):
         ax.hlines(row, np.nanmin(values), np.nanmax(values), color=HAIR, linewidth=3, zorder=1)
-        for value, (marker, face, edge) in zip(values, marks, strict=False):
-            ax.plot(
-                value,
-                row,
-                marker,
-                markersize=6 if marker == "o" else 8,
-                markerfacecolor=face,
-                markeredgecolor=edge,
-                markeredgewidth=1.4,
-            )
-    for name, (marker, face, edge) in zip(table.columns, marks, strict=False):
-        ax.plot([], [], marker, markersize=6, markerfacecolor=face, markeredgecolor=edge, linestyle="none", label=name)
-    ax.set(xlim=(-0.02, 1.02), ylim=(len(table) - 0.5, -0.5), xlabel=label, title=title)
+        for value, mark in zip(values, marks, strict=False):
+            size = 6 if mark["marker"] == "o" else 8
+            ax.plot(value, row, linestyle="none", markersize=size, markeredgewidth=1.4, **mark)
+    for name, mark in zip(table.columns, marks, strict=False):
+        ax.plot([], [], linestyle="none", markersize=6, label=name, **mark)
+    ax.set(xlim=(-0.02, 1.02), ylim=(len(table) - 0.5, -0.5), xlabel="share of pairs told apart", title=title)
     ax.set_yticks(range(len(table)), [str(name).replace("_", " ") for name in table.index])
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.spines["left"].set_visible(False)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from vmlkit.errors import DataError
 from vmlkit.viz.snapshots import RunLike, RunView
-from vmlkit.viz.style import FAINT, HAIR, INK, SERIES, attention_colormap, new_figure, spread_apart
+from vmlkit.viz.style import FAINT, HAIR, INK, SERIES, attention_colormap, name_line, new_figure, spread_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,15 +96,10 @@ def draw_attention(
     if weights.ndim != 2 or (row_labels is not None and len(row_labels) != len(weights)):
         raise DataError("attention map", f"has shape {weights.shape}", "pass (queries, keys) and a label per query")
     rows, keys = weights.shape
-    image = ax.imshow(
-        weights,
-        cmap=attention_colormap(),
-        vmin=0,
-        vmax=float(np.nanmax(weights)) if vmax is None else vmax,
-        extent=(0, keys if duration_s is None else duration_s, rows, 0),
-        aspect="auto",
-        interpolation="nearest",
-    )
+    extent = (0, keys if duration_s is None else duration_s, rows, 0)
+    vmax = float(np.nanmax(weights)) if vmax is None else vmax
+    look: dict[str, Any] = {"cmap": attention_colormap(), "aspect": "auto", "interpolation": "nearest"}
+    image = ax.imshow(weights, vmin=0, vmax=vmax, extent=extent, **look)
     for side in ax.spines.values():
         side.set(visible=True, color=HAIR)
     if row_labels is not None:
@@ -158,14 +153,8 @@ def _panels(count: int, per_row: int, room: float) -> "tuple[Figure, list[Axes]]
     for ax in flat[count:]:
         ax.remove()
     width, height = size
-    fig.subplots_adjust(
-        left=0.5 / width,
-        right=1 - room / width,
-        top=1 - 0.3 / height,
-        bottom=0.45 / height,
-        wspace=(room + 0.5) / (_PANEL[0] - 0.5),
-        hspace=0.38,
-    )
+    fig.subplots_adjust(left=0.5 / width, right=1 - room / width, top=1 - 0.3 / height, bottom=0.45 / height)
+    fig.subplots_adjust(wspace=(room + 0.5) / (_PANEL[0] - 0.5), hspace=0.38)
     for ax in flat[:count]:
         last = ax in flat[max(count - columns, 0) : count]
         ax.tick_params(labelbottom=last, length=3 if last else 0)
@@ -195,13 +184,4 @@ def _write_ends(ax: "Axes", names: list[str], ends: list[tuple[float, float]]) -
     line = 0.115 * (high - low)
     places = spread_apart([y for _, y in ends], line, low + 0.6 * line, high)
     for i, (name, (x, y), place) in enumerate(zip(names, ends, places, strict=True)):
-        ax.annotate(
-            f"{name}  {y:.3g}" if name else f"{y:.3g}",
-            (x, place),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=SERIES[i][0],
-            annotation_clip=False,
-        )
+        name_line(ax, f"{name}  {y:.3g}" if name else f"{y:.3g}", (x, place), SERIES[i][0])

@@ -1,7 +1,7 @@
 """The rows of a study as pictures: every seed a dot, the mean with its interval, baselines as lines (seaborn)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,19 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class ResultsLike(Protocol):
-    """The part of :class:`vmlkit.experiments.claims.Results` that is drawn."""
-
-    record: dict[str, Any]
-
-    def values(self, row: str, metric: str) -> list[float]:
-        """The metric of a row or baseline for each seed, as fractions."""
-        ...
-
-
-def draw_rows(
-    results: ResultsLike, *metrics: str, against: str | None = None, baselines: Sequence[str] = ()
-) -> "Figure":
+def draw_rows(results: Any, *metrics: str, against: str | None = None, baselines: Sequence[str] = ()) -> "Figure":
     """Draw each row of a study: its seeds as dots, their mean, and twice its standard error to both sides.
 
     Args:
@@ -57,7 +45,7 @@ def draw_rows(
     return fig
 
 
-def _differences(results: ResultsLike, rows: Sequence[str], metric: str, against: str | None) -> pd.DataFrame:
+def _differences(results: Any, rows: Sequence[str], metric: str, against: str | None) -> pd.DataFrame:
     """One line per row and seed, in percent (points)."""
     base = None if against is None else results.values(against, metric)
     lines = [
@@ -78,7 +66,7 @@ def _name_axes(ax: Any, metric: str, against: str | None) -> None:
         ax.axvline(0, color=INK, linewidth=1)
 
 
-def _draw_baselines(ax: Any, results: ResultsLike, metric: str, names: Sequence[str], against: str | None) -> None:
+def _draw_baselines(ax: Any, results: Any, metric: str, names: Sequence[str], against: str | None) -> None:
     for height, name in enumerate(names):
         value = results.values(name, metric)
         base = [0.0] * len(value) if against is None else results.values(against, metric)

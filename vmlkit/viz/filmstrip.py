@@ -1,6 +1,6 @@
 """Film strips: what the video shows, over seconds; for feature-only data, a heat map instead of pictures."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -10,7 +10,6 @@ from vmlkit.viz.style import FAINT, HAIR, attention_colormap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.patches import Rectangle
 
 
 def draw_strip(ax: "Axes", strip: np.ndarray | None, duration_s: float) -> "Axes":
@@ -63,27 +62,17 @@ def draw_heat_strip(ax: "Axes", heat: Float[np.ndarray, " T"], duration_s: float
         heat: any scale; the smallest finite value is white, the largest dark.
         duration_s: length of the video.
     """
+    from matplotlib.patches import Rectangle
+
     _seconds_only(ax, duration_s)
     values = np.asarray(heat, dtype=float)[None]
-    ax.imshow(
-        values,
-        extent=(0, duration_s, 0.15, 0.85),
-        aspect="auto",
-        cmap=attention_colormap(),
-        interpolation="nearest",
-        zorder=2,
-    )
-    ax.add_patch(_frame(duration_s))
+    look: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "zorder": 2}
+    ax.imshow(values, extent=(0, duration_s, 0.15, 0.85), cmap=attention_colormap(), **look)
+    ax.add_patch(Rectangle((0, 0.15), duration_s, 0.7, fill=False, edgecolor=HAIR, linewidth=0.7, zorder=3))
     ax.text(-0.015, 0.5, "features", transform=ax.transAxes, ha="right", va="center", fontsize=8.5, color=FAINT)
     ax.set_xlim(0, duration_s)
     ax.set_ylim(0, 1)
     return ax
-
-
-def _frame(duration_s: float) -> "Rectangle":
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((0, 0.15), duration_s, 0.7, fill=False, edgecolor=HAIR, linewidth=0.7, zorder=3)
 
 
 def _seconds_only(ax: "Axes", duration_s: float) -> None:

@@ -11,7 +11,7 @@ from vmlkit.viz.filmstrip import draw_strip
 from vmlkit.viz.layout import lay_out
 from vmlkit.viz.shapes import gaussian, visible
 from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, new_figure
-from vmlkit.viz.timeline import draw_lanes
+from vmlkit.viz.timeline import draw_lanes, leave_out_seconds, write_sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def draw_mixtures(
     strip, *lanes = lay_out(None, frames, len(rows), negatives=False)
     draw_strip(strip, frames, duration_s)
     if sentence is not None:
-        strip.set_title(f"“{sentence}”", loc="left", fontsize=10.5, color=INK, pad=6)
+        write_sentence(strip, sentence)
     for i, (ax, (name, proposals)) in enumerate(zip(lanes, rows.items(), strict=True)):
         draw_lanes(ax, duration_s, truth_s, np.empty((0, 2)), chosen=None, cap=i == 0)
         answer = (chosen or {}).get(name)
@@ -90,8 +90,7 @@ def draw_mixtures(
         place: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
         ax.text(-0.015, 0.5, name, color=INK, fontsize=8.5, **place)
         if i < len(lanes) - 1:
-            ax.set_xlabel("")
-            ax.tick_params(axis="x", length=0, labelbottom=False)
+            leave_out_seconds(ax)
     figure: Figure = strip.get_figure(root=True)  # type: ignore[assignment]
     return figure
 

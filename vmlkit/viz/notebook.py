@@ -35,17 +35,16 @@ def repository(folder: Path) -> Path:
     return next((f for f in (folder, *folder.parents) if all((f / m).exists() for m in marks)), folder)
 
 
-def show_source(item: Callable[..., Any] | type, *, docstring: bool = False) -> "Code":
+def show_source(item: Callable[..., Any] | type) -> "Code":
     """The source of a function or class as it runs, so that a page never shows a copy that has drifted.
 
     Args:
         item: a function, method or class of the package.
-        docstring: keep the docstring; left out by default, since the text beside it says the same.
     """
     display = _display()
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(item)))
-    if not docstring:
-        source = re.sub(r'\n[ ]*"""(?:.|\n)*?"""(?=\n)', "", source, count=1)
+    # without its docstring: the text beside it says the same
+    source = re.sub(r'\n[ ]*"""(?:.|\n)*?"""(?=\n)', "", source, count=1)
     cell: Code = display.Code(source, language="python")
     return cell
 

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from vmlkit.errors import DataError
-from vmlkit.viz.blocks import MISSING, Block, dequantize, encode_strip, quantize
+from vmlkit.viz.blocks import Block, dequantize, encode_strip
 from vmlkit.viz.signals import Signals, read_signals
 from vmlkit.viz.snapshots import RunView, Snapshot, thin_log
 from vmlkit.viz.style import ROLES, Role
-
-__all__ = ["MISSING", "Packed", "dequantize", "pack", "quantize"]
 
 _NEGATIVE_ROLES = ("easy_negative", "hard_negative", "negative")
 

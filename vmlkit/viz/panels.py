@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vmlkit.errors import DataError
-from vmlkit.viz.style import FAINT, ROLES, SERIES, new_figure, spread_apart
+from vmlkit.viz.style import FAINT, ROLES, SERIES, name_line, new_figure, spread_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def draw_panels(
     return fig
 
 
-def draw_schedule(curves: Mapping[str, pd.Series], xlabel: str = "share of the training, e / e_max") -> "Figure":
+def draw_schedule(curves: Mapping[str, pd.Series]) -> "Figure":
     """Draw P0's c(e) for several settings: above the zero line negatives are made hard, below it easy.
 
     Each curve is named where it is half way between its lowest and its highest value.
@@ -87,7 +87,7 @@ def draw_schedule(curves: Mapping[str, pd.Series], xlabel: str = "share of the t
         ax.axhspan(bottom, top, color=role.color, alpha=0.07, linewidth=0, zorder=0)
         ax.text(0.5, y, words_of_phase, color=role.text, fontsize=8.5, va=va, ha="center", transform=ax.transAxes)
     ax.set_ylim(low, high)
-    ax.set_xlabel(xlabel)
+    ax.set_xlabel("share of the training, e / e_max")
     ax.set_ylabel("c(e)")
     return fig
 
@@ -131,14 +131,5 @@ def _name(
     gap = 0.15 * (high - low) / inches
     places = spread_apart([float(line.iloc[-1]) for line in lines.values()], gap, low + gap / 2, high)
     right = max(line.index[-1] for line in lines.values())
-    for (name, _), place in zip(lines.items(), places, strict=True):
-        ax.annotate(
-            name,
-            (right, place),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=styles[name][0],
-            annotation_clip=False,
-        )
+    for name, place in zip(lines, places, strict=True):
+        name_line(ax, name, (right, place), styles[name][0])

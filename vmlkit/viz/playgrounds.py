@@ -23,8 +23,6 @@ from vmlkit.viz.style import FAINT, ROLES, SCREEN_DPI, attention_colormap, new_f
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["LivePage", "gaussian_playground", "overlap_playground", "schedule_playground"]
-
 
 @dataclass(frozen=True)
 class Kind:

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmlkit.viz.scrubber_source import MAX_BYTES, AnyRun, ScrubberSource, scrubber_module
+from vmlkit.viz.scrubber_source import MAX_BYTES, AnyRun, ScrubberSource
 
 if TYPE_CHECKING:
     from vmlkit.viz.scrubber_widget import EpochScrubber
-
-__all__ = ["ScrubberPage", "ScrubberSource", "save_html", "scrubber", "scrubber_module"]
 
 
 class ScrubberPage:

@@ -106,13 +106,9 @@ class ScrubberSource:
             "signals": self.known("signals", signals),
             "meta": self.packed.meta,
         }
-        return html_fragment(
-            scrubber_module(),
-            state,
-            preview=preview_png(self.view, query_id, self.view.recorded_epochs[-1]),
-            alt=f"Epoch scrubber, last epoch: proposals over time for “{sentence}”",
-            data=self.packed.data,
-        )
+        preview = preview_png(self.view, query_id, self.view.recorded_epochs[-1])
+        alt = f"Epoch scrubber, last epoch: proposals over time for “{sentence}”"
+        return html_fragment(scrubber_module(), state, preview=preview, alt=alt, data=self.packed.data)
 
     def save(self, path: str | os.PathLike[str], fragment: str) -> Path:
         """Write ``fragment`` as a page of its own."""
@@ -133,16 +129,9 @@ def preview_png(view: RunView, query_id: str, epoch: int) -> bytes:
     query, shot = view.query(query_id), view.snapshot(query_id, epoch)
     file = io.BytesIO()
     with styled():
-        axes = draw_timeline(
-            None,
-            view.film_strip(query["video_id"]),
-            query["duration_s"],
-            view.truths(query_id),
-            shot.positives,
-            shot.negatives,
-            sentence=query["sentence"],
-            **lanes_of(view, shot),
-        )
+        strip, truths = view.film_strip(query["video_id"]), view.truths(query_id)
+        places = (query["duration_s"], truths, shot.positives, shot.negatives)
+        axes = draw_timeline(None, strip, *places, **lanes_of(view, shot))
         axes.strip.set_title(f"“{query['sentence']}” · epoch {epoch}", loc="left", fontsize=10.5)
         axes.figure.savefig(file, format="png", dpi=SCREEN_DPI, metadata={"Software": None})
     return file.getvalue()

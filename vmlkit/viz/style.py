@@ -161,6 +161,12 @@ def plain_axis(ax: Any) -> None:
     ax.set_yticks([])
 
 
+def name_line(ax: Any, text: str, end: tuple[float, float], color: str) -> None:
+    """Write the name of a line to the right of where it ends."""
+    ax.annotate(text, end, xytext=(7, 0), textcoords="offset points", va="center", fontsize=8, color=color,
+                annotation_clip=False)  # fmt: skip
+
+
 def spread_apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Move labels along a line by as little as needed so that neighbours are ``gap`` apart, within low..high.
 

@@ -69,7 +69,7 @@ def draw_timeline(
     strip_ax, lanes_ax = lay_out(target, frames, 1, len(negatives) > 0)
     draw_strip(strip_ax, frames, duration_s)
     if sentence is not None:
-        _write_sentence(strip_ax, sentence)
+        write_sentence(strip_ax, sentence)
     draw_lanes(lanes_ax, duration_s, truth_s, positives, negatives, **lanes)
     return TimelineAxes(strip_ax, lanes_ax)
 
@@ -124,9 +124,6 @@ def draw_epochs(
     run: "RunLike | RunView | str | os.PathLike[str]",
     query_id: object,
     epochs: Iterable[int] = (0, 1, 3, -1),
-    *,
-    curve: Curve | None = None,
-    negative_curve: Curve | None = None,
 ) -> "Figure":
     """One query at several epochs, one row each below a shared film strip: watch the curve move into the band.
 
@@ -134,31 +131,20 @@ def draw_epochs(
         run: a run directory or its path.
         query_id: one of the recorded queries.
         epochs: wanted epochs, -1 for the last; the nearest recorded ones are drawn.
-        curve: as in :func:`draw_timeline`; by default the Gaussians of the run's own settings.
-        negative_curve: the same for negatives.
 
     Raises:
         DataError: for a query that was not recorded.
     """
     view = RunView(run)
     query = view.query(query_id)
-    given = {name: value for name, value in (("curve", curve), ("negative_curve", negative_curve or curve)) if value}
     shots = [view.snapshot(query_id, e) for e in view.pick_epochs(epochs)]
     strip = view.film_strip(query["video_id"])
     strip_ax, *rows = lay_out(None, strip, len(shots), any(len(s.negatives) for s in shots))
     draw_strip(strip_ax, strip, query["duration_s"])
-    _write_sentence(strip_ax, query["sentence"])
+    write_sentence(strip_ax, query["sentence"])
     for i, (ax, shot) in enumerate(zip(rows, shots, strict=True)):
-        draw_lanes(
-            ax,
-            query["duration_s"],
-            view.truths(query_id),
-            shot.positives,
-            shot.negatives,
-            weights=_informative(shot),
-            cap=i == 0,
-            **{**lanes_of(view, shot), **given},
-        )
+        look = {**lanes_of(view, shot), "weights": _informative(shot), "cap": i == 0}
+        draw_lanes(ax, query["duration_s"], view.truths(query_id), shot.positives, shot.negatives, **look)
         _label_row(ax, shot, last=i == len(shots) - 1)
     return _root(strip_ax)
 
@@ -192,8 +178,7 @@ def _label_row(ax: "Axes", shot: Snapshot, last: bool) -> None:
             text.set_y(0.42)
     _lane_label(ax, 0.86, "before training" if shot.epoch == 0 else f"epoch {shot.epoch}", INK, "epoch")
     if not last:
-        ax.set_xlabel("")
-        ax.tick_params(axis="x", length=0, labelbottom=False)
+        leave_out_seconds(ax)
 
 
 def _draw_truth(ax: "Axes", truth_s: Spans, cap: bool) -> None:
@@ -282,5 +267,12 @@ def _lane_label(ax: "Axes", y: float, text: str, color: str, gid: str) -> None:
     ax.text(-0.015, y, text, color=color, fontsize=9 if gid == "epoch" else 8.5, gid=gid, fontweight=weight, **place)
 
 
-def _write_sentence(ax: "Axes", sentence: str) -> None:
+def leave_out_seconds(ax: "Axes") -> None:
+    """Rows above the last one share its seconds."""
+    ax.set_xlabel("")
+    ax.tick_params(axis="x", length=0, labelbottom=False)
+
+
+def write_sentence(ax: "Axes", sentence: str) -> None:
+    """Write the query above the film strip."""
     ax.set_title(f"“{sentence}”", loc="left", fontsize=10.5, color=INK, pad=6)

@@ -6,17 +6,16 @@ these projects.  The text layout, one ``id start end##sentence`` a line, carries
 """
 
 import csv
-import gzip
 import io
 import json
 import math
 import warnings
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vmlkit.data.annotations.json_lines import is_number, read_text
 from vmlkit.errors import DataError
 
 #: seconds by which an end may exceed the duration unremarked: durations are rounded to hundredths, and several
@@ -86,7 +85,7 @@ def read_charades_text(
             path, "this layout holds no durations", "give a CSV or JSON file of them (Charades_v1_train.csv has them)"
         )
     table = durations if isinstance(durations, Mapping) else read_durations(durations)
-    lines = [(i, line.strip()) for i, line in enumerate(_read_text(path).split("\n")) if line.strip()]
+    lines = [(i, line.strip()) for i, line in enumerate(read_text(path).split("\n")) if line.strip()]
     return _checked(path, ((i, _split_line(path, i, line, table)) for i, line in lines), beyond_duration)
 
 
@@ -103,7 +102,7 @@ def read_durations(path: str | Path) -> dict[str, float]:
             raise DataError(path, f"holds a JSON {type(mapping).__name__}", "give a mapping from video id to seconds")
         pairs = [(k, v.get("duration") if isinstance(v, dict) else v) for k, v in mapping.items()]
     else:
-        rows = list(csv.DictReader(io.StringIO(_read_text(path))))
+        rows = list(csv.DictReader(io.StringIO(read_text(path))))
         names = list(rows[0]) if rows else []
         column = next((c for c in ("length", "duration") if c in names), None)
         if "id" not in names or column is None:
@@ -121,7 +120,11 @@ def read_durations(path: str | Path) -> dict[str, float]:
     return table
 
 
-def _columns(path: str | Path, row: int, record: Any) -> tuple[Any, Any, Any, Any, Any]:
+#: video id, duration, start, end, sentence
+_Fields = tuple[Any, Any, Any, Any, Any]
+
+
+def _columns(path: str | Path, row: int, record: Any) -> _Fields:
     wanted = "[video id, duration, [start, end], sentence]"
     if not isinstance(record, list) or len(record) != 4:
         size = f"{len(record)} columns" if isinstance(record, list) else f"a JSON {type(record).__name__}"
@@ -132,9 +135,7 @@ def _columns(path: str | Path, row: int, record: Any) -> tuple[Any, Any, Any, An
     return video_id, duration, span[0], span[1], sentence
 
 
-def _split_line(
-    path: str | Path, row: int, line: str, durations: Mapping[str, float]
-) -> tuple[Any, Any, Any, Any, Any]:
+def _split_line(path: str | Path, row: int, line: str, durations: Mapping[str, float]) -> _Fields:
     head, mark, sentence = line.partition("##")
     fields = head.split()
     if not mark or len(fields) != 3:
@@ -151,9 +152,7 @@ def _split_line(
     return video_id, durations[video_id], start, end, sentence
 
 
-def _checked(
-    path: str | Path, records: Iterable[tuple[int, tuple[Any, Any, Any, Any, Any]]], beyond: Beyond
-) -> list[MomentAnnotation]:
+def _checked(path: str | Path, records: Iterable[tuple[int, _Fields]], beyond: Beyond) -> list[MomentAnnotation]:
     kept: list[MomentAnnotation] = []
     counts = {"clip": 0, "skip": 0}
     for row, (video_id, duration, start, end, sentence) in records:
@@ -165,16 +164,8 @@ def _checked(
             if beyond == "skip":
                 continue
             end = duration
-        kept.append(
-            MomentAnnotation(
-                video_id=video_id,
-                duration=float(duration),
-                start=float(start),
-                end=float(end),
-                sentence=sentence.strip(),
-                row=row,
-            )
-        )
+        times = {"duration": float(duration), "start": float(start), "end": float(end)}
+        kept.append(MomentAnnotation(video_id=video_id, **times, sentence=sentence.strip(), row=row))
     for action, number in counts.items():
         if number:
             done = "cut at the end of the video" if action == "clip" else "left out"
@@ -195,8 +186,7 @@ def _check_kinds(path: str | Path, row: int, video_id: Any, duration: Any, start
         raise DataError(path, f"record {row} has the video id {video_id!r}", "write it as a text in quotation marks")
     record = f"record {row} ({video_id})"
     for name, value in (("duration", duration), ("start", start), ("end", end)):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value < 0:
+        if not is_number(value) or value < 0:
             raise DataError(path, f"{record} has the {name} {value!r}", "write a number of seconds, zero or more")
     if duration == 0:
         raise DataError(path, f"{record} has a duration of zero", "write the length of the video in seconds")
@@ -211,22 +201,9 @@ def _check_kinds(path: str | Path, row: int, video_id: Any, duration: Any, start
 
 
 def _read_json(path: str | Path) -> Any:
+    text = read_text(path)
     try:
-        return json.loads(_read_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            path, f"not valid JSON ({' '.join(str(error).split())[:120]})", "download or write the file again"
-        ) from error
-
-
-def _read_text(path: str | Path) -> str:
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", "check the path of the annotations") from error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:120]})", "download the file again") from error
+        what = f"not valid JSON ({' '.join(str(error).split())[:120]})"
+        raise DataError(path, what, "download or write the file again") from error

@@ -40,25 +40,21 @@ class QueryAnnotation:
     line: int = 0  #: of the file, from 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Profile:
     """What is known of a data set beside its files."""
 
-    name: str
     kind: Kind
-    clip_length_s: float | None  #: seconds per row of features; None where no source states it
-    max_clips: int = 75  #: rows that the released loaders keep
     #: BM-DETR's loader leaves out queries with a window as long as the video, or longer (not for QVHighlights)
     drops_whole_video: bool = False
 
 
 PROFILES = {
-    "qvhighlights": Profile(name="qvhighlights", kind="highlights", clip_length_s=2.0),
-    "charades_sta": Profile(name="charades_sta", kind="moments", clip_length_s=1.0, drops_whole_video=True),
-    "charades_cd": Profile(name="charades_cd", kind="moments", clip_length_s=1.0, drops_whole_video=True),
-    "tacos": Profile(name="tacos", kind="moments", clip_length_s=None, drops_whole_video=True),
-    "activitynet": Profile(name="activitynet", kind="moments", clip_length_s=None, drops_whole_video=True),
-    "tvsum": Profile(name="tvsum", kind="labels", clip_length_s=2.0, max_clips=1000),
+    "qvhighlights": Profile("highlights"),
+    **dict.fromkeys(
+        ("charades_sta", "charades_cd", "tacos", "activitynet"), Profile("moments", drops_whole_video=True)
+    ),
+    "tvsum": Profile("labels"),
 }
 
 
@@ -105,7 +101,7 @@ class QueryFile:
 
 def read_queries(
     path: str | Path,
-    profile: str | Profile | None = None,
+    profile: str | None = None,
     *,
     outside: Outside = "keep",
     drop_whole_video: bool | None = None,
@@ -114,8 +110,8 @@ def read_queries(
 
     Args:
         path: the file.
-        profile: a :class:`Profile` or its name in :data:`PROFILES`; decides which fields must be there.  None: the
-            fields of the first line decide.
+        profile: a name in :data:`PROFILES`; decides which fields must be there.  None: the fields of the first line
+            decide.
         outside: what to do with a window that ends after its video.  ``keep`` it as it is (the released loaders do, and
             1,652 of the 11,071 Charades-CD training windows end a little late); ``clip`` it to the duration, leaving
             out a query of which no window remains; ``drop`` the query; or raise an ``error``.
@@ -129,7 +125,9 @@ def read_queries(
             is not after its start or that starts before 0, clip ids and scores that do not match, a qid that occurs
             twice, or a query id in ``neg_query_ids`` that is not in the file.
     """
-    known = _profile(path, profile)
+    if profile is not None and profile not in PROFILES:
+        raise DataError(path, f"there is no data set profile '{profile}'", f"use one of {', '.join(PROFILES)}")
+    known = None if profile is None else PROFILES[profile]
     queries: list[QueryAnnotation] = []
     lines: dict[Qid, int] = {}
     kind: Kind | None = known.kind if known else None
@@ -161,17 +159,9 @@ def kind_of(fields: Mapping[str, Any]) -> Kind:
     return "highlights" if fields.get("saliency_scores") is not None else "moments"
 
 
-def annotation_from(fields: Mapping[str, Any], where: str = "record", line: int = 1) -> QueryAnnotation:
+def annotation_from(fields: Mapping[str, Any]) -> QueryAnnotation:
     """One query from an object of the layout; errors as :func:`read_queries`."""
-    return _annotation(Record(where, line, fields), kind_of(fields))
-
-
-def _profile(path: str | Path, profile: str | Profile | None) -> Profile | None:
-    if profile is None or isinstance(profile, Profile):
-        return profile
-    if profile not in PROFILES:
-        raise DataError(path, f"there is no data set profile '{profile}'", f"use one of {', '.join(PROFILES)}")
-    return PROFILES[profile]
+    return _annotation(Record("record", 1, fields), kind_of(fields))
 
 
 def _annotation(record: Record, kind: Kind) -> QueryAnnotation:

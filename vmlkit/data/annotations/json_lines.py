@@ -76,9 +76,9 @@ class Record:
             raise self.error(field, f"is missing (the line has {have})"[:200], "add it, or check the kind of the file")
         return self.fields[field]
 
-    def qid(self, field: str = "qid") -> Qid:
+    def qid(self) -> Qid:
         """An identifier: an integer or a text."""
-        return self.as_qid(field, self.get(field))
+        return self.as_qid("qid", self.get("qid"))
 
     def as_qid(self, field: str, value: Any) -> Qid:
         """``value`` if it is an integer or a text that is not empty."""

@@ -5,7 +5,7 @@ One object a line: ``qid``, ``pred_relevant_windows`` (a ranked list of ``[start
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,25 +52,21 @@ def read_predictions(path: str | Path) -> list[QueryPrediction]:
                 raise record.error(WINDOWS, "is missing", f"give windows, or clip scores in '{SCORES}'")
         for name in {WINDOWS, SCORES} & fields.keys() - set(wanted):
             raise record.error(name, "is in this line but not in the first", "write it in every line or in none")
-        out.append(
-            QueryPrediction(
-                qid=qid,
-                windows_s=_windows(record) if WINDOWS in wanted else None,
-                clip_scores=_clip_scores(record) if SCORES in wanted else None,
-                line=line,
-            )
-        )
+        out.append(_prediction(record, wanted))
     return out
 
 
-def prediction_from(fields: Mapping[str, object], where: str = "prediction", line: int = 1) -> QueryPrediction:
+def prediction_from(fields: Mapping[str, object]) -> QueryPrediction:
     """One prediction from an object of the layout; errors as :func:`read_predictions`."""
-    record = Record(where, line, fields)
+    return _prediction(Record("prediction", 1, fields), fields)
+
+
+def _prediction(record: Record, wanted: Container[str]) -> QueryPrediction:
     return QueryPrediction(
         qid=record.qid(),
-        windows_s=_windows(record) if WINDOWS in fields else None,
-        clip_scores=_clip_scores(record) if SCORES in fields else None,
-        line=line,
+        windows_s=_windows(record) if WINDOWS in wanted else None,
+        clip_scores=_clip_scores(record) if SCORES in wanted else None,
+        line=record.line,
     )
 
 
