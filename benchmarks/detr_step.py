@@ -81,7 +81,7 @@ def separately(
     found = []
     for branch in branches:
         memories = [
-            model.encode(model.project_video(branch.clips), branch.mask, model.project_text(text), mask)
+            model.encode(model.video_projection(branch.clips), branch.mask, model.text_projection(text), mask)
             for text, mask in (words, negative)
         ]
         if discard:

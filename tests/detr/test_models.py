@@ -98,7 +98,7 @@ def one_by_one(model: BMDetr, branches: list[Branch], words, negative) -> list[B
     found = []
     for branch in branches:
         pair = [
-            model.encode(model.project_video(branch.clips), branch.mask, model.project_text(text), mask)
+            model.encode(model.video_projection(branch.clips), branch.mask, model.text_projection(text), mask)
             for text, mask in (words, negative)
         ]
         found.append(model.answer(pair[0], pair[1]))
@@ -125,10 +125,10 @@ def test_one_batch_is_the_separate_passes(mode: str) -> None:
 
 def memories(model: BMDetr, negative: torch.Tensor):  # type: ignore[no-untyped-def]
     batch = detr_batch()
-    video = model.project_video(batch.frames)
-    memory = model.encode(video, batch.frame_mask, model.project_text(batch.words), batch.word_mask)
+    video = model.video_projection(batch.frames)
+    memory = model.encode(video, batch.frame_mask, model.text_projection(batch.words), batch.word_mask)
     assert batch.negative_mask is not None
-    absent = model.encode(video, batch.frame_mask, model.project_text(negative), batch.negative_mask)
+    absent = model.encode(video, batch.frame_mask, model.text_projection(negative), batch.negative_mask)
     return memory, absent
 
 

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
+from vmlkit.data.annotations.detr_jsonl import read_queries
 from vmlkit.data.toyworld import ToyConfig, toy_splits
 from vmlkit.detr import negative_queries
-from vmlkit.detr.negative_queries import annotation_negatives, dataset_negatives, find_negatives, listed_negatives
+from vmlkit.detr.negative_queries import find_negatives
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.text.similarity import TfidfSimilarity
 
@@ -121,17 +121,6 @@ def test_the_report_states_rule_denominators_and_coverage():
     ]
 
 
-def test_listed_negatives_are_taken_as_they_are():
-    def query(qid, vid, negatives):
-        return QueryAnnotation(
-            qid=qid, query="q", vid=vid, duration_s=9, windows_s=((0, 4),), neg_query_ids=tuple(negatives)
-        )
-
-    found = listed_negatives([query(1, "v", ["b"]), query("b", "w", []), query(3, "v", ["b", 1])])
-    assert [found.of(i).tolist() for i in range(3)] == [[1], [], [0, 1]]
-    assert found.report.startswith("rule: as listed in the file\npairs of one video: 2; left out: none; kept: 3")
-
-
 @pytest.mark.parametrize(("videos", "windows"), [([], []), (["v"], [[]]), (["v", "w"], [[(0, 4)]])])
 def test_queries_without_windows_are_refused(videos, windows):
     with pytest.raises(DataError, match="no window"):
@@ -148,7 +137,8 @@ def test_the_toy_world_has_candidates(tmp_path):
     dataset = toy_splits(
         ToyConfig(train_videos=12, validation_videos=1, test_videos=1, clips=8), cache_dir=tmp_path, progress=False
     )["train"]
-    found = dataset_negatives(dataset, TfidfSimilarity(dataset.sentences))
+    windows = [[tuple(span)] for span in dataset.spans_s.tolist()]
+    found = find_negatives(dataset.video_ids, windows, TfidfSimilarity(dataset.sentences))
     assert len(found) == len(dataset)
     drawn = found.sample(torch.arange(len(dataset)), torch.Generator().manual_seed(0)).tolist()
     for i, j in enumerate(drawn):
@@ -169,7 +159,7 @@ def test_the_temporal_rule_gives_the_derived_lists_of_charades_cd():
         gzip.decompress(data_file("charades_cd/train_neg_query_ids_temporal_only.json.gz").read_bytes())
     )
     queries = read_queries(data_file("charades_cd/train.jsonl.gz")).queries
-    found = annotation_negatives(queries)
+    found = find_negatives([q.vid for q in queries], [q.windows_s for q in queries])
     assert {str(qid): ids for qid, ids in found.ids([q.qid for q in queries]).items()} == derived
     assert round(found.coverage, 3) == 0.641
 
@@ -179,4 +169,6 @@ def test_the_temporal_rule_gives_the_derived_lists_of_charades_cd():
     [("qvhighlights/highlight_train_release.jsonl.gz", 0.021), ("tacos/tacos_train_release.jsonl.gz", 1.0)],
 )
 def test_coverage_of_other_data_sets(name, coverage):
-    assert round(annotation_negatives(read_queries(data_file(name)).queries).coverage, 3) == coverage
+    queries = read_queries(data_file(name)).queries
+    found = find_negatives([q.vid for q in queries], [q.windows_s for q in queries])
+    assert round(found.coverage, 3) == coverage

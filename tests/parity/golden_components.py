@@ -208,8 +208,8 @@ def _on_detr(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
     model = host.model
     x = {name: case.input(name).to(dtype) for name in ("vid", "txt", "pos_txt", "neg_txt")}
     masks = {name: case.input(f"{name}_mask") > 0 for name in ("vid", "txt", "pos", "neg")}
-    video = model.project_video(x["vid"])
-    anchor = model.encode(video, masks["vid"], model.project_text(x["txt"]), masks["txt"])
+    video = model.video_projection(x["vid"])
+    anchor = model.encode(video, masks["vid"], model.text_projection(x["txt"]), masks["txt"])
     valid = torch.ones(x["neg_txt"].shape[:2], dtype=torch.bool)
     variants = VariantBatch(
         positive=x["pos_txt"],

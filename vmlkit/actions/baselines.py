@@ -58,6 +58,7 @@ def baseline_detections(
         if len(seconds) != len(split.video_ids) or not (seconds > 0).all():
             what = f"{len(seconds)} durations for {len(split.video_ids)} videos"
             raise DataError("detection baselines", what, "give one positive number of seconds per video")
+    shares = train.counts() / len(train)
     frequency = train.multi_hot().mean(axis=0).astype(np.float64)
     present = truth.multi_hot() > 0
     places = train.spans_s / train_durations[train.video][:, None]
@@ -71,7 +72,7 @@ def baseline_detections(
         count, length = len(chosen), durations[chosen][:, None]
         picked = rng.integers(len(train), size=count)
         score = rng.random(count)
-        drawn = _draw(present[chosen], rng) if known else rng.choice(len(frequency), size=count, p=_shares(train))
+        drawn = _draw(present[chosen], rng) if known else rng.choice(len(frequency), size=count, p=shares)
         points = np.sort(rng.random((count, 2)), axis=1)
         out[f"uniform random segments{suffix}"] = _detections(chosen, points * length, drawn, score)
         # without the classes of the video, an instance keeps its own
@@ -119,12 +120,6 @@ def _detections(
     video: Int[np.ndarray, " N"], spans: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"], scores: np.ndarray
 ) -> Detections:
     return Detections(video=video, spans=spans, labels=labels, scores=scores.astype(np.float64), unit="seconds")
-
-
-def _shares(train: ActionSegments) -> Float[np.ndarray, " C"]:
-    counts = train.counts()
-    found: np.ndarray = counts / counts.sum()
-    return found
 
 
 def _draw(allowed: np.ndarray, rng: np.random.Generator) -> Int[np.ndarray, " N"]:

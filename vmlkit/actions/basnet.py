@@ -17,7 +17,7 @@ paper            here                           shape
 # it is a slip of the loader that nothing else depends on
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -56,17 +56,9 @@ class BaSNet(Localiser):
     def forward(self, features: Float[Tensor, "B T F"], queries: Float[Tensor, "K D"] | None = None) -> Localised:
         """Both branches; ``cas`` is the base one."""
         attended = self.attention(features)
-        attention = self.pooled_attention(attended.attention)
-        final = self._final(features)
-        return Localised(
-            features=features,
-            final=final,
-            cas=self.pooled(self.classify(final, queries)),
-            attention=attention,
-            branches=attended.branches,
-            rebuilt=attended.rebuilt,
-            suppressed=self.pooled(self.classify(self._final(attention[..., None] * features), queries)),
-        )
+        out = self.read(features, self._final(features), attended, queries)
+        suppressed = self.classify(self._final(out.attention[..., None] * features), queries)
+        return replace(out, suppressed=self.pooled(suppressed))
 
     def _final(self, features: Float[Tensor, "B T F"]) -> Float[Tensor, "B T D"]:
         found: Tensor = self.body(features.transpose(1, 2)).transpose(1, 2)

@@ -79,14 +79,7 @@ class CO2Net(Localiser):
         attended = self.attention(features)
         fused = self.fusion(attended.filtered.transpose(1, 2))
         final = self.body(self.inner_dropout(fused)).transpose(1, 2)
-        return Localised(
-            features=fused.transpose(1, 2),
-            final=final,
-            cas=self.pooled(self.classify(final, queries)),
-            attention=self.pooled_attention(attended.attention),
-            branches=tuple(map(self.pooled_attention, attended.branches)),
-            rebuilt=attended.rebuilt,
-        )
+        return self.read(fused.transpose(1, 2), final, attended, queries)
 
     def suppressed(self, out: Localised) -> Float[Tensor, "B T K"]:
         """The activation where attention is low pulled to the smallest logit, or to 0."""

@@ -173,7 +173,7 @@ def build_attention(config: AttentionConfig, features: int) -> SingleAttention |
     return SingleAttention(config, features) if single else CrossModalAttention(config, features)
 
 
-def safe_cosine(u: Float[Tensor, "B h 1"], v: Float[Tensor, "B h T"]) -> Float[Tensor, "B T"]:
+def safe_cosine(u: Float[Tensor, "B h #T"], v: Float[Tensor, "B h T"]) -> Float[Tensor, "B T"]:
     """Cosine over channels; 0, with no gradient, where either vector is zero.
 
     # PAPER: (silent) / CODE: without an epsilon a snippet of zeros (padding, or dropout at small widths) is NaN

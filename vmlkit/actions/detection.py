@@ -230,12 +230,12 @@ def under_every_protocol(found: Detections, dataset: ActionDataset) -> dict[Prot
     if found.unit != "snippets":
         raise DataError("protocols", "the detections are in seconds", "give them in snippets, before any conversion")
     rate = 1 / dataset.snippet_s
-    kept = [
-        drop_ambiguous(found.where(found.video == video), regions, float(rate[video])) if regions else None
-        for video, regions in enumerate(dataset.ambiguous_s)
-    ]
-    clear = found.where(np.array([not dataset.ambiguous_s[v] for v in found.video], dtype=bool))
-    filtered = Detections.concatenate([clear, *(part for part in kept if part is not None)])
+    filtered = Detections.concatenate(
+        [
+            drop_ambiguous(found.where(found.video == video), regions, float(rate[video]))
+            for video, regions in enumerate(dataset.ambiguous_s)
+        ]
+    )
     seconds = found.in_unit("seconds", dataset.snippet_s)
     return {
         protocol: detection_map(

@@ -11,6 +11,7 @@ from vmlkit.errors import DataError
 
 #: snippets per second of the usual I3D features: 25 frames a second, 16 frames a snippet
 SNIPPETS_PER_S = 25 / 16
+SNIPPET_S = 16 / 25
 
 Unit = Literal["seconds", "snippets"]
 

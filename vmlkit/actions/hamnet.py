@@ -57,14 +57,7 @@ class HAMNet(Localiser):
         """Activation from all features, attention beside it."""
         attended = self.attention(features)
         final = self.body(features.transpose(1, 2)).transpose(1, 2)
-        return Localised(
-            features=features,
-            final=final,
-            cas=self.pooled(self.classify(final, queries)),
-            attention=self.pooled_attention(attended.attention),
-            branches=attended.branches,
-            rebuilt=attended.rebuilt,
-        )
+        return self.read(features, final, attended, queries)
 
     def dropped(self, out: Localised) -> Float[Tensor, "B T"]:
         """Semi-soft attention: in training the most salient snippets are dropped, otherwise none is."""

@@ -3,17 +3,16 @@
 Nothing is repaired: published numbers were computed with these defects, so repairing them would change the task.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vmlkit.actions import thumos
+from vmlkit.actions.detections import SNIPPET_S
 from vmlkit.actions.prompts import PromptConfig, prompt_text, prompt_tokens, prompt_vocabulary
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo
 
-#: seconds per snippet of I3D features at 25 fps
-SNIPPET_S = 16 / 25
 #: seconds by which a segment may end after its video unremarked
 END_TOLERANCE_S = 0.05
 
@@ -68,35 +67,41 @@ def label_report(annotations: ActionAnnotations, prompt: PromptConfig | None = N
     Args:
         prompt: how sentences are made; P3's released way by default.
     """
-    videos = annotations.videos
-    training, testing = annotations.subsets
-    tested = [v for v in videos if v.subset == testing]
-    trained = [v for v in videos if v.subset == training]
-    listed = [v for v in videos if v.in_gt_json is not None]
+    videos, (training, testing) = annotations.videos, annotations.subsets
     described = [v for v in videos if v.segments or v.labels]
-    timed = [v for v in videos if v.duration is not None]
-    findings = (
-        _videos(
-            "label_mismatch", "videos have labels that are not the classes of their segments", described, _mismatch
-        ),
-        _videos("no_label", "videos have no video-level label", described, lambda v: not v.labels),
-        _videos("no_segment", "videos have labels but no segment", described, lambda v: not v.segments),
-        _videos("not_in_gt_json", "videos are missing from gt.json", listed, lambda v: v.in_gt_json is False),
-        _segments("beyond_end", f"segments end more than {END_TOLERANCE_S:g} s after their video", timed, _beyond),
-        _segments("shorter_than_snippet", f"segments are shorter than a snippet ({SNIPPET_S:g} s)", videos, _short),
-        _segments(
-            "no_length_in_snippets",
-            f"segments of the subset '{testing}' have no length after rounding to snippets (protocol p3)",
-            tested,
-            _collapsed,
-        ),
-        _segments("two_classes_at_once", "segments have the bounds of a segment of another class", videos, _twins),
-        _glued(trained, annotations.classes, prompt or PromptConfig()),
-    )
+    glued, unknown = _glued(annotations.classes, prompt or PromptConfig())
+    of_videos: tuple[tuple[str, str, Iterable[ActionVideo], Callable[[ActionVideo], bool]], ...] = (
+        ("label_mismatch", "have labels that are not the classes of their segments", described, _mismatch),
+        ("no_label", "have no video-level label", described, lambda v: not v.labels),
+        ("no_segment", "have labels but no segment", described, lambda v: not v.segments),
+        ("not_in_gt_json", "are missing from gt.json", (v for v in videos if v.in_gt_json is not None),
+         lambda v: v.in_gt_json is False),
+        ("glued_prompt", glued, (v for v in videos if v.subset == training), unknown),
+    )  # fmt: skip
+    of_segments: tuple[tuple[str, str, Iterable[ActionVideo], Callable[[ActionVideo], list[bool]]], ...] = (
+        ("beyond_end", f"end more than {END_TOLERANCE_S:g} s after their video",
+         (v for v in videos if v.duration is not None),
+         lambda v: [b > (v.duration or 0.0) + END_TOLERANCE_S for _, b, _ in v.segments]),
+        ("shorter_than_snippet", f"are shorter than a snippet ({SNIPPET_S:g} s)", videos,
+         lambda v: [b - a < SNIPPET_S for a, b, _ in v.segments]),
+        ("no_length_in_snippets",
+         f"of the subset '{testing}' have no length after rounding to snippets (protocol p3)",
+         (v for v in videos if v.subset == testing),
+         lambda v: [round(a * 25 / 16) == round(b * 25 / 16) for a, b, _ in v.segments]),
+        ("two_classes_at_once", "have the bounds of a segment of another class", videos, _twins),
+    )  # fmt: skip
+    findings = [
+        _finding(kind, f"videos {what}", {v.video_id: [wrong(v)] for v in chosen})
+        for kind, what, chosen, wrong in of_videos
+    ]
+    findings += [
+        _finding(kind, f"segments {what}", {v.video_id: wrong(v) for v in chosen})
+        for kind, what, chosen, wrong in of_segments
+    ]
     return LabelReport(
         source=f"{annotations.path} ({annotations.layout}, {len(annotations.classes)} classes)",
         inventory=tuple(_inventory(annotations)),
-        findings=findings,
+        findings=tuple(findings),
     )
 
 
@@ -111,54 +116,30 @@ def _inventory(annotations: ActionAnnotations) -> list[str]:
     return lines
 
 
-def _videos(kind: str, what: str, videos: Sequence[ActionVideo], wrong: Callable[[ActionVideo], bool]) -> Finding:
-    where = tuple(video.video_id for video in videos if wrong(video))
-    return Finding(kind=kind, what=what, count=len(where), total=len(videos), where=where)
-
-
-def _segments(kind: str, what: str, videos: Sequence[ActionVideo], wrong: Callable[[ActionVideo], int]) -> Finding:
-    counts = {video.video_id: wrong(video) for video in videos}
-    return Finding(
-        kind=kind,
-        what=what,
-        count=sum(counts.values()),
-        total=sum(len(video.segments) for video in videos),
-        where=tuple(name for name, count in counts.items() if count),
-    )
+def _finding(kind: str, what: str, wrong: Mapping[str, list[bool]]) -> Finding:
+    """One kind of defect from what is wrong in each video: with it as a whole, or with each of its segments."""
+    where = tuple(name for name, each in wrong.items() if any(each))
+    count, total = sum(map(sum, wrong.values())), sum(map(len, wrong.values()))
+    return Finding(kind=kind, what=what, count=count, total=total, where=where)
 
 
 def _mismatch(video: ActionVideo) -> bool:
     return set(video.labels) != {label for _, _, label in video.segments}
 
 
-def _beyond(video: ActionVideo) -> int:
-    end = (video.duration or 0.0) + END_TOLERANCE_S
-    return sum(b > end for _, b, _ in video.segments)
-
-
-def _short(video: ActionVideo) -> int:
-    return sum(b - a < SNIPPET_S for a, b, _ in video.segments)
-
-
-def _collapsed(video: ActionVideo) -> int:
-    return sum(round(a * 25 / 16) == round(b * 25 / 16) for a, b, _ in video.segments)
-
-
-def _twins(video: ActionVideo) -> int:
+def _twins(video: ActionVideo) -> list[bool]:
     bounds: dict[tuple[float, float], set[str]] = {}
     for a, b, label in video.segments:
         bounds.setdefault((a, b), set()).add(label)
-    return sum(len(bounds[a, b]) > 1 for a, b, _ in video.segments)
+    return [len(bounds[a, b]) > 1 for a, b, _ in video.segments]
 
 
-def _glued(videos: Sequence[ActionVideo], classes: Sequence[str], prompt: PromptConfig) -> Finding:
+def _glued(classes: Sequence[str], prompt: PromptConfig) -> tuple[str, Callable[[ActionVideo], bool]]:
+    """What is said of videos whose sentence has words that the vocabulary lacks, and whether a video is one."""
     vocabulary = prompt_vocabulary([thumos.class_text(name) for name in classes], prompt)
 
     def unknown(video: ActionVideo) -> bool:
         text = prompt_text([thumos.class_text(name) for name in video.labels], prompt)
         return any(word not in vocabulary for word in prompt_tokens(text))
 
-    what = (
-        f"training videos have a sentence with words glued together (join='{prompt.join}'), which the vocabulary lacks"
-    )
-    return _videos("glued_prompt", what, videos, unknown)
+    return f"have a sentence with words glued together (join='{prompt.join}'), which the vocabulary lacks", unknown

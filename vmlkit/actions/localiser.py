@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vmlkit.actions.cross_modal import AttentionConfig, average_over_time, build_attention, kaiming_
+from vmlkit.actions.cross_modal import Attended, AttentionConfig, average_over_time, build_attention, kaiming_
 from vmlkit.actions.text_queries import TextQueries, TextQueryConfig
 from vmlkit.errors import ConfigError
 from vmlkit.training.method import LossTerms
@@ -113,6 +113,23 @@ class Localiser(nn.Module, ABC):
         found = self.class_queries() if queries is None else queries
         assert found is not None
         return final @ found.t()
+
+    def read(
+        self,
+        features: Float[Tensor, "B T F"],
+        final: Float[Tensor, "B T D"],
+        attended: Attended,
+        queries: Float[Tensor, "K D"] | None,
+    ) -> Localised:
+        """What every host makes of the features that its classifier reads and of the attention part's answer."""
+        return Localised(
+            features=features,
+            final=final,
+            cas=self.pooled(self.classify(final, queries)),
+            attention=self.pooled_attention(attended.attention),
+            branches=tuple(map(self.pooled_attention, attended.branches)),
+            rebuilt=attended.rebuilt,
+        )
 
     def pooled(self, x: Float[Tensor, "B T K"]) -> Float[Tensor, "B T K"]:
         """The moving average of the ActivityNet variants of CO2-Net, HAM-Net and P3.

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vmlkit.actions.cross_modal import safe_cosine
+
 Consistency = Literal["mse", "mae", "kl"]
 
 #: added to the sum of a target before it is normalised (CO2-Net, HAM-Net)
@@ -76,19 +78,13 @@ def coactivity(
     high = used @ active  # (2P, F, K)
     low = used @ (1 - active) / max(suppressed.shape[1] - 1, 1)
     high, low = high.unflatten(0, (pairs, 2)), low.unflatten(0, (pairs, 2))
-    alike = _cosine_distance(high[:, 0], high[:, 1])  # (P, K)
-    first = (alike - _cosine_distance(high[:, 0], low[:, 1]) + gap).clamp_min(0)
-    second = (alike - _cosine_distance(high[:, 1], low[:, 0]) + gap).clamp_min(0)
+    alike = 1 - safe_cosine(high[:, 0], high[:, 1])  # (P, K)
+    first = (alike - (1 - safe_cosine(high[:, 0], low[:, 1])) + gap).clamp_min(0)
+    second = (alike - (1 - safe_cosine(high[:, 1], low[:, 0])) + gap).clamp_min(0)
     shared = labels[: 2 * pairs].unflatten(0, (pairs, 2)).prod(dim=1)  # (P, C)
     both = 0.5 * (first + second)[:, : labels.shape[1]]
     found: Tensor = (shared * both).sum() / shared.sum().clamp_min(1)
     return found
-
-
-def _cosine_distance(u: Float[Tensor, "P F K"], v: Float[Tensor, "P F K"]) -> Float[Tensor, "P K"]:
-    norms = torch.linalg.vector_norm(u, dim=1) * torch.linalg.vector_norm(v, dim=1)
-    some = norms > 0
-    return 1 - torch.where(some, (u * v).sum(dim=1) / torch.where(some, norms, 1.0), 0.0)
 
 
 def mutual(first: Float[Tensor, "B T"], second: Float[Tensor, "B T"]) -> Float[Tensor, ""]:

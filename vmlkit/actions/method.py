@@ -70,20 +70,14 @@ class ActionCO2Net(ActionConfig):
     host: CO2NetConfig
 
 
-def build_localiser(config: LocaliserConfig, shape: ActionShape) -> Localiser:
-    """The host of these settings."""
-    hosts: dict[type, Any] = {BaSNetConfig: BaSNet, HAMNetConfig: HAMNet, CO2NetConfig: CO2Net}
-    found: Localiser = hosts[type(config)](config, shape)
-    return found
-
-
 class ActionMethod(Method[ActionBatch]):
     """A host and, where configured, the completion network; see the module docstring."""
 
     def __init__(self, config: ActionConfig, shape: ActionShape) -> None:
         super().__init__()
         self.config = config
-        self.localiser = build_localiser(config.host, shape)
+        hosts: dict[type, Any] = {BaSNetConfig: BaSNet, HAMNetConfig: HAMNet, CO2NetConfig: CO2Net}
+        self.localiser: Localiser = hosts[type(config.host)](config.host, shape)
         self.vlc: VLC | None = None
         if config.vlc is not None:
             shared = self.localiser.attention if config.vlc.attention is None else None
@@ -98,9 +92,12 @@ class ActionMethod(Method[ActionBatch]):
         """
         groups = {LOCALISER: list(self.localiser.parameters())}
         if self.vlc is not None:
-            groups[RECONSTRUCTOR] = self._reconstructor()
-            if self.trains_attention:
-                groups[ATTENTION] = list(self.vlc.attention.parameters())
+            c, own = self.vlc.config, list(self.vlc.attention.parameters())
+            apart = {id(p) for p in own}
+            groups[RECONSTRUCTOR] = [p for p in self.vlc.parameters() if id(p) not in apart]
+            # phase 3 needs an attention of its own, and anything to learn from
+            if c.attention is not None and (c.contrast_weight or c.consistency_weight or c.rebuild_weight):
+                groups[ATTENTION] = own
         return groups
 
     def optimizer_settings(self) -> dict[str, dict[str, Any]]:
@@ -117,19 +114,6 @@ class ActionMethod(Method[ActionBatch]):
         if (c := self.config.vlc) is not None:
             vlc |= {"lr": c.lr, "warmup_updates": c.warmup_updates}
         return {name: dict(host if name == LOCALISER else vlc) for name in self.parameter_groups()}
-
-    @property
-    def trains_attention(self) -> bool:
-        """Whether phase 3 has an attention of its own, and anything to learn from."""
-        c = self.config.vlc
-        if c is None or c.attention is None:
-            return False
-        return bool(c.contrast_weight or c.consistency_weight or c.rebuild_weight)
-
-    def _reconstructor(self) -> list[nn.Parameter]:
-        assert self.vlc is not None
-        own = {id(p) for p in self.vlc.attention.parameters()}
-        return [p for p in self.vlc.parameters() if id(p) not in own]
 
     # ---- one step
 

@@ -101,22 +101,19 @@ class _Reader:
             stack.append(_MARK)
         elif name in ("EMPTY_LIST", "EMPTY_TUPLE"):
             stack.append([] if name == "EMPTY_LIST" else ())
-        elif name == "APPEND":
-            item = stack.pop()
-            self._list().append(item)
-        elif name == "APPENDS":
-            items = self._since_mark()
-            self._list().extend(items)
+        elif name in ("APPEND", "APPENDS"):
+            items = [stack.pop()] if name == "APPEND" else self._since_mark()
+            if not isinstance(stack[-1], list):
+                raise self._refuse("an entry without a list")
+            stack[-1].extend(items)
         elif name in ("LIST", "TUPLE"):
             items = self._since_mark()
             stack.append(items if name == "LIST" else tuple(items))
         elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
             count = int(name[-1])
             stack[-count:] = [tuple(stack[-count:])]
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self.memo[argument] = stack[-1]
-        elif name == "MEMOIZE":
-            self.memo[len(self.memo)] = stack[-1]
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self.memo[len(self.memo) if name == "MEMOIZE" else argument] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(self.memo[argument])
         else:
@@ -145,7 +142,9 @@ class _Reader:
         if function in _RECONSTRUCT:
             return _Pending()
         if function == "numpy dtype":
-            return _Pending(self._dtype(values[0]))
+            if not values[0] or values[0].lstrip("<>|=")[:1] not in _KINDS:
+                raise self._refuse(f"the type {values[0]!r}")
+            return _Pending(np.dtype(values[0]))
         if function in _SCALAR:
             return np.frombuffer(_bytes(values[1]), self._known(values[0]))[0].item()
         if function == "_codecs encode" and values[1:] in (("latin1",), ("latin-1",)):
@@ -167,20 +166,10 @@ class _Reader:
         else:
             target.value = np.frombuffer(_bytes(data), kind).reshape(shape, order="F" if fortran else "C")
 
-    def _dtype(self, text: str) -> np.dtype:
-        if not text or text.lstrip("<>|=")[:1] not in _KINDS:
-            raise self._refuse(f"the type {text!r}")
-        return np.dtype(text)
-
     def _known(self, dtype: Any) -> np.dtype:
         if not isinstance(dtype, _Pending) or dtype.dtype is None:
             raise self._refuse("an array without a type")
         return dtype.dtype
-
-    def _list(self) -> list[Any]:
-        if not isinstance(self.stack[-1], list):
-            raise self._refuse("an entry without a list")
-        return self.stack[-1]
 
     def _since_mark(self) -> list[Any]:
         at = max(i for i, item in enumerate(self.stack) if item is _MARK)

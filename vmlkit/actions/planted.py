@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from vmlkit.actions.detections import SNIPPET_S
 from vmlkit.actions.videos import ActionVideo
 from vmlkit.errors import ConfigError, DataError
 
@@ -28,8 +29,6 @@ PHASES: dict[str, tuple[int, int]] = {
     "VolleyballSpiking": (3, 5),
 }  # fmt: skip
 
-#: seconds per snippet, exactly 16 frames at 25 fps
-SNIPPET_S = 16 / 25
 #: share of an instance, at either end, over which it fades between shared and specific
 RAMP = 0.3
 

@@ -13,12 +13,14 @@ from vmlkit.actions.basnet import BaSNetConfig
 from vmlkit.actions.co2net import CO2NetConfig
 from vmlkit.actions.cross_modal import AttentionConfig, AttentionKind
 from vmlkit.actions.hamnet import HAMNetConfig
+from vmlkit.actions.localiser import LocaliserConfig
 from vmlkit.actions.method import ActionBaSNet, ActionCO2Net, ActionConfig, ActionHAMNet
 from vmlkit.actions.planted import PlantedActionConfig
 from vmlkit.actions.sources import ActionData, PlantedActionData, ToyActionData
 from vmlkit.actions.text_queries import TextQueryConfig
 from vmlkit.actions.tsm import tsm_activitynet, tsm_config
 from vmlkit.actions.vlc import VLCConfig
+from vmlkit.data.settings import DataConfig
 from vmlkit.nn.transformer import TransformerConfig
 from vmlkit.reconstruction.front import ReconstructionConfig
 from vmlkit.training.experiment import Experiment, Size
@@ -42,20 +44,29 @@ def small_vlc(kind: AttentionKind = "reconstruct", layers: int = 3, **changes: A
     return VLCConfig(**{**settings, **changes})
 
 
+#: what BaS-Net and HAM-Net, as released, do not share with CO2-Net and P3
+_HOSTS: dict[str, tuple[type[ActionConfig], dict[str, Any]]] = {
+    "basnet": (ActionBaSNet, {"sampler": "shuffle", "proposals": "basnet", "weight_decay": 5e-4}),
+    "hamnet": (ActionHAMNet, {"sampler": "shuffle", "proposals": "hamnet"}),
+}
+
+
+def _model(method: str, host: LocaliserConfig, vlc: VLCConfig | None = None, **changes: Any) -> ActionConfig:
+    kind, own = _HOSTS.get(method, (ActionCO2Net, {}))
+    return kind(host=host, **{"vlc": vlc if method == "tsm-vlc" else None, **own, **changes})
+
+
 def small_model(method: str, **changes: Any) -> ActionConfig:
     """The method's settings at toy width; ``changes`` are fields of :class:`ActionConfig`."""
-    if method == "basnet":
-        attention = AttentionConfig(kind="filter", hidden=HIDDEN)
-        host = BaSNetConfig(attention=attention, width=WIDTH)
-        return ActionBaSNet(host=host, **{"sampler": "shuffle", "proposals": "basnet", "weight_decay": 5e-4, **changes})
-    if method == "hamnet":
-        hamnet = HAMNetConfig(attention=AttentionConfig(kind="conv", hidden=HIDDEN))
-        return ActionHAMNet(host=hamnet, **{"sampler": "shuffle", "proposals": "hamnet", **changes})
-    if method == "co2net":
-        attention = AttentionConfig(kind="consensus", hidden=HIDDEN)
-        return ActionCO2Net(host=CO2NetConfig(attention=attention), **changes)
-    tsm = tsm_config(attention=AttentionConfig(kind="reconstruct", hidden=HIDDEN), text=SMALL_TEXT)
-    return ActionCO2Net(host=tsm, **{"vlc": small_vlc() if method == "tsm-vlc" else None, **changes})
+    kinds: dict[str, AttentionKind] = {"basnet": "filter", "hamnet": "conv", "co2net": "consensus"}
+    attention = AttentionConfig(kind=kinds.get(method, "reconstruct"), hidden=HIDDEN)
+    hosts: dict[str, Callable[[], LocaliserConfig]] = {
+        "basnet": lambda: BaSNetConfig(attention=attention, width=WIDTH),
+        "hamnet": lambda: HAMNetConfig(attention=attention),
+        "co2net": lambda: CO2NetConfig(attention=attention),
+    }
+    host = hosts.get(method, lambda: tsm_config(attention=attention, text=SMALL_TEXT))()
+    return _model(method, host, small_vlc(), **changes)
 
 
 def toy(method: str, size: Size = "ci") -> Experiment:
@@ -74,20 +85,20 @@ def toy(method: str, size: Size = "ci") -> Experiment:
     if model.vlc is not None:
         model = dataclasses.replace(model, vlc=small_vlc(layers=1))
     model = dataclasses.replace(model, host=dataclasses.replace(model.host, **changed))
-    training = TrainConfig(epochs=12 if size != "paper" else 60, batch_size=10, lr=_lr(method), **_COMMON)
     few = ToyActionData(train_videos=400, validation_videos=30, test_videos=60)
     data = few if size == "ci" else ToyActionData()
+    return _experiment(method, data, model, 60 if size == "paper" else 12, _lr(method))
+
+
+def _experiment(
+    method: str, data: DataConfig, model: ActionConfig, epochs: int, lr: float, batch_size: int = 10
+) -> Experiment:
+    """The localiser's own schedule is constant; the last epoch is kept."""
+    training = TrainConfig(
+        epochs=epochs, batch_size=batch_size, lr=lr, warmup_updates=0, schedule="constant", choose_epoch_by="last",
+        probe_queries=24, threads=1,
+    )  # fmt: skip
     return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
-
-
-#: the localiser's own schedule is constant; the last epoch is kept
-_COMMON: dict[str, Any] = {
-    "warmup_updates": 0,
-    "schedule": "constant",
-    "choose_epoch_by": "last",
-    "probe_queries": 24,
-    "threads": 1,
-}
 
 
 def _lr(method: str) -> float:
@@ -101,11 +112,7 @@ def planted_thumos(method: str, size: Size = "ci") -> Experiment:
         paper = thumos(method, "paper")
         wide = PlantedActionData(clips=paper.data.clips, planted=PlantedActionConfig(d=1024))
         return dataclasses.replace(paper, data=wide)
-    data = PlantedActionData(clips=128)
-    model = small_model(method)
-    epochs = 4 if size == "ci" else 8
-    training = TrainConfig(epochs=epochs, batch_size=10, lr=_lr(method), **_COMMON)
-    return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
+    return _experiment(method, PlantedActionData(clips=128), small_model(method), 4 if size == "ci" else 8, _lr(method))
 
 
 def thumos(method: str, size: Size = "paper") -> Experiment:
@@ -113,25 +120,18 @@ def thumos(method: str, size: Size = "paper") -> Experiment:
     if size != "paper":
         reduced = planted_thumos(method, size)
         return dataclasses.replace(reduced, data=ActionData(name="thumos14", clips=reduced.data.clips))
-    models: dict[str, tuple[ActionConfig, int, int, float, int]] = {
+    hosts: dict[str, tuple[LocaliserConfig, int, int, float, int]] = {
         # settings, T, batch, learning rate, iterations
-        "basnet": (
-            ActionBaSNet(host=BaSNetConfig(), sampler="shuffle", proposals="basnet", protocol="seconds",
-                         weight_decay=5e-4),
-            750, 16, 1e-4, 1500,
-        ),
-        "hamnet": (
-            ActionHAMNet(host=HAMNetConfig(), sampler="shuffle", proposals="hamnet", protocol="seconds"),
-            500, 20, 1e-5, 1000,
-        ),
-        "co2net": (ActionCO2Net(host=CO2NetConfig()), 500, 10, 5e-5, 5000),
-        "tsm": (ActionCO2Net(host=tsm_config()), 320, 10, 5e-5, 7000),
-        "tsm-vlc": (ActionCO2Net(host=tsm_config(), vlc=VLCConfig()), 320, 10, 5e-5, 7000),
-    }  # fmt: skip
-    model, clips, batch, lr, iterations = models[method]
+        "basnet": (BaSNetConfig(), 750, 16, 1e-4, 1500),
+        "hamnet": (HAMNetConfig(), 500, 20, 1e-5, 1000),
+        "co2net": (CO2NetConfig(), 500, 10, 5e-5, 5000),
+        "tsm": (tsm_config(), 320, 10, 5e-5, 7000),
+        "tsm-vlc": (tsm_config(), 320, 10, 5e-5, 7000),
+    }
+    host, clips, batch, lr, iterations = hosts[method]
+    model = _model(method, host, VLCConfig(), protocol="seconds" if method in _HOSTS else "p3")
     data = ActionData(name="thumos14", clips=clips)
-    training = TrainConfig(epochs=iterations // model.steps_per_epoch, batch_size=batch, lr=lr, **_COMMON)
-    return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
+    return _experiment(method, data, model, iterations // model.steps_per_epoch, lr, batch)
 
 
 def activitynet(method: str, size: Size = "paper") -> Experiment:
@@ -141,15 +141,9 @@ def activitynet(method: str, size: Size = "paper") -> Experiment:
         reduced = planted_thumos(method, size)
         return dataclasses.replace(reduced, data=data, model=dataclasses.replace(reduced.model, protocol="activitynet"))
     host, iterations = (CO2NetConfig(ratio=5, pool=5), 22000) if method == "co2net" else (tsm_activitynet(), 50000)
-    vlc = None
-    if method == "tsm-vlc":
-        vlc = VLCConfig(attention=host.attention, consistency_weight=0.25, rebuild_weight=0.15)
-    model = ActionCO2Net(
-        host=host, vlc=vlc, weight_decay=1e-3 if method == "co2net" else 5e-4, protocol="activitynet",
-        steps_per_epoch=2000,
-    )  # fmt: skip
-    training = TrainConfig(epochs=iterations // 2000, batch_size=10, lr=3e-5, **_COMMON)
-    return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
+    vlc = VLCConfig(attention=host.attention, consistency_weight=0.25, rebuild_weight=0.15) if host.text else None
+    changes = {"weight_decay": 1e-3 if method == "co2net" else 5e-4, "protocol": "activitynet", "steps_per_epoch": 2000}
+    return _experiment(method, data, _model(method, host, vlc, **changes), iterations // 2000, 3e-5)
 
 
 #: by the name of the data; BaS-Net and HAM-Net were released for THUMOS14 alone

@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from vmlkit.actions import thumos
 from vmlkit.actions.dataset import ActionDataset
+from vmlkit.actions.detections import SNIPPET_S
 from vmlkit.actions.feature_layouts import open_action_features
 from vmlkit.actions.label_report import label_report
-from vmlkit.actions.planted import SNIPPET_S, PlantedActionConfig, PlantedActionFeatures
-from vmlkit.actions.prompts import EncodedPrompts, PromptConfig, class_words, encode_prompts, prompt_vocabulary
+from vmlkit.actions.planted import PlantedActionConfig, PlantedActionFeatures
+from vmlkit.actions.prompts import PromptConfig, class_words, encode_prompts, prompt_vocabulary
 from vmlkit.actions.toy import TOY_PROMPT, toy_action_splits
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo
 from vmlkit.data.corpus import find_annotations
@@ -144,17 +145,9 @@ class _Text:
         self.words = class_words(labels, slots=5 if activitynet else 2, repeat=not activitynet)
         vectors = read_word_vectors(config.word_vectors, set(self.vocabulary.words)) if config.word_vectors else None
         self.vectors, _ = embedding_table(self.vocabulary, vectors, dim=HASHED_DIM)
-
-    def encode(self, videos: Sequence[ActionVideo], classes: Sequence[str]) -> EncodedPrompts:
-        """The sentences of these videos."""
-        number = {name: i for i, name in enumerate(classes)}
-        labels = [[number[c] for c in video.labels] for video in videos]
-        return encode_prompts(labels, self.texts, self.vocabulary, self.prompt, thumos.WORD_TAGS, self.known)
-
-    def class_vectors(self) -> torch.Tensor:
-        """Vectors of the words of each class, which all occur in the sentences; an empty slot has the zero vector."""
+        # the words of the classes all occur in the sentences; an empty slot has the zero vector
         ids = [[self.vocabulary.ids([w])[0] if w else 0 for w in words] for words in self.words]
-        return self.vectors[torch.tensor(ids)]
+        self.class_vectors = self.vectors[torch.tensor(ids)]
 
 
 def _dataset(
@@ -167,11 +160,12 @@ def _dataset(
     rows, lengths = _rows(store, videos, progress)
     ids = tuple(video.video_id for video in videos)
     truth = annotations.truth(ids)
-    encoded = text.encode(videos, annotations.classes)
     number = {name: i for i, name in enumerate(annotations.classes)}
+    carried = [[number[c] for c in video.labels] for video in videos]
+    encoded = encode_prompts(carried, text.texts, text.vocabulary, text.prompt, thumos.WORD_TAGS, text.known)
     labels = torch.zeros(len(videos), len(annotations.classes))
-    for row, video in enumerate(videos):
-        labels[row, [number[c] for c in video.labels]] = 1.0
+    for row, classes in enumerate(carried):
+        labels[row, classes] = 1.0
     thumos_clock = annotations.layout != "activitynet"
     seconds = [video.duration or n * SNIPPET_S for video, n in zip(videos, lengths, strict=True)]
     durations = np.array(seconds, dtype=np.float64)
@@ -197,7 +191,7 @@ def _dataset(
         video_ids=ids,
         classes=annotations.classes,
         class_words=text.words,
-        class_vectors=text.class_vectors(),
+        class_vectors=text.class_vectors,
         sentences=encoded.sentences,
         word_ids=encoded.word_ids,
         word_mask=encoded.word_mask,

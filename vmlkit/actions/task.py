@@ -182,18 +182,14 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
     ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
         """Pairs with all their instances (``span_s`` is the longest); thumbnails, or a trace on a common grid."""
         pairs = [queries_of(dataset.truth)[i] for i in probes]
-        return [pair_record(dataset, pair) for pair in pairs], self._strips(dataset, pairs, frames, pixels)
-
-    def _strips(
-        self, dataset: ActionDataset, pairs: list[tuple[int, int]], frames: int, pixels: int
-    ) -> dict[str, np.ndarray]:
+        records = [pair_record(dataset, pair) for pair in pairs]
         videos = sorted({video for video, _ in pairs}, key=lambda v: dataset.video_ids[v])
         named = {"video_ids": np.array([dataset.video_ids[v] for v in videos], dtype=np.str_)}
         if dataset.film_strip is not None:
             strips = [dataset.film_strip(name, frames, pixels) for name in named["video_ids"]]
-            return named | {"strips": np.stack(strips)}
+            return records, named | {"strips": np.stack(strips)}
         rows = dataset.batch(videos, clips=64, sampling="uniform").frames.numpy()
-        return named | {"heat": history.principal_trace(rows)}
+        return records, named | {"heat": history.principal_trace(rows)}
 
     def observe(
         self, epoch: int, arrays: ActionArrays, probes: Int[np.ndarray, " probes"]

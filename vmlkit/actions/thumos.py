@@ -10,11 +10,15 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vmlkit.actions.object_arrays import read_array
-from vmlkit.actions.videos import ActionAnnotations, ActionVideo, check_video
+from vmlkit.actions.videos import ActionAnnotations, ActionVideo, Segment, check_video
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence
 
@@ -55,24 +59,21 @@ def read_actions(path: str | Path) -> ActionAnnotations:
 def read_reduced(path: str | Path) -> ActionAnnotations:
     """``thumos14_reduced.json``; raises :class:`DataError` for a record that lacks a field."""
     content = read_json(path)
-    try:
+    with _usable(path):
         classes = tuple(content["classes"])
-        videos = tuple(
+        videos = [
             ActionVideo(
                 video_id=str(v["name"]),
                 subset=str(v["subset"]),
                 duration=float(v["duration"]),
                 labels=tuple(v["labels"]),
-                segments=tuple((float(a), float(b), str(c)) for a, b, c in v["segments"]),
+                segments=_segments(v["segments"]),
                 ambiguous=tuple((float(a), float(b)) for a, b in v.get("ambiguous", ())),
                 in_gt_json=v.get("in_gt_json"),
             )
             for v in content["videos"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(path, f"a record cannot be used ({error})", "write it like the released file") from error
-    checked = tuple(check_video(path, video, classes) for video in videos)
-    return ActionAnnotations(path=Path(path), layout="reduced", classes=classes, videos=checked)
+        ]
+    return _checked(path, "reduced", classes, videos)
 
 
 def read_npy_folder(path: str | Path) -> ActionAnnotations:
@@ -91,9 +92,8 @@ def read_npy_folder(path: str | Path) -> ActionAnnotations:
     }
     for key, values in parts.items():
         if len(values) != len(names):
-            raise DataError(
-                folder / f"{key}.npy", f"has {len(values)} entries for {len(names)} videos", "copy it again"
-            )
+            what = f"has {len(values)} entries for {len(names)} videos"
+            raise DataError(folder / f"{key}.npy", what, "copy it again")
     classes = tuple(_text(c) for c in read_array(folder / "classlist.npy"))
     ambiguous = read_ambiguous(folder / AMBIGUOUS) if (folder / AMBIGUOUS).is_file() else {}
     listed = set(read_json(folder / GT_JSON)["database"]) if (folder / GT_JSON).is_file() else None
@@ -106,16 +106,14 @@ def read_npy_folder(path: str | Path) -> ActionAnnotations:
         video = ActionVideo(
             video_id=name,
             subset=_text(parts["subset"][i]),
-            duration=float(
-                parts["duration"][i][0] if hasattr(parts["duration"][i], "__len__") else parts["duration"][i]
-            ),
+            duration=float(np.ravel(parts["duration"][i])[0]),
             labels=tuple(_text(label) for label in parts["labels_all"][i]),
-            segments=tuple((float(a), float(b), _text(c)) for (a, b), c in zip(spans, labels, strict=True)),
+            segments=_segments((*span, _text(c)) for span, c in zip(spans, labels, strict=True)),
             ambiguous=tuple(ambiguous.get(name, ())),
             in_gt_json=None if listed is None else name in listed,
         )
-        videos.append(check_video(folder, video, classes))
-    return ActionAnnotations(path=folder, layout="npy", classes=classes, videos=tuple(videos))
+        videos.append(video)
+    return _checked(folder, "npy", classes, videos)
 
 
 def read_database(path: str | Path) -> ActionAnnotations:
@@ -126,32 +124,45 @@ def read_database(path: str | Path) -> ActionAnnotations:
     """
     content = read_json(path)
     thumos = "class-list" in content
-    videos = []
-    try:
+    with _usable(path):
+        database = content["database"]
         if thumos:
-            listed = content["class-list"]
-            classes = tuple(listed[str(i)] for i in range(len(listed)))
+            classes = tuple(content["class-list"][str(i)] for i in range(len(content["class-list"])))
         else:
-            labels = {a["label"] for v in content["database"].values() for a in v.get("annotations", ())}
-            classes = tuple(sorted(labels))
-        for name, entry in content["database"].items():
-            segments = tuple(
-                (float(a["segment"][0]), float(a["segment"][1]), str(a["label"])) for a in entry.get("annotations", ())
-            )
+            classes = tuple(sorted({a["label"] for v in database.values() for a in v.get("annotations", ())}))
+        videos = []
+        for name, entry in database.items():
+            segments = _segments((*a["segment"], a["label"]) for a in entry.get("annotations", ()))
+            subset = entry["subset"]
             videos.append(
                 ActionVideo(
                     video_id=name,
-                    subset={"train": TRAIN_SUBSET}.get(entry["subset"], entry["subset"]) if thumos else entry["subset"],
+                    subset=TRAIN_SUBSET if thumos and subset == "train" else subset,
                     duration=float(entry["duration"]) if "duration" in entry else None,
                     labels=tuple(dict.fromkeys(c for _, _, c in segments)),
                     segments=segments,
                     in_gt_json=True if thumos else None,
                 )
             )
+    return _checked(path, "gt.json" if thumos else "activitynet", classes, videos)
+
+
+@contextmanager
+def _usable(path: str | Path) -> Iterator[None]:
+    try:
+        yield
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(path, f"a record cannot be used ({error})", "write it like the released file") from error
+
+
+def _segments(rows: Iterable[Sequence[Any]]) -> tuple[Segment, ...]:
+    return tuple((float(start), float(end), str(label)) for start, end, label in rows)
+
+
+def _checked(
+    path: str | Path, layout: str, classes: tuple[str, ...], videos: Sequence[ActionVideo]
+) -> ActionAnnotations:
     checked = tuple(check_video(path, video, classes) for video in videos)
-    layout = "gt.json" if thumos else "activitynet"
     return ActionAnnotations(path=Path(path), layout=layout, classes=classes, videos=checked)
 
 

@@ -59,8 +59,8 @@ class DetrHost:
     ) -> tuple[LossTerms, Compared]:
         """The model's loss, and P4 Eq. (6) with the anchor's embedding taken from its pass."""
         truth = self.model.supervise(batch, generator)
-        video = self.model.project_video(batch.frames)
-        text = self.model.project_text(batch.words)
+        video = self.model.video_projection(batch.frames)
+        text = self.model.text_projection(batch.words)
         if isinstance(self.model, QDDetr):
             out, negative = self.model.projected_pair(video, batch.frame_mask, text, batch.word_mask)
             own = self.model.loss(out, negative, truth)
@@ -85,12 +85,12 @@ class DetrHost:
         self, batch: MomentBatch, words: Float[Tensor, "B R L Dw"], mask: Bool[Tensor, "B R L"], view: View
     ) -> Float[Tensor, "B R D"]:
         """``g`` of each video with each of R texts."""
-        video, text = self.model.project_video(batch.frames), self.project_texts(words)
+        video, text = self.model.video_projection(batch.frames), self.project_texts(words)
         return self._embed(video, batch.frame_mask, text, mask, view)
 
     def project_texts(self, words: Float[Tensor, "B R L Dw"]) -> Float[Tensor, "B R L D"]:
         """Word vectors of R texts a sample to the hidden size."""
-        found: Tensor = self.model.project_text(words.flatten(0, 1)).unflatten(0, words.shape[:2])
+        found: Tensor = self.model.text_projection(words.flatten(0, 1)).unflatten(0, words.shape[:2])
         return found
 
     def _embed(

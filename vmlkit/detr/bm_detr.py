@@ -229,11 +229,11 @@ class BMDetr(DetrMethod):
         positive rows only.
         """
         count, number = len(words[0]), len(branches)
-        video = self.project_video(torch.cat([b.clips for b in branches]))
+        video = self.video_projection(torch.cat([b.clips for b in branches]))
         masks = torch.cat([b.mask for b in branches])
         longest = max(words[0].shape[1], 0 if negative is None else negative[0].shape[1])
         sentences = [resized(*words, longest)] + ([] if negative is None else [resized(*negative, longest)])
-        text = self.project_text(torch.cat([w for w, _ in sentences])).split(count)
+        text = self.text_projection(torch.cat([w for w, _ in sentences])).split(count)
         texts = [part.repeat(number, 1, 1) for part in text]  # (number * B, L, D) a sentence
         text_masks = [mask.repeat(number, 1) for _, mask in sentences]
         memory = self.encode(

@@ -15,7 +15,7 @@ from vmlkit.data.batches import MomentDataset
 from vmlkit.data.settings import CharadesCDData, DataConfig, ToyData
 from vmlkit.data.sources import Splits, View, load_corpus, load_toy
 from vmlkit.detr.batches import DetrBatch, with_endpoints
-from vmlkit.detr.negative_queries import NegativeQueries, dataset_negatives
+from vmlkit.detr.negative_queries import NegativeQueries, find_negatives
 from vmlkit.errors import DataError
 from vmlkit.text.similarity import TfidfSimilarity
 
@@ -36,7 +36,10 @@ class DetrDataset(MomentDataset):
     def of(cls, dataset: MomentDataset, *, candidates: bool = False, groups: bool = False) -> "DetrDataset":
         """A split with its candidates found by time and TF-IDF, and its groups by :func:`query_groups`."""
         fields = {f.name: getattr(dataset, f.name) for f in dataclasses.fields(MomentDataset)}
-        found = dataset_negatives(dataset, TfidfSimilarity(dataset.sentences)) if candidates else None
+        found = None
+        if candidates:
+            windows = [[(float(start), float(end))] for start, end in dataset.spans_s]
+            found = find_negatives(dataset.video_ids, windows, TfidfSimilarity(dataset.sentences))
         return cls(**fields, candidates=found, groups=query_groups(dataset) if groups else {})
 
     def batch(self, indices: Tensor | Sequence[int], *, with_spans: bool = False, static: bool = False) -> DetrBatch:

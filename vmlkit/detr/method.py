@@ -103,16 +103,6 @@ class DetrMethod(Method[DetrBatch]):
         self.class_head = nn.Linear(sizes.hidden, 2)
         self.span_head = MLP(sizes.hidden, sizes.hidden, sizes.hidden, span_outputs)
 
-    def project_video(self, clips: Float[Tensor, "B T Dv"]) -> Float[Tensor, "B T D"]:
-        """Clip features (with their endpoints) to the hidden size."""
-        found: Tensor = self.video_projection(clips)
-        return found
-
-    def project_text(self, words: Float[Tensor, "B L Dw"]) -> Float[Tensor, "B L D"]:
-        """Word vectors to the hidden size."""
-        found: Tensor = self.text_projection(words)
-        return found
-
     def positions(
         self, video_mask: Bool[Tensor, "B T"], text: Float[Tensor, "B L D"]
     ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B L D"]]:
@@ -159,7 +149,9 @@ class DetrMethod(Method[DetrBatch]):
         text_mask: Bool[Tensor, "B L"],
     ) -> DetrOutput:
         """The pass that prediction makes."""
-        return self.answer(self.encode(self.project_video(clips), video_mask, self.project_text(words), text_mask))
+        return self.answer(
+            self.encode(self.video_projection(clips), video_mask, self.text_projection(words), text_mask)
+        )
 
     def window_terms(
         self, moments: Moments, layer: int, targets: Targets, weights: SetWeights

@@ -11,7 +11,6 @@ random query of another video every time.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,14 +18,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit import spans as sp
-from vmlkit.data.annotations.detr_jsonl import QueryAnnotation
 from vmlkit.data.annotations.json_lines import Qid
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.metrics.windows import pad_rows
 from vmlkit.text.similarity import SentenceSimilarity
-
-if TYPE_CHECKING:
-    from vmlkit.data.batches import MomentDataset
 
 #: a candidate's window must have a smaller IoU than this with the query's own (the paper's value)
 MAX_IOU = 0.5
@@ -166,44 +161,6 @@ def find_negatives(
         rule=f"same video, IoU < {max_iou:g}, {sentences}",
         pairs=pairs,
         left_out={"IoU": overlapping} if similarity is None else {"IoU": overlapping, "similarity": similar},
-    )
-
-
-def annotation_negatives(
-    queries: Sequence[QueryAnnotation],
-    similarity: SentenceSimilarity | None = None,
-    max_iou: float = MAX_IOU,
-    max_similarity: float = MAX_SIMILARITY,
-) -> NegativeQueries:
-    """:func:`find_negatives` for annotations read by :func:`~vmlkit.data.annotations.detr_jsonl.read_queries`."""
-    windows = [q.windows_s for q in queries]
-    return find_negatives([q.vid for q in queries], windows, similarity, max_iou, max_similarity)
-
-
-def dataset_negatives(
-    dataset: "MomentDataset",
-    similarity: SentenceSimilarity | None = None,
-    max_iou: float = MAX_IOU,
-    max_similarity: float = MAX_SIMILARITY,
-) -> NegativeQueries:
-    """:func:`find_negatives` for a resident data set, such as a split of the toy world; positions are its queries."""
-    windows = [[(float(start), float(end))] for start, end in dataset.spans_s]
-    return find_negatives(dataset.video_ids, windows, similarity, max_iou, max_similarity)
-
-
-def listed_negatives(queries: Sequence[QueryAnnotation]) -> NegativeQueries:
-    """The candidates that the annotations list themselves in ``neg_query_ids``, whatever rule made them."""
-    position: Mapping[Qid, int] = {q.qid: i for i, q in enumerate(queries)}
-    rows = [sorted(position[qid] for qid in q.neg_query_ids if qid in position) for q in queries]
-    videos = np.unique(np.asarray([q.vid for q in queries]), return_inverse=True)[1]
-    size = np.bincount(videos)
-    return NegativeQueries(
-        offsets=np.concatenate(([0], np.cumsum([len(row) for row in rows]))).astype(np.int64),
-        candidates=np.array([j for row in rows for j in row], dtype=np.int64),
-        videos=videos,
-        rule="as listed in the file",
-        pairs=int((size * (size - 1)).sum()),
-        left_out={},
     )
 
 

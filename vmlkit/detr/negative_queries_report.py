@@ -10,7 +10,7 @@ from typing import Any
 from vmlkit import provenance
 from vmlkit.data.annotations.detr_jsonl import QueryFile, read_queries
 from vmlkit.data.annotations.json_lines import read_lines
-from vmlkit.detr.negative_queries import MAX_IOU, MAX_SIMILARITY, NegativeQueries, annotation_negatives
+from vmlkit.detr.negative_queries import MAX_IOU, MAX_SIMILARITY, NegativeQueries, find_negatives
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.text.similarity import sentence_similarity
 
@@ -74,9 +74,10 @@ def coverage(
     if file.kind == "labels":
         raise DataError(path, "holds clip labels and no windows", "give a file of moments")
     similarity = sentence_similarity([q.query for q in file.queries], encoder)
-    others = {f"{limit:g}": annotation_negatives(file.queries, similarity, max_iou, limit) for limit in SIMILARITIES}
-    others["no filter"] = annotation_negatives(file.queries, None, max_iou)
-    found = annotation_negatives(file.queries, similarity, max_iou, max_similarity)
+    parts = [q.vid for q in file.queries], [q.windows_s for q in file.queries]
+    others = {f"{limit:g}": find_negatives(*parts, similarity, max_iou, limit) for limit in SIMILARITIES}
+    others["no filter"] = find_negatives(*parts, None, max_iou)
+    found = find_negatives(*parts, similarity, max_iou, max_similarity)
     return Coverage(file, found, others, similarity.name)
 
 
@@ -119,10 +120,10 @@ def negatives_of_files(
 
 def write_negatives(path: str | Path, out: Path, found: Coverage) -> None:
     """Copy the annotations with ``neg_query_ids`` filled in."""
-    qids = [q.qid for q in found.file.queries]
+    negatives = found.found.ids([q.qid for q in found.file.queries]).values()
     lines = [
-        json.dumps({**fields, "neg_query_ids": [qids[j] for j in found.found.of(i)]})
-        for i, (_, fields) in enumerate(read_lines(path))
+        json.dumps({**fields, "neg_query_ids": ids})
+        for (_, fields), ids in zip(read_lines(path), negatives, strict=True)
     ]
     data = ("\n".join(lines) + "\n").encode()
     out.write_bytes(gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)

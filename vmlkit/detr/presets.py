@@ -20,16 +20,7 @@ from vmlkit.training.loop import TrainConfig
 
 def small_sizes() -> DetrSizes:
     """The reduced network: D 64, 4 heads, 2 + 2 layers, 5 moment queries, no dropout (its runs are short)."""
-    return DetrSizes(
-        hidden=64,
-        heads=4,
-        feed_forward=128,
-        encoder_layers=2,
-        decoder_layers=2,
-        queries=5,
-        dropout=0.0,
-        input_dropout=0.0,
-    )
+    return DetrSizes(hidden=64, heads=4, feed_forward=128, queries=5, dropout=0.0, input_dropout=0.0)
 
 
 def detr_models(sizes: DetrSizes | None = None) -> dict[str, Any]:

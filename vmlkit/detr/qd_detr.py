@@ -123,7 +123,7 @@ class QDDetr(DetrMethod):
 
         The video is projected once, the decoder runs on the positive half alone.  A batch of one is its own negative.
         """
-        return self.projected_pair(self.project_video(clips), video_mask, self.project_text(words), text_mask)
+        return self.projected_pair(self.video_projection(clips), video_mask, self.text_projection(words), text_mask)
 
     def projected_pair(
         self,

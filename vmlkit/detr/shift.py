@@ -53,21 +53,6 @@ def shift_order(
     return Shifted(torch.where(mask, order, index), at, at + size - 1, moved)
 
 
-def draw_shift(
-    first: Int[Tensor, " B"],
-    last: Int[Tensor, " B"],
-    mask: Bool[Tensor, "B T"],
-    generator: torch.Generator,
-    *,
-    to_the_end: bool,
-) -> Shifted:
-    """A uniform new place; the released code never puts the moment last, ``to_the_end`` allows it."""
-    places = mask.sum(1) - (last - first + 1) + int(to_the_end)
-    noise = torch.rand(first.shape, device=first.device, generator=generator)
-    start = (noise * places).long().clamp_max((places - 1).clamp_min(0))
-    return shift_order(first, last, mask, start)
-
-
 def shifted_window_indices(shifted: Shifted, count: Int[Tensor, " B"], clip_s: float = 1.0) -> Float[Tensor, "B 2"]:
     """(center, width) as the release computes it: inclusive clip *indices* taken for seconds.
 
@@ -101,7 +86,11 @@ def shifted_branch(
     count = mask.sum(1)
     edges = window_edges(window, count)
     first, last = clip_range(edges[:, 0], edges[:, 1], count, whole=not as_released)
-    drawn = draw_shift(first, last, mask, generator, to_the_end=not as_released)
+    # the released code never puts the moment last
+    places = count - (last - first + 1) + int(not as_released)
+    noise = torch.rand(first.shape, device=first.device, generator=generator)
+    start = (noise * places).long().clamp_max((places - 1).clamp_min(0))
+    drawn = shift_order(first, last, mask, start)
     moved = drawn.moved & short
     still = torch.arange(mask.shape[1], device=mask.device).expand(mask.shape)
     order = torch.where(moved[:, None], drawn.order, still)

@@ -58,26 +58,6 @@ class SpanDecoderLayer(ResidualLayer):
         found: Tensor = self.self_attention(*(split_heads(t, self.heads) for t in (q, k, self.sa_value(x))))
         return found
 
-    def read(
-        self,
-        x: Float[Tensor, "B Q D"],
-        query_positions: Float[Tensor, "B Q D"],
-        sine: Float[Tensor, "B Q D"],
-        memory: Float[Tensor, "B S D"],
-        positions: Float[Tensor, "B S D"],
-        mask: Bool[Tensor, "B S"],
-    ) -> Float[Tensor, "B Q D"]:
-        """Cross-attention to the memory, steered by the sine features."""
-        q, k, where = self.ca_query(x), self.ca_key(memory), self.ca_key_position(positions)
-        if self.ca_query_position is not None:
-            q, k = q + self.ca_query_position(query_positions), k + where
-        q, k, where, steer, v = (
-            split_heads(t, self.heads) for t in (q, k, where, self.ca_query_sine(sine), self.ca_value(memory))
-        )
-        where = where.expand(k.shape[0], -1, -1, -1)
-        found: Tensor = self.cross_attention(torch.cat((q, steer), dim=-1), torch.cat((k, where), dim=-1), v, mask)
-        return found
-
     def forward(
         self,
         x: Float[Tensor, "B Q D"],
@@ -89,8 +69,15 @@ class SpanDecoderLayer(ResidualLayer):
     ) -> Float[Tensor, "B Q D"]:
         """One layer; ``sine`` are the (scaled) sine features of each query's span."""
 
-        def read(y: Tensor) -> Tensor:
-            return self.read(y, query_positions, sine, memory, positions, mask)
+        def read(y: Tensor) -> Float[Tensor, "B Q D"]:
+            q, k, where = self.ca_query(y), self.ca_key(memory), self.ca_key_position(positions)
+            if self.ca_query_position is not None:
+                q, k = q + self.ca_query_position(query_positions), k + where
+            parts = (q, k, where, self.ca_query_sine(sine), self.ca_value(memory))
+            q, k, where, steer, v = (split_heads(part, self.heads) for part in parts)
+            where = where.expand(k.shape[0], -1, -1, -1)
+            found: Tensor = self.cross_attention(torch.cat((q, steer), -1), torch.cat((k, where), -1), v, mask)
+            return found
 
         x = self.add(x, lambda y: self.among(y, query_positions), 1)
         return self.add(self.add(x, read, 2), self.feed_forward, 3)
