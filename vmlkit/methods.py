@@ -11,7 +11,6 @@ from vmlkit.detr import studies as detr_studies
 from vmlkit.errors import ConfigError
 from vmlkit.reconstruction import methods as reconstruction
 from vmlkit.reconstruction import studies as reconstruction_studies
-from vmlkit.reconstruction import studies_lnp
 from vmlkit.training.experiment import Experiment, MethodEntry, Size
 
 #: the one place where a method is found by name
@@ -26,7 +25,6 @@ DATA = tuple(dict.fromkeys(data for entry in METHODS.values() for data in entry.
 #: the one place where a study is found by name
 STUDIES = {
     **reconstruction_studies.STUDIES,
-    **studies_lnp.STUDIES,
     **action_studies.STUDIES,
     **detr_studies.STUDIES,
     **component_studies.STUDIES,

@@ -58,6 +58,6 @@ def updated(text: str, body: str, where: object = "README.md", part: str = "resu
     """
     begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     if begin not in text or end not in text:
-        raise DataError(where, f"the marks of the section '{part}' are missing", f"put back {begin} and {end}")
+        raise DataError(where, f"the markers of the section '{part}' are missing", f"put back {begin} and {end}")
     pattern = re.compile(re.escape(begin) + r".*?" + re.escape(end), flags=re.DOTALL)
     return pattern.sub(lambda _: f"{begin}\n\n{body}\n\n{end}", text)

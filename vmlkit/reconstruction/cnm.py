@@ -33,18 +33,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vmlkit.config import at_least, positive
+from vmlkit.config import positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction
-from vmlkit.reconstruction.front import (
-    Encoded,
-    FrontEnd,
-    Generator,
-    Proposals,
-    ReconstructionConfig,
-    encode,
-)
+from vmlkit.reconstruction.front import Encoded, FrontEnd, Generator, Proposals, ReconstructionConfig, encode
 from vmlkit.reconstruction.gaussian import cnm_mask
 from vmlkit.reconstruction.losses import margin
 from vmlkit.training.method import DataShape, LossTerms, Method, Progress, StepOptimizer
@@ -58,14 +51,13 @@ class CNMConfig:
     alpha: float = 5.5  #: sharpness of the mask, P1 Eq. (4); 5 on ActivityNet
     width_floor: float = 0.1  #: narrower widths use this one in the mask (code only)
     max_width: float = 0.45  #: the head's sigmoid is scaled by it; 1 on ActivityNet
-    hard_margin: float = 0.1  #: beta_1, NLL against the whole video
+    hard_margin: float = 0.1  #: beta_1, NLL against the whole video; -100 leaves that contrast out
     easy_margin: float = 0.15  #: beta_2, NLL against the complement
     alternate: Literal["head", "modules"] = "head"  #: what is frozen in turn; "modules" gives the generator its own
     stale_gradient_clipping: bool = True  #: clip over all parameters, left-over gradients included (code)
 
     def __post_init__(self) -> None:
         positive(self, "alpha width_floor max_width")
-        at_least(self, 0, "hard_margin easy_margin")
 
 
 @dataclass(frozen=True)
@@ -156,11 +148,7 @@ class CNM(Generator):
         return {"reconstructor": [p for p in self.parameters() if id(p) not in own], "generator": proposal}
 
     def step(
-        self,
-        batch: MomentBatch,
-        progress: Progress,
-        generator: torch.Generator,
-        optimizers: dict[str, StepOptimizer],
+        self, batch: MomentBatch, progress: Progress, generator: torch.Generator, optimizers: dict[str, StepOptimizer]
     ) -> LossTerms:
         """Each stage has its own forward pass with fresh words and dropout, and the second sees the first's update.
 

@@ -19,13 +19,7 @@ from torch import Tensor, nn
 
 from vmlkit.config import at_least, share
 from vmlkit.data.batches import MomentBatch, Predictions
-from vmlkit.nn.transformer import (
-    Conditioning,
-    DropoutTape,
-    DualTransformer,
-    TransformerConfig,
-    word_positions,
-)
+from vmlkit.nn.transformer import Conditioning, DropoutTape, DualTransformer, TransformerConfig, word_positions
 from vmlkit.reconstruction.losses import EndSymbol, margin, target_mask, word_nll
 from vmlkit.text.masking import draw_masked_words
 from vmlkit.training.method import DataShape, LossTerms, Method, Progress

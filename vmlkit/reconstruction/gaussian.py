@@ -39,12 +39,7 @@ def peak_gaussian(
 
 
 def paper_gaussian(
-    center: Float[Tensor, "*A"],
-    width: Float[Tensor, "*A"],
-    cells: int,
-    *,
-    floor: float = 0.01,
-    exponent: float = 1.0,
+    center: Float[Tensor, "*A"], width: Float[Tensor, "*A"], cells: int, *, floor: float = 0.01, exponent: float = 1.0
 ) -> Float[Tensor, "*A S"]:
     """P0 Eq. (1): ``exp(-(x - mu)^2 / sigma^2)``, with ``sigma`` = width clamped at ``floor``.
 

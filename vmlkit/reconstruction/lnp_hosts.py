@@ -101,11 +101,7 @@ class AlternatingLNP(LNP):
         }
 
     def step(
-        self,
-        batch: MomentBatch,
-        progress: Progress,
-        generator: torch.Generator,
-        optimizers: dict[str, StepOptimizer],
+        self, batch: MomentBatch, progress: Progress, generator: torch.Generator, optimizers: dict[str, StepOptimizer]
     ) -> LossTerms:
         """Two updates, each with its own forward pass; the losses of the second are recorded."""
         seen = []

@@ -91,12 +91,7 @@ def outside_spans(start: Float[Tensor, "*A"], end: Float[Tensor, "*A"]) -> Float
 
 
 def rule_negative(
-    start: Float[Tensor, "*A"],
-    end: Float[Tensor, "*A"],
-    cells: int,
-    *,
-    kind: RuleNegative,
-    sigma: float,
+    start: Float[Tensor, "*A"], end: Float[Tensor, "*A"], cells: int, *, kind: RuleNegative, sigma: float
 ) -> Float[Tensor, "*A S"]:
     """The negative mask that a rule gives a proposal from ``start`` to ``end``.
 

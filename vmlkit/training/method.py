@@ -82,11 +82,7 @@ class Method(nn.Module, Generic[B]):
         return {}
 
     def step(
-        self,
-        batch: B,
-        progress: Progress,
-        generator: torch.Generator,
-        optimizers: dict[str, StepOptimizer],
+        self, batch: B, progress: Progress, generator: torch.Generator, optimizers: dict[str, StepOptimizer]
     ) -> LossTerms:
         """One update.  Overridden only where a paper alternates optimisers (P1, P3)."""
         (optimizer,) = optimizers.values()

@@ -41,11 +41,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def run_record(
-    description: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    train: Split,
-    validation: Split,
-    device: torch.device,
+    description: Mapping[str, Any], settings: Mapping[str, Any], train: Split, validation: Split, device: torch.device
 ) -> dict[str, Any]:
     """The content of ``config.json``.
 

@@ -1,9 +1,10 @@
 """Studies as data: rows of experiments, seeds, and claims that compare rows."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,14 @@ class Study:
 def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experiment]]) -> dict[str, Callable[[], Study]]:
     """The studies that a JSON file describes, by name; each is built when it is asked for.
 
-    A study has ``title``, ``note``, ``metrics``, perhaps ``seeds``, and
+    A study has ``title``, ``note``, perhaps ``metrics`` and ``seeds``, and
 
     * ``data`` and ``size``: the preset that its rows start from;
     * ``settings``: groups of overrides by name; those of ``every row`` apply to all;
     * ``rows``: ``name``, ``method``, perhaps ``published``, ``with`` (groups, later ones win) and ``set`` (overrides);
-    * ``claims``: the fields of :class:`Claim`; ``text`` is "better beats worse" and ``metric`` the first of the
-      study's unless given, and ``looked_at`` may name one of the study's ``texts``.
+    * ``claims``: the fields of :class:`Claim`; ``text`` is "{better} beats {worse}" and ``metric`` the first of the
+      study's unless given, and ``looked_at`` may name one of the study's ``texts``.  Lists of rows or metrics stand
+      for one claim each.
 
     Args:
         presets: by the name of the data.
@@ -67,7 +69,7 @@ def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experimen
 
 
 def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[str, Size], Experiment]]) -> Study:
-    groups, texts = record["settings"], record.get("texts", {})
+    groups, texts, metrics = record["settings"], record.get("texts", {}), tuple(record.get("metrics", METRICS))
 
     def row(entry: dict[str, Any]) -> Row:
         overrides: dict[str, Any] = dict(groups.get("every row", {}))
@@ -77,17 +79,20 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
         experiment = with_overrides(experiment, overrides | entry.get("set", {}))
         return Row(name=entry["name"], experiment=experiment, published=entry.get("published", ""))
 
-    def claim(entry: dict[str, str]) -> Claim:
-        usual = {"text": f"{entry['better']} beats {entry['worse']}", "metric": record["metrics"][0]}
-        reason = entry.get("looked_at", "")
-        return Claim(**{**usual, **entry, "looked_at": texts.get(reason, reason)})
+    def claims(entry: dict[str, Any]) -> Iterator[Claim]:
+        given = {"text": "{better} beats {worse}", "metric": metrics[0], "looked_at": "", **entry}
+        given["looked_at"] = texts.get(given["looked_at"], given["looked_at"])
+        lists = (given[key] if isinstance(given[key], list) else [given[key]] for key in ("better", "worse", "metric"))
+        for better, worse, metric in product(*lists):
+            text = given["text"].format(better=better, worse=worse)
+            yield Claim(**{**given, "text": text, "better": better, "worse": worse, "metric": metric})
 
     return Study(
         name=name,
         title=record["title"],
         rows=tuple(map(row, record["rows"])),
-        claims=tuple(map(claim, record["claims"])),
+        claims=tuple(chain.from_iterable(map(claims, record["claims"]))),
         seeds=tuple(record.get("seeds", (0, 1, 2))),
         note=record["note"],
-        metrics=tuple(record["metrics"]),
+        metrics=metrics,
     )
