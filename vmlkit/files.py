@@ -9,12 +9,15 @@ import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from vmlkit.errors import DataError
 
 #: names under which files are written before they are renamed
 LEFTOVERS = ".*.tmp.*"
@@ -48,6 +51,22 @@ def sync_directory(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def read_text(path: str | Path) -> str:
+    """The whole file as text, unpacked where its name ends in ``.gz``.
+
+    Raises:
+        DataError: for a file that is missing or cannot be read.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(path, "there is no such file", "check the path") from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(path, f"cannot be read ({str(error)[:120]})", "write or download the file again") from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:

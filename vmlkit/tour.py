@@ -27,12 +27,8 @@ class Tour:
         numbers = [str(path) for path in self.metrics] or ["none: the notebook trained no run to its end"]
         figures = [str(path) for path in self.figures] or ["none: the notebook saved no figure"]
         rows = {"page": [str(self.page)], "notebook": [str(self.executed)], "figures": figures, "numbers": numbers}
-        lines = [f"{name if first else '':<9} {item}" for name, items in rows.items() for first, item in _marked(items)]
+        lines = [f"{'' if i else name:<9} {item}" for name, items in rows.items() for i, item in enumerate(items)]
         return "\n".join((f"The tour took {self.seconds:.0f} s.", *lines))
-
-
-def _marked(items: list[str]) -> list[tuple[bool, str]]:
-    return [(number == 0, item) for number, item in enumerate(items)]
 
 
 def find_tour(folder: Path | None = None) -> Path:

@@ -80,7 +80,6 @@ def run_study(
         "hardware": provenance.hardware(),
     }
     path = results / f"{study.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
     return path
 

@@ -58,21 +58,10 @@ def run_experiment(
         "settings": _as_recorded(experiment, run_dir),
         "data": {"name": experiment.data.name, "test_queries": len(splits.test)},
     }
-    run = train(
-        method,
-        splits.train,
-        splits.validation,
-        experiment.train,
-        run_dir,
-        description,
-        resume=resume,
-        task=task,
-        progress=progress,
-    )
+    parts = (splits.train, splits.validation)
+    run = train(method, *parts, experiment.train, run_dir, description, resume=resume, task=task, progress=progress)
     if not (run.path / "metrics.json").is_file():
-        final_evaluation(
-            method, run.path, splits.train, splits.validation, splits.test, task=task, draws=experiment.test_draws
-        )
+        final_evaluation(method, run.path, *parts, splits.test, task=task, draws=experiment.test_draws)
     return RunDirectory(run.path)
 
 

@@ -65,7 +65,6 @@ def measure(
         "hardware": provenance.hardware(),
     }
     path = results / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
     return path
 

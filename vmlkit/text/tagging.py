@@ -5,11 +5,9 @@ tagger and lower-case them afterwards.  Tags made that way can be read from a fi
 downloaded.  Tagging happens once, when a data set is built.
 """
 
-import gzip
 import json
 import re
 import warnings
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vmlkit.errors import DataError, required
+from vmlkit.files import read_text
 
 #: a tag that contains one of these belongs to a content word
 CONTENT_TAGS = ("NN", "VB", "JJ", "RB")
@@ -44,14 +43,8 @@ def read_tagged(path: str | Path) -> dict[tuple[str, int], TaggedSentence]:
     Raises:
         DataError: for an unreadable file or a line without these fields.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:120]})", "download the file again") from error
     table = {}
-    for number, line in enumerate(filter(str.strip, text.split("\n")), start=1):
+    for number, line in enumerate(filter(str.strip, read_text(path).split("\n")), start=1):
         try:
             entry = json.loads(line)
             tokens, tags = entry["tokens"], entry["tags"]

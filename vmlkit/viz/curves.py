@@ -1,22 +1,19 @@
 """Numbers over epochs, models beside baselines, and attention maps."""
 
-import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from vmlkit.errors import DataError
-from vmlkit.viz.snapshots import RunLike, RunView
+from vmlkit.viz.snapshots import AnyRun, RunView
 from vmlkit.viz.style import FAINT, HAIR, INK, SERIES, attention_colormap, name_line, new_figure, spread_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-AnyRun: TypeAlias = RunLike | RunView | str | os.PathLike[str]
 
 _USUAL = ("loss/", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "curriculum/")
 _PANEL = (2.55, 1.65)

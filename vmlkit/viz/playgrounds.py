@@ -6,7 +6,6 @@ shown instead, with the same behaviour; only Python then does not see the values
 """
 
 import importlib.util
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 
 from vmlkit.errors import ConfigError
 from vmlkit.viz.live import html_fragment, module, stylesheet, write_page
-from vmlkit.viz.style import FAINT, ROLES, SCREEN_DPI, attention_colormap, new_figure, styled
+from vmlkit.viz.style import FAINT, ROLES, attention_colormap, new_figure, png_bytes, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,10 +44,9 @@ class LivePage:
 
     def fragment(self) -> str:
         """HTML that is live where scripts run, and a picture elsewhere."""
-        file = io.BytesIO()
         with styled():
-            self.kind.picture(self.state).savefig(file, format="png", dpi=SCREEN_DPI, metadata={"Software": None})
-        return html_fragment(module(self.kind.file), self.state, preview=file.getvalue(), alt=repr(self))
+            preview = png_bytes(self.kind.picture(self.state))
+        return html_fragment(module(self.kind.file), self.state, preview=preview, alt=repr(self))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/html": self.fragment(), "text/plain": repr(self)}

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmlkit.viz.scrubber_source import MAX_BYTES, AnyRun, ScrubberSource
+from vmlkit.viz.scrubber_source import MAX_BYTES, ScrubberSource
+from vmlkit.viz.snapshots import AnyRun
 
 if TYPE_CHECKING:
     from vmlkit.viz.scrubber_widget import EpochScrubber

@@ -1,6 +1,5 @@
 """A packed run, or two, and what every form of the scrubber does with it."""
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +7,9 @@ from pathlib import Path
 from vmlkit.errors import DataError
 from vmlkit.viz.live import html_fragment, module, write_page
 from vmlkit.viz.packing import Packed, pack
-from vmlkit.viz.snapshots import RunLike, RunView
-from vmlkit.viz.style import SCREEN_DPI, styled
+from vmlkit.viz.snapshots import AnyRun, RunView
+from vmlkit.viz.style import png_bytes, styled
 from vmlkit.viz.timeline import draw_timeline, lanes_of
-
-AnyRun = RunLike | RunView | str | os.PathLike[str]
 
 #: bound on the embedded data unless another is given
 MAX_BYTES = 1_500_000
@@ -127,11 +124,9 @@ class ScrubberSource:
 def preview_png(view: RunView, query_id: str, epoch: int) -> bytes:
     """A picture of one query at one epoch, for places where scripts do not run."""
     query, shot = view.query(query_id), view.snapshot(query_id, epoch)
-    file = io.BytesIO()
     with styled():
         strip, truths = view.film_strip(query["video_id"]), view.truths(query_id)
         places = (query["duration_s"], truths, shot.positives, shot.negatives)
         axes = draw_timeline(None, strip, *places, **lanes_of(view, shot))
         axes.strip.set_title(f"“{query['sentence']}” · epoch {epoch}", loc="left", fontsize=10.5)
-        axes.figure.savefig(file, format="png", dpi=SCREEN_DPI, metadata={"Software": None})
-    return file.getvalue()
+        return png_bytes(axes.figure)

@@ -14,7 +14,8 @@ except ImportError as error:
     raise MissingDependency("anywidget", "notebooks", "the epoch scrubber") from error
 
 from vmlkit.viz.live import stylesheet
-from vmlkit.viz.scrubber_source import MAX_BYTES, AnyRun, ScrubberSource, scrubber_module
+from vmlkit.viz.scrubber_source import MAX_BYTES, ScrubberSource, scrubber_module
+from vmlkit.viz.snapshots import AnyRun
 
 
 class EpochScrubber(anywidget.AnyWidget):

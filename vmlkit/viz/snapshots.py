@@ -5,27 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from vmlkit.errors import DataError
+from vmlkit.runs import RunDirectory
 
 #: std of a drawn Gaussian = width / sigma, where nothing else is said (CPL on real videos)
 DEFAULT_SIGMA = 9.0
-
-
-class RunLike(Protocol):
-    """The part of :class:`vmlkit.runs.RunDirectory` that views read."""
-
-    config: dict[str, Any]
-    epochs: pd.DataFrame
-    proposals: pd.DataFrame
-    probe: list[dict[str, Any]]
-    strips: dict[str, np.ndarray] | None
-    metrics: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -87,8 +77,9 @@ class RunView:
         DataError: when the run has no recorded proposals.
     """
 
-    def __init__(self, run: "RunLike | RunView | str | os.PathLike[str]") -> None:
-        self.run: RunLike = _open(run)
+    def __init__(self, run: "AnyRun") -> None:
+        opened = run.run if isinstance(run, RunView) else run
+        self.run: RunDirectory = RunDirectory(Path(opened)) if isinstance(opened, (str, os.PathLike)) else opened
         self.name = str(getattr(run, "path", "the run"))
 
     @cached_property
@@ -223,14 +214,8 @@ class RunView:
         return sorted({int(recorded[np.abs(recorded - e).argmin()]) for e in wanted})
 
 
-def _open(run: "RunLike | RunView | str | os.PathLike[str]") -> Any:
-    if isinstance(run, RunView):
-        return run.run
-    if isinstance(run, (str, os.PathLike)):
-        from vmlkit.runs import RunDirectory
-
-        return RunDirectory(Path(run))
-    return run
+#: what views open
+AnyRun: TypeAlias = RunDirectory | RunView | str | os.PathLike[str]
 
 
 def thin_log(count: int, keep: int) -> list[int]:

@@ -5,6 +5,7 @@ CIE L* steps, so they stay apart on a grey printer, and stay apart under the thr
 line styles and hatches say the same once more.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -143,6 +144,13 @@ def save_figure(fig: "Figure", path: str | os.PathLike[str]) -> Path:
     with atomic_path(path) as partial, pyplot().rc_context({"svg.hashsalt": "vmlkit", "savefig.bbox": None}):
         fig.savefig(partial, dpi=FILE_DPI, metadata=_NO_METADATA[path.suffix])
     return path
+
+
+def png_bytes(fig: "Figure") -> bytes:
+    """``fig`` as PNG at 100 dpi, the same bytes each time."""
+    file = io.BytesIO()
+    fig.savefig(file, format="png", dpi=SCREEN_DPI, metadata=_NO_METADATA[".png"])
+    return file.getvalue()
 
 
 def attention_colormap() -> "LinearSegmentedColormap":

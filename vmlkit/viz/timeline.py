@@ -4,7 +4,6 @@ Everything is in seconds.  Position says what a curve is before colour does: up 
 band through both is the ground truth, the bold filled curve is the answer of the model.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from vmlkit.viz.filmstrip import draw_strip
 from vmlkit.viz.layout import BOTTOM, CAP, FLOOR, TOP, lay_out
 from vmlkit.viz.shapes import Curve, gaussian, grid, visible
-from vmlkit.viz.snapshots import RunLike, RunView, Snapshot
+from vmlkit.viz.snapshots import AnyRun, RunView, Snapshot
 from vmlkit.viz.style import FAINT, INK, ROLES, plain_axis, spread_apart
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def draw_lanes(
 
 
 def draw_epochs(
-    run: "RunLike | RunView | str | os.PathLike[str]",
+    run: AnyRun,
     query_id: object,
     epochs: Iterable[int] = (0, 1, 3, -1),
 ) -> "Figure":

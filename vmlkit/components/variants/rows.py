@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, get_args
 
-from vmlkit.data.annotations.json_lines import read_text
 from vmlkit.errors import DataError
+from vmlkit.files import read_text
 
 #: format of a row; a reader refuses every other number
 VERSION = 1

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vmlkit.components.msvd import Split, read_msvd
-from vmlkit.data.annotations.json_lines import read_lines, read_text
+from vmlkit.data.annotations.json_lines import read_lines
 from vmlkit.errors import DataError
+from vmlkit.files import read_text
 
 Layout = Literal["charades", "moments", "jsonl", "msvd", "text"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vmlkit.data.annotations.json_lines import is_number, read_text
+from vmlkit.data.annotations.json_lines import is_number
 from vmlkit.errors import DataError
+from vmlkit.files import read_text
 
 #: seconds by which an end may exceed the duration unremarked: durations are rounded to hundredths, and several
 #: hundred ActivityNet rows exceed theirs by up to 0.01 s; the span is then kept as it is written

@@ -1,14 +1,13 @@
 """JSON lines, plain or gzipped: read with one-sentence errors that name file, line and field."""
 
-import gzip
 import json
 import math
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from vmlkit.errors import DataError
+from vmlkit.files import read_text
 
 Qid = int | str
 
@@ -36,22 +35,6 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
     if not count:
         raise DataError(path, "holds no record", "check that the file is complete")
-
-
-def read_text(path: str | Path) -> str:
-    """The whole file as text, unpacked where its name ends in ``.gz``.
-
-    Raises:
-        DataError: for a file that is missing or cannot be read.
-    """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", "check the path") from error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:120]})", "write or download the file again") from error
 
 
 class Record:
