@@ -140,7 +140,11 @@ class ActionDataset:
         """Frames, mask, and how many snippets each video has in the batch."""
         starts, lengths = self.offsets[indices].tolist(), self.lengths[indices].tolist()
         if sampling == "all":
-            return self._whole(starts, lengths)
+            longest = max(lengths, default=0)
+            whole = torch.zeros(len(starts), longest, self.rows.shape[1])
+            for row, (start, n) in enumerate(zip(starts, lengths, strict=True)):
+                whole[row, :n] = self.rows[start : start + n]
+            return whole, torch.arange(longest)[None] < torch.tensor(lengths)[:, None], np.array(lengths)
         if clips is None or (sampling == "random" and rng is None):
             needed = "a number of clips" if clips is None else "a random generator"
             raise DataError(self.name, f"sampling='{sampling}' without {needed}", f"give {needed}")
@@ -153,14 +157,6 @@ class ActionDataset:
         positions = np.stack([start + choose(n) for start, n in zip(starts, lengths, strict=True)])
         frames = self.rows[torch.from_numpy(positions)].float()
         return frames, torch.ones(frames.shape[:2], dtype=torch.bool), np.full(len(indices), clips)
-
-    def _whole(self, starts: list[int], lengths: list[int]) -> tuple[Tensor, Tensor, np.ndarray]:
-        longest = max(lengths, default=0)
-        frames = torch.zeros(len(starts), longest, self.rows.shape[1])
-        for row, (start, n) in enumerate(zip(starts, lengths, strict=True)):
-            frames[row, :n] = self.rows[start : start + n]
-        mask = torch.arange(longest)[None] < torch.tensor(lengths)[:, None]
-        return frames, mask, np.array(lengths)
 
     def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> "ActionDataset":
         """The videos at ``indices`` with a copy of their features."""

@@ -14,6 +14,7 @@ SNIPPETS_PER_S = 25 / 16
 SNIPPET_S = 16 / 25
 
 Unit = Literal["seconds", "snippets"]
+_COLUMNS = ("video", "spans", "labels", "scores")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +64,8 @@ class Detections:
             raise DataError("detections", "seconds and snippets are mixed", "convert one of them")
         if not parts:
             return cls.from_rows(np.zeros((0, 4)), unit)
-        return cls(
-            video=np.concatenate([part.video for part in parts]),
-            spans=np.concatenate([part.spans for part in parts]),
-            labels=np.concatenate([part.labels for part in parts]),
-            scores=np.concatenate([part.scores for part in parts]),
-            unit=units.pop(),
-        )
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+        return cls(**columns, unit=units.pop())
 
     def rows(self) -> Float[np.ndarray, "N 4"]:
         """Columns start, end, class, score."""
@@ -77,8 +73,7 @@ class Detections:
 
     def where(self, keep: Bool[np.ndarray, " N"] | Int[np.ndarray, " kept"]) -> "Detections":
         """The chosen rows: a mask, or positions in the order wanted."""
-        kept = {name: getattr(self, name)[keep] for name in ("video", "spans", "labels", "scores")}
-        return replace(self, **kept)
+        return replace(self, **{name: getattr(self, name)[keep] for name in _COLUMNS})
 
     def in_unit(self, unit: Unit, snippet_s: float | Float[np.ndarray, " videos"] = 1 / SNIPPETS_PER_S) -> "Detections":
         """The same with bounds in seconds or in snippets.

@@ -71,7 +71,8 @@ def label_report(annotations: ActionAnnotations, prompt: PromptConfig | None = N
     described = [v for v in videos if v.segments or v.labels]
     glued, unknown = _glued(annotations.classes, prompt or PromptConfig())
     of_videos: tuple[tuple[str, str, Iterable[ActionVideo], Callable[[ActionVideo], bool]], ...] = (
-        ("label_mismatch", "have labels that are not the classes of their segments", described, _mismatch),
+        ("label_mismatch", "have labels that are not the classes of their segments", described,
+         lambda v: set(v.labels) != {label for _, _, label in v.segments}),
         ("no_label", "have no video-level label", described, lambda v: not v.labels),
         ("no_segment", "have labels but no segment", described, lambda v: not v.segments),
         ("not_in_gt_json", "are missing from gt.json", (v for v in videos if v.in_gt_json is not None),
@@ -121,10 +122,6 @@ def _finding(kind: str, what: str, wrong: Mapping[str, list[bool]]) -> Finding:
     where = tuple(name for name, each in wrong.items() if any(each))
     count, total = sum(map(sum, wrong.values())), sum(map(len, wrong.values()))
     return Finding(kind=kind, what=what, count=count, total=total, where=where)
-
-
-def _mismatch(video: ActionVideo) -> bool:
-    return set(video.labels) != {label for _, _, label in video.segments}
 
 
 def _twins(video: ActionVideo) -> list[bool]:

@@ -26,11 +26,6 @@ class Selection:
     window: int
     evaluations: int
 
-    @property
-    def optimism(self) -> float:
-        """What choosing on the test set adds over the mean of the last evaluations."""
-        return self.best - self.tail_mean
-
 
 def selections(values: Float[np.ndarray, " evaluations"], window: int = 20) -> Selection:
     """The three choices; where there are fewer evaluations than ``window``, the mean is over all of them.
@@ -39,8 +34,8 @@ def selections(values: Float[np.ndarray, " evaluations"], window: int = 20) -> S
         DataError: for no evaluation, or one that is not a finite number.
 
     >>> s = selections(np.array([1.0, 3.0, 2.0, 2.0]), window=2)
-    >>> s.last, s.tail_mean, s.best, s.best_at, s.optimism
-    (2.0, 2.0, 3.0, 1, 1.0)
+    >>> s.last, s.tail_mean, s.best, s.best_at
+    (2.0, 2.0, 3.0, 1)
     """
     if not len(values) or not np.isfinite(values).all():
         raise DataError("model selection", "there is no evaluation, or one is not a finite number", "check the run")

@@ -119,10 +119,10 @@ class PlantedActionFeatures:
             opening, closing = PHASES[name]
             own = self._prototype("class", name, modality)
             z += gain * (
-                cfg.core * np.outer(curves.core, own)
-                + cfg.sub * np.outer(curves.opening, self._prototype("sub", SUB_ACTIONS[opening], modality))
-                + cfg.sub * np.outer(curves.closing, self._prototype("sub", SUB_ACTIONS[closing], modality))
-                + cfg.ctx * np.outer(curves.context, own)
+                cfg.core * np.outer(curves["core"], own)
+                + cfg.sub * np.outer(curves["opening"], self._prototype("sub", SUB_ACTIONS[opening], modality))
+                + cfg.sub * np.outer(curves["closing"], self._prototype("sub", SUB_ACTIONS[closing], modality))
+                + cfg.ctx * np.outer(curves["context"], own)
             )
             z += scene / len(script.classes) * self._prototype("scene", name, modality)
         for s, name in enumerate(SUB_ACTIONS):
@@ -150,16 +150,6 @@ class PlantedActionFeatures:
         return self._prototypes[key]
 
 
-@dataclass(frozen=True)
-class _Curves:
-    """How strongly each part of one class is present at every snippet."""
-
-    core: np.ndarray
-    opening: np.ndarray
-    closing: np.ndarray
-    context: np.ndarray
-
-
 class _Script:
     """What happens when in one video, the same for both modalities."""
 
@@ -171,7 +161,7 @@ class _Script:
         self.classes = {
             name: _curves(center, [(a, b) for a, b, c in video.segments if c == name], config) for name in names
         }
-        inside = [curves.core > 0 for curves in self.classes.values()]
+        inside = [curves["core"] > 0 for curves in self.classes.values()]
         self.foreground = np.any(inside, axis=0) if inside else np.zeros(self.snippets, dtype=bool)
         self.scene = self._shots(config)
         self.hard = self._hard(config)
@@ -196,7 +186,10 @@ class _Script:
         return found
 
 
-def _curves(center: np.ndarray, segments: Sequence[tuple[float, float]], config: PlantedActionConfig) -> _Curves:
+def _curves(
+    center: np.ndarray, segments: Sequence[tuple[float, float]], config: PlantedActionConfig
+) -> dict[str, np.ndarray]:
+    """How strongly each part of one class is present at every snippet."""
     a, b = (np.array(column)[:, None] for column in zip(*segments, strict=True))
     u = (center - a) / np.maximum(b - a, SNIPPET_S)
     inside = (u >= 0) & (u <= 1)
@@ -208,12 +201,12 @@ def _curves(center: np.ndarray, segments: Sequence[tuple[float, float]], config:
         found: np.ndarray = np.where(where, values, 0.0).max(axis=0)
         return found
 
-    return _Curves(
-        core=strongest(config.edge + (1 - config.edge) * ramp, inside),
-        opening=strongest(1 - ramp, inside & (u < 0.5)),
-        closing=strongest(1 - ramp, inside & (u >= 0.5)),
-        context=strongest(near, ~inside),
-    )
+    return {
+        "core": strongest(config.edge + (1 - config.edge) * ramp, inside),
+        "opening": strongest(1 - ramp, inside & (u < 0.5)),
+        "closing": strongest(1 - ramp, inside & (u >= 0.5)),
+        "context": strongest(near, ~inside),
+    }
 
 
 def _rng(*parts: object) -> np.random.RandomState:

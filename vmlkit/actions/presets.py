@@ -35,13 +35,9 @@ SMALL_TEXT = TextQueryConfig(heads=4)
 def small_vlc(kind: AttentionKind = "reconstruct", layers: int = 3, **changes: Any) -> VLCConfig:
     """The completion network at toy width; the release has three layers a stack."""
     network = TransformerConfig(hidden=VLC_HIDDEN, heads=4, video_layers=layers, text_layers=layers, dropout=0.0)
-    settings: dict[str, Any] = {
-        "attention": AttentionConfig(kind=kind, hidden=HIDDEN),
-        "reconstruction": ReconstructionConfig(transformer=network, end_symbol="always"),
-        "lr": 1e-3,
-        "warmup_updates": 50,
-    }
-    return VLCConfig(**{**settings, **changes})
+    parts = {"attention": AttentionConfig(kind=kind, hidden=HIDDEN)}
+    front = {"reconstruction": ReconstructionConfig(transformer=network, end_symbol="always")}
+    return VLCConfig(**{**parts, **front, "lr": 1e-3, "warmup_updates": 50, **changes})
 
 
 #: what BaS-Net and HAM-Net, as released, do not share with CO2-Net and P3

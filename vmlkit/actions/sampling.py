@@ -16,7 +16,9 @@ def uniform_indices(length: int, count: int) -> Int[np.ndarray, " S"]:
     >>> uniform_indices(3, 5).tolist(), uniform_indices(7, 3).tolist()
     ([0, 0, 1, 1, 2], [0, 2, 4])
     """
-    return _starts(length, count)[:count]
+    if length < 1 or count < 1:
+        raise DataError("snippet sampling", f"{count} of {length} snippets", "give positive numbers")
+    return (np.arange(count) * length / count).astype(np.int64)
 
 
 def random_indices(length: int, count: int, rng: np.random.Generator | np.random.RandomState) -> Int[np.ndarray, " S"]:
@@ -29,19 +31,10 @@ def random_indices(length: int, count: int, rng: np.random.Generator | np.random
         rng: one ``choice`` per position with a range.  The released code uses NumPy's legacy generator;
             ``numpy.random.RandomState(seed)`` reproduces its indices.
     """
-    starts = _starts(length, count)
+    starts = uniform_indices(length, count)
     if length == count:
-        return starts[:count]
-    chosen = starts[:count].copy()
-    ends = np.append(starts[1:count], length - 1)
-    for i in np.flatnonzero(starts[:count] < ends):
+        return starts
+    chosen, ends = starts.copy(), np.append(starts[1:], length - 1)
+    for i in np.flatnonzero(starts < ends):
         chosen[i] = rng.choice(range(starts[i], ends[i] + 1))
     return chosen
-
-
-def _starts(length: int, count: int) -> Int[np.ndarray, " S"]:
-    if length < 1 or count < 1:
-        raise DataError("snippet sampling", f"{count} of {length} snippets", "give positive numbers")
-    if length == count:
-        return np.arange(count)
-    return (np.arange(count) * length / count).astype(np.int64)

@@ -69,14 +69,13 @@ def check_video(path: str | Path, video: ActionVideo, classes: Sequence[str]) ->
             or a duration that is not positive.
     """
     name = f"video '{video.video_id}'"
-    for start, end, label in video.segments:
+    for start, end, _ in video.segments:
         if not (math.isfinite(start) and math.isfinite(end)) or start < 0 or end < start:
             raise DataError(path, f"{name} has the segment {start!r} to {end!r}", "write start and end in seconds")
-        if label not in classes:
-            raise DataError(path, f"{name} has a segment of the class {label!r}", "add it to the list of classes")
-    for label in video.labels:
-        if label not in classes:
-            raise DataError(path, f"{name} has the label {label!r}", "add it to the list of classes")
+    for what, labels in (("a segment of the class", [c for _, _, c in video.segments]), ("the label", video.labels)):
+        for label in labels:
+            if label not in classes:
+                raise DataError(path, f"{name} has {what} {label!r}", "add it to the list of classes")
     if video.duration is not None and not (math.isfinite(video.duration) and video.duration > 0):
         raise DataError(path, f"{name} has the duration {video.duration!r}", "write a positive number of seconds")
     return video

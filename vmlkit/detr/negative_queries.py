@@ -71,7 +71,8 @@ class NegativeQueries:
         """
         at = indices.numpy()
         chance = torch.rand(len(indices), generator=generator, dtype=torch.float64).numpy()
-        order, start, size = self._by_video()
+        size = np.bincount(self.videos)
+        order, start = np.argsort(self.videos, kind="stable"), np.cumsum(size) - size
         own, mine = self.counts[at], size[self.videos[at]]
         others = len(self) - mine
         drawn = (chance * np.where(own > 0, own, others)).astype(np.int64)
@@ -100,10 +101,6 @@ class NegativeQueries:
                 f"the other {count - covered} draw a query of another video",
             ]
         )
-
-    def _by_video(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        size = np.bincount(self.videos)
-        return np.argsort(self.videos, kind="stable"), np.cumsum(size) - size, size
 
 
 def find_negatives(

@@ -104,7 +104,10 @@ def negatives_of_files(
         raise ConfigError("--out takes the annotations of one file; run the command once for each")
     found = [coverage(path, encoder, max_iou, max_similarity) for path in paths]
     if out is not None:
-        write_negatives(paths[0], out, found[0])
+        negatives = found[0].found.ids([q.qid for q in found[0].file.queries]).values()
+        copied = zip(read_lines(paths[0]), negatives, strict=True)
+        data = "".join(json.dumps({**fields, "neg_query_ids": ids}) + "\n" for (_, fields), ids in copied).encode()
+        out.write_bytes(gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)
     if json_path is not None:
         record = {
             "command": "vmlkit negatives",
@@ -116,14 +119,3 @@ def negatives_of_files(
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return "\n\n".join(map(str, found))
-
-
-def write_negatives(path: str | Path, out: Path, found: Coverage) -> None:
-    """Copy the annotations with ``neg_query_ids`` filled in."""
-    negatives = found.found.ids([q.qid for q in found.file.queries]).values()
-    lines = [
-        json.dumps({**fields, "neg_query_ids": ids})
-        for (_, fields), ids in zip(read_lines(path), negatives, strict=True)
-    ]
-    data = ("\n".join(lines) + "\n").encode()
-    out.write_bytes(gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)

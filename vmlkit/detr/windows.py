@@ -89,8 +89,7 @@ def suppress(windows: Sequence[Sequence[float]], threshold: float, keep: int = 1
     while left and len(kept) < keep:
         best = left.pop(0)
         kept.append(best)
-        overlaps = sp.hull_iou(
-            np.array(best[:2], dtype=float), np.array([w[:2] for w in left], dtype=float).reshape(-1, 2)
-        )
+        rest = np.array([w[:2] for w in left], dtype=float).reshape(-1, 2)
+        overlaps = sp.hull_iou(np.array(best[:2], dtype=float), rest)
         left = [w for w, overlap in zip(left, overlaps, strict=True) if overlap <= threshold]
     return kept
