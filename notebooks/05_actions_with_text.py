@@ -202,7 +202,9 @@ print(page, f"{page.stat().st_size / 1e6:.1f} MB")
 from vmlkit.metrics.report import metrics_table
 
 rows = {"BaS-Net, this run": run.metrics["test"], **run.metrics["baselines"]}
-metrics_table({name: {m: row[m] for m in task.columns} for name, row in rows.items()}, run.metrics["n_test"]).round(1)
+metrics_table(
+    {name: {m: row[m] for m in task.columns if m in row} for name, row in rows.items()}, run.metrics["n_test"]
+).round(1)
 
 # %% [markdown]
 # ### The same detections, three protocols
