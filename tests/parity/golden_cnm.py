@@ -5,7 +5,14 @@ from torch import Tensor, nn
 
 from tests.parity.golden import GoldenCase, hold
 from tests.parity.golden_blocks import gradients_by_released_name, transformer_config
-from tests.parity.golden_models import data_shape, golden_batch, golden_optimizer, masked_words, parameters_after
+from tests.parity.golden_models import (
+    data_shape,
+    generator_settings,
+    golden_batch,
+    golden_optimizer,
+    masked_words,
+    parameters_after,
+)
 from vmlkit.reconstruction.cnm import CNM, CNMConfig, intra_video_contrast, reconstruction_loss
 from vmlkit.reconstruction.front import ReconstructionConfig
 from vmlkit.released import load_released
@@ -20,7 +27,8 @@ def check_cnm(case: GoldenCase) -> None:
 
 def build_cnm(case: GoldenCase, dtype: torch.dtype) -> CNM:
     """The case's model with the authors' parameters."""
-    sizes, loss = case.meta["config"], case.meta["loss"]
+    sizes, loss = generator_settings(case), case.meta["loss"]
+    sizes.expect(use_negative=True)
     config = CNMConfig(
         reconstruction=ReconstructionConfig(transformer=transformer_config(sizes["DualTransformer"])),
         alpha=sizes["alpha"],
@@ -28,6 +36,7 @@ def build_cnm(case: GoldenCase, dtype: torch.dtype) -> CNM:
         hard_margin=loss["beta_1"],
         easy_margin=loss["beta_2"],
     )
+    sizes.finish()
     model = CNM(config, data_shape(case))
     load_released(model, case.parameters(), "cnm", case.name)
     return model.to(dtype)
@@ -98,7 +107,7 @@ class _Recording:
 def _steps(case: GoldenCase, model: CNM, batch, masked: Tensor) -> dict[str, Tensor]:  # type: ignore[no-untyped-def]
     """The product's own two-stage step, with the recorded word masks in place of drawn ones."""
     model.masked_words = lambda *_: masked  # type: ignore[method-assign]
-    stages = {name: _Recording(golden_optimizer(group)) for name, group in model.parameter_groups().items()}
+    stages = {name: _Recording(golden_optimizer(case, group)) for name, group in model.parameter_groups().items()}
     rates, losses, norms = [], [], []
     for step in range(case.arrays["output/steps_lr"].shape[0]):
         terms = model.step(batch, Progress(1, 1, step), torch.Generator(), stages).terms  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from tests.parity.golden_blocks import gradients_by_released_name, transformer_c
 from tests.parity.golden_models import (
     data_shape,
     flat,
+    generator_settings,
     golden_batch,
     masked_words,
     parameters_after,
@@ -32,7 +33,7 @@ def check_cpl(case: GoldenCase) -> None:
 
 def build_cpl(case: GoldenCase, dtype: torch.dtype, plan: Plan) -> CPL:
     """The case's model with the authors' parameters."""
-    sizes, loss = case.meta["config"], case.meta["loss"]
+    sizes, loss = generator_settings(case), case.meta["loss"]
     config = CPLConfig(
         reconstruction=ReconstructionConfig(transformer=transformer_config(sizes["DualTransformer"])),
         proposals=sizes["num_props"],
@@ -47,6 +48,7 @@ def build_cpl(case: GoldenCase, dtype: torch.dtype, plan: Plan) -> CPL:
         use_negatives=sizes["use_negative"],
         plan=plan,
     )
+    sizes.finish()
     model = CPL(config, data_shape(case))
     load_released(model, case.parameters(), "cpl", case.name)
     return model.to(dtype)

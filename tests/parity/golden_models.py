@@ -1,11 +1,13 @@
 """What the golden cases of whole models have in common: inputs as a batch, the recorded optimiser, training steps."""
 
+import re
 from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from tests.parity.case_settings import CaseSettings
 from tests.parity.golden import GoldenCase
 from vmlkit.data.batches import MomentBatch
 from vmlkit.released import our_name
@@ -50,14 +52,37 @@ def flat(values: Tensor) -> Tensor:
     return values.flatten(0, 1)
 
 
-def golden_optimizer(parameters: list[nn.Parameter]) -> ScheduledAdam:
-    """The optimiser of the recorded steps: peak 4e-4, two warm-up updates from 1e-7, clip 10."""
-    return ScheduledAdam(parameters, lr=4e-4, warmup_updates=2, warmup_init_lr=1e-7, clip_norm=10.0)
+def golden_optimizer(case: GoldenCase, parameters: list[nn.Parameter]) -> ScheduledAdam:
+    """The optimiser of the recorded steps: peak 4e-4, two warm-up updates from 1e-7, clip 10, or as the JSON says."""
+    said = str(case.meta.get("optimizer", ""))
+
+    def stated(name: str, default: float) -> float:
+        found = re.search(rf"\b{name} ([\d.]+(?:e-?\d+)?)", said)
+        return float(found[1]) if found else default
+
+    return ScheduledAdam(
+        parameters,
+        lr=stated("lr", 4e-4),
+        warmup_updates=int(stated("warmup_updates", 2)),
+        warmup_init_lr=stated("warmup_init_lr", 1e-7),
+        clip_norm=stated("clip", 10.0),
+    )
+
+
+def generator_settings(case: GoldenCase) -> CaseSettings:
+    """The case's ``config``; what the arrays say already agrees with it, and what comes before them is left out."""
+    c, shape = CaseSettings(case), data_shape(case)
+    c.describe(["max_num_words", "masked_words_ratio", "max_epoch"])
+    transformer = c["DualTransformer"]
+    c.expect(dropout=0, hidden_size=transformer["d_model"], hidden_dim=transformer["d_model"])
+    c.expect(frames_input_size=shape.frame_dim, frame_feat_dim=shape.frame_dim, vocab_size=shape.vocabulary)
+    c.expect(words_input_size=shape.word_dim, word_feat_dim=shape.word_dim)
+    return c
 
 
 def training_steps(case: GoldenCase, model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Tensor]:
     """Repeat the recorded updates on one batch: ``output/steps_lr`` and ``output/steps_loss``."""
-    optimizer = golden_optimizer(list(model.parameters()))
+    optimizer = golden_optimizer(case, list(model.parameters()))
     rates, losses = [], []
     for _ in range(case.arrays["output/steps_lr"].shape[0]):
         optimizer.zero_grad()

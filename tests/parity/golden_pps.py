@@ -8,7 +8,15 @@ from torch import Tensor
 
 from tests.parity.golden import VALUE_TOLERANCE, GoldenCase, assert_close, hold
 from tests.parity.golden_blocks import gradients_by_released_name, transformer_config
-from tests.parity.golden_models import data_shape, flat, golden_batch, masked_words, parameters_after, training_steps
+from tests.parity.golden_models import (
+    data_shape,
+    flat,
+    generator_settings,
+    golden_batch,
+    masked_words,
+    parameters_after,
+    training_steps,
+)
 from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.transformer import Conditioning
 from vmlkit.reconstruction.front import ReconstructionConfig
@@ -32,7 +40,7 @@ def check_pps(case: GoldenCase) -> None:
 
 def build_pps(case: GoldenCase, dtype: torch.dtype, plan: str = "selected") -> PPS:
     """The case's model with the authors' parameters, in the released code's modes."""
-    sizes, loss = case.meta["config"], case.meta["loss"]
+    sizes, loss = generator_settings(case), case.meta["loss"]
     assert loss["num_train_prop"] == 1, "only the best proposal is trained"
     config = PPSConfig(
         reconstruction=ReconstructionConfig(transformer=transformer_config(sizes["DualTransformer"])),
@@ -59,6 +67,7 @@ def build_pps(case: GoldenCase, dtype: torch.dtype, plan: str = "selected") -> P
         published_cells=None,
         plan=plan,  # type: ignore[arg-type]
     )
+    sizes.finish()
     model = PPS(config, data_shape(case))
     load_released(model, case.parameters(), "pps", case.name)
     return model.to(dtype)

@@ -58,12 +58,12 @@ def vlc_of(c: Settings, parameters: Mapping[str, Tensor], *, masked: bool, activ
 
 
 def vlc_batch(case: GoldenCase, dtype: torch.dtype, prefix: str = "") -> ActionBatch:
-    """The case's inputs (below ``input/PREFIX``) as a batch."""
+    """The case's inputs (below ``input/PREFIX``) as a batch; a training step ends it at the longest video."""
     get = {name: torch.from_numpy(value.copy()) for name, value in case.group(f"input/{prefix}".rstrip("/")).items()}
     features, ids = get["features"].to(dtype), get["words_id"].long()
-    # CODE: without a stored length, as many snippets as have a feature that is not zero; the longest ends the batch
+    # CODE: without a stored length, as many snippets as have a feature that is not zero
     lengths = get.get("frames_len", (features != 0).any(dim=2).sum(dim=1))
-    features = features[:, : int(lengths.max())]
+    features = features[:, : int(lengths.max())] if prefix else features
     count, snippets = features.shape[:2]
     weights = get["words_weight"].to(dtype)
     mask = torch.arange(ids.shape[1]) < get["words_len"][:, None]
@@ -178,9 +178,10 @@ def check_p3_step(case: GoldenCase) -> None:
 def _p3_steps(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
     c = Settings(case)
     released = {half: _below(case.parameters(), half + "/") for half in ("tsm", "vlc")}
+    anet = is_activitynet(case)
     config = ActionCO2Net(
-        host=tsm_of(c, released["tsm"]),
-        vlc=vlc_of(c, released["vlc"], masked=False),
+        host=tsm_of(c, released["tsm"], anet),
+        vlc=vlc_of(c, released["vlc"], masked=False, activitynet=anet),
         weight_decay=c.take("tsm_weight_decay"),
     )
     words = torch.from_numpy(case.arrays["buffer/label_embeddings"])
