@@ -1,4 +1,4 @@
-"""Captions of kinds that the rules were not tuned on: gerunds, joined subjects, "there is", peoples and materials.
+"""Captions of kinds that the rules were not tuned on: gerunds, joined subjects, "there is", materials, bare objects.
 
 ``captions.jsonl`` holds what English grammar says of each: the class of every word (N V J R O), the negated verb, the
 passive and the negated passive; null where the sentence has none, or where the rules must rather say nothing.

@@ -149,7 +149,8 @@ def _announced(c: Caption, i: int, j: int) -> str | None:
     announcer, word, tag = c.words[i], c.words[j], c.tags[j]
     base = _could_be_base(word)
     if c.tags[i] == "TO":
-        noun = tag in ("DT", "PRP$", "JJ", "CD", "NNS") and word not in ("open", "close")
+        attribute = tag == "JJ" and may_be(word, "ADJ") and c.tag(j + 1)[:2] in ("NN", "JJ")
+        noun = attribute or tag in ("DT", "PRP$", "CD", "NNS")
         return "VB" if base and not noun else None
     if tag in ("DT", "IN", "PRP", "PRP$", "CD") or c.tags[i] == "POS":
         return None
@@ -274,10 +275,20 @@ def _agreement(c: Caption, start: int, j: int, i: int, form: str) -> int:
     if before in ("VBN", "VBG"):
         verb = form != "base" and _acts(c.words[i]) and not _names_something(c.words[i])
         return 0 if verb else -2  # "putting books"
+    if before.startswith("NN") and _actor_does(c, start, j):  # "the baby drinks milk": milk is what, not who
+        return -2
     if before != "PRP" and not before.startswith("NN"):
         return -3 if before.startswith("JJ") else -2
     slip = form == "base" and c.words[j] == "person"  # a frequent one: "person open the door"
     return 1 if slip else {"s": (3, -1), "base": (-3, 3), "past": (1, 1)}[form][_plural(c, start, j)]
+
+
+def _actor_does(c: Caption, start: int, j: int) -> bool:
+    """Whether the word at ``j`` agrees, as a verb, with an actor right before it."""
+    actor = c.words[j - 1]
+    if j <= start or not c.tags[j - 1].startswith("NN") or lemma(actor, "NOUN") not in table().swaps["subjects"]:
+        return False
+    return may_be(c.words[j], "VERB") and _verb_form(c.words[j], "") == ("s", "base")[_plural(c, start, j - 1)]
 
 
 def _begins(c: Caption, j: int, i: int, form: str) -> int:
