@@ -51,10 +51,7 @@ class ImportanceModule(nn.Module):
         nn.init.uniform_(self.w_omega, -(hidden**-0.5), hidden**-0.5)
 
     def forward(
-        self,
-        sentence: Float[Tensor, "B D"],
-        words: Float[Tensor, "B K L D"],
-        word_mask: Bool[Tensor, "B K L"],
+        self, sentence: Float[Tensor, "B D"], words: Float[Tensor, "B K L D"], word_mask: Bool[Tensor, "B K L"]
     ) -> Importance:
         """Rate the K negatives of each sentence.
 

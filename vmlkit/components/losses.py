@@ -68,10 +68,7 @@ def single_losses(positive: Float[Tensor, " B"], negatives: Float[Tensor, "B K"]
 
 
 def simple_contrastive(
-    positive: Float[Tensor, " B"],
-    negatives: Float[Tensor, "B K"],
-    tau: float,
-    valid: Bool[Tensor, "B K"] | None = None,
+    positive: Float[Tensor, " B"], negatives: Float[Tensor, "B K"], tau: float, valid: Bool[Tensor, "B K"] | None = None
 ) -> Float[Tensor, " B"]:
     """P4 Eq. (2): ``-log e^{s_p} / (e^{s_p} + sum_{j valid} e^{s_j})``; 0 where no component is valid.
 

@@ -1,28 +1,13 @@
 """Parameter names of the released X-CLIP without CLIP itself, as rules for :mod:`vmlkit.released`."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from torch import Tensor
 
-XCLIP: tuple[tuple[str, str], ...] = (
-    (r"^clip\.logit_scale$", "logit_scale"),
-    (r"^frame_position_embeddings\.", "temporal.positions."),
-    (r"^transformerClip\.resblocks\.", "temporal.blocks."),
-    (r"^lstm_visual\.", "temporal.lstm."),
-    (r"\battn\.", "attention."),
-    (r"\bln_1\.", "attention_norm."),
-    (r"\bln_2\.", "mlp_norm."),
-    (r"\bmlp\.c_fc\.", "expand."),
-    (r"\bmlp\.c_proj\.", "contract."),
-    (r"\bin_proj_(weight|bias)$", r"in_proj.\1"),
-    (r"^global_mat_weight$", "heads.video_sentence"),
-    (r"^local_mat_weight$", "heads.local"),
-    (r"^word_logit_weight$", "heads.video_words"),
-    (r"^word_mat_weight$", "heads.words_first"),
-    (r"^word_mat_weight2$", "heads.words_second"),
-    (r"^frame_logit_weight$", "heads.sentence_frames"),
-    (r"^frame_mat_weight$", "heads.frames_first"),
-    (r"^frame_mat_weight2$", "heads.frames_second"),
+XCLIP: tuple[tuple[str, str], ...] = tuple(
+    (pattern, ours) for pattern, ours in json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 )
 
 

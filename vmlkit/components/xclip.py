@@ -177,11 +177,7 @@ class XCLIP(Method[MomentBatch]):
         return LossTerms(loss, {"retrieval": loss.detach()})
 
     def step(
-        self,
-        batch: MomentBatch,
-        progress: Progress,
-        generator: torch.Generator,
-        optimizers: dict[str, StepOptimizer],
+        self, batch: MomentBatch, progress: Progress, generator: torch.Generator, optimizers: dict[str, StepOptimizer]
     ) -> LossTerms:
         """One update, then the cut of the scale."""
         loss = super().step(batch, progress, generator, optimizers)
