@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.components.toy_reading import is_false
 from tests.training.tiny import tiny_dataset
 from vmlkit.components.dataset import ComponentTexts, attach, texts_from_file
-from vmlkit.components.toy_reading import is_false
 from vmlkit.components.toy_texts import EXACT, TOY_COMPONENTS, paraphrase, toy_components
 from vmlkit.components.toy_words import any_word_vector, relative
 from vmlkit.components.variants.generation import generate
@@ -127,7 +127,7 @@ def test_exact_variants_are_false_in_their_video_and_paraphrases_true() -> None:
     assert again.negatives == texts.negatives[::-1], "a query has the same variants wherever it stands"
 
 
-def test_negations_are_generated_and_checked_against_the_script() -> None:
+def test_negations_are_generated_and_false_in_their_video() -> None:
     pytest.importorskip("textblob")
     pytest.importorskip("lemminflect")
     queries = [s.query_id for s in toy_sentences(WORLD, "test")]

@@ -1,16 +1,16 @@
 """Sentence components of the toy world by construction: a paraphrase, and exact false variants of each part.
 
-The generators of :mod:`vmlkit.text` work on any sentence and may be wrong; these know the script of the video, so each
-negative is false in its video and each positive is true.
+The generators of :mod:`vmlkit.components.variants` work on any sentence and may be wrong; these know the script of the
+video, so each negative is false in its video and each positive is true.  Negations need no script: what negates a true
+sentence is false.
 """
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vmlkit.components.dataset import ComponentTexts
-from vmlkit.components.toy_reading import script_check
 from vmlkit.components.variants.generation import variants_of
 from vmlkit.components.variants.rows import by_sentence
 from vmlkit.components.variants.rules import RuleGenerator
@@ -76,9 +76,8 @@ def toy_components(
 ) -> ComponentTexts:
     """A paraphrase and one false variant per component of some sentences of a split, in the order of ``query_ids``.
 
-    Components of :data:`EXACT` come from the script (which of the possible ones is fixed by the query's id), the others
-    from the rule generator, checked against the scripts in which their sentence is told.  A sentence without such a
-    part has None.
+    Components of :data:`EXACT` come from the script (which of the possible ones is fixed by the query's id), negations
+    from the rule generator.  A sentence without such a part has None.
 
     Raises:
         DataError: for a query of another split.
@@ -88,8 +87,10 @@ def toy_components(
     missing = next((q for q in query_ids if q not in found), None)
     if missing is not None:
         raise DataError(missing, f"is not a query of the split '{split}'", "pass the world that the queries are from")
-    videos, generated = dict.fromkeys(video for video, _ in found.values()), [c for c in components if c not in EXACT]
-    written = rule_variants([found[q][1].text for q in query_ids], generated, script_check(videos))
+    generated: list[Any] = [c for c in components if c not in EXACT]
+    sentences = dict.fromkeys(found[q][1].text for q in query_ids) if generated else ()
+    generator = RuleGenerator()
+    written = by_sentence(row for text in sentences for row in variants_of(generator, text, generated))
 
     def negative(query: str, name: str) -> str | None:
         video, sentence = found[query]
@@ -100,20 +101,6 @@ def toy_components(
         positives=tuple(paraphrase(found[q][1]) for q in query_ids),
         negatives=tuple(tuple(negative(q, name) for name in components) for q in query_ids),
     )
-
-
-def rule_variants(
-    sentences: Sequence[str], components: Sequence[Any], allowed: Callable[[str, str, str], bool] | None = None
-) -> dict[tuple[str, str], str | None]:
-    """What the rule generator writes about each different sentence, by sentence and component.
-
-    Args:
-        sentences: the anchors.
-        components: which variants; with none of them the generator is not asked.
-        allowed: as in :class:`vmlkit.components.variants.rules.RuleGenerator`.
-    """
-    generator, each = RuleGenerator(allowed), dict.fromkeys(sentences) if components else ()
-    return by_sentence(row for text in each for row in variants_of(generator, text, components))
 
 
 def _one_of(video: ToyVideo, sentence: ToySentence, component: str) -> str | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.components.toy_reading import is_false, read_caption
 from tests.parity.golden import GoldenCase
 from tests.parity.golden_text import check_rules_case, check_tags_case
-from vmlkit.components.toy_reading import is_false, read_caption, script_check
 from vmlkit.components.variants import wordlists
 from vmlkit.components.variants.checks import failures
 from vmlkit.components.variants.clauses import join, parse, tokenize
@@ -67,41 +67,28 @@ def videos() -> list[ToyVideo]:
     return [make_video(ToyConfig(), "test", i) for i in range(ToyConfig().test_videos)]
 
 
-def test_toy_sentences_get_negatives_that_are_false_in_their_video(videos: list[ToyVideo]) -> None:
-    generator = RuleGenerator(script_check(videos))
-    made = dict.fromkeys(COMPONENTS, 0)
+def test_most_toy_sentences_get_negatives_that_are_false_in_their_video(videos: list[ToyVideo]) -> None:
+    """The text alone cannot know what else happens in the video, but a negated truth is false."""
+    verdicts: dict[Component, list[bool | None]] = {component: [] for component in COMPONENTS}
     total = with_object = 0
     for video in videos:
         for sentence in video.sentences:
             total, with_object = total + 1, with_object + (sentence.wording.object is not None)
-            found = generator.answer(sentence.text, {})
+            found = RuleGenerator().answer(sentence.text, {})
             assert failures(sentence.text, found) == {}
             for component, text in found.items():
                 if text is not None:
-                    made[component] += 1
-                    assert is_false(video, text) is (component != "positive"), (sentence.text, text)
+                    verdicts[component].append(is_false(video, text))
     assert total == 397
     for component, share in WANTED.items():
-        assert made[component] >= share * total, component
-    assert made["changed_object"] >= 0.8 * with_object
-    assert made["negated_passive"] >= 0.8 * with_object
-    assert made["changed_attribute"] >= 0.8 * total
-
-
-def test_without_the_script_most_are_false_too(videos: list[ToyVideo]) -> None:
-    """The text alone cannot know what else happens in the video."""
-    found = [
-        (component, is_false(video, text))
-        for video in videos[:60]
-        for sentence in video.sentences
-        for component, text in RuleGenerator().answer(sentence.text, {}).items()
-        if text is not None
-    ]
+        assert len(verdicts[component]) >= share * total, component
+    assert len(verdicts["changed_object"]) >= 0.8 * with_object
+    assert len(verdicts["negated_passive"]) >= 0.8 * with_object
+    assert len(verdicts["changed_attribute"]) >= 0.8 * total
     for component in ("changed_verb", "changed_subject", "changed_object"):
-        verdicts = [verdict for name, verdict in found if name == component]
-        assert sum(verdict is True for verdict in verdicts) >= 0.8 * len(verdicts), component
-    for component in ("negated_verb", "negated_passive"):
-        assert all(verdict is True for name, verdict in found if name == component)
+        assert verdicts[component].count(True) >= 0.8 * len(verdicts[component]), component
+    assert set(verdicts["negated_verb"]) == set(verdicts["negated_passive"]) == {True}
+    assert set(verdicts["positive"]) == {False}
 
 
 @pytest.mark.parametrize(
@@ -176,15 +163,6 @@ def test_swaps_depend_on_the_sentence_and_on_nothing_else() -> None:
     ]
     assert len({str(text).split()[0] for text in others}) > 1
     assert [variant(f"person opens the {w} box.", "changed_subject") for w in ("red", "blue")] == others[:2]
-
-
-def test_a_condition_of_ones_own_moves_on_to_the_next() -> None:
-    sentence = "a red circle blinks"
-    first = variant(sentence, "changed_verb")
-    other = RuleGenerator(lambda s, component, text: text != first).answer(sentence, {})["changed_verb"]
-    assert other is not None
-    assert other != first
-    assert RuleGenerator(lambda *args: False).answer(sentence, {}) == dict.fromkeys(COMPONENTS)
 
 
 def test_toy_sentences_are_read_as_they_were_meant(videos: list[ToyVideo]) -> None:

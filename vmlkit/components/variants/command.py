@@ -3,14 +3,13 @@
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from tqdm import tqdm
 
 from vmlkit.components.variants.cache import AnswerCache
-from vmlkit.components.variants.generation import RETRIES, Summary, VariantGenerator, generate
-from vmlkit.components.variants.llm import OpenAIGenerator, estimate
-from vmlkit.components.variants.rows import COMPONENTS, Component, SentenceVariant, VariantWriter
+from vmlkit.components.variants.generation import Summary, VariantGenerator, generate
+from vmlkit.components.variants.llm import OpenAIGenerator
+from vmlkit.components.variants.rows import COMPONENTS, SentenceVariant, VariantWriter
 from vmlkit.components.variants.sentences import LAYOUTS, read_sentences
 from vmlkit.errors import ConfigError, DataError
 
@@ -34,16 +33,16 @@ def run_variants(options: argparse.Namespace) -> int:
         _check_source(writer, generator)
         todo = [s for s in sentences if any(not writer.has(s, c) for c in options.components)]
         print(f"{len(sentences)} sentences, {len(sentences) - len(todo)} of them done before")
-        if isinstance(generator, OpenAIGenerator):
-            print(_estimate(todo, options))
         try:
-            _generate(generator, todo, writer, options)
+            written = generate(generator, todo, writer, options.components, workers=options.workers)
+            for _ in tqdm(written, total=len(todo), unit="sentence", disable=options.quiet):
+                pass
         finally:
             wanted = set(sentences)
             summary.add(row for row in writer.rows if row.sentence in wanted)
             print(_report(summary, [row for row in writer.rows if row.rejected and row.sentence in wanted]))
             if isinstance(generator, OpenAIGenerator):
-                print(_spent(generator, options))
+                print(generator.usage)
                 generator.close()
     print(f"written to {options.out}")
     return 0
@@ -108,41 +107,6 @@ def _check_source(writer: VariantWriter, generator: VariantGenerator) -> None:
             f"holds variants of {other.generator}, model {other.model}, prompts {other.prompt_version}",
             "choose another --out",
         )
-
-
-def _generate(
-    generator: VariantGenerator, todo: Sequence[str], writer: VariantWriter, options: argparse.Namespace
-) -> None:
-    components: Sequence[Component] = options.components
-    valid = total = 0
-    with tqdm(total=len(todo), unit="sentence", disable=options.quiet) as bar:
-        for rows in generate(generator, todo, writer, components, workers=options.workers):
-            valid, total = valid + sum(row.valid for row in rows), total + len(rows)
-            state: dict[str, Any] = {"valid": f"{valid}/{total}"}
-            if isinstance(generator, OpenAIGenerator) and (options.price_in or options.price_out):
-                state["cost"] = f"{generator.usage.cost(options.price_in, options.price_out):.2f}"
-            bar.set_postfix(state, refresh=False)
-            bar.update()
-
-
-def _estimate(todo: Sequence[str], options: argparse.Namespace) -> str:
-    guess = estimate(todo)
-    line = (
-        f"about {guess.prompt_tokens} tokens to send to {options.base_url} and {guess.completion_tokens} to receive, "
-        f"up to {RETRIES + 1} times as many where answers are refused, less what the cache holds"
-    )
-    if options.price_in or options.price_out:
-        line += f"; about {guess.cost(options.price_in, options.price_out):.2f} at the prices given"
-    return line
-
-
-def _spent(generator: OpenAIGenerator, options: argparse.Namespace) -> str:
-    usage = generator.usage
-    line = f"{usage.requests} answers of the endpoint ({usage.prompt_tokens} + {usage.completion_tokens} tokens)"
-    line += f", {usage.cached} from the cache"
-    if options.price_in or options.price_out:
-        line += f"; cost {usage.cost(options.price_in, options.price_out):.2f}"
-    return line
 
 
 def _report(summary: Summary, asked_again: Sequence[SentenceVariant]) -> str:

@@ -18,9 +18,6 @@ from vmlkit.components.variants.prompts import answer_schema, prompts, read_answ
 from vmlkit.components.variants.rows import Component, Rejection
 from vmlkit.errors import DataError, MissingDependency
 
-#: rule of thumb for English: characters per token
-CHARACTERS_PER_TOKEN = 4
-
 
 @dataclass
 class Usage:
@@ -32,31 +29,17 @@ class Usage:
     completion_tokens: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """Count one answer of the endpoint."""
+    def __str__(self) -> str:
+        return (
+            f"{self.requests} answers of the endpoint ({self.prompt_tokens} + {self.completion_tokens} tokens), "
+            f"{self.cached} from the cache"
+        )
+
+    def add(self, **counts: int) -> None:
+        """Count what one answer took."""
         with self._lock:
-            self.requests += 1
-            self.prompt_tokens += prompt_tokens
-            self.completion_tokens += completion_tokens
-
-    def add_cached(self) -> None:
-        """Count one answer from the cache."""
-        with self._lock:
-            self.cached += 1
-
-    def cost(self, price_in: float, price_out: float) -> float:
-        """Money, from prices per million tokens of prompt and of answer."""
-        return (self.prompt_tokens * price_in + self.completion_tokens * price_out) / 1e6
-
-
-def estimate(sentences: Sequence[str]) -> Usage:
-    """Tokens that asking once about each sentence takes, by the number of characters."""
-    guess = Usage()
-    for sentence in sentences:
-        asked = sum(len(message["content"]) for message in prompts().messages(sentence))
-        answered = sum(len(name) + 6 + len(sentence) + 8 for name in prompts().fields)
-        guess.add(asked // CHARACTERS_PER_TOKEN, answered // CHARACTERS_PER_TOKEN)
-    return guess
+            for name, count in counts.items():
+                setattr(self, name, getattr(self, name) + count)
 
 
 class OpenAIGenerator:
@@ -117,7 +100,7 @@ class OpenAIGenerator:
         text = sentence if not refused else messages[-1]["content"]
         stored = None if self.cache is None else self.cache.get(self.model, self.prompt_version, text)
         if stored is not None:
-            self.usage.add_cached()
+            self.usage.add(cached=1)
             return read_answer(stored)
         content = self._ask(messages)
         answers = read_answer(content)
@@ -153,7 +136,8 @@ class OpenAIGenerator:
         except (openai.APIError, json.JSONDecodeError) as error:
             raise BrokenAnswer(f"is not a chat answer ({_brief(error)})") from error
         usage, choices = getattr(reply, "usage", None), getattr(reply, "choices", None)
-        self.usage.add(getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0)
+        asked, answered = (getattr(usage, name, 0) or 0 for name in ("prompt_tokens", "completion_tokens"))
+        self.usage.add(requests=1, prompt_tokens=asked, completion_tokens=answered)
         if not choices or choices[0].message is None:
             raise BrokenAnswer("is not a chat answer")
         return choices[0].message.content or ""

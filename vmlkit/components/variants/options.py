@@ -42,8 +42,6 @@ def _endpoint_options(group: Any) -> None:
     group.add_argument("--retries", type=int, default=5, metavar="N", help="of a request that failed; default: 5")
     group.add_argument("--workers", type=int, default=1, metavar="N", help="sentences asked at once; default: 1")
     group.add_argument("--cache", type=Path, metavar="FILE", help="answers by SQLite; default: OUT.cache.sqlite")
-    group.add_argument("--price-in", type=float, default=0.0, metavar="X", help="money per million prompt tokens")
-    group.add_argument("--price-out", type=float, default=0.0, metavar="X", help="money per million answer tokens")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -1,9 +1,10 @@
 """What a sentence about the toy world says, whoever wrote it, and whether that is false in a video.
 
-The words may be those of the world's grammar or other forms of them: negated, passive, or in another order.
+The oracle of the tests of variants.  The words may be those of the world's grammar or other forms of them: negated,
+passive, or in another order.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -66,23 +67,6 @@ def is_false(video: ToyVideo, text: str) -> bool | None:
     if reading is None:
         return None
     return may_hold(video, reading.wording) == reading.negated
-
-
-def script_check(videos: Iterable[ToyVideo]) -> Callable[[str, str, str], bool]:
-    """A condition for the rule generator: a negative is false, and a positive true, wherever its sentence is told.
-
-    The function takes a sentence, a component and a text.  It says no to what it cannot read.
-    """
-    told: dict[str, list[ToyVideo]] = {}
-    for video in videos:
-        for sentence in video.sentences:
-            told.setdefault(sentence.text, []).append(video)
-
-    def allowed(sentence: str, component: str, text: str) -> bool:
-        wanted = component != "positive"
-        return all(is_false(video, text) is wanted for video in told.get(sentence, ()))
-
-    return allowed
 
 
 def _phrase(words: Sequence[str], i: int) -> tuple[NounPhrase | None, int]:
