@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from vmlkit.components.ranking import (
-    caption_videos,
     rank_metrics,
     ranks,
     retrieval_metrics,
@@ -83,10 +82,6 @@ def test_medians_of_an_even_count() -> None:
     found = np.array([0, 1, 4, 9])
     assert rank_metrics(found)["MdR"] == 3.5
     assert rank_metrics(found, median="lower")["MdR"] == 2.0
-
-
-def test_cut_off_points() -> None:
-    assert caption_videos(np.array([1, 3, 4])).tolist() == [0, 1, 1, 2]
 
 
 def test_bad_input(unchecked: None) -> None:

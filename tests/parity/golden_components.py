@@ -219,16 +219,17 @@ def _on_detr(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
         valid=valid,
     )
     words, mask = variants.texts()
-    others = host.embed_projected(video, masks["vid"], host.project_texts(words), mask)
+    projected = video, masks["vid"], host.project_texts(words), mask
+    others = host.embed_projected(*projected)
     g = pooled(anchor)
-    sigma = cosine(g[:, None], others.mean)
+    sigma = cosine(g[:, None], others)
     assert method.importance is not None
     importance = method.importance(end_token(x["txt"], masks["txt"]), x["neg_txt"], masks["neg"])
     ours = {
         "anchor_video_memory": anchor.video,
         "g_anchor": g,
-        "g_positive": others.mean[:, 0],
-        "g_negative": others.mean[:, 1:],
+        "g_positive": others[:, 0],
+        "g_negative": others[:, 1:],
         "sim_pos": sigma[:, 0],
         "sim_neg": sigma[:, 1:],
         "component_losses": single_losses(sigma[:, 0], sigma[:, 1:], method.config.loss.tau),
@@ -236,12 +237,9 @@ def _on_detr(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
     }
     if "output/anchor_saliency" in case.arrays:
         ours["anchor_saliency"] = model.saliency(anchor)
-    if anchor.token is not None and others.token is not None:
-        ours |= {
-            "anchor_global": anchor.token,
-            "positive_global": others.token[:, 0],
-            "negative_global": others.token[:, 1:],
-        }
+    if anchor.token is not None:
+        tokens = host.embed_projected(*projected, pool="global")
+        ours |= {"anchor_global": anchor.token, "positive_global": tokens[:, 0], "negative_global": tokens[:, 1:]}
     if "output/anchor_pred_spans" in case.arrays:
         moments = model.decode(anchor)
         ours |= {"anchor_pred_logits": moments.logits[-1], "anchor_pred_spans": moments.spans[-1]}

@@ -17,7 +17,7 @@ compares them on another video of the batch.  Where the loss never sees a video 
 every sentence the variants of another.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -28,7 +28,7 @@ from vmlkit.components.dataset import ComponentBatch, ComponentDataset, VariantB
 from vmlkit.components.importance import ImportanceModule
 from vmlkit.components.losses import ComponentLossConfig, component_loss
 from vmlkit.components.xclip import XCLIP, XCLIPConfig
-from vmlkit.components.xclip_heads import TextStates, VideoStates
+from vmlkit.components.xclip_heads import TextStates, joined
 from vmlkit.data.batches import MomentBatch, Predictions
 from vmlkit.errors import ConfigError
 from vmlkit.nn.similarity import cosine, late_interaction, resized
@@ -166,8 +166,7 @@ class XCLIPHost:
         """States of positive and negatives, ``(B, K + 1, ...)``."""
         words, mask = variants.texts()
         shape = words.shape[:2]
-        states = self.model.encode_texts(words.flatten(0, 1), mask.flatten(0, 1))
-        return TextStates(*(x.unflatten(0, shape) for x in (states.sentence, states.words, states.mask)))
+        return self.model.encode_texts(words.flatten(0, 1), mask.flatten(0, 1)).map(lambda x: x.unflatten(0, shape))
 
     def match(self, batch: ComponentBatch, shuffled: bool) -> tuple[Float[Tensor, " B"], Float[Tensor, "B K"]]:
         """Logits of each video, or of another one, with its sentence and with the negatives."""
@@ -176,15 +175,10 @@ class XCLIPHost:
             frames, mask = other_video(frames), other_video(mask)
         videos = self.model.encode_videos(frames, mask)
         anchors, others = self.model.encode_texts(batch.words, batch.word_mask), self.encode_variants(batch.variants)
-        pairs = ((getattr(anchors, name), getattr(others, name)) for name in ("sentence", "words", "mask"))
-        texts = TextStates(*(torch.cat((anchor[:, None], other[:, 1:]), dim=1) for anchor, other in pairs))
+        texts = joined((anchors.map(lambda x: x[:, None]), others.map(lambda x: x[:, 1:])), dim=1)
         # one video with its own few texts at a time: all pairs of the batch would be B times as many
-        rows = []
-        for i in range(len(texts.sentence)):
-            own = VideoStates(videos.video[i : i + 1], videos.frames[i : i + 1], videos.mask[i : i + 1])
-            text = TextStates(texts.sentence[i], texts.words[i], texts.mask[i])
-            rows.append(self.model.core.scores(text, own).logits[:, 0])
-        logits = torch.stack(rows)
+        scores = (self.model.core.scores(texts[i], videos[i : i + 1]) for i in range(len(frames)))
+        logits = torch.stack([score.logits[:, 0] for score in scores])
         return logits[:, 0], logits[:, 1:]
 
 
@@ -228,9 +222,8 @@ class WithComponents(Method[ComponentBatch], Generic[H]):
 
     def chosen(self, variants: VariantBatch) -> VariantBatch:
         """The components that take part."""
-        return VariantBatch(
-            positive=variants.positive,
-            positive_mask=variants.positive_mask,
+        return replace(
+            variants,
             negative=variants.negative[:, self.columns],
             negative_mask=variants.negative_mask[:, self.columns],
             valid=variants.valid[:, self.columns],
@@ -244,11 +237,7 @@ class WithComponents(Method[ComponentBatch], Generic[H]):
         optimizers: dict[str, StepOptimizer],
     ) -> LossTerms:
         """One update of host and importance module together."""
-        (optimizer,) = optimizers.values()
-        optimizer.zero_grad()
-        loss = self.training_loss(batch, progress, generator)
-        loss.total.backward()
-        optimizer.step(clip=list(self.parameters()))
+        loss = super().step(batch, progress, generator, optimizers)
         if isinstance(self.model, XCLIP):
             self.model.core.clamp_scale()
         return loss

@@ -13,12 +13,8 @@ message says how to turn one that you trust into JSON.
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-
-import numpy as np
-from jaxtyping import Int
 
 from vmlkit.errors import DataError
 
@@ -26,25 +22,8 @@ Split = Literal["train", "val", "test"]
 _TABLES = ("video_corpus.csv", "MSR Video Description Corpus.csv")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CaptionedVideos:
-    """Videos of a split with their captions, listed video by video."""
-
-    video_ids: tuple[str, ...]
-    captions: tuple[str, ...]
-    cut_off_points: Int[np.ndarray, " V"]  #: exclusive end of each video's captions
-
-    @property
-    def caption_video(self) -> Int[np.ndarray, " N"]:
-        """Row of the video of each caption."""
-        return np.repeat(np.arange(len(self.video_ids)), np.diff(self.cut_off_points, prepend=0))
-
-    def __len__(self) -> int:
-        return len(self.captions)
-
-
-def read_msvd(folder: str | Path, split: Split) -> CaptionedVideos:
-    """The videos of a split, in the order of its list, and all their captions.
+def read_msvd(folder: str | Path, split: Split) -> list[str]:
+    """All captions of the videos of a split, in the order of its list.
 
     Raises:
         DataError: for a missing file, captions that exist as a pickle only, an empty or repeated entry, or a listed
@@ -59,15 +38,10 @@ def read_msvd(folder: str | Path, split: Split) -> CaptionedVideos:
         twice = next(v for v in videos if videos.count(v) > 1)
         raise DataError(path, f"lists '{twice}' twice", "keep one of the lines")
     source, captions = _captions(folder)
-    texts: list[str] = []
-    ends: list[int] = []
-    for video in videos:
-        own = captions.get(video, [])
-        if not own:
-            raise DataError(source, f"has no caption for '{video}' of {path.name}", "add one or take it off the list")
-        texts += own
-        ends.append(len(texts))
-    return CaptionedVideos(video_ids=tuple(videos), captions=tuple(texts), cut_off_points=np.asarray(ends))
+    silent = next((video for video in videos if not captions.get(video)), None)
+    if silent is not None:
+        raise DataError(source, f"has no caption for '{silent}' of {path.name}", "add one or take it off the list")
+    return [caption for video in videos for caption in captions[video]]
 
 
 def _captions(folder: Path) -> tuple[Path, dict[str, list[str]]]:

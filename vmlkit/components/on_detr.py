@@ -105,12 +105,7 @@ class DetrHost:
             return masked_mean(text, mask)
         if view == "shuffled":
             video, video_mask = other_video(video), other_video(video_mask)
-        found = self.embed_projected(video, video_mask, text, mask)
-        if self.pool == "mean":
-            return found.mean
-        if found.token is None:
-            raise ConfigError("pool='global' needs a global token: only QD-DETR has one")
-        return found.token
+        return self.embed_projected(video, video_mask, text, mask, self.pool)
 
     def embed_projected(
         self,
@@ -118,33 +113,21 @@ class DetrHost:
         video_mask: Bool[Tensor, "B T"],
         text: Float[Tensor, "B R L D"],
         mask: Bool[Tensor, "B R L"],
-    ) -> "Joint":
-        """Both joint embeddings from projected clips and words: one pass of the encoder over ``B R`` pairs."""
+        pool: Pool = "mean",
+    ) -> Float[Tensor, "B R D"]:
+        """The joint embedding of projected clips and words: one pass of the encoder over ``B R`` pairs."""
         texts = text.shape[1]
         videos, video_masks = video.repeat(texts, 1, 1), video_mask.repeat(texts, 1)
         # only QD-DETR's released mask order asks how many batches lie side by side
         groups: dict[str, Any] = {"groups": texts} if isinstance(self.model, QDDetr) else {}
         memory = self.model.encode(videos, video_masks, _flat(text), _flat(mask), **groups)
-        token = None if memory.token is None else _apart(memory.token, texts)
-        return Joint(_apart(pooled(memory), texts), token)
+        found: Tensor = pooled(memory, pool).unflatten(0, (texts, -1)).transpose(0, 1)
+        return found
 
 
 def _flat(x: Shaped[Tensor, "B R *A"]) -> Shaped[Tensor, "RB *A"]:
     """All first texts, then all second ones: R batches side by side."""
     return x.transpose(0, 1).flatten(0, 1)
-
-
-def _apart(x: Float[Tensor, "RB D"], texts: int) -> Float[Tensor, "B R D"]:
-    found: Tensor = x.unflatten(0, (texts, -1)).transpose(0, 1)
-    return found
-
-
-@dataclass(frozen=True)
-class Joint:
-    """Embeddings of B videos with R texts each."""
-
-    mean: Float[Tensor, "B R D"]
-    token: Float[Tensor, "B R D"] | None  #: QD-DETR's global token
 
 
 @dataclass(frozen=True, kw_only=True)

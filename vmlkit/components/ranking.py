@@ -118,15 +118,6 @@ def retrieval_metrics(
     return result
 
 
-def caption_videos(cut_off_points: Int[np.ndarray, " V"]) -> Int[np.ndarray, " N"]:
-    """Video of each caption, where captions are listed video by video and ``cut_off_points`` are exclusive ends.
-
-    >>> caption_videos(np.array([2, 3]))
-    array([0, 0, 1])
-    """
-    return np.repeat(np.arange(len(cut_off_points)), np.diff(cut_off_points, prepend=0))
-
-
 def _checked(scores: np.ndarray, caption_video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scores, caption_video = np.asarray(scores, dtype=np.float64), np.asarray(caption_video)
     if scores.ndim != 2 or caption_video.shape != scores.shape[:1] or not scores.size:

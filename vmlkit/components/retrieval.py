@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from vmlkit.components.method import WithComponents, XCLIPHost
 from vmlkit.components.ranking import retrieval_metrics
 from vmlkit.components.xclip import XCLIP
-from vmlkit.components.xclip_heads import TextStates, VideoStates
+from vmlkit.components.xclip_heads import TextStates, VideoStates, joined
 from vmlkit.data.batches import MomentDataset
 from vmlkit.training.evaluate import undisturbed
 from vmlkit.training.history import proposal_rows
@@ -43,10 +43,7 @@ def embed_split(model: XCLIP, dataset: MomentDataset, batch_size: int) -> tuple[
     for some in rows.split(batch_size):
         frames = dataset.frames[some].float().to(device)
         videos.append(model.encode_videos(frames, torch.ones(frames.shape[:2], dtype=torch.bool, device=device)))
-    return (
-        TextStates(*(torch.cat([getattr(t, name) for t in texts]) for name in ("sentence", "words", "mask"))),
-        VideoStates(*(torch.cat([getattr(v, name) for v in videos]) for name in ("video", "frames", "mask"))),
-    )
+    return joined(texts), joined(videos)
 
 
 def caption_rows(dataset: MomentDataset) -> Int[np.ndarray, " N"]:

@@ -18,37 +18,50 @@ Axes: N texts, V videos, W words, T frames, D width.  Every feature is of unit l
 The matrices tie a model to its W and T.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vmlkit.data.batches import Batch
 from vmlkit.nn.similarity import SHARP, masked_softmax, unit
+
+S = TypeVar("S", bound="States")
 
 
 @dataclass(frozen=True)
-class TextStates:
+class States(Batch):
+    """Encoded texts or videos."""
+
+    def __getitem__(self: S, rows: slice | int) -> S:
+        return self.map(lambda x: x[rows])
+
+
+def joined(parts: Sequence[S], dim: int = 0) -> S:
+    """Several groups of states along one axis."""
+    columns = zip(*(vars(part).values() for part in parts), strict=True)
+    return type(parts[0])(*(torch.cat(tensors, dim) for tensors in columns))
+
+
+@dataclass(frozen=True)
+class TextStates(States):
     """N encoded texts, not yet of unit length."""
 
     sentence: Float[Tensor, "*N D"]  #: state of the end token
     words: Float[Tensor, "*N W D"]
     mask: Bool[Tensor, "*N W"]  #: True on words and the end token
 
-    def __getitem__(self, rows: slice) -> "TextStates":
-        return TextStates(self.sentence[rows], self.words[rows], self.mask[rows])
-
 
 @dataclass(frozen=True)
-class VideoStates:
+class VideoStates(States):
     """V encoded videos: pooled after the temporal encoder, frames from *before* it (a switch of the released code)."""
 
     video: Float[Tensor, "V D"]  #: unit length
     frames: Float[Tensor, "V T D"]
     mask: Bool[Tensor, "V T"]
-
-    def __getitem__(self, rows: slice) -> "VideoStates":
-        return VideoStates(self.video[rows], self.frames[rows], self.mask[rows])
 
 
 @dataclass(frozen=True)

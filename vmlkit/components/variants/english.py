@@ -12,7 +12,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from vmlkit.components.variants.wordlists import is_known, lemma, may_be, table, things, word_set
-from vmlkit.errors import MissingDependency
+from vmlkit.errors import required
 
 #: noun, verb with auxiliaries and participles, adjective, adverb, anything else
 WordClass = Literal["N", "V", "J", "R", "O"]
@@ -126,10 +126,7 @@ def _is(word: str, name: str) -> bool:
 
 
 def _lexicon_tags(lower: list[str]) -> list[str]:
-    try:
-        from textblob import en
-    except ImportError as error:
-        raise MissingDependency("textblob", "text", "tagging parts of speech") from error
+    en = required("textblob.en", "text", "tagging parts of speech")
     pairs = en.tag(" ".join(lower), tokenize=False)
     if [word for word, _ in pairs] != lower:
         return [next((str(tag) for _, tag in en.tag(word, tokenize=False)), "NN") for word in lower]

@@ -16,7 +16,7 @@ from vmlkit.components.variants.checks import Answers
 from vmlkit.components.variants.generation import BrokenAnswer
 from vmlkit.components.variants.prompts import answer_schema, prompts, read_answer
 from vmlkit.components.variants.rows import Component, Rejection
-from vmlkit.errors import DataError, MissingDependency
+from vmlkit.errors import DataError, required
 
 
 @dataclass
@@ -153,10 +153,7 @@ def _brief(error: Exception) -> str:
 
 def _client(base_url: str, api_key: str | None, timeout: float, retries: int) -> Any:
     """A client that talks to ``base_url`` alone: no redirection, nothing from the environment."""
-    try:
-        import openai
-    except ImportError as error:
-        raise MissingDependency("openai", "llm", "asking a language model over the network") from error
+    openai = required("openai", "llm", "asking a language model over the network")
     omitted: Any = openai.omit if hasattr(openai, "omit") else openai.Omit()
     return openai.OpenAI(
         base_url=base_url,

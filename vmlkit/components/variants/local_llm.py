@@ -7,7 +7,7 @@ from typing import Any
 from vmlkit.components.variants.checks import Answers
 from vmlkit.components.variants.prompts import answer_model, prompts, read_answer
 from vmlkit.components.variants.rows import Component, Rejection
-from vmlkit.errors import DataError, MissingDependency
+from vmlkit.errors import DataError, required
 
 
 class LocalGenerator:
@@ -34,11 +34,7 @@ class LocalGenerator:
         if not (self.folder / "config.json").is_file():
             raise DataError(folder, "is not a folder with a config.json", "give the folder of a downloaded model")
         answer_model()
-        try:
-            import transformers as installed
-        except ImportError as error:
-            raise MissingDependency("transformers", "text", "running a language model in this process") from error
-        transformers: Any = installed
+        transformers = required("transformers", "text", "running a language model in this process")
         only_here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
             self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(self.folder), **only_here)

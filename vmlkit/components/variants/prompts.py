@@ -14,7 +14,7 @@ from typing import Any
 from vmlkit.components.variants.checks import Answers
 from vmlkit.components.variants.generation import BrokenAnswer
 from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection
-from vmlkit.errors import MissingDependency
+from vmlkit.errors import required
 
 PROMPTS = Path(__file__).with_name("prompts.json")
 
@@ -62,10 +62,7 @@ def answer_model() -> Any:
     Raises:
         MissingDependency: without pydantic.
     """
-    try:
-        import pydantic
-    except ImportError as error:
-        raise MissingDependency("pydantic", "llm", "reading the answers of a language model") from error
+    pydantic = required("pydantic", "llm", "reading the answers of a language model")
     fields: dict[str, Any] = dict.fromkeys(COMPONENTS, (str | None, ...))
     return pydantic.create_model("Variants", __config__=pydantic.ConfigDict(extra="forbid"), **fields)
 

@@ -83,7 +83,7 @@ def _checked(path: Path, where: str, sentence: Any) -> str:
 
 
 def _msvd(path: Path, split: Split) -> Iterator[str]:
-    yield from read_msvd(path, split).captions
+    yield from read_msvd(path, split)
 
 
 def _text(path: Path, split: Split) -> Iterator[str]:

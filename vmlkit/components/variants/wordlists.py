@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vmlkit.errors import DataError, MissingDependency
+from vmlkit.errors import DataError, required
 
 TABLE = Path(__file__).with_name("words.txt")
 
@@ -156,9 +156,5 @@ def same_meaning(a: str, b: str) -> bool:
 
 
 @cache
-def _lemminflect():  # type: ignore[no-untyped-def]
-    try:
-        import lemminflect
-    except ImportError as error:
-        raise MissingDependency("lemminflect", "text", "inflecting words") from error
-    return lemminflect
+def _lemminflect() -> Any:
+    return required("lemminflect", "text", "inflecting words")
