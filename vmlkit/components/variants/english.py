@@ -147,7 +147,7 @@ def _announced(c: Caption, i: int, j: int) -> str | None:
     base = _could_be_base(word)
     if c.tags[i] == "TO":
         attribute = tag == "JJ" and may_be(word, "ADJ") and c.tag(j + 1)[:2] in ("NN", "JJ")
-        noun = attribute or tag in ("DT", "PRP$", "CD", "NNS")
+        noun = attribute or word in NOUNS or tag in ("DT", "PRP$", "CD", "NNS")
         return "VB" if base and not noun else None
     if tag in ("DT", "IN", "PRP", "PRP$", "CD") or c.tags[i] == "POS":
         return None

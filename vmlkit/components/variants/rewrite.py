@@ -129,6 +129,8 @@ def _be(clause: Clause, obj: NounPhrase) -> tuple[list[str], list[str]] | None:
         return [clause.tokens[clause.group.finite]], ["be"]
     if finite in BE and clause.caption.tags[clause.group.verb] == "VBG":
         return [past if finite in ("was", "were") else present], ["being"]
+    if finite in HAVE and clause.caption.tags[clause.group.verb] == "VBN":
+        return [finite if finite == "had" else "have" if clause.plural(obj) else "has"], ["been"]
     return None
 
 
