@@ -24,9 +24,7 @@ def any_word_vector(word: str) -> Float[np.ndarray, " 48"]:
     if word in LEXICON:
         return word_vector(word)
     known = relative(word)
-    entry = LEXICON[known] if known is not None else None
-    concept = entry.concept if entry is not None else f"new:{word}"
-    category = entry.category if entry is not None else "new"
+    concept, category = (f"new:{word}", "new") if known is None else (LEXICON[known].concept, LEXICON[known].category)
     return 4 * (_part(f"concept {concept}") + 0.5 * _part(f"category {category}") + 0.5 * _part(f"word {word}"))
 
 

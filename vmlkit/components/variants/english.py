@@ -78,7 +78,7 @@ def tag_caption(tokens: Sequence[str]) -> list[str]:
 def _apply(section: str, c: Caption, order: range) -> None:
     """Tag each word by the first rule of a section of ``words.txt`` that fits it."""
     for i in order:
-        tag = next((rule.tag for rule in _rules(section) if all(_holds(c, i, x) for x in rule.conditions)), c.tags[i])
+        tag = next((tag for tag, needed in _rules(section) if all(_holds(c, i, x) for x in needed)), c.tags[i])
         c.tags[i] = _noun(c.words[i]) if tag == "N" else tag
 
 
@@ -92,21 +92,16 @@ class Condition(NamedTuple):
     pattern: re.Pattern[str]
 
 
-class Rule(NamedTuple):
-    """A tag and when a word gets it."""
-
-    tag: str
-    conditions: tuple[Condition, ...]
-
-
 @cache
-def _rules(section: str) -> tuple[Rule, ...]:
+def _rules(section: str) -> list[tuple[str, list[Condition]]]:
+    """Each tag of a section and when a word gets it."""
+
     def condition(text: str) -> Condition:
         distance, opposite, kind, names = re.fullmatch(r"([-+]?\d)(!?)([=:?])(\S+)", text).groups()  # type: ignore[union-attr]
         pattern = re.compile(re.escape(names).replace(r"\*", ".*").replace(",", "|"))
         return Condition(int(distance), bool(opposite), kind, tuple(names.split(",")), pattern)
 
-    return tuple(Rule(tag, tuple(map(condition, text.split()))) for tag, text in table().rules[section])
+    return [(tag, [condition(part) for part in text.split()]) for tag, text in table().rules[section]]
 
 
 def _holds(c: Caption, i: int, condition: Condition) -> bool:
@@ -152,12 +147,10 @@ def _announced(c: Caption, i: int, j: int) -> str | None:
     if tag in ("DT", "IN", "PRP", "PRP$", "CD") or c.tags[i] == "POS":
         return None
     if _participle(word) and (announcer in BE | HAVE or lemma(announcer, "VERB") == "get"):
-        return "VBG" if word.endswith("ing") else _past_participle(word, tag)
+        if word.endswith("ing"):
+            return "VBG"
+        return None if tag.startswith("JJ") and not may_be(word, "VERB") else "VBN"
     return "VB" if base and (c.tags[i] == "MD" or announcer in DO) else None
-
-
-def _past_participle(word: str, tag: str) -> str | None:
-    return None if tag.startswith("JJ") and not may_be(word, "VERB") else "VBN"
 
 
 def _could_be_base(word: str) -> bool:
