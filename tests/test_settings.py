@@ -39,7 +39,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
 #: values that go further than the usual ones
 VALUES: dict[str, Any] = {"match_class": 1000.0, "hidden": 32, "heads": 2, "width_floor": 0.9}
 #: numbers that may be negative
-SIGNED = ("lnp.width_bias", "lnp.beta")
+SIGNED = ("lnp.width_bias", "lnp.beta", "hard_margin", "easy_margin")
 #: settings that only a particular batch shows, and the test that makes one
 ELSEWHERE = {"reference_mask_order": "tests/detr/test_models.py"}
 
