@@ -8,6 +8,8 @@ CONSTRAINTS ?= constraints.txt
 # more arguments for pip, for instance another build of torch (see README.md)
 PIP_ARGS    ?=
 PYTEST_ARGS ?=
+# processes that share the test suite; a file of tests stays in one
+JOBS        ?= 2
 # the size at which notebooks run: ci, demo or paper
 SIZE        ?= ci
 # which claims to measure: make claims NAME=cnm
@@ -31,7 +33,7 @@ tour: $(STAMP) ## run notebooks/00_tour and say where its page, figures and numb
 	@$(BIN)/vmlkit tour
 
 test: $(STAMP) ## run the whole test suite
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyter lab --notebook-dir=. notebooks
