@@ -113,7 +113,8 @@ def _forward(model: CPL, batch: MomentBatch, masked: Tensor, progress: Progress)
 
 
 def _negatives(model: CPL, out, terms: dict[str, Tensor], progress: Progress) -> dict[str, Tensor]:  # type: ignore[no-untyped-def]
-    encoded, masks = out.encoded, model.rule_negatives(out.proposals, progress)  # (B, P, 2, S)
+    encoded = out.encoded
+    masks = model.negative_masks(encoded, out.proposals, progress)  # (B, P, 2, S)
 
     def logits(weight: Tensor) -> Tensor:
         conditioning = Conditioning(weight)

@@ -24,7 +24,7 @@ from vmlkit.reconstruction.gaussian import peak_gaussian
 from vmlkit.reconstruction.mixtures import component_table, peak_laplace, peak_mixture, rule_negative
 from vmlkit.reconstruction.pps import PPS, PPSConfig
 from vmlkit.released import load_released, our_name
-from vmlkit.training.method import LossTerms
+from vmlkit.training.method import LossTerms, Progress
 
 
 def check_pps(case: GoldenCase) -> None:
@@ -79,7 +79,7 @@ def _compute(case: GoldenCase, dtype: torch.dtype, plan: str) -> dict[str, Tenso
     ours = {f"output/{k}": v.detach() for k, v in _forward(model, batch, masked).items()}
 
     def loss() -> LossTerms:
-        return model.losses(model(batch, masked))
+        return model.losses(model(batch, masked, Progress(1, 1)))
 
     loss().total.backward()
     ours |= gradients_by_released_name(model, released.keys() - unused.keys(), "pps", ("grad", "gradnorm"))
@@ -100,7 +100,7 @@ def _unused(case: GoldenCase) -> dict[str, Tensor]:
 
 
 def _forward(model: PPS, batch: MomentBatch, masked: Tensor) -> dict[str, Tensor]:
-    out = model(batch, masked)
+    out = model(batch, masked, Progress(1, 1))
     encoded, proposals, loss = out.encoded, out.proposals, model.losses(out)
     negatives = model.negatives(encoded, proposals)
 

@@ -21,7 +21,6 @@ from vmlkit.reconstruction.mixtures import (
     rule_negative,
     share_widths,
     tabulate,
-    uniform_weights,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "wsml"
@@ -58,9 +57,9 @@ def test_the_product_modes_differ_from_the_released_ones():
     model = build_pps(case, torch.float32)
     assert (model.config.component_widths, model.config.query_token) == ("released", "released_scalar")
     batch, masked = golden_pps.golden_batch(case, torch.float32), golden_pps.masked_words(case)
-    released = model(batch, masked).proposals
+    released = model.positives(model.encode(batch, masked))
     model.config = dataclasses.replace(model.config, component_widths="first")
-    first = model(batch, masked).proposals
+    first = model.positives(model.encode(batch, masked))
     golden = torch.from_numpy(case.arrays["output/prop_weights"])
     assert torch.allclose(released.masks, golden, atol=1e-5)
     assert not torch.allclose(first.masks, golden, atol=1e-2)
@@ -93,7 +92,9 @@ def test_weights_are_a_softmax_within_each_proposal(listed):
     for i in range(P):
         assert torch.allclose(weights[:, i, : i + 1], torch.softmax(own[:, i, : i + 1], dim=-1))
         assert not weights[:, i, i + 1 :].any()
-        assert torch.allclose(uniform_weights(5, P, listed)[:, i, : i + 1], torch.tensor(1 / (i + 1)))
+        assert torch.equal(
+            component_weights(torch.zeros_like(listed), P)[0, i, : i + 1], torch.full((i + 1,), 1 / (i + 1))
+        )
 
 
 def test_gradients_through_the_padding_are_finite(listed):

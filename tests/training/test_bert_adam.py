@@ -106,5 +106,5 @@ def test_released_rules_of_decay_and_rate() -> None:
 def test_settings_must_match() -> None:
     with pytest.raises(ConfigError, match="rate"):
         BertAdam([nn.Parameter(torch.ones(1))], lr=[0.1, 0.2], total_updates=3)
-    with pytest.raises(ConfigError, match="parameters"):
+    with pytest.raises(ConfigError, match="at least one trainable parameter"):
         BertAdam([], lr=0.1, total_updates=3)

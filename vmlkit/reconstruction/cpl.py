@@ -31,15 +31,15 @@ from vmlkit.data.batches import MomentBatch
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import DropoutTape, DualTransformer
 from vmlkit.reconstruction.front import (
+    ContrastingGenerator,
     Encoded,
+    Explained,
     FrontEnd,
-    Generator,
     Proposals,
     ReconstructionConfig,
     Spans,
     encode,
     pick,
-    reconstruction_terms,
 )
 from vmlkit.reconstruction.gaussian import outer_spans, peak_gaussian
 from vmlkit.reconstruction.losses import diversity, margin
@@ -79,19 +79,7 @@ class CPLConfig:
         return self.diversity_target * (self.published_cells / cells if self.published_cells else 1.0)
 
 
-@dataclass(frozen=True)
-class CPLOutput:
-    """One training forward: everything :meth:`CPL.losses` looks at."""
-
-    encoded: Encoded
-    proposals: Proposals
-    nll: Float[Tensor, "B P"]
-    whole_video: Float[Tensor, " B"]  #: NLL without a mask
-    best: Int[Tensor, " B"]
-    negatives: Float[Tensor, "B 2"] | None  #: NLL of the best proposal's left and right negative
-
-
-class CPL(Generator):
+class CPL(ContrastingGenerator):
     """Contrastive proposal learning; see the module docstring."""
 
     def __init__(self, config: CPLConfig, shape: DataShape) -> None:
@@ -119,7 +107,7 @@ class CPL(Generator):
         starts, ends = (centers - widths / 2).clamp_min(0), (centers + widths / 2).clamp_max(1)
         return Proposals(centers, widths, masks, starts, ends)
 
-    def rule_negatives(self, proposals: Proposals, progress: Progress) -> Float[Tensor, "B P 2 S"]:
+    def negative_masks(self, encoded: Encoded, proposals: Proposals, progress: Progress) -> Float[Tensor, "B P 2 S"]:
         """A Gaussian left and one right of each positive, twice as wide as a positive of their width.
 
         The exponent of (epoch / epochs) is gamma; 0^0 counts as 1.
@@ -138,69 +126,35 @@ class CPL(Generator):
         spans = outer_spans(*best_span, fraction**self.config.gamma)
         return spans[..., 0], spans[..., 1]
 
-    def forward(self, batch: MomentBatch, masked: Bool[Tensor, "B L"], progress: Progress) -> CPLOutput:
-        """One pass for all positives and the whole video, one for the negatives the loss will look at.
+    def explain(self, encoded: Encoded, proposals: Proposals, progress: Progress) -> Explained:
+        """As every contrasting generator; ``plan="replay"`` also spares the graph of the other positives.
 
-        The loss uses only the negatives of the proposal with the lowest NLL, so ``plan="selected"`` computes those two
-        instead of 2 P (``"all"``, the released program).  ``"replay"`` also spares the graph of the other positives:
-        it runs them without one, then the winner again under the dropout masks that made it win.  All three have the
-        same loss and gradients at dropout 0, and the same distribution under dropout.
+        It runs them without one, then the winner again under the dropout masks that made it win.  All three plans have
+        the same loss and gradients at dropout 0, and the same distribution under dropout.
         """
-        encoded = self.encode(batch, masked)
-        proposals = self.positives(encoded)
-        if self.config.plan == "replay":
-            return self._replay(encoded, proposals, progress)
-        whole = torch.ones_like(proposals.masks[:, :1])
-        nll = self.reconstruct(encoded, torch.cat((proposals.masks, whole), dim=1))
-        nll, reference = nll[:, :-1], nll[:, -1]
-        best = nll.argmin(dim=1)
-        negatives = None
-        if self.config.use_negatives:
-            masks = self.rule_negatives(proposals, progress)  # (B, P, 2, S)
-            if self.config.plan == "all":
-                every = self.reconstruct(encoded, masks.flatten(1, 2)).unflatten(1, (-1, 2))
-                negatives = pick(every, best)
-            else:
-                negatives = self.reconstruct(encoded, pick(masks, best))
-        return CPLOutput(encoded, proposals, nll, reference, best, negatives)
-
-    def _replay(self, encoded: Encoded, proposals: Proposals, progress: Progress) -> CPLOutput:
+        if self.config.plan != "replay":
+            return super().explain(encoded, proposals, progress)
         tape = DropoutTape()
         with torch.no_grad():
             nll = self.reconstruct(encoded, proposals.masks, tape=tape)
         best = nll.argmin(dim=1)
         rows = [pick(proposals.masks, best)[:, None], torch.ones_like(proposals.masks[:, :1])]
         if self.config.use_negatives:
-            rows.append(pick(self.rule_negatives(proposals, progress), best))
+            rows.append(pick(self.negative_masks(encoded, proposals, progress), best))
         kept = self.reconstruct(encoded, torch.cat(rows, dim=1), tape=tape.rewind(best))
         nll = nll.scatter(1, best[:, None], kept[:, :1])
-        return CPLOutput(encoded, proposals, nll, kept[:, 1], best, kept[:, 2:] if self.config.use_negatives else None)
+        return Explained(encoded, proposals, nll, kept[:, 1], best, kept[:, 2:] if self.config.use_negatives else None)
 
     def curves(self) -> dict[str, dict[str, float]]:
         """Gaussians; those of the easy negatives are twice as wide for their width."""
         return {"positive": {"sigma": self.config.sigma}, "negative": {"sigma": self.config.sigma / 2}}
 
-    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
-        """See :meth:`losses`."""
-        return self.losses(self(batch, self.masked_words(batch, generator), progress))
+    def regularisers(self, proposals: Proposals) -> LossTerms:
+        """``alpha_2 L_div``."""
+        spread = diversity(proposals.masks, self.config.diversity_at(proposals.masks.shape[-1]))
+        return LossTerms(self.config.diversity_weight * spread, {"diversity": spread})
 
-    def base_loss(
-        self,
-        proposals: Proposals,
-        best: Float[Tensor, " B"],
-        whole: Float[Tensor, " B"] | None,
-        *,
-        regularise: bool = True,
-    ) -> LossTerms:
-        """``L_rec + alpha_1 L_rank(whole video) + alpha_2 L_div``: the loss without negatives."""
-        cfg = self.config
-        base = reconstruction_terms(best, whole, gap=cfg.whole_video_margin, rank_weight=cfg.rank_weight)
-        if not regularise:
-            return base
-        spread = diversity(proposals.masks, cfg.diversity_at(proposals.masks.shape[-1]))
-        return LossTerms(base.total + cfg.diversity_weight * spread, {**base.terms, "diversity": spread})
-
-    def losses(self, out: CPLOutput) -> LossTerms:
+    def losses(self, out: Explained) -> LossTerms:
         """``L = L_rec + alpha_1 L_rank + alpha_2 L_div``, all through the best proposal ``k*``.
 
         ``L_rec = (a + ref) / 2`` with ``a`` the lowest positive NLL and ``ref`` the whole video's; ``L_rank`` demands

@@ -264,19 +264,80 @@ class Generator(Method[MomentBatch]):
         )
 
 
-def reconstruction_terms(
-    best: Float[Tensor, " B"], whole: Float[Tensor, " B"] | None, *, gap: float, rank_weight: float
-) -> LossTerms:
-    """``(a + ref) / 2 + rank_weight mean max(a - ref + gap, 0)``: what CPL and PPS share.
+@dataclass(frozen=True)
+class Explained:
+    """One training forward of CPL or PPS: everything their losses look at."""
 
-    Args:
-        best: a, the NLL of each query's best proposal.
-        whole: ref, the NLL without a mask; None leaves its terms out.
-    """
-    terms = {"nll": best.mean()}
-    if whole is None:
-        return LossTerms(terms["nll"], terms)
-    terms["nll_whole_video"] = whole.mean()
-    terms["rank_whole_video"] = margin(best, whole, gap).mean()
-    rec = (terms["nll"] + terms["nll_whole_video"]) / 2
-    return LossTerms(rec + rank_weight * terms["rank_whole_video"], terms)
+    encoded: Any  #: :class:`Encoded`
+    proposals: Any  #: :class:`Proposals`
+    nll: Float[Tensor, "B P"]
+    whole_video: Float[Tensor, " B"]  #: NLL without a mask
+    best: Int[Tensor, " B"]
+    negatives: Float[Tensor, "B N"] | None  #: NLL of the best proposal's N negatives
+
+
+class ContrastingGenerator(Generator):
+    """What CPL and PPS share: of P proposals the best learns, against the whole video and its own negatives."""
+
+    config: Any  #: with ``use_negatives, plan, whole_video_margin, rank_weight``
+
+    def negative_masks(self, encoded: Any, proposals: Any, progress: Progress) -> Float[Tensor, "B P N S"]:
+        """N negatives of each proposal."""
+        raise TypeError(f"{type(self).__name__} does not define negative_masks")
+
+    def regularisers(self, proposals: Any) -> LossTerms:
+        """What spreads proposals or holds them together."""
+        raise TypeError(f"{type(self).__name__} does not define regularisers")
+
+    def losses(self, out: Explained) -> LossTerms:
+        """The loss of a forward pass, negatives included."""
+        raise TypeError(f"{type(self).__name__} does not define losses")
+
+    def forward(self, batch: MomentBatch, masked: Bool[Tensor, "B L"], progress: Progress) -> Explained:
+        """The proposals of a batch, and how well they, the whole video and the best one's negatives explain it."""
+        encoded = self.encode(batch, masked)
+        return self.explain(encoded, self.positives(encoded), progress)
+
+    def explain(self, encoded: Encoded, proposals: Proposals, progress: Progress) -> Explained:
+        """One pass for all positives and the whole video, one for the negatives that the loss will look at.
+
+        The loss uses only the negatives of the proposal with the lowest NLL, so ``plan="selected"`` computes those N
+        instead of N P (``"all"``, the released program).
+        """
+        whole = torch.ones_like(proposals.masks[:, :1])
+        nll = self.reconstruct(encoded, torch.cat((proposals.masks, whole), dim=1))
+        nll, reference = nll[:, :-1], nll[:, -1]
+        best = nll.argmin(dim=1)
+        negatives = None
+        if self.config.use_negatives:
+            masks = self.negative_masks(encoded, proposals, progress)
+            if self.config.plan == "all":
+                negatives = pick(self.reconstruct(encoded, masks.flatten(1, 2)).unflatten(1, masks.shape[1:3]), best)
+            else:
+                negatives = self.reconstruct(encoded, pick(masks, best))
+        return Explained(encoded, proposals, nll, reference, best, negatives)
+
+    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
+        """See :meth:`losses`."""
+        return self.losses(self(batch, self.masked_words(batch, generator), progress))
+
+    def base_loss(
+        self, proposals: Any, best: Float[Tensor, " B"], whole: Float[Tensor, " B"] | None, *, regularise: bool = True
+    ) -> LossTerms:
+        """``(a + ref) / 2 + rank_weight mean max(a - ref + beta_1, 0) + regularisers``: the loss without negatives.
+
+        Args:
+            best: a, the NLL of each query's best proposal.
+            whole: ref, the NLL without a mask; None leaves its terms out.
+            regularise: add :meth:`regularisers`.
+        """
+        total = best.mean()
+        terms = {"nll": total}
+        if whole is not None:
+            terms["nll_whole_video"] = whole.mean()
+            terms["rank_whole_video"] = margin(best, whole, self.config.whole_video_margin).mean()
+            total = (terms["nll"] + terms["nll_whole_video"]) / 2 + self.config.rank_weight * terms["rank_whole_video"]
+        if regularise:
+            extra = self.regularisers(proposals)
+            total, terms = total + extra.total, terms | extra.terms
+        return LossTerms(total, terms)

@@ -69,12 +69,6 @@ def component_weights(scores: Float[Tensor, "B C"], proposals: int) -> Float[Ten
     return torch.softmax(tabulate(scores, proposals, fill=-torch.inf), dim=-1)
 
 
-def uniform_weights(batch: int, proposals: int, like: Tensor) -> Float[Tensor, "B P P"]:
-    """Every component of a proposal counts the same."""
-    table = component_table(proposals, like.device).to(like.dtype)
-    return (table / table.sum(dim=1, keepdim=True)).expand(batch, -1, -1)
-
-
 def peak_mixture(masks: Float[Tensor, "*A J S"]) -> Float[Tensor, "*A S"]:
     """Sum of J masks divided by its largest cell."""
     total = masks.sum(dim=-2)

@@ -35,14 +35,14 @@ from vmlkit.errors import ConfigError
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import Conditioning, DualTransformer, word_positions
 from vmlkit.reconstruction.front import (
+    ContrastingGenerator,
     Encoded,
+    Explained,
     FrontEnd,
-    Generator,
     Proposals,
     ReconstructionConfig,
     Spans,
     pick,
-    reconstruction_terms,
 )
 from vmlkit.reconstruction.gaussian import peak_gaussian
 from vmlkit.reconstruction.losses import diversity, margin
@@ -58,7 +58,6 @@ from vmlkit.reconstruction.mixtures import (
     rule_negative,
     share_widths,
     tabulate,
-    uniform_weights,
 )
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
@@ -141,18 +140,6 @@ class Negatives:
     widths: Float[Tensor, "B P M"] | None
 
 
-@dataclass(frozen=True)
-class PPSOutput:
-    """One training forward: everything :meth:`PPS.losses` looks at."""
-
-    encoded: PPSEncoded
-    proposals: MixtureProposals
-    nll: Float[Tensor, "B P"]
-    whole_video: Float[Tensor, " B"]  #: NLL without a mask
-    best: Int[Tensor, " B"]
-    negative: Float[Tensor, " B"] | None  #: NLL of the best proposal's negative
-
-
 class ComponentScore(nn.Module):
     """``score = v^T tanh(W h)`` of a reconstructor feature h."""
 
@@ -167,7 +154,7 @@ class ComponentScore(nn.Module):
         return found
 
 
-class PPS(Generator):
+class PPS(ContrastingGenerator):
     """Gaussian mixture proposals; see the module docstring."""
 
     def __init__(self, config: PPSConfig, shape: DataShape) -> None:
@@ -264,7 +251,7 @@ class PPS(Generator):
         """
         count = self.config.proposals
         if self.component_score is None or count == 1:
-            return uniform_weights(components.shape[0], count, components)
+            return component_weights(torch.zeros_like(components[..., 0]), count)
         read = self.reconstructor.reconstruct(
             encoded.clips, encoded.clip_mask, encoded.prompt, encoded.prompt_mask, Conditioning(components[:, 1:])
         ).hidden  # (B, C-1, L2, D)
@@ -293,26 +280,9 @@ class PPS(Generator):
         spans = outside_spans(start, end)
         return Negatives(masks, spans[..., 0], spans[..., 1])
 
-    def forward(self, batch: MomentBatch, masked: Bool[Tensor, "B L"]) -> PPSOutput:
-        """One pass for the components, one for all proposals and the whole video, one for the negative of the best.
-
-        The loss uses only the negative of the proposal with the lowest NLL; ``plan="all"`` evaluates all P of them, as
-        the released program does.
-        """
-        encoded = self.encode(batch, masked)
-        proposals = self.positives(encoded)
-        whole = torch.ones_like(proposals.masks[:, :1])
-        nll = self.reconstruct(encoded, torch.cat((proposals.masks, whole), dim=1))
-        nll, reference = nll[:, :-1], nll[:, -1]
-        best = nll.argmin(dim=1)
-        negative = None
-        if self.config.use_negatives:
-            masks = self.negatives(encoded, proposals).masks
-            if self.config.plan == "all":
-                negative = pick(self.reconstruct(encoded, masks), best)
-            else:
-                negative = self.reconstruct(encoded, pick(masks, best)[:, None])[:, 0]
-        return PPSOutput(encoded, proposals, nll, reference, best, negative)
+    def negative_masks(self, encoded: Encoded, proposals: MixtureProposals, progress: Progress) -> Tensor:
+        """One negative of each proposal, ``(B, P, 1, S)``; the epoch plays no part."""
+        return self.negatives(encoded, proposals).masks[:, :, None]
 
     def negative_spans(
         self, encoded: Encoded, proposals: MixtureProposals, best: Int[Tensor, " B"], fraction: float
@@ -329,10 +299,6 @@ class PPS(Generator):
         """Gaussians of the components of both mixtures."""
         return {"positive": {"sigma": self.config.sigma_gauss}, "negative": {"sigma": self.config.sigma_neg_gauss}}
 
-    def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
-        """See :meth:`losses`; the epoch plays no part.  The paper's answer is a vote, which the evaluation takes."""
-        return self.losses(self(batch, self.masked_words(batch, generator)))
-
     def regularisers(self, proposals: MixtureProposals) -> LossTerms:
         """``a_inter ||l I - G G^T||^2 + a_intra sum_i ||l I - G_i G_i^T||^2 + a_pull sum_i (max c - min c)^2``.
 
@@ -348,23 +314,7 @@ class PPS(Generator):
         total = cfg.inter_push_weight * inter + cfg.intra_push_weight * intra + cfg.pull_weight * together
         return LossTerms(total, {"push_inter": inter, "push_intra": intra, "pull": together})
 
-    def base_loss(
-        self,
-        proposals: MixtureProposals,
-        best: Float[Tensor, " B"],
-        whole: Float[Tensor, " B"] | None,
-        *,
-        regularise: bool = True,
-    ) -> LossTerms:
-        """``(a + ref) / 2 + alpha_ivc L_rank(whole video) + regularisers``: the loss without negatives."""
-        cfg = self.config
-        base = reconstruction_terms(best, whole, gap=cfg.whole_video_margin, rank_weight=cfg.rank_weight)
-        if not regularise:
-            return base
-        extra = self.regularisers(proposals)
-        return LossTerms(base.total + extra.total, {**base.terms, **extra.terms})
-
-    def losses(self, out: PPSOutput) -> LossTerms:
+    def losses(self, out: Explained) -> LossTerms:
         """``L = (a + ref) / 2 + alpha_ivc L_rank + regularisers`` with ``a`` the lowest positive NLL of each query.
 
         ``L_rank`` demands that ``a`` beats the whole video and the negative of the same proposal by their margins.  No
@@ -373,9 +323,9 @@ class PPS(Generator):
         """
         best = pick(out.nll, out.best)
         base = self.base_loss(out.proposals, best, out.whole_video)
-        if out.negative is None:
+        if out.negatives is None:
             return base
-        rank = margin(best, out.negative, self.config.negative_margin).mean()
+        rank = margin(best, out.negatives[:, 0], self.config.negative_margin).mean()
         return LossTerms(base.total + self.config.rank_weight * rank, {**base.terms, "rank_negative": rank})
 
 

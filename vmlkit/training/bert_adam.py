@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vmlkit.errors import ConfigError
-from vmlkit.training.method import StepOptimizer
+from vmlkit.training.optim import ClippedOptimizer
 
 
 def warmup_cosine(fraction: float, warmup: float = 0.1) -> float:
@@ -39,22 +39,15 @@ def decayed(name: str) -> bool:
     return "bias" not in name
 
 
-class BertAdam(StepOptimizer):
+class BertAdam(ClippedOptimizer):
     """``u = mu / (sqrt(nu) + eps) + wd p; p <- p - lr r(n / N) u`` with ``mu, nu`` running means without correction.
 
     Args:
-        parameters: what is updated, in order.
         lr: learning rate of each, or one for all.
         total_updates: N, updates of the whole run.
         weight_decay: of each, or one for all.
         warmup: share of the run in which the rate rises.
-        clip_norm: largest global norm of what is handed to :meth:`step`; None does not clip.
         tensor_clip: largest norm of the gradient of a single tensor; None does not clip.
-
-    Attributes:
-        updates: number of updates made.
-        lr_used: learning rate of the first parameter in the last update.
-        last_norm: gradient norm that the last global clip saw, 0-d on the parameters' device.
 
     Raises:
         ConfigError: where the numbers of parameters, rates and decays differ, or N is not positive.
@@ -73,66 +66,41 @@ class BertAdam(StepOptimizer):
         clip_norm: float | None = 1.0,
         tensor_clip: float | None = 1.0,
     ) -> None:
-        self._parameters = list(parameters)
+        super().__init__(parameters, clip_norm)
         count = len(self._parameters)
         self._lr, self._decay = _each(lr, count), _each(weight_decay, count)
-        if not count or len(self._lr) != count or len(self._decay) != count or total_updates < 1:
-            raise ConfigError("BertAdam needs parameters, a rate and a decay for each, and at least one update")
+        if len(self._lr) != count or len(self._decay) != count or total_updates < 1:
+            raise ConfigError("BertAdam needs a rate and a decay for each parameter, and at least one update")
         self._total, self._warmup, self._betas, self._eps = total_updates, warmup, betas, eps
-        self._clip_norm, self._tensor_clip = clip_norm, tensor_clip
+        self._tensor_clip = tensor_clip
         self._mean = [torch.zeros_like(p) for p in self._parameters]
         self._square = [torch.zeros_like(p) for p in self._parameters]
         self._steps = [0] * count  # a parameter without a gradient does not count the update
-        self.updates, self.lr_used = 0, 0.0
-        self.last_norm = torch.zeros((), device=self._parameters[0].device)
-
-    def zero_grad(self) -> None:
-        """Forget the gradients of its own parameters."""
-        for parameter in self._parameters:
-            parameter.grad = None
 
     def rates(self) -> list[float]:
         """Learning rate that the next update uses, per parameter."""
         return [lr * warmup_cosine(n / self._total, self._warmup) for lr, n in zip(self._lr, self._steps, strict=True)]
 
-    @torch.no_grad()
-    def step(self, clip: list[nn.Parameter]) -> Tensor:
-        """Clip the global norm over ``clip``, update the own parameters, return the norm before clipping (0-d)."""
-        gradients = [p.grad for p in clip if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if self._clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(clip, self._clip_norm, norm)
-        rates = self.rates()
+    def _update(self) -> None:
+        rates, (first, second) = self.rates(), self._betas
         self.lr_used = rates[0]
         for i, parameter in enumerate(self._parameters):
-            if parameter.grad is not None:
-                self._update(i, parameter, parameter.grad, rates[i])
-        self.updates += 1
-        self.last_norm = norm.detach().to(self._parameters[0].device)
-        return self.last_norm
-
-    def _update(self, i: int, parameter: nn.Parameter, gradient: Tensor, rate: float) -> None:
-        if self._tensor_clip is not None:
-            gradient = gradient * (self._tensor_clip / (gradient.norm() + 1e-6)).clamp_max(1.0)
-        first, second = self._betas
-        self._mean[i].mul_(first).add_(gradient, alpha=1 - first)
-        self._square[i].mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        update = self._mean[i] / (self._square[i].sqrt() + self._eps)
-        if self._decay[i]:
-            update = update + self._decay[i] * parameter
-        parameter.sub_(rate * update)
-        self._steps[i] += 1
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            if self._tensor_clip is not None:
+                gradient = gradient * (self._tensor_clip / (gradient.norm() + 1e-6)).clamp_max(1.0)
+            self._mean[i].mul_(first).add_(gradient, alpha=1 - first)
+            self._square[i].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+            update = self._mean[i] / (self._square[i].sqrt() + self._eps)
+            if self._decay[i]:
+                update = update + self._decay[i] * parameter
+            parameter.sub_(rates[i] * update)
+            self._steps[i] += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Moments and counters as tensors and plain numbers (loads with ``weights_only=True``)."""
-        return {
-            "mean": self._mean,
-            "square": self._square,
-            "steps": self._steps,
-            "updates": self.updates,
-            "lr_used": self.lr_used,
-            "last_norm": self.last_norm,
-        }
+        """As :meth:`ClippedOptimizer.state_dict`."""
+        return {"mean": self._mean, "square": self._square, "steps": self._steps, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`state_dict`."""
@@ -140,8 +108,7 @@ class BertAdam(StepOptimizer):
             for target, value in zip(own, saved, strict=True):
                 target.copy_(value)
         self._steps = list(state["steps"])
-        self.updates, self.lr_used = state["updates"], state["lr_used"]
-        self.last_norm = state["last_norm"].to(self._parameters[0].device)
+        super().load_state_dict(state)
 
 
 def _each(value: float | Sequence[float], count: int) -> list[float]:

@@ -20,12 +20,12 @@ from vmlkit.config import at_least, positive, to_dict
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
 from vmlkit.files import LEFTOVERS, write_json, write_npz
 from vmlkit.runs import RunDirectory
-from vmlkit.training.bert_adam import BertAdam, bert_adam_for
+from vmlkit.training.bert_adam import bert_adam_for
 from vmlkit.training.checkpoints import save_weights
 from vmlkit.training.evaluate import BATCH_DRAWS, DIAGNOSIS, EVALUATION, STEP_DRAWS, derive_seed, undisturbed
 from vmlkit.training.history import History, epoch_row
 from vmlkit.training.method import Method, Progress, StepOptimizer
-from vmlkit.training.optim import EpsRule, Schedule, ScheduledAdam
+from vmlkit.training.optim import ClippedOptimizer, EpsRule, Schedule, ScheduledAdam
 from vmlkit.training.start import choose_device, create_run, matching_run, reproducible, run_record
 from vmlkit.training.steps import TrainingState
 from vmlkit.training.task import D, M, MomentTask, Split, Task
@@ -280,7 +280,7 @@ class _Run:
 
 def _optimizer(
     method: Method[Any], name: str, group: list[torch.nn.Parameter], config: TrainConfig, steps_per_epoch: int
-) -> ScheduledAdam | BertAdam:
+) -> ClippedOptimizer:
     if config.optimizer == "bert_adam":
         total = config.epochs * steps_per_epoch
         return bert_adam_for(method, group, lr=config.lr, total_updates=total, clip_norm=config.clip_norm)

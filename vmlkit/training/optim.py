@@ -49,16 +49,69 @@ def scheduled_lr(
     return lr * math.sqrt(warmup_updates / updates)
 
 
-class ScheduledAdam(StepOptimizer):
+class ClippedOptimizer(StepOptimizer):
+    """One group of parameters, a clip of the global gradient norm before each update, and what the history reads.
+
+    Args:
+        parameters: what is updated, in order.
+        clip_norm: largest global norm of what is handed to :meth:`step`; None measures the norm and clips nothing.
+
+    Attributes:
+        updates: number of updates made.
+        lr_used: learning rate of the last update (of the first parameter, where they differ).
+        last_norm: gradient norm that the last clip saw, a 0-d tensor on the parameters' device.
+
+    Raises:
+        ConfigError: where there are no parameters.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], clip_norm: float | None) -> None:
+        self._parameters, self._clip_norm = list(parameters), clip_norm
+        if not self._parameters:
+            raise ConfigError("an optimiser needs at least one trainable parameter")
+        self.updates, self.lr_used = 0, 0.0
+        self.last_norm = torch.zeros((), device=self._parameters[0].device)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of its own parameters."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, clip: list[nn.Parameter]) -> Tensor:
+        """Clip the global norm over ``clip``, update the own parameters, return the norm before clipping (0-d).
+
+        All gradients in ``clip`` are scaled, own or not, as ``clip_grad_norm_`` does in the references.
+        """
+        norm = torch.nn.utils.get_total_norm([p.grad for p in clip if p.grad is not None])
+        if self._clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(clip, self._clip_norm, norm)
+        self._update()
+        self.updates += 1
+        self.last_norm = norm.detach().to(self._parameters[0].device)
+        return self.last_norm
+
+    def _update(self) -> None:
+        raise TypeError(f"{type(self).__name__} does not define an update")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Moments and counters as tensors and plain numbers (loads with ``weights_only=True``)."""
+        return {"updates": self.updates, "lr_used": self.lr_used, "last_norm": self.last_norm}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`state_dict`."""
+        self.updates, self.lr_used = state["updates"], state["lr_used"]
+        self.last_norm = state["last_norm"].to(self._parameters[0].device)
+
+
+class ScheduledAdam(ClippedOptimizer):
     """Adam over one group of parameters, with its own schedule and clip.
 
     Args:
-        parameters: what this optimiser updates.
         lr: peak learning rate.
         warmup_updates: updates until the peak; 0 means no warm-up and, since the inverse square root has no scale
             then, a constant rate.
         warmup_init_lr: learning rate of the first update.
-        clip_norm: largest global gradient norm; None measures the norm and clips nothing.
         eps_rule: ``"reference"``: ``p -= lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)``; ``"torch"``: epsilon is
             added after the bias correction.  Parameters that had no gradient in some updates share the group's ``t``
             in the reference rule's epsilon (and only there).
@@ -67,11 +120,6 @@ class ScheduledAdam(StepOptimizer):
         l2: weight decay added to the gradient after the clip, as ``torch.optim.Adam`` does (P3, CO2-Net, BaS-Net).
         lag: updates by which the schedule stays behind; P3 sets the rate after the update, so its first two updates
             both run at ``warmup_init_lr`` (lag 1).
-
-    Attributes:
-        updates: number of updates made.
-        lr_used: learning rate of the last update (of the first one to come, before any).
-        last_norm: gradient norm that the last clip saw, a 0-d tensor on the parameters' device.
     """
 
     def __init__(
@@ -91,9 +139,7 @@ class ScheduledAdam(StepOptimizer):
         l2: float = 0.0,
         lag: int = 0,
     ) -> None:
-        self._parameters = list(parameters)
-        if not self._parameters:
-            raise ConfigError("an optimiser needs at least one trainable parameter")
+        super().__init__(parameters, clip_norm)
         self._rate = functools.partial(
             scheduled_lr,
             lr=lr,
@@ -103,10 +149,8 @@ class ScheduledAdam(StepOptimizer):
             drop_updates=drop_updates,
         )
         self._lag = lag
-        self._clip_norm, self._beta2, self._eps, self._eps_rule = clip_norm, betas[1], eps, eps_rule
-        self.updates = 0
+        self._beta2, self._eps, self._eps_rule = betas[1], eps, eps_rule
         self.lr_used = self._rate(0)
-        self.last_norm = torch.zeros((), device=self._parameters[0].device)
         # one kernel for all tensors: a quarter of the time of torch's default loop on a CPU, and no host reads
         fused = all(p.device.type in ("cpu", "cuda") for p in self._parameters)
         # l2 joins the gradient (Adam), weight_decay does not (AdamW)
@@ -114,44 +158,27 @@ class ScheduledAdam(StepOptimizer):
         decay = weight_decay or l2
         self._adam = adam(self._parameters, lr=self.lr_used, betas=betas, eps=eps, fused=fused, weight_decay=decay)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of its own parameters."""
-        self._adam.zero_grad(set_to_none=True)
-
     def step(self, clip: list[nn.Parameter]) -> Tensor:
-        """Clip the global norm over ``clip``, update the own parameters, return the norm before clipping (0-d).
-
-        All gradients in ``clip`` are scaled, own or not, as ``clip_grad_norm_`` does in the references.
-        """
+        """As :meth:`ClippedOptimizer.step`, on gradients that lie in memory as their parameters do."""
         for p in self._parameters:
             # the fused kernel reads memory in the parameter's order, and autograd.grad may return a strided view
             if p.grad is not None and p.grad.stride() != p.stride():
                 p.grad = torch.empty_like(p).copy_(p.grad)
-        gradients = [p.grad for p in clip if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if self._clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(clip, self._clip_norm, norm)
+        return super().step(clip)
+
+    def _update(self) -> None:
         self.lr_used = self._rate(max(self.updates - self._lag, 0))
         group = self._adam.param_groups[0]
         group["lr"] = self.lr_used
         if self._eps_rule == "reference":
             group["eps"] = self._eps / math.sqrt(1 - self._beta2 ** (self.updates + 1))
         self._adam.step()
-        self.updates += 1
-        self.last_norm = norm.detach().to(self._parameters[0].device)
-        return self.last_norm
 
     def state_dict(self) -> dict[str, Any]:
-        """Moments and counters as tensors and plain numbers (loads with ``weights_only=True``)."""
-        return {
-            "adam": self._adam.state_dict(),
-            "updates": self.updates,
-            "lr_used": self.lr_used,
-            "last_norm": self.last_norm,
-        }
+        """As :meth:`ClippedOptimizer.state_dict`."""
+        return {"adam": self._adam.state_dict(), **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`state_dict`."""
         self._adam.load_state_dict(state["adam"])
-        self.updates, self.lr_used = state["updates"], state["lr_used"]
-        self.last_norm = state["last_norm"].to(self._parameters[0].device)
+        super().load_state_dict(state)

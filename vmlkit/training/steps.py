@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from vmlkit.errors import DataError
 from vmlkit.files import write_json
 from vmlkit.runs import SCHEMA
-from vmlkit.training.bert_adam import BertAdam
 from vmlkit.training.checkpoints import load_state, save_state, save_weights, weights_info
 from vmlkit.training.method import LossTerms
-from vmlkit.training.optim import ScheduledAdam
+from vmlkit.training.optim import ClippedOptimizer
 
 
 @dataclass
@@ -25,7 +24,7 @@ class StepLog:
     read_rows: list[Tensor] = field(default_factory=list)  #: (steps, names) on the host, all finite
     pending: list[Tensor] = field(default_factory=list)  #: (names,) each, on the device
 
-    def add(self, loss: LossTerms, optimizers: Mapping[str, ScheduledAdam | BertAdam]) -> None:
+    def add(self, loss: LossTerms, optimizers: Mapping[str, ClippedOptimizer]) -> None:
         """Record a step: the terms in the method's order, their total, then the gradient norm of each optimiser."""
         values = {f"loss/{name}": value for name, value in loss.terms.items()}
         values["loss/total"] = loss.total
@@ -75,7 +74,7 @@ class StepLog:
 class TrainingState:
     """All that a run needs besides its data and settings to go on as if it had never stopped."""
 
-    optimizers: Mapping[str, ScheduledAdam | BertAdam]
+    optimizers: Mapping[str, ClippedOptimizer]
     draws: torch.Generator  #: feeds ``Method.step``; batch order and evaluation have generators of their own
     epochs: int  #: of the whole run
     epoch: int = 0  #: finished epochs
