@@ -674,8 +674,10 @@ assert not torch.allclose(*modes["released"], atol=1e-5), "with the released ind
 # ranking loss and nothing else:
 
 # %%
+from vmlkit.training.method import Progress
+
 fresh = build(experiment, splits.train)
-losses = fresh.losses(fresh(batch, masked)).terms
+losses = fresh.losses(fresh(batch, masked, Progress(1, 1))).terms
 head = fresh.negative_head.weight
 (reached,) = torch.autograd.grad(losses["rank_negative"], head, retain_graph=True)
 others = sum(term for name, term in losses.items() if name != "rank_negative")
@@ -685,8 +687,8 @@ assert float(reached.norm()) > 0
 assert missed is None
 
 # %%
-negatives = method.negatives(encoded, made)
-centers, widths = negatives.centers.detach(), negatives.widths.detach()
+_, spans = method.negatives(encoded, made)
+centers, widths = (values.detach() for values in spans)
 border = torch.minimum(centers, 1 - centers)
 print(
     f"a learned negative: width {float(widths.mean()):.3f}, center {float(border.mean()):.3f} from the nearer border,"

@@ -102,7 +102,7 @@ def _unused(case: GoldenCase) -> dict[str, Tensor]:
 def _forward(model: PPS, batch: MomentBatch, masked: Tensor) -> dict[str, Tensor]:
     out = model(batch, masked, Progress(1, 1))
     encoded, proposals, loss = out.encoded, out.proposals, model.losses(out)
-    negatives = model.negatives(encoded, proposals)
+    negatives, _ = model.negatives(encoded, proposals)
 
     def logits(weight: Tensor) -> Tensor:
         hidden = model.reconstructor.reconstruct(
@@ -114,14 +114,14 @@ def _forward(model: PPS, batch: MomentBatch, masked: Tensor) -> dict[str, Tensor
     main = (terms["nll"] + terms["nll_whole_video"]) / 2
     ours = {
         "words_logit": flat(logits(proposals.masks)),
-        "neg_words_logit": flat(logits(negatives.masks)),
+        "neg_words_logit": flat(logits(negatives)),
         "ref_words_logit": logits(torch.ones_like(proposals.masks[:, :1]))[:, 0],
         "words_mask": encoded.text_mask,
         "prop_weights": proposals.masks,
         "mixture_attention": proposals.weights,
-        "neg_weight": negatives.masks,
+        "neg_weight": negatives,
         "pos_nll": out.nll,
-        "neg_nll": model.reconstruct(encoded, negatives.masks),
+        "neg_nll": model.reconstruct(encoded, negatives),
         "ref_nll": out.whole_video,
         "loss_main": main,
         "loss_sub": loss.total - main,

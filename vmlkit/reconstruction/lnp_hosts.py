@@ -21,8 +21,9 @@ def _idle(*names: str, why: str = "P0 puts its negatives in the place of the gen
     return dict.fromkeys((f"host.{name}" for name in names), f"{why}, see model.lnp")
 
 
+@dataclass(frozen=True, kw_only=True)
 class _OnHost:
-    lnp: LNPConfig
+    lnp: LNPConfig = field(default_factory=LNPConfig)
 
     def __post_init__(self) -> None:
         positive(self.lnp, "rule_sigma width_floor exponent")
@@ -39,7 +40,6 @@ class LNPOnCNM(_OnHost):
     idle: ClassVar = {**_idle("easy_margin"), "lnp.keep_regularisers": "CNM has no regularisers"}
 
     host: CNMConfig = field(default_factory=CNMConfig)
-    lnp: LNPConfig = field(default_factory=LNPConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,6 @@ class LNPOnCPL(_OnHost):
     idle: ClassVar = _idle("gamma", "negative_margin", "use_negatives", "plan")
 
     host: CPLConfig = field(default_factory=CPLConfig)
-    lnp: LNPConfig = field(default_factory=LNPConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,6 @@ class LNPOnPPS(_OnHost):
     )  # fmt: skip
 
     host: PPSConfig = field(default_factory=lambda: PPSConfig(use_negatives=False))
-    lnp: LNPConfig = field(default_factory=LNPConfig)
 
 
 def build_lnp(config: LNPOnCNM | LNPOnCPL | LNPOnPPS, shape: DataShape) -> LNP:

@@ -12,7 +12,7 @@ their masks                  ``component_masks``                            (B, 
 importance ``q_ij``          ``weights``                                    (B, P, P), rows sum to one
 mixture proposals            ``masks`` = ``sum_j q_ij g_ij``                (B, P, S)
 ``k*``                       ``best``                                       (B,), lowest NLL
-negatives                    :class:`Negatives`                             (B, P, S)
+negatives                    :meth:`PPS.negatives`                          (B, P, S)
 pull, intra-, inter-push     :meth:`PPS.regularisers`                       means over B
 ============================ ============================================== =====================================
 
@@ -129,15 +129,6 @@ class MixtureProposals(Proposals):
     component_widths: Float[Tensor, "B P P"]
     component_masks: Float[Tensor, "B P P S"]
     weights: Float[Tensor, "B P P"]  #: q, sums to one over the last axis
-
-
-@dataclass(frozen=True)
-class Negatives:
-    """One negative mask a proposal, and the spans it is made of (None for the inverse kinds, which cover a rest)."""
-
-    masks: Float[Tensor, "B P S"]
-    centers: Float[Tensor, "B P M"] | None
-    widths: Float[Tensor, "B P M"] | None
 
 
 class ComponentScore(nn.Module):
@@ -259,10 +250,15 @@ class PPS(ContrastingGenerator):
         scores = precisely(self.component_score, read.gather(2, column).squeeze(2))
         return component_weights(nn.functional.pad(scores, (1, 0)), count)
 
-    def negatives(self, encoded: Encoded, proposals: MixtureProposals) -> Negatives:
+    def negatives(
+        self, encoded: Encoded, proposals: MixtureProposals
+    ) -> tuple[Float[Tensor, "B P S"], tuple[Float[Tensor, "B P M"], Float[Tensor, "B P M"]] | None]:
         """A negative for each proposal, learned from the token's output or by a rule.
 
         Rules start from the span that all components of the proposal cover together, whatever their importance.
+
+        Returns:
+            Masks, and centers and widths of what they are made of; None for the inverse kinds, which cover a rest.
         """
         cfg, cells = self.config, proposals.masks.shape[-1]
         inverse = cfg.neg_type.endswith("inverse_gaussian")
@@ -271,29 +267,22 @@ class PPS(ContrastingGenerator):
             values = torch.sigmoid(precisely(self.negative_head, encoded.hidden[:, -1]))
             centers, widths = values.unflatten(-1, (cfg.proposals, -1, 2)).unbind(-1)  # (B, P, M)
             parts = peak_gaussian(centers, widths, cells, sigma=sigma)  # (B, P, M, S)
-            masks = peak_mixture(1 - parts if inverse else parts)
-            return Negatives(masks, None, None) if inverse else Negatives(masks, centers, widths)
+            return peak_mixture(1 - parts if inverse else parts), None if inverse else (centers, widths)
         start, end = hull(proposals)
-        masks = rule_negative(start, end, cells, kind=cfg.neg_type, sigma=sigma)  # type: ignore[arg-type]
-        if inverse:
-            return Negatives(masks, None, None)
-        spans = outside_spans(start, end)
-        return Negatives(masks, spans[..., 0], spans[..., 1])
+        masks = rule_negative(start, end, cells, kind=cfg.neg_type, sigma=sigma)
+        centers, widths = outside_spans(start, end).unbind(-1)
+        return masks, None if inverse else (centers, widths)
 
     def negative_masks(self, encoded: Encoded, proposals: MixtureProposals, progress: Progress) -> Tensor:
         """One negative of each proposal, ``(B, P, 1, S)``; the epoch plays no part."""
-        return self.negatives(encoded, proposals).masks[:, :, None]
+        return self.negatives(encoded, proposals)[0][:, :, None]
 
     def negative_spans(
         self, encoded: Encoded, proposals: MixtureProposals, best: Int[Tensor, " B"], fraction: float
     ) -> Spans | None:
         """What the negative of the best proposal is made of; None where it covers a rest."""
-        if not self.config.use_negatives:
-            return None
-        found = self.negatives(encoded, proposals)
-        if found.centers is None or found.widths is None:
-            return None
-        return pick(found.centers, best), pick(found.widths, best)
+        spans = self.negatives(encoded, proposals)[1] if self.config.use_negatives else None
+        return None if spans is None else (pick(spans[0], best), pick(spans[1], best))
 
     def curves(self) -> dict[str, dict[str, float]]:
         """Gaussians of the components of both mixtures."""
