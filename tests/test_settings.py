@@ -232,6 +232,15 @@ def test_a_vote_is_refused_where_nothing_is_voted_on(method: str, setting: str, 
         task_of(with_overrides(preset(method), {setting: value}))
 
 
+@pytest.mark.parametrize(("method", "setting", "value"), [
+    ("qd-detr", "test_draws", 3), ("co2net", "test_draws", 2), ("p4-xclip", "test_draws", 2),
+    ("tsm-vlc", "train.static_shapes", True),
+])  # fmt: skip
+def test_what_no_answer_and_no_batch_depends_on_is_refused(method: str, setting: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=setting):
+        task_of(with_overrides(preset(method), {setting: value}))
+
+
 def test_a_vote_acts_where_proposals_are_voted_on(splits: dict[str, Any]) -> None:
     plain = with_overrides(preset("cpl"), SMALL)
     data = loaded(splits, plain)

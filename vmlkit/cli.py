@@ -288,12 +288,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     from vmlkit.training.final import final_evaluation
 
     method, splits, experiment = load_run(options.run_dir)
-    if options.vote is not None:
-        experiment = with_overrides(experiment, {"vote": options.vote})
+    given = {"vote": options.vote, "test_draws": options.draws}
+    experiment = with_overrides(experiment, {name: value for name, value in given.items() if value is not None})
     task = task_of(experiment)
     parts = (splits.train, splits.validation, splits.test)
-    draws = experiment.test_draws if options.draws is None else options.draws
-    metrics = final_evaluation(method, options.run_dir, *parts, task=task, draws=draws)
+    metrics = final_evaluation(method, options.run_dir, *parts, task=task, draws=experiment.test_draws)
     print(results(experiment.method, metrics, task.columns))
     return 0
 

@@ -51,6 +51,8 @@ def action_task(experiment: Experiment) -> ActionTask:
     pairs = model.host.pairs if isinstance(model.host, CO2NetConfig) else 3
     if model.sampler == "pairs" and 2 * pairs > experiment.train.batch_size:
         raise ConfigError(f"{pairs} pairs do not fit into batch_size={experiment.train.batch_size}: lower 'pairs'")
+    if experiment.train.static_shapes:
+        raise ConfigError("setting 'train.static_shapes' changes nothing for actions: their batches have one shape")
     return ActionTask(
         clips=experiment.data.clips,
         sampler=model.sampler,

@@ -16,7 +16,7 @@ from vmlkit.training.experiment import Experiment
 from vmlkit.training.final import final_evaluation
 from vmlkit.training.loop import TrainConfig, train
 from vmlkit.training.method import Method
-from vmlkit.training.task import Task
+from vmlkit.training.task import MomentTask, Task
 
 
 def build(experiment: Experiment, data: Any) -> Method[Any]:
@@ -30,7 +30,7 @@ def task_of(experiment: Experiment) -> Task[Any, Any, Any]:
     """How the experiment's batches are drawn and its answers scored.
 
     Raises:
-        ConfigError: for a vote where answers are not chosen by one.
+        ConfigError: for a vote, or several draws of words, where no answer depends on them.
     """
     task = METHODS[experiment.method].task(experiment)
     if experiment.vote is not None and getattr(task, "vote", None) != experiment.vote:
@@ -38,6 +38,8 @@ def task_of(experiment: Experiment) -> Task[Any, Any, Any]:
             f"setting 'vote' is {experiment.vote!r}, and '{experiment.method}' does not choose its answer by a vote: "
             "leave it out"
         )
+    if experiment.test_draws != 1 and (not isinstance(task, MomentTask) or task.supervised):
+        raise ConfigError(f"setting 'test_draws' must be 1: nothing in an answer of '{experiment.method}' is drawn")
     return task
 
 
