@@ -1,5 +1,6 @@
 """The runner itself: a notebook that must fail, an unknown parameter, a dead kernel, rendering, the site."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import nbformat
 import pytest
 
 from tools.pages.__main__ import main, student_edition
-from tools.pages.site import Page, build_site, figure_of, index_html, summary
+from tools.pages.site import Page, build_site, figure_of, index_html, shown_picture, summary
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments import notebooks as nb
 
@@ -150,10 +151,10 @@ def test_site_renders_and_runs_only_what_is_out_of_date(
     site = tmp_path / "site"
     index = build_site([source], tmp_path / "executed", figures, site)
     text = index.read_text(encoding="utf-8")
-    assert '<a href="00_a.html"><img src="figures/00_a_second.png" alt=""><h2>A small page</h2>' in text
+    assert '<a href="00_a.html"><img src="figures/00_a.png" alt=""><h2>A small page</h2>' in text
     assert "It says what it does. And more." in text
     assert "Not this" not in text
-    assert (site / "figures" / "00_a_second.png").read_bytes() == b"png"
+    assert (site / "figures" / "00_a.png").read_bytes() == b"png"
     assert "ran" in (site / "00_a.html").read_text(encoding="utf-8")
     assert "running 00_a.ipynb" in capsys.readouterr().out
 
@@ -173,6 +174,14 @@ def test_the_index_escapes_what_it_shows(tmp_path: Path) -> None:
     assert "<img" not in text
     assert "ran in 3 s" in text
     assert figure_of("00_a", tmp_path) is None
+
+
+def test_a_card_shows_the_first_picture_where_none_was_saved() -> None:
+    drawn = v4.new_output("display_data", data={"image/png": base64.b64encode(b"drawn").decode()})
+    said = v4.new_output("stream", text="a line")
+    cells = [v4.new_markdown_cell("# T"), v4.new_code_cell("x", outputs=[said, drawn])]
+    assert shown_picture(v4.new_notebook(cells=cells)) == b"drawn"
+    assert shown_picture(v4.new_notebook(cells=cells[:1])) is None
 
 
 def test_summary_skips_badges_and_lists() -> None:

@@ -3,9 +3,9 @@
 ``python -m tools.pages site`` (``make site``) executes only the notebooks whose last run is out of date.
 """
 
+import base64
 import html
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,6 +111,14 @@ def figure_of(stem: str, figures: Path) -> Path | None:
     return exact if exact.is_file() else next(iter(sorted(figures.glob(f"{stem}_*.png"))), None)
 
 
+def shown_picture(notebook: Any) -> bytes | None:
+    """The first picture that an executed notebook shows, as PNG; figures/ may be of another run, or empty."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    encoded = (output.get("data", {}).get("image/png") for output in outputs)
+    first = next((text for text in encoded if text), None)
+    return None if first is None else base64.b64decode(first)
+
+
 def summary(notebook: Any) -> str:
     """The first paragraph of prose under the first heading, as plain text."""
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
@@ -122,16 +130,17 @@ def summary(notebook: Any) -> str:
 
 def _page(stem: str, executed: Path, figures: Path, site: Path) -> Page:
     notebook = nb.read(executed)
-    picture = figure_of(stem, figures)
+    saved = figure_of(stem, figures)
+    picture = saved.read_bytes() if saved else shown_picture(notebook)
     if picture is not None:
         (site / "figures").mkdir(exist_ok=True)
-        shutil.copyfile(picture, site / "figures" / picture.name)
+        (site / "figures" / f"{stem}.png").write_bytes(picture)
     return Page(
         href=f"{stem}.html",
         title=nb.title(notebook) or stem,
         summary=summary(notebook),
         seconds=float(notebook.metadata.papermill.duration),
-        picture=f"figures/{picture.name}" if picture else None,
+        picture=f"figures/{stem}.png" if picture else None,
     )
 
 
