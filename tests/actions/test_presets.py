@@ -9,6 +9,7 @@ from vmlkit.actions.methods import METHODS as ACTION_METHODS
 from vmlkit.actions.methods import context_words
 from vmlkit.actions.sources import ACTIONS, ToyActionData
 from vmlkit.actions.studies import STUDIES
+from vmlkit.actions.text_queries import TextQueryConfig
 from vmlkit.config import from_dict, to_dict, with_overrides
 from vmlkit.data.sources import load
 from vmlkit.errors import ConfigError
@@ -94,3 +95,33 @@ def test_a_template_changes_the_captions() -> None:
         texts[row] = METHODS["tsm-vlc"].load(experiment.data, progress=False).train.sentences[0]
     assert texts["a [CLS]"].startswith("a ")
     assert texts["a video of the [CLS]"] == "a video of the " + texts["a [CLS]"].removeprefix("a ")
+
+
+OLD_TRAINING = {
+    "schedule": "alternate", "reconstruction_weight": 1.0, "contrast_weight": 1.0, "vlc_lr": 1e-3,
+    "vlc_warmup_updates": 50, "stale_gradient_clipping": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["basnet", "co2net", "tsm", "tsm-vlc"])
+def test_a_run_recorded_under_the_old_names_is_read(method: str) -> None:
+    """As 0.1.0 wrote it: a switch for the class texts, the completion's training beside it, sizes of the release."""
+    experiment = preset(method, "toy", "ci")
+    record = to_dict(experiment)
+    model = record["model"]
+    if model["host"]["text"] is None:
+        model["host"] |= {"classifier": "conv", "text": to_dict(TextQueryConfig(heads=4))}
+    else:
+        model["host"]["classifier"] = "text"
+    if method == "basnet":
+        model["host"]["segments"] = experiment.data.clips
+    if model["vlc"] is not None:
+        stood_apart = {name.removeprefix("vlc_") for name in OLD_TRAINING}
+        model["vlc"] = {name: value for name, value in model["vlc"].items() if name not in stood_apart}
+        model["vlc"] |= {"contrast": True, "pool": None, "unused_parts": False}
+    model |= OLD_TRAINING
+    assert experiment_of_settings(record) == experiment
+    if model["vlc"] is not None:
+        model["vlc"]["pool"] = 5
+        with pytest.raises(ConfigError, match="pool"):
+            experiment_of_settings(record)

@@ -1,5 +1,8 @@
 """The methods of action localisation by name: their settings, and how they are made from a training split."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -63,10 +66,29 @@ def action_task(experiment: Experiment) -> ActionTask:
     )
 
 
+def renamed(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that were recorded while the host had a switch for its texts, and the completion's training stood apart.
+
+    ``segments`` followed the clips of the data, as it does now without a setting.
+    """
+    host, vlc = dict(model["host"]), model["vlc"]
+    host.pop("segments", None)
+    if host.pop("classifier", "text") == "conv":
+        host["text"] = None
+    moved = {"schedule", "reconstruction_weight", "contrast_weight", "stale_gradient_clipping"}
+    moved |= {"vlc_lr", "vlc_warmup_updates"}
+    stay = {name: value for name, value in model.items() if name not in moved}
+    if vlc is not None:
+        gone = {"contrast": True, "pool": None}  # where they stood at what is now the only way
+        vlc = {name: value for name, value in vlc.items() if name not in gone or value != gone[name]}
+        vlc |= {name.removeprefix("vlc_"): model[name] for name in moved if name in model}
+    return {**stay, "host": host, "vlc": vlc}
+
+
 def _entry(config: type[ActionConfig]) -> MethodEntry:
     """On every source for which the method was released."""
     released = {data: make for data, make in PRESETS.items() if config is ActionCO2Net or data != "activitynet1.3"}
-    return MethodEntry(make_action, config, released, action_task, ACTIONS)
+    return MethodEntry(make_action, config, released, action_task, ACTIONS, renamed)
 
 
 METHODS: dict[str, MethodEntry] = {

@@ -102,7 +102,7 @@ def experiment_of_settings(settings: Mapping[str, Any]) -> Experiment:
     return Experiment(
         method=method,
         data=from_dict(entry.view.settings, upgraded(settings["data"], entry.view.settings)),
-        model=from_dict(entry.config, used(settings["model"])),
+        model=from_dict(entry.config, entry.renamed(used(settings["model"]))),
         train=from_dict(TrainConfig, settings["train"]),
         vote=settings["vote"],
         test_draws=settings["test_draws"],

@@ -43,6 +43,8 @@ class MethodEntry:
     presets: Mapping[str, Callable[[str, Size], Experiment]] = field(default_factory=dict)
     task: Callable[[Experiment], Task[Any, Any, Any]] = moment_task
     view: View[Any] = MOMENTS  #: what it trains on, from which sources
+    #: its recorded settings as they are called now, for runs that were written before
+    renamed: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
 
     def load(self, config: DataConfig, *, cache_dir: str | Path | None = None, progress: bool = True) -> Splits[Any]:
         """The splits of a source as the method reads it; see :func:`vmlkit.data.sources.load`."""
