@@ -71,18 +71,18 @@ def renamed(model: Mapping[str, Any]) -> dict[str, Any]:
 
     ``segments`` followed the clips of the data, as it does now without a setting.
     """
-    host, vlc = dict(model["host"]), model["vlc"]
+    host, vlc = dict(model["host"]), model.get("vlc")
     host.pop("segments", None)
     if host.pop("classifier", "text") == "conv":
         host["text"] = None
     moved = {"schedule", "reconstruction_weight", "contrast_weight", "stale_gradient_clipping"}
     moved |= {"vlc_lr", "vlc_warmup_updates"}
-    stay = {name: value for name, value in model.items() if name not in moved}
+    now = {name: value for name, value in model.items() if name not in moved} | {"host": host}
     if vlc is not None:
         gone = {"contrast": True, "pool": None}  # where they stood at what is now the only way
         vlc = {name: value for name, value in vlc.items() if name not in gone or value != gone[name]}
-        vlc |= {name.removeprefix("vlc_"): model[name] for name in moved if name in model}
-    return {**stay, "host": host, "vlc": vlc}
+        now["vlc"] = vlc | {name.removeprefix("vlc_"): model[name] for name in moved if name in model}
+    return now
 
 
 def _entry(config: type[ActionConfig]) -> MethodEntry:
