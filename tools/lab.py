@@ -26,11 +26,23 @@ FLAGS += ["--disable-background-networking", "--disable-component-update"]
 #: seconds for anything that a browser or a server does, on a machine that is busy with other things
 PATIENCE = 120
 
-#: a script's promise has no limit of its own
-_BOUNDED = """async ([seconds, argument]) => {
-  const late = new Promise((_, refuse) =>
-    setTimeout(() => refuse(new Error(`no answer within ${seconds} s`)), 1000 * seconds));
-  return Promise.race([(SCRIPT)(argument), late]);
+#: A script leaves its outcome on the page, where it is asked for: a promise that a browser is asked to wait for
+#: is held by nothing but what will answer it, and Chromium now and then collects one ("Resulting promise was
+#: garbage collected").
+_BEGIN = """([name, argument]) => {
+  const outcomes = (window.vmlkitOutcomes ??= {});
+  const keep = (outcome) => (outcomes[name] = outcome);
+  outcomes[name] = null;
+  (async () => (SCRIPT)(argument))().then(
+    (value) => keep({ value: value ?? null }),
+    (error) => keep({ error: String(error?.stack ?? error) }),
+  );
+}"""
+
+_OUTCOME = """(name) => {
+  const outcome = window.vmlkitOutcomes?.[name] ?? null;
+  if (outcome) delete window.vmlkitOutcomes[name];
+  return outcome;
 }"""
 
 #: no news question over the page, no saving behind our back, and every cell in the document
@@ -101,8 +113,16 @@ def new_page(playwright: Any, profile: Path, executable: str, **options: Any) ->
 
 
 def evaluate(page: Any, script: str, argument: Any = None, seconds: float = PATIENCE) -> Any:
-    """What the JavaScript function ``script`` gives, in at most so many seconds."""
-    return page.evaluate(_BOUNDED.replace("SCRIPT", script), [seconds, argument])
+    """What the JavaScript function ``script`` gives; an error after so many seconds, and where the script throws."""
+    name, deadline = secrets.token_hex(8), time.monotonic() + seconds
+    page.evaluate(_BEGIN.replace("SCRIPT", script), [name, argument])
+    while (outcome := page.evaluate(_OUTCOME, name)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no answer within {seconds:g} s")
+        page.wait_for_timeout(50)
+    if "error" in outcome:
+        raise RuntimeError(outcome["error"])
+    return outcome["value"]
 
 
 class Complaints:
