@@ -15,10 +15,11 @@ import pytest
 
 from tests.data.conftest import WORDS, write_corpus
 from vmlkit import cli
+from vmlkit.cli.options import DATA
 from vmlkit.methods import METHODS
 
-OFFERED = [pair for pair in itertools.product(METHODS, cli.DATA) if pair[1] in METHODS[pair[0]].presets]
-REFUSED = [pair for pair in itertools.product(METHODS, cli.DATA) if pair[1] not in METHODS[pair[0]].presets]
+OFFERED = [pair for pair in itertools.product(METHODS, DATA) if pair[1] in METHODS[pair[0]].presets]
+REFUSED = [pair for pair in itertools.product(METHODS, DATA) if pair[1] not in METHODS[pair[0]].presets]
 #: on ActivityNet 1.3 only these have a released configuration, at the published size
 
 #: one epoch of one small batch
@@ -133,8 +134,8 @@ def table(shown: str, method: str) -> list[float]:
 
 
 def test_the_help_offers_these_sources() -> None:
-    assert set(SOURCES) == set(cli.DATA)
-    assert {data for entry in METHODS.values() for data in entry.presets} == set(cli.DATA)
+    assert set(SOURCES) == set(DATA)
+    assert {data for entry in METHODS.values() for data in entry.presets} == set(DATA)
 
 
 @pytest.mark.filterwarnings("ignore:lambda was published for a grid")
