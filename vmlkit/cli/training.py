@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmlkit.cli.options import AGAIN, METHODS, default_run_dir, experiment_from
+from vmlkit.cli.options import AGAIN, METHODS, add_experiment_options, default_run_dir, experiment_from
 from vmlkit.cli.results import results
 
 if TYPE_CHECKING:
