@@ -169,7 +169,10 @@ class RunDirectory:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The final numbers: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test``."""
+        """The final numbers: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test``.
+
+        And what the data lost on the way: ``left_out`` by split, and ``notes``.
+        """
         numbers: dict[str, Any] = read_json(self.path / "metrics.json")
         return numbers
 

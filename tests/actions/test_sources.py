@@ -1,5 +1,6 @@
 """Action data sets by name, from synthetic annotations and, where they are, the real ones."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -12,9 +13,13 @@ from vmlkit.actions.dataset import ActionDataset
 from vmlkit.actions.feature_layouts import JointFeatures, TwoStreamFolder
 from vmlkit.actions.planted import PlantedActionConfig
 from vmlkit.actions.sources import ACTIONS, ActionData, PlantedActionData, ToyActionData
+from vmlkit.cli.results import results
+from vmlkit.config import with_overrides
 from vmlkit.data.settings import CorpusData, DataConfig
 from vmlkit.data.sources import Splits, load
 from vmlkit.errors import ConfigError, DataError
+from vmlkit.experiments.experiment import run_experiment
+from vmlkit.methods import preset
 
 CLASSES = ["Diving", "HighJump", "Shotput"]
 
@@ -117,9 +122,25 @@ def test_two_layouts_of_real_features_are_the_same(annotations: Path) -> None:
 
 def test_videos_without_features_are_left_out_and_said(annotations: Path, capsys) -> None:
     write_features(annotations, skip=("v03",))
-    splits = load(real(annotations, "two"), view=ACTIONS)
+    splits = load(real(annotations, "two"), view=ACTIONS, progress=False)
     assert len(splits.train) + len(splits.validation) == 9
-    assert "1 videos have no features and are left out" in capsys.readouterr().err
+    assert "thumos14/train: 1 of 10 videos have no features and are left out (v03)" in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"train: 1 of 10 videos have no features .*; add them, or set data.missing"):
+        load(dataclasses.replace(real(annotations, "two"), missing="refuse"), view=ACTIONS, progress=False)
+
+
+def test_what_a_split_lost_is_kept_in_the_metrics(annotations: Path, tmp_path: Path, capsys) -> None:
+    write_features(annotations, skip=("v10", "v11", "v12"))
+    experiment = preset("co2net", "thumos14", "ci")
+    data = dataclasses.replace(experiment.data, annotations=str(annotations), features=str(annotations / "two"))
+    small = with_overrides(experiment, {"train.epochs": 1, "model.steps_per_epoch": 1, "train.probe_queries": 1})
+    run = run_experiment(dataclasses.replace(small, data=data), tmp_path / "run", progress=False)
+    expected = "3 of 4 videos have no features"
+    assert f"thumos14/test: {expected} and are left out (v10, v11, v12)" in capsys.readouterr().err
+    [entry] = [e for e in run.metrics["left_out"]["test"] if e["what"] == "videos have no features"]
+    assert (entry["count"], entry["of"], entry["such_as"]) == (3, 4, ["v10", "v11", "v12"])
+    assert run.metrics["n_test"] == 1
+    assert f"not in these numbers: {expected}" in results("co2net", run.metrics, ("mAP@0.3",))
 
 
 def test_bad_features_say_what_is_wrong(annotations: Path) -> None:

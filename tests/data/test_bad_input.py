@@ -40,19 +40,19 @@ def edit(path: Path, row: int, record: object) -> None:
 
 
 def test_sentence_without_a_known_word(corpus: Path) -> None:
-    with pytest.warns(UserWarning, match="has no word of the vocabulary") as caught:
-        kept = load(planted(corpus, vocab_size=3)).test
-    text = str(caught[-1].message)
-    assert (
-        "test.json: record 1 (te00) has no word of the vocabulary: 'The window closes slowly' (nor do 2 more)" in text
+    splits = load(planted(corpus, vocab_size=3))
+    kept = splits.test
+    said = [str(entry) for entry in splits.left_out if "no word" in entry.what]
+    assert said[-1] == (
+        "test: 3 of 6 sentences have no word of the vocabulary and are kept as one padding word "
+        "(unknown_sentence='skip' drops them) (record 1 of te00, record 3 of te01, record 5 of te02)"
     )
-    assert "kept as one padding word, unknown_sentence='skip' drops it" in text
     assert kept.word_ids[1].tolist() == [0] * kept.word_ids.shape[1]
     assert kept.word_mask[1].sum() == 1
     assert kept.word_weights[1, 0] == 1
-    with pytest.warns(UserWarning, match="it is left out"):
-        left = load(planted(corpus, vocab_size=3, unknown_sentence="skip")).test
-    assert left.query_ids == ("test/0", "test/2", "test/4")
+    left = load(planted(corpus, vocab_size=3, unknown_sentence="skip"))
+    assert left.test.query_ids == ("test/0", "test/2", "test/4")
+    assert left.account()["left_out"]["test"][1]["done"] == "are left out"
     with pytest.raises(DataError, match=r"train\.json: record 1 .* has no word .*; enlarge vocab_size, or set"):
         load(planted(corpus, vocab_size=3, unknown_sentence="error"))
 
@@ -65,7 +65,7 @@ def test_no_sentence_left(corpus: Path) -> None:
     rows = read_annotations(corpus / "train.json")
     with (
         open_features(corpus / "arrays") as features,
-        pytest.warns(UserWarning, match="it is left out"),
+        pytest.warns(UserWarning, match="20 of 20 sentences have no word of the vocabulary and are left out"),
         pytest.raises(DataError, match="no sentence of 'mine' has a word of the vocabulary"),
     ):
         build_dataset("mine", rows, words, features, vocabulary, torch.zeros(2, 5), clips=4, unknown_sentence="skip")
@@ -89,8 +89,8 @@ def test_bad_annotations(corpus: Path, record: list, message: str) -> None:
 
 def test_spans_beyond_the_duration_can_be_cut(corpus: Path) -> None:
     edit(corpus / "train.json", 0, ["tr00", 10.0, [1.0, 12.0], "person opens a door"])
-    with pytest.warns(UserWarning, match="that were cut at the end of the video: 1"):
-        splits = load(planted(corpus, beyond_duration="clip"))
+    splits = load(planted(corpus, beyond_duration="clip"))
+    assert str(splits.left_out[0]) == "train: 1 of 20 spans end after their video and are cut there (record 0 of tr00)"
     both = {**dict(zip(splits.train.query_ids, splits.train.spans_s.tolist(), strict=True))}
     both |= dict(zip(splits.validation.query_ids, splits.validation.spans_s.tolist(), strict=True))
     assert both["train/0"] == [1.0, 10.0]
@@ -115,8 +115,8 @@ def test_a_video_in_both_files_is_refused(corpus: Path) -> None:
 def test_bad_features(corpus: Path) -> None:
     with h5py.File(corpus / "features.hdf5", "a") as file:
         del file["tr04"]
-    with pytest.raises(DataError, match=r"features\.hdf5: video 'tr04' has no features; extract what is missing"):
-        load(real(corpus))
+    with pytest.raises(DataError, match=r"hdf5: validation: 1 of 1 videos have no features \(tr04\); add them"):
+        load(real(corpus, missing="refuse"))
     np.save(corpus / "arrays" / "tr04.npy", np.full((3, 6), np.nan))
     with pytest.raises(DataError, match=r"tr04\.npy: video 'tr04' has NaN or infinity in 3 of 3 rows"):
         load(real(corpus, features=corpus / "arrays"))

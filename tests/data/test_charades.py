@@ -10,9 +10,7 @@ import pytest
 from vmlkit.data.annotations.charades import (
     MomentAnnotation,
     read_annotations,
-    read_charades_text,
     read_durations,
-    read_moments,
 )
 from vmlkit.errors import DataError
 
@@ -62,7 +60,7 @@ def test_json_layout(tmp_path: Path, name: str) -> None:
 def test_bad_records(tmp_path: Path, record: object, message: str) -> None:
     path = write(tmp_path / "bad.json", [GOOD, record])
     with pytest.raises(DataError, match=message) as caught:
-        read_moments(path)
+        read_annotations(path)
     text = str(caught.value)
     assert text.startswith(f"{path}: record 1")
     assert "; " in text
@@ -73,17 +71,15 @@ def test_bad_records(tmp_path: Path, record: object, message: str) -> None:
 def test_spans_beyond_the_duration(tmp_path: Path) -> None:
     late = ["AO8RW", 33.67, [30.0, 40.0], "a"]
     path = write(tmp_path / "a.json", [GOOD, late, ["AO8RW", 33.67, [30.0, 33.68], "a"]])
-    with pytest.warns(
-        UserWarning, match=r"a\.json: spans beyond the duration that were cut at the end of the video: 1"
-    ):
-        cut = read_moments(path, beyond_duration="clip")
+    with pytest.warns(UserWarning, match=r"a\.json: 1 of 3 spans end after their video and are cut there"):
+        cut = read_annotations(path, beyond_duration="clip")
     assert [row.end for row in cut] == [6.9, 33.67, 33.68]  # a hundredth is rounding, and kept as written
-    with pytest.warns(UserWarning, match="that were left out: 1"):
-        left = read_moments(path, beyond_duration="skip")
+    with pytest.warns(UserWarning, match=r"1 of 3 spans end after their video and are left out \(record 1 of AO8RW\)"):
+        left = read_annotations(path, beyond_duration="skip")
     assert [row.row for row in left] == [0, 2]
     outside = write(tmp_path / "b.json", [GOOD, ["AO8RW", 33.67, [35.0, 40.0], "a"]])
     with pytest.raises(DataError, match=r"set beyond_duration to 'skip' \(nothing of it lies in the video\)"):
-        read_moments(outside, beyond_duration="clip")
+        read_annotations(outside, beyond_duration="clip")
 
 
 @pytest.mark.parametrize(
@@ -99,16 +95,16 @@ def test_spans_beyond_the_duration(tmp_path: Path) -> None:
 def test_bad_files(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_moments(tmp_path / "a.json")
+        read_annotations(tmp_path / "a.json")
 
 
 def test_cut_off_gzip_and_missing_files(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json.gz", [GOOD] * 50)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"a\.json\.gz: cannot be read .*; write or download the file again"):
-        read_moments(path)
+        read_annotations(path)
     with pytest.raises(DataError, match="there is no such file"):
-        read_moments(tmp_path / "no.json")
+        read_annotations(tmp_path / "no.json")
     with pytest.raises(DataError, match=r"neither \.json nor \.txt"):
         read_annotations(tmp_path / "a.csv")
 
@@ -118,8 +114,8 @@ def test_text_layout(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text('id,subject,length\nAO8RW,"x, y",33.67\nY6R7T,z,29.42\n')
     (tmp_path / "d.json").write_text('{"AO8RW": 33.67, "Y6R7T": {"duration": 29.42}}')
     by_csv = read_annotations(tmp_path / "c.txt", durations=tmp_path / "d.csv")
-    by_json = read_charades_text(tmp_path / "c.txt", tmp_path / "d.json")
-    by_mapping = read_charades_text(tmp_path / "c.txt", {"AO8RW": 33.67, "Y6R7T": 29.42})
+    by_json = read_annotations(tmp_path / "c.txt", durations=tmp_path / "d.json")
+    by_mapping = read_annotations(tmp_path / "c.txt", durations={"AO8RW": 33.67, "Y6R7T": 29.42})
     assert by_csv == by_json == by_mapping
     assert by_csv[1] == MomentAnnotation(
         video_id="Y6R7T", duration=29.42, start=7.3, end=17.3, sentence="person ## pours.", row=2
@@ -140,7 +136,7 @@ def test_text_layout(tmp_path: Path) -> None:
 def test_bad_lines(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "c.txt").write_text(line)
     with pytest.raises(DataError, match=message):
-        read_charades_text(tmp_path / "c.txt", {"AO8RW": 33.67})
+        read_annotations(tmp_path / "c.txt", durations={"AO8RW": 33.67})
 
 
 def test_durations_are_needed_and_checked(tmp_path: Path) -> None:

@@ -68,7 +68,6 @@ class ActionDataset:
     ambiguous_s: tuple[tuple[tuple[float, float], ...], ...]
     #: videos that the list of BaS-Net and HAM-Net lacks: their instances do not count under protocol "seconds"
     unlisted: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()  #: what is odd about the data, one line each
     #: draws ``(count, size, size, 3)`` uint8 thumbnails of a video at evenly spaced times, where the source can
     film_strip: Callable[[str, int, int], np.ndarray] | None = None
 

@@ -12,26 +12,17 @@ from vmlkit.actions import thumos
 from vmlkit.actions.detections import SNIPPET_S
 from vmlkit.actions.prompts import PromptConfig, prompt_text, prompt_tokens, prompt_vocabulary
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo
+from vmlkit.data.left_out import Finding
 
 #: seconds by which a segment may end after its video unremarked
 END_TOLERANCE_S = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One kind of defect: how often, over how many, where."""
+class LabelFinding(Finding):
+    """One kind of defect, over all videos or segments that are asked."""
 
     kind: str
-    what: str  #: a sentence part that follows the count
-    count: int
-    total: int
-    where: tuple[str, ...]  #: videos, each once, in the order of the file
-
-    def __str__(self) -> str:
-        first = ", ".join(self.where[:3]) + (", ..." if len(self.where) > 3 else "")
-        if not self.total:
-            return f"not known how many {self.what}: the file does not say"
-        return f"{self.count} of {self.total} {self.what}" + (f" ({first})" if self.where else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +31,7 @@ class LabelReport:
 
     source: str
     inventory: tuple[str, ...]  #: videos and instances per subset
-    findings: tuple[Finding, ...]
+    findings: tuple[LabelFinding, ...]
 
     def lines(self) -> list[str]:
         """One line per defect that occurs."""
@@ -117,11 +108,11 @@ def _inventory(annotations: ActionAnnotations) -> list[str]:
     return lines
 
 
-def _finding(kind: str, what: str, wrong: Mapping[str, list[bool]]) -> Finding:
+def _finding(kind: str, what: str, wrong: Mapping[str, list[bool]]) -> LabelFinding:
     """One kind of defect from what is wrong in each video: with it as a whole, or with each of its segments."""
     where = tuple(name for name, each in wrong.items() if any(each))
     count, total = sum(map(sum, wrong.values())), sum(map(len, wrong.values()))
-    return Finding(kind=kind, what=what, count=count, total=total, where=where)
+    return LabelFinding(kind=kind, what=what, count=count, total=total, where=where)
 
 
 def _twins(video: ActionVideo) -> list[bool]:

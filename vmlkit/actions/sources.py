@@ -26,6 +26,7 @@ from vmlkit.actions.toy import TOY_PROMPT, toy_action_splits
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo
 from vmlkit.data.corpus import find_annotations
 from vmlkit.data.feature_files import FeatureStore
+from vmlkit.data.left_out import Ledger, Missing
 from vmlkit.data.settings import DataConfig, ToyData
 from vmlkit.data.sources import Splits, View, limited
 from vmlkit.errors import DataError
@@ -73,6 +74,7 @@ class ActionData(_Annotated):
 
     name: Literal["thumos14", "activitynet1.3"]
     features: str | None = None  #: file or folder of arrays
+    missing: Missing = "leave_out"  #: videos without features: left out, counted and said, or an error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,14 +114,14 @@ def load_annotated(
     else:
         opened = open_action_features(config.features, [video.video_id for video in annotations.videos])
     training, testing = annotations.subsets
-    report = label_report(annotations)
+    report, ledger = label_report(annotations), Ledger(getattr(config, "missing", "leave_out"))
     with opened as store:
         text = _Text(config, annotations)
-        whole = _dataset(config, "train", annotations.subset(training), store, text, progress)
-        test = _dataset(config, "test", annotations.subset(testing), store, text, progress)
+        whole = _dataset(config, "train", annotations.subset(training), store, text, ledger, progress)
+        test = _dataset(config, "test", annotations.subset(testing), store, text, ledger, progress)
     train, validation = whole.split_by_video(config.validation_share, config.seed)
-    notes = (*report.lines(), *whole.notes, *test.notes)
-    return limited(Splits(train=train, validation=validation, test=test, notes=notes), config)
+    notes, left_out = tuple(report.lines()), tuple(ledger)
+    return limited(Splits(train=train, validation=validation, test=test, left_out=left_out, notes=notes), config)
 
 
 #: videos with their action classes
@@ -151,12 +153,20 @@ class _Text:
 
 
 def _dataset(
-    config: _Annotated, split: str, annotations: ActionAnnotations, store: FeatureStore, text: _Text, progress: bool
+    config: _Annotated,
+    split: str,
+    annotations: ActionAnnotations,
+    store: FeatureStore,
+    text: _Text,
+    ledger: Ledger,
+    progress: bool,
 ) -> ActionDataset:
     missing = [video.video_id for video in annotations.videos if video.video_id not in store]
     videos = [video for video in annotations.videos if video.video_id in store]
     if not videos:
-        raise DataError(store, f"has no video of the {split} subset", "check the names of the files")
+        what = f"has none of the {len(missing)} videos of the {split} subset, such as '{missing[0]}'"
+        raise DataError(store, what, "check the names of the files, and that the features are those of the data")
+    ledger.missing(split, "videos have no features", missing, len(annotations.videos), store)
     rows, lengths = _rows(store, videos, progress)
     ids = tuple(video.video_id for video in videos)
     truth = annotations.truth(ids)
@@ -174,12 +184,9 @@ def _dataset(
     for part in (rows.numpy(), truth.spans_s, truth.labels, labels.numpy(), encoded.word_weights.numpy()):
         digest.update(np.ascontiguousarray(part).tobytes())
     digest.update("\n".join((*ids, *encoded.sentences)).encode())
-    notes = [f"{config.name}/{split}: {len(missing)} videos have no features and are left out"] if missing else []
-    if encoded.dropped:
-        words = ", ".join(encoded.dropped[:3])
-        notes.append(
-            f"{config.name}/{split}: {len(encoded.dropped)} words of the sentences are not known, e.g. {words}"
-        )
+    dropped = list(encoded.dropped)
+    words = len(text.vocabulary) - 1 + len(dropped)
+    ledger.note(split, "words are not in the vocabulary of the sentences", "are dropped", len(dropped), words, dropped)
     return ActionDataset(
         name=f"{config.name}/{split}",
         rows=rows,
@@ -201,7 +208,6 @@ def _dataset(
         clips=config.clips,
         ambiguous_s=tuple(video.ambiguous for video in videos),
         unlisted=frozenset(video.video_id for video in videos if video.in_gt_json is False),
-        notes=tuple(notes),
         fingerprint=f"{config.name}/{split}-{digest.hexdigest()[:16]}",
     )
 

@@ -51,6 +51,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     experiment = with_overrides(experiment, {name: value for name, value in given.items() if value is not None})
     task = task_of(experiment)
     parts = (splits.train, splits.validation, splits.test)
-    metrics = final_evaluation(method, options.run_dir, *parts, task=task, draws=experiment.test_draws)
+    rest = {"draws": experiment.test_draws, "account": splits.account()}
+    metrics = final_evaluation(method, options.run_dir, *parts, task=task, **rest)
     print(results(experiment.method, metrics, task.columns))
     return 0

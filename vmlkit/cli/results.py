@@ -15,6 +15,8 @@ def results(method: str, metrics: Mapping[str, Any], columns: Sequence[str]) -> 
     how = metrics["chosen_by"]
     epoch = f"epoch {metrics['chosen_epoch']}{' chosen by' if how.startswith('validation') else ','} {how}"
     lines = [f"test split, percent; {epoch}", "", table]
+    lost = [e for e in metrics.get("left_out", {}).get("test", ()) if e["done"].endswith("left out")]
+    lines += ["", *(f"not in these numbers: {e['count']} of {e['of']} {e['what']}" for e in lost)] if lost else []
     spread = metrics["spread"].get("test", {}).get("R@1,mIoU")
     if spread is not None:
         lines += ["", f"R@1,mIoU varies by {100 * spread:.2f} (sd) over {metrics['draws']} draws of the masked words"]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import load_clips
+from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence, masking_probabilities, masking_weight
 from vmlkit.text.vocabulary import Vocabulary
@@ -36,17 +36,19 @@ class EncodedSentences:
     truncated: int  #: sentences cut to the longest allowed length
     unknown: tuple[int, ...]  #: sentences without any known word; they hold one padding word
 
-    def summary(self, name: str, vocabulary: Vocabulary) -> str:
-        """One line about the losses.
+    def report(self, ledger: Ledger, split: str, vocabulary: Vocabulary) -> None:
+        """Write the losses down.
 
+        >>> ledger = Ledger()
         >>> words = encode_sentences([TaggedSentence(("a", "zebu"), ("DT", "NN"))], Vocabulary(("a",)), 20)
-        >>> words.summary("test", Vocabulary(("a",)))
-        'test: 1 of 2 tokens (50.0 %) are not among the 1 words of the vocabulary and were dropped'
+        >>> words.report(ledger, "test", Vocabulary(("a",)))
+        >>> print(*ledger)
+        test: 1 of 2 tokens are not among the 1 words of the vocabulary and are dropped
         """
-        share = 100 * self.dropped / max(self.tokens, 1)
-        line = f"{name}: {self.dropped} of {self.tokens} tokens ({share:.1f} %) are not among the "
-        line += f"{len(vocabulary) - 1} words of the vocabulary and were dropped"
-        return line + (f"; {self.truncated} sentences were cut" if self.truncated else "")
+        what = f"tokens are not among the {len(vocabulary) - 1} words of the vocabulary"
+        ledger.note(split, what, "are dropped", self.dropped, self.tokens)
+        most = self.word_ids.shape[1]
+        ledger.note(split, f"sentences have more than {most} words", "are cut", self.truncated, len(self.word_ids))
 
 
 def encode_sentences(
@@ -100,6 +102,8 @@ def build_dataset(
     clips: int,
     query_ids: Sequence[str] | None = None,
     source: object = "annotations",
+    split: str | None = None,
+    ledger: Ledger | None = None,
     unknown_sentence: Unknown = "keep",
     feature_dtype: str = "float32",
     cache_dir: str | Path | None = None,
@@ -116,21 +120,21 @@ def build_dataset(
         clips: T.
         query_ids: of the N rows; by default ``name/row``.
         source: the annotation file, for messages.
-        unknown_sentence: keep a sentence without a known word as one padding word, leave it out (both with a
-            warning), or raise.
+        split: its name in the account; ``name`` by default.
+        ledger: the account of what is left out, which decides about videos without features; without one, they are
+            left out and a Python warning says so.
+        unknown_sentence: keep a sentence without a known word as one padding word, leave it out, or raise.
         feature_dtype: ``"float32"`` or ``"float16"``.
         cache_dir: where resampled features may be kept.
 
     Raises:
         DataError: for unusable features, or if no sentence remains.
     """
-    keep = list(range(len(annotations)))
-    if words.unknown:
-        _report_unknown(source, annotations, words, unknown_sentence)
-        if unknown_sentence == "skip":
-            keep = sorted(set(keep) - set(words.unknown))
+    account, split = ledger or Ledger(warn=True), split or name
+    keep = _with_words(source, annotations, words, unknown_sentence, account, split)
     if not keep:
         raise DataError(source, f"no sentence of '{name}' has a word of the vocabulary", "check the language")
+    keep = _with_features(features, annotations, keep, account, split)
     rows = [annotations[i] for i in keep]
     videos = list(dict.fromkeys(row.video_id for row in rows))
     position = {video: i for i, video in enumerate(videos)}
@@ -155,16 +159,46 @@ def build_dataset(
     return dataclasses.replace(dataset, fingerprint=_fingerprint(dataset))
 
 
-def _report_unknown(
-    source: object, annotations: Sequence[MomentAnnotation], words: EncodedSentences, action: Unknown
-) -> None:
-    first = annotations[words.unknown[0]]
-    more = f" (nor do {len(words.unknown) - 1} more)" if len(words.unknown) > 1 else ""
-    what = f"record {first.row} ({first.video_id}) has no word of the vocabulary: {first.sentence!r}{more}"
+def _with_words(
+    source: object,
+    annotations: Sequence[MomentAnnotation],
+    words: EncodedSentences,
+    action: Unknown,
+    ledger: Ledger,
+    split: str,
+) -> list[int]:
+    """Positions of the sentences that stay, whatever is done about those without a known word."""
+    everything = list(range(len(annotations)))
+    if not words.unknown:
+        return everything
+    names = [f"record {annotations[i].row} of {annotations[i].video_id}" for i in words.unknown]
     if action == "error":
+        first = annotations[words.unknown[0]]
+        more = f" (nor do {len(names) - 1} more)" if len(names) > 1 else ""
+        what = f"record {first.row} ({first.video_id}) has no word of the vocabulary: {first.sentence!r}{more}"
         raise DataError(source, what, "enlarge vocab_size, or set unknown_sentence to 'keep' or 'skip'")
-    done = "it is left out" if action == "skip" else "it is kept as one padding word, unknown_sentence='skip' drops it"
-    warnings.warn(f"{source}: {what}; {done}.", UserWarning, stacklevel=3)
+    skip = action == "skip"
+    done = "are left out" if skip else "are kept as one padding word (unknown_sentence='skip' drops them)"
+    ledger.note(split, "sentences have no word of the vocabulary", done, len(names), len(annotations), names)
+    return sorted(set(everything) - set(words.unknown)) if skip else everything
+
+
+def _with_features(
+    features: FeatureStore, annotations: Sequence[MomentAnnotation], keep: Sequence[int], ledger: Ledger, split: str
+) -> list[int]:
+    """The positions among ``keep`` whose videos have features."""
+    videos = list(dict.fromkeys(annotations[i].video_id for i in keep))
+    gone = [video for video in videos if video not in features]
+    if not gone:
+        return list(keep)
+    ledger.missing(split, "videos have no features", gone, len(videos), features)
+    if len(gone) == len(videos):
+        what = f"has none of the {len(videos)} videos of the {split} split, such as '{videos[0]}'"
+        raise DataError(features, what, "check the names of the videos, and that the features are those of the data")
+    lost = set(gone)
+    left = [i for i in keep if annotations[i].video_id not in lost]
+    ledger.note(split, "queries ask about a video without features", "are left out", len(keep) - len(left), len(keep))
+    return left
 
 
 def _fingerprint(dataset: MomentDataset) -> str:

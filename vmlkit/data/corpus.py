@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vmlkit.data.annotations.charades import Beyond, MomentAnnotation, read_annotations
+from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 from vmlkit.files import write_text
 from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences, tagger_name
@@ -82,6 +83,7 @@ def read_corpus(
     beyond_duration: Beyond = "error",
     cache_dir: str | Path | None = None,
     progress: bool = False,
+    ledger: Ledger | None = None,
 ) -> dict[str, Rows]:
     """Read the training and the test file of a folder, with tags from ``tokens_pos.jsonl.gz`` where it is there.
 
@@ -90,6 +92,7 @@ def read_corpus(
         corpus: ``"charades"`` or ``"activitynet"``.
         durations: a file of them, for the text layout; by default ``Charades_v1_SPLIT.csv`` in the folder.
         cache_dir: where freshly made tags are kept.
+        ledger: the account of spans that were cut or left out; without one, a Python warning says so.
 
     Raises:
         DataError: for a missing file, a bad record, a video in both files, or tags that belong to other sentences.
@@ -102,7 +105,7 @@ def read_corpus(
         raise DataError(paths["train"], "holds durations itself", "leave 'durations' out")
     for split, path in paths.items():
         table = durations or _csv(folder, split) if ".txt" in path.name else None
-        rows = read_annotations(path, durations=table, beyond_duration=beyond_duration)
+        rows = read_annotations(path, durations=table, beyond_duration=beyond_duration, ledger=ledger, split=split)
         if stored and tagged is not None:
             sentences = [_stored(stored, tagged, split, row) for row in rows]
         else:

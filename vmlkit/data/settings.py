@@ -9,6 +9,7 @@ from typing import Literal
 
 from vmlkit.data.annotations.charades import Beyond
 from vmlkit.data.assembly import Unknown
+from vmlkit.data.left_out import Missing
 from vmlkit.data.planted import PlantedConfig
 from vmlkit.data.toyworld import ToyConfig
 from vmlkit.errors import ConfigError
@@ -94,6 +95,7 @@ class CorpusData(_TwoFiles):
     name: Literal["charades", "activitynet"]
     features: str | None = None  #: HDF5 file or folder of arrays
     feature_dataset: str | None = None  #: name of the array inside a video's HDF5 group
+    missing: Missing = "leave_out"  #: videos without features: left out, counted and said, or an error
 
 
 @dataclass(frozen=True, kw_only=True)

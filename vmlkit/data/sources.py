@@ -22,6 +22,7 @@ from vmlkit.data.charades_cd import choose_queries, read_charades_cd
 from vmlkit.data.corpus import FOLDERS, VECTORS, Rows, chosen_rows, find_folder, read_corpus, sample, set_aside
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import open_features
+from vmlkit.data.left_out import Ledger, LeftOut, by_split
 from vmlkit.data.planted import PlantedFeatures
 from vmlkit.data.settings import CharadesCDData, CorpusData, DataConfig, PlantedData, ToyData
 from vmlkit.data.toyworld import toy_splits
@@ -46,12 +47,17 @@ class Splits(Generic[D]):
     train: D
     validation: D  #: for choosing an epoch; never from the test file
     test: D
-    notes: tuple[str, ...] = ()  #: what was dropped, cut or replaced on the way, one line each
+    left_out: tuple[LeftOut, ...] = ()  #: what was left out, cut or kept in spite of a defect, per split
+    notes: tuple[str, ...] = ()  #: what else is odd about the data, one line each
 
     def map(self, change: Callable[[str, D], E]) -> "Splits[E]":
         """The splits that ``change`` makes of each one and its name."""
         made = {name: change(name, getattr(self, name)) for name in ("train", "validation", "test")}
-        return Splits(**made, notes=self.notes)
+        return Splits(**made, left_out=self.left_out, notes=self.notes)
+
+    def account(self) -> dict[str, Any]:
+        """``left_out`` (entries by split) and ``notes``, as ``metrics.json`` keeps them."""
+        return {"left_out": by_split(self.left_out), "notes": list(self.notes)}
 
 
 class _Cuttable(Protocol):
@@ -103,7 +109,7 @@ def load(
         config: which source, and how much of it.
         view: as what a family of methods reads it; :data:`MOMENTS` if ``None``.
         cache_dir: where rendered videos, tags and resampled features are kept between runs.
-        progress: show progress bars and the notes on what was dropped.
+        progress: show progress bars and notes.  What was left out, cut or kept in spite of a defect is always said.
 
     Raises:
         DataError: for a source that the family does not read, or unusable input; the sentence names file, record and
@@ -115,8 +121,8 @@ def load(
         remedy = f"use {', '.join(kind.__name__ for kind in view.loaders)}"
         raise DataError(config.name, f"{type(config).__name__} are not settings of a source of {view.what}", remedy)
     splits = loader(config, None if cache_dir is None else Path(cache_dir), progress)
-    for note in splits.notes if progress else ():
-        print(note, file=sys.stderr)
+    for line in (*(f"{config.name}/{entry}" for entry in splits.left_out), *(splits.notes if progress else ())):
+        print(line, file=sys.stderr)
     return splits
 
 
@@ -130,6 +136,7 @@ def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Spli
     """Sentences of annotation files, with features from files or planted ones."""
     corpus = config.name.removeprefix("planted:")
     notes: list[str] = []
+    ledger = Ledger(getattr(config, "missing", "leave_out"))
     if isinstance(config, CorpusData) and config.features is None:
         remedy = "give an HDF5 file or a folder (--features PATH), or take 'planted:charades', which needs none"
         raise DataError(config.name, "no visual features were named", remedy)
@@ -145,6 +152,7 @@ def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Spli
             beyond_duration=config.beyond_duration,
             cache_dir=cache_dir,
             progress=progress,
+            ledger=ledger,
         )
         chosen = _choose(config, files)
     vectors, vocabulary = _words(config, folder, corpus, files["train"].sentences)
@@ -154,7 +162,7 @@ def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Spli
     else:
         opened = nullcontext(_plant(config, files, vectors))
     with opened as features:
-        splits = _assemble(config, chosen, features, vectors, vocabulary, cache_dir, progress)
+        splits = _assemble(config, chosen, features, vectors, vocabulary, ledger, cache_dir, progress)
     return replace(splits, notes=(*notes, *splits.notes))
 
 
@@ -170,6 +178,7 @@ def _assemble(
     features: FeatureStore,
     vectors: WordVectors | None,
     vocabulary: Vocabulary,
+    ledger: Ledger,
     cache_dir: Path | None,
     progress: bool,
 ) -> Splits[MomentDataset]:
@@ -179,7 +188,7 @@ def _assemble(
     for split, part in chosen.items():
         name = f"{config.name}/{split}"
         words = encode_sentences(part.sentences, vocabulary, config.max_words)
-        notes.append(words.summary(name, vocabulary))
+        words.report(ledger, split, vocabulary)
         parts[split] = build_dataset(
             name,
             part.annotations,
@@ -190,12 +199,14 @@ def _assemble(
             clips=config.clips,
             query_ids=part.names,
             source=part.path,
+            split=split,
+            ledger=ledger,
             unknown_sentence=config.unknown_sentence,
             feature_dtype=config.feature_dtype,
             cache_dir=cache_dir,
             progress=progress,
         )
-    return Splits(train=parts["train"], validation=parts["validation"], test=parts["test"], notes=tuple(notes))
+    return Splits(**parts, left_out=tuple(ledger), notes=tuple(notes))
 
 
 def _words(

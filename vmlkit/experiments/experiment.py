@@ -63,7 +63,8 @@ def run_experiment(
     parts = (splits.train, splits.validation)
     run = train(method, *parts, experiment.train, run_dir, description, resume=resume, task=task, progress=progress)
     if not (run.path / "metrics.json").is_file():
-        final_evaluation(method, run.path, *parts, splits.test, task=task, draws=experiment.test_draws)
+        rest = {"draws": experiment.test_draws, "account": splits.account()}
+        final_evaluation(method, run.path, *parts, splits.test, task=task, **rest)
     return RunDirectory(run.path)
 
 

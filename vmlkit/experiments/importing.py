@@ -115,5 +115,5 @@ def import_checkpoint(
 
     create_run(folder, fill)
     parts = (splits.train, splits.validation, splits.test)
-    final_evaluation(method, folder, *parts, task=task, draws=experiment.test_draws)
+    final_evaluation(method, folder, *parts, task=task, draws=experiment.test_draws, account=splits.account())
     return RunDirectory(folder)

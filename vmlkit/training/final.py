@@ -1,5 +1,6 @@
 """The final numbers of a run: the one place where a test split is read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ def final_evaluation(
     task: Task[M, D, Any] | None = None,
     draws: int = 1,
     batch_size: int = 128,
+    account: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score the chosen epoch on validation and test, and write ``metrics.json`` with the baselines beside it.
 
@@ -31,6 +33,7 @@ def final_evaluation(
         method: of the run's settings; the weights of the chosen epoch are loaded into it.
         task: how answers are scored; single moments by the method's own ranking unless given.
         draws: how many times whatever is random in an answer is drawn.
+        account: what the data lost on the way, see :meth:`vmlkit.data.sources.Splits.account`.
 
     Returns:
         What was written: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test, draws`` and what the
@@ -65,6 +68,7 @@ def final_evaluation(
         "n_test": len(test),
         **scoring.settings(),
         "draws": draws,
+        **(account or {}),
     }
     write_json(run.path / "metrics.json", written)
     return written

@@ -9,13 +9,13 @@ import csv
 import io
 import json
 import math
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from vmlkit.data.annotations.json_lines import is_number
+from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 from vmlkit.files import read_text
 
@@ -39,15 +39,22 @@ class MomentAnnotation:
 
 
 def read_annotations(
-    path: str | Path, *, durations: Mapping[str, float] | str | Path | None = None, beyond_duration: Beyond = "error"
+    path: str | Path,
+    *,
+    durations: Mapping[str, float] | str | Path | None = None,
+    beyond_duration: Beyond = "error",
+    ledger: Ledger | None = None,
+    split: str | None = None,
 ) -> list[MomentAnnotation]:
     """Read a file of either layout, told apart by the suffix (``.json``, ``.json.gz``; ``.txt``, ``.txt.gz``).
 
     Args:
         path: the file.
-        durations: for the text layout, see :func:`read_charades_text`.
+        durations: for the text layout, seconds by video id, or a file of them (see :func:`read_durations`).
         beyond_duration: what to do with a span that ends more than ``DURATION_TOLERANCE`` after its video:
-            raise, cut it there, or leave the record out.  Cut and skipped records are counted in a warning.
+            raise, cut it there, or leave the record out.
+        ledger: the account of cut and skipped records; without one, a Python warning counts them.
+        split: its name in the account; the file by default.
 
     Raises:
         DataError: for a record with a missing column, an end not after its start, a span beyond the duration, an
@@ -55,39 +62,37 @@ def read_annotations(
     """
     name = Path(path).name.removesuffix(".gz")
     if name.endswith(".json"):
-        return read_moments(path, beyond_duration=beyond_duration)
-    if name.endswith(".txt"):
-        return read_charades_text(path, durations, beyond_duration=beyond_duration)
-    raise DataError(path, "the suffix is neither .json nor .txt (nor these with .gz)", "rename the file by its layout")
+        records = _moment_records(path)
+    elif name.endswith(".txt"):
+        records = _text_records(path, durations)
+    else:
+        remedy = "rename the file by its layout"
+        raise DataError(path, "the suffix is neither .json nor .txt (nor these with .gz)", remedy)
+    return _checked(path, records, beyond_duration, ledger or Ledger(warn=True), split or str(path))
 
 
-def read_moments(path: str | Path, *, beyond_duration: Beyond = "error") -> list[MomentAnnotation]:
-    """Read a JSON list of ``[video id, duration, [start, end], sentence]``; errors as :func:`read_annotations`."""
+#: video id, duration, start, end, sentence
+_Fields = tuple[Any, Any, Any, Any, Any]
+_Records = Iterable[tuple[int, _Fields]]
+
+
+def _moment_records(path: str | Path) -> _Records:
+    """The JSON list of ``[video id, duration, [start, end], sentence]``."""
     records = _read_json(path)
     if not isinstance(records, list):
         raise DataError(path, f"holds a JSON {type(records).__name__}", "give a list of records")
-    return _checked(path, ((row, _columns(path, row, record)) for row, record in enumerate(records)), beyond_duration)
+    return ((row, _columns(path, row, record)) for row, record in enumerate(records))
 
 
-def read_charades_text(
-    path: str | Path, durations: Mapping[str, float] | str | Path | None, *, beyond_duration: Beyond = "error"
-) -> list[MomentAnnotation]:
-    """Read lines ``id start end##sentence``; blank lines are passed over.
-
-    Args:
-        path: the text file.
-        durations: seconds by video id, or a file of them (see :func:`read_durations`).
-
-    Raises:
-        DataError: as :func:`read_annotations`, and for a video without a duration.
-    """
+def _text_records(path: str | Path, durations: Mapping[str, float] | str | Path | None) -> _Records:
+    """Lines ``id start end##sentence``; blank lines are passed over."""
     if durations is None:
         raise DataError(
             path, "this layout holds no durations", "give a CSV or JSON file of them (Charades_v1_train.csv has them)"
         )
     table = durations if isinstance(durations, Mapping) else read_durations(durations)
     lines = [(i, line.strip()) for i, line in enumerate(read_text(path).split("\n")) if line.strip()]
-    return _checked(path, ((i, _split_line(path, i, line, table)) for i, line in lines), beyond_duration)
+    return ((i, _split_line(path, i, line, table)) for i, line in lines)
 
 
 def read_durations(path: str | Path) -> dict[str, float]:
@@ -121,10 +126,6 @@ def read_durations(path: str | Path) -> dict[str, float]:
     return table
 
 
-#: video id, duration, start, end, sentence
-_Fields = tuple[Any, Any, Any, Any, Any]
-
-
 def _columns(path: str | Path, row: int, record: Any) -> _Fields:
     wanted = "[video id, duration, [start, end], sentence]"
     if not isinstance(record, list) or len(record) != 4:
@@ -153,24 +154,24 @@ def _split_line(path: str | Path, row: int, line: str, durations: Mapping[str, f
     return video_id, durations[video_id], start, end, sentence
 
 
-def _checked(path: str | Path, records: Iterable[tuple[int, _Fields]], beyond: Beyond) -> list[MomentAnnotation]:
+def _checked(path: str | Path, records: _Records, beyond: Beyond, ledger: Ledger, split: str) -> list[MomentAnnotation]:
     kept: list[MomentAnnotation] = []
-    counts = {"clip": 0, "skip": 0}
+    late: list[str] = []
+    count = 0
     for row, (video_id, duration, start, end, sentence) in records:
+        count += 1
         _check_kinds(path, row, video_id, duration, start, end, sentence)
         if end > duration + DURATION_TOLERANCE:
             if beyond == "error" or (beyond == "clip" and start >= duration):
                 raise _beyond_error(path, f"record {row} ({video_id})", start, end, duration)
-            counts[beyond] += 1
+            late.append(f"record {row} of {video_id}")
             if beyond == "skip":
                 continue
             end = duration
         times = {"duration": float(duration), "start": float(start), "end": float(end)}
         kept.append(MomentAnnotation(video_id=video_id, **times, sentence=sentence.strip(), row=row))
-    for action, number in counts.items():
-        if number:
-            done = "cut at the end of the video" if action == "clip" else "left out"
-            warnings.warn(f"{path}: spans beyond the duration that were {done}: {number}", UserWarning, stacklevel=4)
+    done = "are left out" if beyond == "skip" else "are cut there"
+    ledger.note(split, "spans end after their video", done, len(late), count, late)
     if not kept:
         raise DataError(path, "holds no usable record", "check that the file is complete")
     return kept
