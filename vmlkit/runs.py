@@ -11,6 +11,7 @@ and no GPU.
 ``clip_scores.npz``   signals per clip of the probe queries, where the method gives some
 ``strips.npz``        thumbnails (``strips``) or a feature trace (``heat``) per probe video
 ``metrics.json``      the final numbers beside the baselines
+``predictions.npz``   the answers to the test split, all that ``vmlkit predict`` needs of the model
 ``checkpoint.safetensors``, ``last.safetensors``  weights of the chosen and of the last epoch
 ``state.json``, ``state.pt``                      how far the run is; all that resuming needs
 ===================== =========================================================================================
@@ -27,6 +28,8 @@ import pyarrow as pa
 
 from vmlkit.errors import DataError
 
+#: name of the file of kept answers
+PREDICTIONS = "predictions.npz"
 #: version of the layout above; raised when a reader of the old one would be wrong
 SCHEMA = 1
 
@@ -175,6 +178,11 @@ class RunDirectory:
         """
         numbers: dict[str, Any] = read_json(self.path / "metrics.json")
         return numbers
+
+    @property
+    def predictions(self) -> dict[str, np.ndarray]:
+        """The answers to the test split, as the run's task keeps them (:meth:`vmlkit.training.task.Task.kept`)."""
+        return read_npz(self.path / PREDICTIONS)
 
     @property
     def state(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ SNIPPETS_PER_S = 25 / 16
 SNIPPET_S = 16 / 25
 
 Unit = Literal["seconds", "snippets"]
-_COLUMNS = ("video", "spans", "labels", "scores")
+COLUMNS = ("video", "spans", "labels", "scores")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Detections:
             raise DataError("detections", "seconds and snippets are mixed", "convert one of them")
         if not parts:
             return cls.from_rows(np.zeros((0, 4)), unit)
-        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
         return cls(**columns, unit=units.pop())
 
     def rows(self) -> Float[np.ndarray, "N 4"]:
@@ -73,7 +73,7 @@ class Detections:
 
     def where(self, keep: Bool[np.ndarray, " N"] | Int[np.ndarray, " kept"]) -> "Detections":
         """The chosen rows: a mask, or positions in the order wanted."""
-        return replace(self, **{name: getattr(self, name)[keep] for name in _COLUMNS})
+        return replace(self, **{name: getattr(self, name)[keep] for name in COLUMNS})
 
     def in_unit(self, unit: Unit, snippet_s: float | Float[np.ndarray, " videos"] = 1 / SNIPPETS_PER_S) -> "Detections":
         """The same with bounds in seconds or in snippets.

@@ -18,7 +18,7 @@ from vmlkit import spans as sp
 from vmlkit.actions.baselines import baseline_detection_metrics
 from vmlkit.actions.dataset import ActionBatch, ActionDataset, paired_indices
 from vmlkit.actions.detection import DetectionResult, Protocol, detection_map
-from vmlkit.actions.detections import Detections, Unit
+from vmlkit.actions.detections import COLUMNS, Detections, Unit
 from vmlkit.actions.frame_rates import FrameCounts, classification_map, frame_counts
 from vmlkit.actions.method import ActionMethod
 from vmlkit.actions.proposals import (
@@ -34,7 +34,7 @@ from vmlkit.actions.segments import ActionSegments
 from vmlkit.training import history
 from vmlkit.training.evaluate import BATCH_ORDER, PROBE, derive_seed, undisturbed
 from vmlkit.training.method import Progress
-from vmlkit.training.task import Metrics, Task, batch_order
+from vmlkit.training.task import Kept, Metrics, Task, batch_order
 
 ProposalKind = Literal["p3", "hamnet", "basnet"]
 
@@ -110,13 +110,29 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
         """mAP under the task's protocol, errors per snippet (four rates), and classification mAP."""
         activations = self.activations(method, dataset, batch_size)
         detections = self.detect(activations, dataset)
-        rate = 1 / dataset.snippet_s
-        result = detection_map(detections, dataset.truth_under(self.protocol), self.protocol, snippets_per_s=rate)
+        result = self._mean_ap(detections, dataset)
         counts = frame_rates(activations, dataset)
         scores = np.stack([class_scores(a.cas, math.ceil(len(a.cas) / 8)) for a in activations])
         metrics = {**result.metrics(), **counts.rates()}
         metrics["classification mAP"] = classification_map(scores, dataset.labels.numpy())
         return metrics, ActionArrays(tuple(activations), detections, result, counts, dataset)
+
+    def kept(self, arrays: ActionArrays) -> Kept:
+        """The columns of the detections, in the unit of the protocol."""
+        return {name: getattr(arrays.detections, name) for name in COLUMNS}
+
+    def score(self, dataset: ActionDataset, kept: Kept) -> Metrics:
+        """mAP under the task's protocol."""
+        return self._mean_ap(Detections(**kept, unit=self.unit), dataset).metrics()
+
+    def _mean_ap(self, detections: Detections, dataset: ActionDataset) -> DetectionResult:
+        truth, rate = dataset.truth_under(self.protocol), 1 / dataset.snippet_s
+        return detection_map(detections, truth, self.protocol, snippets_per_s=rate)
+
+    @property
+    def unit(self) -> Unit:
+        """In what the protocol measures time."""
+        return "snippets" if self.protocol == "p3" else "seconds"
 
     def activations(self, method: ActionMethod, dataset: ActionDataset, batch_size: int = 128) -> list[Activation]:
         """Whole videos, those of one length together (no model here takes a mask); BaS-Net resamples to ``clips``."""
@@ -146,7 +162,6 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
     def detect(self, activations: list[Activation], dataset: ActionDataset) -> Detections:
         """Instances of all videos, in the unit of the protocol; P3's protocol leaves out ambiguous regions."""
         parts = []
-        unit: Unit = "snippets" if self.protocol == "p3" else "seconds"
         for video, said in enumerate(activations):
             seconds = float(dataset.snippet_s[video])
             if self.proposals == "basnet" and said.scores is not None:
@@ -160,8 +175,8 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
                 found = attention_proposals(said.cas, said.attention, P3, video)
                 if self.protocol == "p3" and len(dataset.ambiguous_s[video]):
                     found = drop_ambiguous(found, dataset.ambiguous_s[video], 1 / seconds)
-            parts.append(found.in_unit(unit, seconds))
-        return Detections.concatenate(parts, unit)
+            parts.append(found.in_unit(self.unit, seconds))
+        return Detections.concatenate(parts, self.unit)
 
     # ---- what is recorded
 

@@ -17,7 +17,7 @@ from vmlkit.data.batches import MomentDataset
 from vmlkit.training.evaluate import undisturbed
 from vmlkit.training.history import proposal_rows
 from vmlkit.training.method import Progress
-from vmlkit.training.task import Metrics, SentenceTask
+from vmlkit.training.task import Kept, Metrics, SentenceTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,15 @@ class RetrievalTask(SentenceTask[WithComponents[XCLIPHost], MomentDataset, Retri
             logits = model.core.logits(texts, videos).cpu().numpy()
         owner = caption_rows(dataset)
         arrays = RetrievalArrays(query_ids=dataset.query_ids, logits=logits, caption_video=owner)
-        return as_fractions(retrieval_metrics(logits, owner)), arrays
+        return self.score(dataset, self.kept(arrays)), arrays
+
+    def kept(self, arrays: RetrievalArrays) -> Kept:
+        """``logits (N, V)`` of every sentence with every video that has one, in the order of first appearance."""
+        return {"logits": arrays.logits}
+
+    def score(self, dataset: MomentDataset, kept: Kept) -> Metrics:
+        """Metrics under every convention."""
+        return as_fractions(retrieval_metrics(kept["logits"], caption_rows(dataset)))
 
     def observe(
         self, epoch: int, arrays: RetrievalArrays, probes: Int[np.ndarray, " probes"]

@@ -12,10 +12,17 @@ from torch import Tensor
 from vmlkit.detr.batches import DetrBatch
 from vmlkit.detr.dataset import DetrDataset, NegativeSource
 from vmlkit.metrics.baselines import baseline_metrics
-from vmlkit.metrics.moments import moment_metrics
-from vmlkit.training.evaluate import BATCH_ORDER, EvaluationArrays, derive_seed, evaluate, undisturbed
+from vmlkit.training.evaluate import (
+    BATCH_ORDER,
+    KEPT,
+    EvaluationArrays,
+    derive_seed,
+    evaluate,
+    score_kept,
+    undisturbed,
+)
 from vmlkit.training.method import Method, Progress
-from vmlkit.training.task import Metrics, MomentTask, batch_order
+from vmlkit.training.task import Kept, Metrics, MomentTask, batch_order
 
 #: what happens to a query whose video is in the batch already
 Repeats = Literal["keep", "drop", "defer"]
@@ -70,10 +77,15 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
             probabilities = {"p": arrays.clip_scores["probability"], **probabilities}
         for name, probability in probabilities.items():
             metrics |= probability_metrics(probability, arrays.truth, name)
+        return metrics | self.score(dataset, self.kept(arrays)), arrays
+
+    def score(self, dataset: DetrDataset, kept: Kept) -> Metrics:
+        """The metrics of single moments, on the whole split and on each group."""
+        metrics = super().score(dataset, kept)
         for name, rows in dataset.groups.items():
-            part = moment_metrics(arrays.proposals[rows], arrays.order[rows], arrays.top1[rows], arrays.truth[rows])
-            metrics |= {f"{key} ({name})": value for key, value in part.items()}
-        return metrics, arrays
+            part = {key: values[:, rows] for key, values in kept.items() if key in KEPT}
+            metrics |= {f"{key} ({name})": value for key, value in score_kept(part, dataset.spans[rows]).items()}
+        return metrics
 
     def probabilities(
         self, method: Method[Any], dataset: DetrDataset, seed: int, batch_size: int = 128

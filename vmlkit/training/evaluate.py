@@ -5,8 +5,8 @@ the same weights always score the same.  Axes: N queries of the split, P proposa
 """
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ class EvaluationArrays:
     clip_scores: dict[str, Float[np.ndarray, "N T"]] = field(default_factory=dict)  #: signals per clip by name
     #: standard deviation of each metric over the draws of masked words (n - 1 in the denominator); empty for one draw
     spread: dict[str, float] = field(default_factory=dict)
+    further: tuple["EvaluationArrays", ...] = ()  #: the same for every draw of the masked words after the first
 
     @property
     def negatives(self) -> Float[np.ndarray, "N M 2"] | None:
@@ -104,7 +105,7 @@ def evaluate(
         vote: how the answer is chosen among the proposals; None keeps the method's own ``top1``.
         truth: start/end in fractions of the video; the data set's own by default.
         draws: how many times the masked words are drawn.  Metrics are means over the draws, their spread is in the
-            arrays; the arrays are those of the first draw.
+            arrays; the arrays are those of the first draw, the others are in ``further``.
         progress: the clock, for methods whose negatives follow a schedule.
 
     Returns:
@@ -125,10 +126,34 @@ def evaluate(
         said = _predict_all(method, dataset, derive_seed(generator_seed, draw), batch_size, progress)
         all_arrays.append(_as_arrays(dataset, said, vote, target))
         results.append(_score(all_arrays[-1]))
-    means = {name: float(np.mean([r[name] for r in results])) for name in results[0]}
+    means = mean_of(results)
     if draws > 1:
         all_arrays[0].spread.update({name: float(np.std([r[name] for r in results], ddof=1)) for name in means})
-    return means, all_arrays[0]
+    return means, replace(all_arrays[0], further=tuple(all_arrays[1:]))
+
+
+def mean_of(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Each metric averaged over several draws."""
+    return {name: float(np.mean([r[name] for r in results])) for name in results[0]}
+
+
+#: what is kept of an answer of ranked moments, with an axis of draws before the others
+KEPT = ("proposals", "nll", "order", "top1")
+#: before the name of a signal per clip among what is kept
+SIGNAL = "clip_scores."
+
+
+def kept_moments(arrays: EvaluationArrays) -> dict[str, np.ndarray]:
+    """The answers alone: ``proposals (draws, N, P, 2)``, ``nll``, ``order``, ``top1``, and the signals per clip."""
+    draws = (arrays, *arrays.further)
+    kept = {name: np.stack([getattr(draw, name) for draw in draws]) for name in KEPT}
+    return kept | {SIGNAL + name: values for name, values in arrays.clip_scores.items()}
+
+
+def score_kept(kept: Mapping[str, np.ndarray], truth: Float[np.ndarray, "N 2"]) -> dict[str, float]:
+    """``R@n,IoU=m`` and ``R@n,mIoU`` of kept answers, averaged over their draws."""
+    draws = zip(kept["proposals"], kept["order"], kept["top1"], strict=True)
+    return mean_of([moment_metrics(proposals, order, top1, truth) for proposals, order, top1 in draws])
 
 
 def _predict_all(

@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vmlkit.files import write_json
-from vmlkit.runs import SCHEMA, RunDirectory
+import numpy as np
+
+from vmlkit.errors import DataError
+from vmlkit.files import write_json, write_npz
+from vmlkit.runs import PREDICTIONS, SCHEMA, RunDirectory
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.evaluate import EVALUATION, derive_seed
 from vmlkit.training.method import Progress
-from vmlkit.training.task import D, M, MomentTask, Task
+from vmlkit.training.task import D, Kept, M, MomentTask, Split, Task
+
+#: of the split, among its kept answers
+FINGERPRINT = "fingerprint"
 
 
 def final_evaluation(
@@ -25,6 +31,8 @@ def final_evaluation(
     account: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Score the chosen epoch on validation and test, and write ``metrics.json`` with the baselines beside it.
+
+    The answers to the test split are kept in ``predictions.npz``.
 
     The test split is read here and nowhere else; the epoch was chosen on validation.  The baselines see only the
     time labels of ``train``.
@@ -70,5 +78,21 @@ def final_evaluation(
         "draws": draws,
         **(account or {}),
     }
+    write_npz(run.path / PREDICTIONS, {**scoring.kept(arrays["test"]), FINGERPRINT: np.array(test.fingerprint)})
     write_json(run.path / "metrics.json", written)
     return written
+
+
+def kept_predictions(run: RunDirectory, test: Split) -> Kept | None:
+    """The answers that the run keeps of its test split; None for a run of an earlier version, which kept none.
+
+    Raises:
+        DataError: where the test split is another one now.
+    """
+    if not (run.path / PREDICTIONS).is_file():
+        return None
+    kept = run.predictions
+    if str(kept.pop(FINGERPRINT)) != test.fingerprint:
+        what = f"holds answers to another version of '{test.name}' than the data are now"
+        raise DataError(run.path / PREDICTIONS, what, f"restore the data, or run `vmlkit evaluate {run.path}` on these")
+    return kept

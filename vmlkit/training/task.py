@@ -19,7 +19,7 @@ from vmlkit.data.batches import Batch, MomentBatch, MomentDataset
 from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.training import history
-from vmlkit.training.evaluate import BATCH_ORDER, EvaluationArrays, derive_seed, evaluate
+from vmlkit.training.evaluate import BATCH_ORDER, EvaluationArrays, derive_seed, evaluate, kept_moments, score_kept
 from vmlkit.training.method import Method, Progress
 
 
@@ -49,6 +49,8 @@ D = TypeVar("D", bound=Split)
 A = TypeVar("A", bound=Answers)
 #: metrics of one row of a table, by name
 Metrics = dict[str, float]
+#: the answers to a whole split as plain arrays, by name
+Kept = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,14 @@ class Task(ABC, Generic[M, D, A]):
         for beside in self.also:
             metrics |= beside.metrics(method, dataset, batch_size)
         return metrics, arrays
+
+    @abstractmethod
+    def kept(self, arrays: A) -> Kept:
+        """What a run keeps of its answers to the test split: enough for :meth:`score`, and no more."""
+
+    @abstractmethod
+    def score(self, dataset: D, kept: Kept) -> Metrics:
+        """Those metrics of :meth:`answer` that follow from kept answers, to the bit; no model is asked."""
 
     @abstractmethod
     def probe(self, dataset: D, count: int, seed: int) -> Int[np.ndarray, " probes"]:
@@ -184,6 +194,14 @@ class MomentTask(SentenceTask[M, S, EvaluationArrays]):
     ) -> tuple[Metrics, EvaluationArrays]:
         """See :func:`vmlkit.training.evaluate.evaluate`."""
         return evaluate(method, dataset, seed, batch_size, self.vote, draws=draws, progress=progress)
+
+    def kept(self, arrays: EvaluationArrays) -> Kept:
+        """See :func:`vmlkit.training.evaluate.kept_moments`."""
+        return kept_moments(arrays)
+
+    def score(self, dataset: S, kept: Kept) -> Metrics:
+        """See :func:`vmlkit.training.evaluate.score_kept`."""
+        return score_kept(kept, dataset.spans)
 
     def observe(
         self, epoch: int, arrays: EvaluationArrays, probes: Int[np.ndarray, " probes"]
