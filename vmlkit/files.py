@@ -23,6 +23,11 @@ from vmlkit.errors import DataError
 LEFTOVERS = ".*.tmp.*"
 
 
+def default_cache_dir() -> Path:
+    """``$VMLKIT_CACHE``, or ``~/.cache/vmlkit``."""
+    return Path(os.environ.get("VMLKIT_CACHE") or "~/.cache/vmlkit").expanduser()
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; on success flush that file to the disk and rename it to ``path``.

@@ -14,10 +14,11 @@ from vmlkit.data.batches import MomentDataset
 from vmlkit.data.toyworld import ToyConfig, frame_features, make_video, render, toy_sentences, toy_splits
 from vmlkit.data.toyworld import build as build_module
 from vmlkit.data.toyworld.build import raw_features
-from vmlkit.data.toyworld.cache import cache_path, default_cache_dir
+from vmlkit.data.toyworld.cache import cache_path
 from vmlkit.data.toyworld.dataset import build_frames, mask_weights
 from vmlkit.data.toyworld.features import Scaler, resample
 from vmlkit.errors import DataError
+from vmlkit.files import default_cache_dir
 
 SMALL = ToyConfig(train_videos=6, validation_videos=2, test_videos=3, clips=16, feature_dim=24)
 

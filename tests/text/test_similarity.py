@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.text.encoders import save_encoder
 from vmlkit.errors import DataError, MissingDependency
 from vmlkit.text import similarity as sim
+from vmlkit.text.encoder import load_encoder
 from vmlkit.text.similarity import EncoderSimilarity, TfidfSimilarity, sentence_similarity, words
 
 SENTENCES = [
@@ -55,23 +57,13 @@ def test_no_pair_is_no_number():
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     """A saved BERT of the smallest size with a word-piece vocabulary of the sentences' words."""
-    transformers = pytest.importorskip("transformers")
-    folder = tmp_path_factory.mktemp("encoder")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted({w for s in SENTENCES for w in words(s)})]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
-    )
-    transformers.BertModel(config).save_pretrained(folder, safe_serialization=True)
-    transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-    return folder
+    return save_encoder(tmp_path_factory.mktemp("encoder"), SENTENCES)
 
 
 def test_an_encoder_averages_the_states_of_the_own_words(encoder):
     similarity = sentence_similarity(SENTENCES, encoder)
     assert similarity.name == f"encoder {encoder.name}"
-    tokenizer, model = sim.load_encoder(encoder)
+    tokenizer, model = load_encoder(encoder)
     alone = []
     with torch.inference_mode():
         for sentence in SENTENCES:

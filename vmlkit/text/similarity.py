@@ -7,13 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
-from vmlkit.errors import DataError, required
+from vmlkit.text.encoder import BATCH, TextEncoder
 
 #: elements compared at a time
 _BLOCK = 4_000_000
@@ -65,25 +63,18 @@ class TfidfSimilarity:
 
 
 class EncoderSimilarity:
-    """Cosine of sentence embeddings of a local transformer, such as a MiniLM of the SentenceBERT family.
-
-    Token states of the last layer are averaged over the words of the sentence and normalised, as those models are
-    trained.  Nothing is downloaded, and weights are read from safetensors only.
+    """Cosine of sentence vectors of a local encoder, such as a MiniLM of the SentenceBERT family.
 
     Args:
         sentences: the list.
-        folder: with ``config.json``, tokenizer files and ``model.safetensors``.
+        folder: of the encoder, see :class:`vmlkit.text.encoder.TextEncoder`, which also says what is raised.
         batch: sentences encoded at a time.
-
-    Raises:
-        MissingDependency: without the package ``transformers``.
-        DataError: for a folder that is missing or holds no usable model.
     """
 
-    def __init__(self, sentences: Sequence[str], folder: str | Path, batch: int = 256) -> None:
-        self.name = f"encoder {Path(folder).name}"
-        tokenizer, model = load_encoder(folder)
-        self.vectors = embed_sentences(sentences, tokenizer, model, batch)
+    def __init__(self, sentences: Sequence[str], folder: str | Path, batch: int = BATCH) -> None:
+        encoder = TextEncoder(folder, batch)
+        self.name = f"encoder {encoder.name}"
+        self.vectors = encoder.vectors(sentences)
 
     def pairs(self, first: Int[np.ndarray, " P"], second: Int[np.ndarray, " P"]) -> Float[np.ndarray, " P"]:
         """Cosine of the sentences at these positions, in [-1, 1]."""
@@ -111,31 +102,3 @@ def words(sentence: str) -> list[str]:
     ['a', 'person', 's', 'laptop', '2', 'cups']
     """
     return re.findall(r"[^\W_]+", sentence.lower())
-
-
-def load_encoder(folder: str | Path) -> tuple[Any, Any]:
-    """Tokenizer and model of a local folder; raises as :class:`EncoderSimilarity`."""
-    if not (Path(folder) / "config.json").is_file():
-        raise DataError(folder, "is no folder with a config.json", "give the folder of a saved sentence encoder")
-    transformers = required("transformers", "text", "sentence similarity by an encoder")
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        model = transformers.AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
-        what = f"holds no usable encoder ({' '.join(str(error).split())[:160]})"
-        raise DataError(folder, what, "give config.json, tokenizer files and model.safetensors") from error
-    return tokenizer, model.eval()
-
-
-@torch.inference_mode()
-def embed_sentences(sentences: Sequence[str], tokenizer: Any, model: Any, batch: int) -> Float[np.ndarray, "N D"]:
-    """Unit vectors ``(N, D)`` float32: the mean of the last token states over each sentence's own tokens."""
-    parts = []
-    for start in range(0, len(sentences), batch):
-        tokens = tokenizer(list(sentences[start : start + batch]), padding=True, truncation=True, return_tensors="pt")
-        tokens = {name: value.to(model.device) for name, value in tokens.items()}
-        states = model(**tokens).last_hidden_state.float()  # (B, L, D)
-        mask = tokens["attention_mask"][..., None].float()
-        mean = (states * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
-        parts.append(torch.nn.functional.normalize(mean, dim=-1).cpu())
-    return torch.cat(parts).numpy()

@@ -1,7 +1,6 @@
 """The features of a built world in one file, written whole or not at all and checked when read."""
 
 import hashlib
-import os
 import sys
 import zipfile
 import zlib
@@ -12,17 +11,12 @@ from jaxtyping import Float
 
 from vmlkit.config import config_hash
 from vmlkit.data.toyworld.config import Split, ToyConfig
-from vmlkit.files import atomic_path
+from vmlkit.files import atomic_path, default_cache_dir
 
 #: the modules that decide pixels, words or features
 _SOURCES = ("build", "cards", "config", "features", "grammar", "lexicon", "motion", "render", "script", "world")
 
 Frames = dict[Split, Float[np.ndarray, "videos T Dv"]]
-
-
-def default_cache_dir() -> Path:
-    """``$VMLKIT_CACHE``, or ``~/.cache/vmlkit``."""
-    return Path(os.environ.get("VMLKIT_CACHE") or "~/.cache/vmlkit").expanduser()
 
 
 def cache_path(config: ToyConfig, cache_dir: Path | None = None) -> Path:
