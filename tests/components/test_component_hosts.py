@@ -207,7 +207,7 @@ def test_the_global_token_is_an_alternative_of_qd_detr_only() -> None:
 def test_only_the_chosen_components_take_part(kind: str) -> None:
     batch = batch_for(kind)
     method = make(kind, names=("three", "one"))
-    assert method.columns == [2, 0]
+    assert method.columns.tolist() == [2, 0]
     spoilt = dataclasses.replace(batch.variants, negative=batch.variants.negative.clone())
     spoilt.negative[:, 1] = 9.0
     losses = [

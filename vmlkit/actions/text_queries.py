@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vmlkit.actions.cross_modal import ConvBlock, refuse_idle
 from vmlkit.errors import ConfigError
-from vmlkit.nn.transformer import word_positions
+from vmlkit.nn.transformer import positions_of
 
 Prompt = Literal["learnable", "handcrafted"]
 
@@ -120,7 +120,7 @@ class TextQueries(nn.Module):
 
     def positions(self, like: Float[Tensor, "K F N"]) -> Float[Tensor, "N F"]:
         """The sinusoid table in use."""
-        return word_positions(like.shape[2], like.shape[1]).to(like) * self.config.position_scale
+        return positions_of(like.transpose(1, 2)) * self.config.position_scale
 
     def _path(self, branch: Float[Tensor, "K F N"]) -> Float[Tensor, "K F N"]:
         """Stochastic depth: a class's branch is left out with probability p and scaled by 1 / (1 - p) otherwise."""

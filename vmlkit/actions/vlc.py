@@ -45,7 +45,7 @@ from vmlkit.actions.localiser import ActionShape
 from vmlkit.actions.losses import Consistency
 from vmlkit.actions.recurrent import RecurrentReconstructor
 from vmlkit.errors import ConfigError
-from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction, TransformerConfig, word_positions
+from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction, TransformerConfig, positions_of
 from vmlkit.reconstruction.front import FrontEnd, ReconstructionConfig
 from vmlkit.reconstruction.losses import margin, target_mask, word_nll
 from vmlkit.text.masking import draw_masked_words
@@ -181,7 +181,7 @@ class VLC(nn.Module):
         columns = batch.word_ids.shape[1]
         if masked is not None:
             words = self.front.masked_words(words, masked)
-            words = words + word_positions(words.shape[1], words.shape[2]).to(words)
+            words = words + positions_of(words)
         mask = target_mask(batch.word_mask, self.config.reconstruction.end_symbol)
         return words[:, :columns], mask[:, :columns]
 

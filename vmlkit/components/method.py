@@ -196,7 +196,9 @@ class WithComponents(Method[ComponentBatch], Generic[H]):
         missing = [name for name in self.names if name not in available]
         if missing:
             raise ConfigError(f"no component '{missing[0]}': the data has {', '.join(available)}")
-        self.columns = [available.index(name) for name in self.names]
+        self.columns: Tensor
+        columns = torch.tensor([available.index(name) for name in self.names])
+        self.register_buffer("columns", columns, persistent=False)  # a list would be copied to the device each time
         self.importance: ImportanceModule | None = None
         if config.loss.weight > 0 and config.loss.kind == "adaptive":
             self.importance = ImportanceModule(host.text_dim, config.loss.hidden, config.loss.scaled)

@@ -28,6 +28,7 @@ from vmlkit.components.xclip_heads import Scores, SimilarityHeads, TextStates, V
 from vmlkit.data.batches import MomentBatch
 from vmlkit.errors import ConfigError
 from vmlkit.nn.similarity import SHARP, resized
+from vmlkit.nn.tables import device_table
 from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
 
 
@@ -162,7 +163,7 @@ class XCLIP(Method[MomentBatch]):
 
     def encode_videos(self, frames: Float[Tensor, "V clips Dv"], mask: Bool[Tensor, "V clips"]) -> VideoStates:
         """States of V videos, from T of their clips; a video with fewer clips is padded to T."""
-        keep = frame_positions(frames.shape[1], self.config.frames).to(frames.device)
+        keep = device_table(frame_positions, frames.shape[1], self.config.frames, device=frames.device)
         frames, mask = self.frame_projection(frames[:, keep]), mask[:, keep]
         return self.core.encode_video(*resized(frames, mask, self.config.frames))
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from vmlkit.config import at_least
 from vmlkit.detr.assignment import assign
 from vmlkit.detr.batches import Targets
+from vmlkit.nn.tables import device_table
 from vmlkit.spans import generalized_iou, to_start_end
 
 FOREGROUND, BACKGROUND = 0, 1
@@ -97,12 +98,17 @@ def target_clips(targets: Targets) -> Int[Tensor, "B N 2"]:
     return targets.clips
 
 
+def class_weights(background: float) -> Float[Tensor, " 2"]:
+    """Weights of foreground and background in :func:`label_loss`."""
+    return torch.tensor([1.0, background])
+
+
 def label_loss(logits: Float[Tensor, "B Q 2"], matched: Int[Tensor, "B N"], background: float) -> Float[Tensor, ""]:
     """Weighted cross entropy over all slots, a plain mean of the weighted terms (not over the weights' sum)."""
     slots = torch.arange(logits.shape[1], device=logits.device)
     foreground = (matched[..., None] == slots).any(1)  # (B, Q)
     target = torch.where(foreground, FOREGROUND, BACKGROUND)
-    weight = logits.new_tensor([1.0, background])
+    weight = device_table(class_weights, background, device=logits.device, dtype=logits.dtype)
     return F.cross_entropy(logits.transpose(1, 2), target, weight, reduction="none").mean()
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from vmlkit.config import at_least, divisible, share
 from vmlkit.nn.attention import AttentionForm, MaskedAttention
+from vmlkit.nn.tables import device_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,11 @@ def word_positions(length: int, hidden: int) -> Float[Tensor, "L D"]:
         table = torch.nn.functional.pad(table, (0, 1))
     table[0] = 0.0
     return table
+
+
+def positions_of(text: Float[Tensor, "*A L D"]) -> Float[Tensor, "L D"]:
+    """:func:`word_positions` of the last two axes of ``text``, on its device and in its type; kept, not made anew."""
+    return device_table(word_positions, text.shape[-2], text.shape[-1], device=text.device, dtype=text.dtype)
 
 
 class DropoutTape:

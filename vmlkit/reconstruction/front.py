@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from vmlkit.config import at_least, share
 from vmlkit.data.batches import MomentBatch, Predictions
-from vmlkit.nn.transformer import Conditioning, DropoutTape, DualTransformer, TransformerConfig, word_positions
+from vmlkit.nn.transformer import Conditioning, DropoutTape, DualTransformer, TransformerConfig, positions_of
 from vmlkit.reconstruction.losses import EndSymbol, margin, target_mask, word_nll
 from vmlkit.text.masking import draw_masked_words
 from vmlkit.training.method import DataShape, LossTerms, Method, Progress
@@ -142,7 +142,7 @@ def encode(front: FrontEnd, generator: DualTransformer, batch: MomentBatch, mask
     """Project a batch, run the generator, and prepare the masked sentence (CNM and CPL; PPS reads the words anew)."""
     video, video_mask = front.frames(batch)
     projected = front.behind_start(batch.words)
-    positions = word_positions(projected.shape[1], projected.shape[2]).to(projected)
+    positions = positions_of(projected)
     read_mask = nn.functional.pad(batch.word_mask, (1, 0), value=True)
     hidden, memory = generator.generate(video, video_mask, projected + positions, read_mask)
     text = front.masked_words(projected, masked) + positions
@@ -236,7 +236,7 @@ class Generator(Method[MomentBatch]):
         column = encoded.sentence_mask.sum(dim=1)  # first column behind start token and words
         columns = torch.arange(sentence.shape[1], device=sentence.device)
         here = columns == column[:, None]
-        asked = self.front.word_projection(token) + word_positions(sentence.shape[1], sentence.shape[2]).to(sentence)
+        asked = self.front.word_projection(token) + positions_of(sentence)
         text, key = torch.where(here[..., None], asked, sentence), columns <= column[:, None]
         out = self.reconstructor(encoded.clips, encoded.clip_mask, text, key, Conditioning(masks)).hidden
         index = column[:, None, None, None].expand(-1, out.shape[1], 1, out.shape[3])

@@ -348,7 +348,7 @@ class LNP(Method[MomentBatch]):
         weights = {"triplet": self.config.triplet_weight, "dual_signed": self.config.dual_signed_weight}
         weights |= {"logit_decay": 1.0, "negative_diversity": 1.0}
         parts = [weight * terms[name] for name, weight in weights.items() if name in terms]
-        return torch.stack(parts).sum() if parts else torch.zeros(())
+        return torch.stack(parts).sum() if parts else torch.zeros((), device=next(self.parameters()).device)
 
     def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
         """One draw of words for positives, selection and negatives (A15); see :meth:`losses`."""

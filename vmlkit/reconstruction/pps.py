@@ -33,7 +33,7 @@ from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.errors import ConfigError
 from vmlkit.nn.attention import precisely
-from vmlkit.nn.transformer import Conditioning, DualTransformer, word_positions
+from vmlkit.nn.transformer import Conditioning, DualTransformer, positions_of
 from vmlkit.reconstruction.front import (
     ContrastingGenerator,
     Encoded,
@@ -174,7 +174,7 @@ class PPS(ContrastingGenerator):
         video, video_mask = front.frames(batch)
         words = front.behind_start(batch.words)
         prompt, token_column = self._prompt(batch)
-        positions = word_positions(prompt.shape[1], prompt.shape[2]).to(prompt)
+        positions = positions_of(prompt)
         read_mask = nn.functional.pad(batch.word_mask, (1, 0), value=True)
         hidden, memory = self.generator.generate(video, video_mask, words + positions[:-1], read_mask)
         prompt = front.masked_words(prompt, masked) + positions
