@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from vmlkit import check, cli, tour
+from vmlkit.data.sources import Splits
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
 from vmlkit.experiments import experiment as running
 from vmlkit.methods import preset
@@ -228,7 +229,8 @@ def test_evaluate_scores_the_checkpoint_on_test(monkeypatch, capsys):
     from vmlkit.training import final
 
     calls = {}
-    splits = types.SimpleNamespace(train="t", validation="v", test="e")
+    splits = Splits(train="t", validation="v", test="e", notes=("odd",))
+    account = {"left_out": {}, "notes": ["odd"]}
     experiment = dataclasses.replace(preset("cpl", "toy"), vote="charades")
 
     def final_evaluation(*args, **rest):
@@ -240,10 +242,10 @@ def test_evaluate_scores_the_checkpoint_on_test(monkeypatch, capsys):
     assert cli.main(["evaluate", "runs/a"]) == 0
     assert calls["final"] == (
         ("method", Path("runs/a"), "t", "v", "e"),
-        {"task": MomentTask(vote="charades"), "draws": 3},
+        {"task": MomentTask(vote="charades"), "draws": 3, "account": account},
     )
     assert cli.main(["evaluate", "runs/a", "--vote", "none", "--draws", "5"]) == 0
-    assert calls["final"][1] == {"task": MomentTask(vote="none"), "draws": 5}
+    assert calls["final"][1] == {"task": MomentTask(vote="none"), "draws": 5, "account": account}
     assert "whole video" in capsys.readouterr().out
 
 

@@ -12,7 +12,7 @@ from vmlkit.data.annotations.json_lines import read_lines
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction
 from vmlkit.errors import DataError
 from vmlkit.experiments.prediction_report import Options, evaluate_file
-from vmlkit.metrics.protocols import evaluate_qvhighlights, evaluate_tvsum
+from vmlkit.metrics.protocols import evaluate_charades, evaluate_qvhighlights, evaluate_tvsum
 from vmlkit.text.tagging import read_tagged
 
 OUTSIDE = "a predicted window begins before 0 or ends after its video"
@@ -47,6 +47,61 @@ def test_lists_that_are_not_sorted_are_counted(scores: tuple[float, float], coun
     found = evaluate_qvhighlights([said(1, (0, 5, scores[0]), (20, 40, scores[1]))], [moment(1)])
     assert found.noted.get(UNSORTED, 0) == counted
     assert found.metrics["full"]["MR-R1"]["0.5"] == 0.0, "R@1 takes the first of the list, whatever its score"
+
+
+@pytest.mark.parametrize(
+    ("change", "unit"),
+    [
+        (lambda spans, duration: spans / duration, "fractions"),
+        (lambda spans, duration: 100 * spans / duration, "percent"),
+        (lambda spans, duration: 25 * spans, "frames"),
+        (lambda spans, duration: 1000 * spans, "frames"),
+        (lambda spans, duration: spans, None),
+    ],
+)
+@pytest.mark.parametrize("durations", [(150.0,) * 6, (20.0, 35.0, 28.0, 60.0, 90.0, 31.0), (12.0, 240.0, 90.0, 600.0)])
+def test_a_unit_other_than_seconds_is_said(change, unit: str | None, durations: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(0)
+    predictions, queries = [], []
+    for qid, duration in enumerate(durations):
+        spans = np.sort(rng.random((5, 2)) * duration, axis=1)
+        spans[0, 1] = duration * (0.97 + 0.03 * rng.random())
+        rows = np.column_stack((change(spans, duration), np.linspace(1, 0, 5)))
+        predictions.append(QueryPrediction(qid=qid, windows_s=rows))
+        queries.append(QueryAnnotation(qid=qid, query="q", vid="v", duration_s=duration, windows_s=((1.0, 5.0),)))
+    noted = evaluate_charades(predictions, queries).noted
+    said = [what for what in noted if what.endswith("instead of seconds?")]
+    assert len(said) == (unit is not None)
+    assert unit is None or (unit in said[0] and noted[said[0]] == len(durations))
+
+
+def rated(qid: int) -> QueryAnnotation:
+    return QueryAnnotation(
+        qid=qid, query="q", vid="v", duration_s=10.0, windows_s=((2.0, 6.0),), relevant_clip_ids=(1, 2),
+        saliency_scores=((4.0, 4.0, 4.0), (3.0, 3.0, 3.0)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("length", "said"), [(3, "fewer clip scores"), (5, None), (7, "more clip scores")])
+def test_score_lists_of_another_length_are_counted(length: int, said: str | None) -> None:
+    one = QueryPrediction(qid=1, windows_s=np.array([[2.0, 6.0, 1.0]]), clip_scores=np.arange(length, dtype=float))
+    noted = evaluate_qvhighlights([one], [rated(1)]).noted
+    assert [what for what in noted if "clip scores than clips" in what] == [w for w in noted if said and said in w]
+    assert bool(noted) == (said is not None)
+
+
+def test_fields_that_are_not_scored_are_counted() -> None:
+    windows, scores = np.array([[2.0, 6.0, 1.0]]), np.arange(5, dtype=float)
+    both = QueryPrediction(qid=1, windows_s=windows, clip_scores=scores)
+    assert evaluate_charades([both], [rated(1)]).noted == {
+        "clip scores are predicted, and this protocol scores windows only": 1
+    }
+    silent = QueryPrediction(qid=1, windows_s=windows)
+    assert evaluate_qvhighlights([silent], [rated(1)]).noted == {"clips are rated, and no clip score is predicted": 1}
+    only = QueryPrediction(qid=1, clip_scores=scores)
+    assert evaluate_qvhighlights([only], [rated(1)]).noted == {"windows are annotated, and none is predicted": 1}
+    labelled = clips(1, [[float(v)] for v in (1, 5, 2, 3, 4)])
+    assert "windows are predicted, and this protocol scores clips only" in evaluate_tvsum([both], [labelled]).noted
 
 
 def clips(qid: int, labels: list[list[float]], domain: str = "dog") -> QueryAnnotation:

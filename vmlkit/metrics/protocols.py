@@ -16,6 +16,7 @@ from vmlkit.data.annotations.predictions_jsonl import QueryPrediction
 from vmlkit.errors import DataError
 from vmlkit.metrics import highlights as hl
 from vmlkit.metrics import windows as win
+from vmlkit.metrics.peculiarities import peculiar_windows, short_scores, unscored
 
 #: windows with low < length <= high (seconds) are of a range; None: all windows as they are
 LENGTH_RANGES: dict[str, tuple[float, float] | None] = {
@@ -98,10 +99,12 @@ def evaluate_qvhighlights(
     noted: dict[str, int] = {}
     if pairs[0][0].windows_s is not None:
         truth = [list(q.windows_s) for _, q in pairs]
-        noted = _peculiar(pairs, truth)
+        noted = peculiar_windows(pairs, truth)
         metrics.update(_ranges(pairs, truth, LENGTH_RANGES, win.THRESHOLDS, counts))
     if pairs[0][0].clip_scores is not None:
         metrics.update(_highlight_metrics(pairs, counts))
+        noted |= short_scores(pairs, [int(q.duration_s / QVH_CLIP_S) for _, q in pairs])
+    noted |= unscored(pairs, windows=True, clips=True)
     return Evaluation(
         protocol="QVHighlights",
         metrics={"brief": _brief(metrics), **dict(sorted(metrics.items()))},
@@ -162,7 +165,7 @@ def evaluate_charades(
         metrics={"brief": brief, **metrics},
         denominators=counts,
         dropped=dropped,
-        noted=_peculiar(pairs, truth),
+        noted=peculiar_windows(pairs, truth) | unscored(pairs, windows=True, clips=False),
     )
 
 
@@ -195,6 +198,7 @@ def evaluate_tvsum(
         raise DataError("ground truth", what, f"evaluate it by the protocol '{'tvsum' if binary else 'youtube'}'")
     domains: dict[str, list[np.ndarray]] = {}
     uneven = 0
+    noted = unscored(pairs, windows=False, clips=True)
     for prediction, query in pairs:
         if prediction.clip_scores is None:
             what = f"line {prediction.line}: field 'pred_saliency_scores' is missing"
@@ -216,7 +220,8 @@ def evaluate_tvsum(
         metrics={"brief": {"mAP": mean}, "mAP_by_domain": by_domain},
         denominators={name: len(rows) for name, rows in domains.items()},
         dropped=dropped,
-        noted={"scores and labelled clips differ in number: the clips of both count": uneven} if uneven else {},
+        noted=noted
+        | ({"scores and labelled clips differ in number: the clips of both count": uneven} if uneven else {}),
     )
 
 
@@ -252,27 +257,6 @@ def _pair(
         "predicted, but not in the ground truth": tuple(p.qid for p in unknown),
     }
     return pairs, {reason: qids for reason, qids in left_out.items() if qids}
-
-
-def _peculiar(pairs: _Pairs, truth: Sequence[Sequence[tuple[float, float]]]) -> dict[str, int]:
-    """Predictions that take part but are not what a reader expects."""
-    padded, predicted = win.pad_rows([p.windows_s for p, _ in pairs if p.windows_s is not None], columns=3)
-    windows, true = win.pad_rows(truth, columns=2)
-    both = (predicted[..., None] & true[:, None])[:, : win.MAX_PREDICTIONS]
-    nothing = np.isinf(win.window_iou(padded[:, : win.MAX_PREDICTIONS, :2], windows, empty_union=np.inf)) & both
-    durations = np.array([query.duration_s for _, query in pairs])[:, None]
-    outside = predicted & ((padded[..., 0] < 0) | (padded[..., 1] > durations))
-    unsorted = predicted[:, 1:] & (padded[:, 1:, 2] > padded[:, :-1, 2])
-    counts = {
-        "no predicted window: counts as a miss": (~predicted.any(axis=1)).sum(),
-        "a predicted window ends before it starts: overlaps nothing": (padded[..., 1] < padded[..., 0])
-        .any(axis=1)
-        .sum(),
-        "an empty union (0 / 0): a match at every threshold of mAP": nothing.any(axis=(1, 2)).sum(),
-        "a predicted window begins before 0 or ends after its video": outside.any(axis=1).sum(),
-        "the list is not sorted by score: R@1 takes the first of the list": unsorted.any(axis=1).sum(),
-    }
-    return {what: int(count) for what, count in counts.items() if count}
 
 
 def _ranges(
