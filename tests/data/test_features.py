@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from vmlkit.data.feature_files import FolderFeatures, HDF5Features, check_features
+from vmlkit.data.feature_files import FileFeatures, FolderFeatures, check_features
 from vmlkit.data.features import clip_boundaries, load_clips, open_features, resample_clips
 from vmlkit.errors import DataError
 
@@ -73,22 +73,24 @@ def test_groups_in_hdf5(tmp_path) -> None:
         file["v_a/c3d_features"] = np.ones((3, 2))
         file["v_b/anything"] = np.zeros((3, 2))
         file["v_c/x"], file["v_c/y"] = np.zeros((3, 2)), np.ones((3, 2))
-    with HDF5Features(tmp_path / "f.h5") as store:
+    with FileFeatures(tmp_path / "f.h5") as store:
         assert store.read("v_a").tolist() == [[1.0, 1.0]] * 3
         assert store.read("v_b").tolist() == [[0.0, 0.0]] * 3
-        with pytest.raises(DataError, match=r"'v_c' is a group with the datasets \['x', 'y'\]"):
+        say = r"'v_c' is a group with the arrays \['x', 'y'\]; say which to read, .* --set data\.feature_dataset=x"
+        with pytest.raises(DataError, match=say):
             store.read("v_c")
-    with HDF5Features(tmp_path / "f.h5", dataset="y") as store:
+    with FileFeatures(tmp_path / "f.h5", dataset="y") as store:
         assert store.read("v_c").tolist() == [[1.0, 1.0]] * 3
 
 
 def test_npz_and_singleton_axes(tmp_path) -> None:
-    np.savez(tmp_path / "a.npz", features=np.ones((3, 1, 1, 4)), other=np.zeros(1))
+    np.savez(tmp_path / "a.npz", features=np.ones((3, 1, 1, 4)), other=np.zeros((1, 1)))
     np.savez(tmp_path / "b.npz", one=np.zeros(1), two=np.zeros(1))
     store = FolderFeatures(tmp_path)
     assert store.read("a").shape == (3, 4)
-    with pytest.raises(DataError, match=r"b.npz: holds the arrays \['one', 'two'\]; name the one to read"):
+    with pytest.raises(DataError, match=r"b.npz: video 'b' is a group with the arrays \['one', 'two'\]; say which"):
         store.read("b")
+    assert FolderFeatures(tmp_path, dataset="other").read("a").shape == (1, 1)
 
 
 @pytest.mark.parametrize("video", ["../secret", "a/b", "..", "", "a\\b", "a\0b"])
@@ -104,7 +106,9 @@ def test_ids_never_leave_the_folder(tmp_path, video: str) -> None:
 
 def test_pickled_arrays_are_refused(tmp_path) -> None:
     np.save(tmp_path / "a.npy", np.array([{"x": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"a\.npy: video 'a' cannot be read .*; save it again as a plain array"):
+    with pytest.raises(
+        DataError, match=r"a\.npy: not a readable npy file .*; it holds pickled objects, which vmlkit never"
+    ):
         FolderFeatures(tmp_path).read("a")
 
 
@@ -147,11 +151,11 @@ def test_truncated_hdf5(corpus) -> None:
     path = corpus / "features.hdf5"
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match=r"features\.hdf5: not a readable HDF5 file .*; copy or download it again"):
-        HDF5Features(path)
+        FileFeatures(path)
 
 
 def test_missing_files(tmp_path) -> None:
-    with pytest.raises(DataError, match="there is no such file"), open_features(tmp_path / "no.h5"):
+    with pytest.raises(DataError, match="there is no such file or folder"), open_features(tmp_path / "no.h5"):
         pass
     with pytest.raises(DataError, match="there is no such folder"):
         FolderFeatures(tmp_path / "no")

@@ -1,23 +1,20 @@
-"""Files of visual features: one HDF5 file, or a folder with one array per video.
+"""Files of visual features: one file of all videos, or a folder with a file per video.
 
 A store answers which videos it has and hands out one ``(rows, dimensions)`` array per video, checked.
 """
 
-import zipfile
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-import h5py
 import numpy as np
 from jaxtyping import Float
 
+from vmlkit.data.array_files import SUFFIXES, brief, is_group, one_array, open_arrays
 from vmlkit.errors import DataError
-
-#: names under which circulated HDF5 files keep the array of a video that is a group
-HDF5_NAMES = ("c3d_features", "feature", "features", "i3d_features")
-NPZ_NAMES = ("features", "feature", "arr_0")
 
 
 @runtime_checkable
@@ -35,6 +32,14 @@ class FeatureStore(Protocol):
 
     def __str__(self) -> str:
         """The file or folder, for messages."""
+
+
+@runtime_checkable
+class ListedFeatures(FeatureStore, Protocol):
+    """A store that can say which videos it has."""
+
+    def names(self) -> Iterable[str]:
+        """The ids of all videos."""
 
 
 def check_features(array: np.ndarray, where: object, video_id: str) -> Float[np.ndarray, "rows Dv"]:
@@ -65,36 +70,46 @@ def check_features(array: np.ndarray, where: object, video_id: str) -> Float[np.
     return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
-class HDF5Features:
-    """One HDF5 file: a dataset per video id, or a group per video id that holds its array.
+class FileFeatures:
+    """One file of all videos: HDF5, ``.npz``, ``.safetensors``, or tensors that ``torch.save`` wrote.
+
+    Under the id of a video stands its array, or a group that holds it.
 
     Args:
         path: the file.
-        dataset: the array's name inside each group; by default one of ``HDF5_NAMES``, or the only one there.
+        dataset: the array's name inside each group; by default one of the usual names, or the only one there.
+
+    Raises:
+        DataError: for a file that is missing, cut off, or holds more than arrays.
     """
 
     def __init__(self, path: str | Path, dataset: str | None = None) -> None:
         self.path, self.dataset = Path(path), dataset
         if not self.path.is_file():
             raise DataError(self.path, "there is no such file", "check the path of the features")
-        try:
-            self._file = h5py.File(self.path, "r")
-        except OSError as error:
-            raise DataError(
-                self.path, f"not a readable HDF5 file ({_brief(error)})", "copy or download it again, it may be cut off"
-            ) from error
+        with ExitStack() as stack:
+            self._arrays: Any = stack.enter_context(open_arrays(self.path))
+            self._opened = stack.pop_all()
+        if not is_group(self._arrays):
+            self._opened.close()
+            what = f"holds a single {type(self._arrays).__name__} and no ids of videos"
+            raise DataError(self.path, what, "save the arrays under the ids: numpy.savez(FILE, **{video: array})")
 
-    def __enter__(self) -> "HDF5Features":
+    def __enter__(self) -> "FileFeatures":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._file.close()
+        self._opened.close()
 
     def __contains__(self, video_id: str) -> bool:
-        return bool(video_id) and "/" not in video_id and video_id in self._file
+        return bool(video_id) and "/" not in video_id and video_id in self._arrays
 
     def __str__(self) -> str:
         return str(self.path)
+
+    def names(self) -> list[str]:
+        """The ids of all videos."""
+        return list(self._arrays)
 
     def stamp(self, video_ids: Sequence[str]) -> str:
         return f"{self.dataset}{_file_stamp(self.path)}"
@@ -103,80 +118,70 @@ class HDF5Features:
         if video_id not in self:
             raise DataError(self.path, f"video '{video_id}' has no features", "extract it or leave its queries out")
         try:
-            array = self._array(self._file[video_id], video_id)[()]
-        except (OSError, RuntimeError, KeyError) as error:
+            array = one_array(self._arrays[video_id], self.dataset, self.path, f"video '{video_id}'")
+        except DataError:
+            raise
+        except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
             raise DataError(
-                self.path, f"video '{video_id}' cannot be read ({_brief(error)})", "copy or download the file again"
+                self.path, f"video '{video_id}' cannot be read ({brief(error)})", "copy or download the file again"
             ) from error
-        return check_features(np.asarray(array), self.path, video_id)
-
-    def _array(self, item: h5py.Dataset | h5py.Group, video_id: str) -> h5py.Dataset:
-        if isinstance(item, h5py.Dataset):
-            return item
-        inside = [name for name in item if isinstance(item[name], h5py.Dataset)]
-        wanted = [self.dataset] if self.dataset else [*HDF5_NAMES, *(inside if len(inside) == 1 else [])]
-        for name in wanted:
-            if name in inside:
-                return item[name]
-        raise DataError(
-            self.path,
-            f"video '{video_id}' is a group with the datasets {inside} and none of {wanted}",
-            "give the name of the dataset",
-        )
+        return check_features(array, self.path, video_id)
 
 
 class FolderFeatures:
-    """A folder with one ``ID.npy`` or ``ID.npz`` per video; pickled arrays are refused."""
+    """A folder with a file per video, named after it: ``.npy .npz .pt .pth .safetensors .h5 .hdf5``.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    The folder is listed once, when the store is made; a video that is there in two formats is read from the first of
+    the list.
+
+    Args:
+        path: the folder.
+        dataset: the array's name in a file that holds several; by default one of the usual names, or the only one.
+
+    Raises:
+        DataError: if there is no such folder.
+    """
+
+    def __init__(self, path: str | Path, dataset: str | None = None) -> None:
+        self.path, self.dataset = Path(path), dataset
         if not self.path.is_dir():
             raise DataError(self.path, "there is no such folder", "check the path of the features")
+        found: dict[str, dict[str, str]] = {}
+        for name in sorted(os.listdir(self.path)):
+            stem, suffix = os.path.splitext(name)
+            if stem and suffix in SUFFIXES:
+                found.setdefault(stem, {})[suffix] = name
+        # an id comes from an annotation file; since it is looked up here, it cannot lead out of the folder
+        self._files = {stem: files[min(files, key=SUFFIXES.index)] for stem, files in found.items()}
+        #: videos with more than one file
+        self.twice = {stem: tuple(files.values()) for stem, files in found.items() if len(files) > 1}
 
     def __contains__(self, video_id: str) -> bool:
-        return self._find(video_id) is not None
+        return video_id in self._files
 
     def __str__(self) -> str:
         return str(self.path)
 
+    def names(self) -> list[str]:
+        """The ids of all videos."""
+        return list(self._files)
+
     def stamp(self, video_ids: Sequence[str]) -> str:
-        return "".join(_file_stamp(path) for path in map(self._find, video_ids) if path)
+        found = (self.path / self._files[video] for video in video_ids if video in self._files)
+        return f"{self.dataset}{''.join(map(_file_stamp, found))}"
 
     def read(self, video_id: str) -> Float[np.ndarray, "rows Dv"]:
-        path = self._find(video_id)
-        if path is None:
+        if video_id not in self._files:
             raise DataError(self.path, f"video '{video_id}' has no features", "extract it or leave its queries out")
-        try:
-            loaded = np.load(path, allow_pickle=False)
-            array = loaded if isinstance(loaded, np.ndarray) else self._member(loaded, path)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(
-                path, f"video '{video_id}' cannot be read ({_brief(error)})", "save it again as a plain array"
-            ) from error
+        path = self.path / self._files[video_id]
+        if not path.is_file():
+            raise DataError(path, "there is no such file any more", "put it back or leave its queries out")
+        with open_arrays(path) as found:
+            # a copy: the file is closed at the end of the block
+            array = np.array(one_array(found, self.dataset, path, f"video '{video_id}'"))
         return check_features(array, path, video_id)
-
-    def _find(self, video_id: str) -> Path | None:
-        # an id comes from an annotation file and must not lead out of the folder
-        if not video_id or video_id in (".", "..") or any(c in video_id for c in "/\\\0"):
-            return None
-        candidates = (self.path / f"{video_id}{suffix}" for suffix in (".npy", ".npz"))
-        return next((path for path in candidates if path.is_file()), None)
-
-    @staticmethod
-    def _member(archive: "np.lib.npyio.NpzFile", path: Path) -> np.ndarray:
-        with archive:
-            names = [n for n in NPZ_NAMES if n in archive.files] or archive.files
-            if len(names) != 1 and names[:1] != ["features"]:
-                raise DataError(path, f"holds the arrays {archive.files}", "name the one to read 'features'")
-            return archive[names[0]]
 
 
 def _file_stamp(path: Path) -> str:
     stat = path.stat()
     return f"|{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-
-
-def _brief(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120]

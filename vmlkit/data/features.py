@@ -1,18 +1,20 @@
-"""Visual features: reading them from HDF5 files or folders, and resampling every video to the same number of clips.
+"""Visual features: opening their files, and resampling every video to the same number of clips.
 
 Reading and resampling happen once, when a data set is built; a training batch is then one index operation.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from vmlkit.data.feature_files import FeatureStore, FolderFeatures, HDF5Features
+from vmlkit.data.feature_files import FeatureStore, ListedFeatures
+from vmlkit.data.feature_layouts import open_layout
+from vmlkit.data.layouts import near_names
 from vmlkit.errors import DataError
 from vmlkit.files import atomic_path
 
@@ -64,9 +66,32 @@ def resample_clips(features: Float[np.ndarray, "rows Dv"], clips: int) -> Float[
 
 @contextmanager
 def open_features(path: str | Path, dataset: str | None = None) -> Iterator[FeatureStore]:
-    """The features at ``path``: a folder of arrays or an HDF5 file (closed at the end of the block)."""
-    with nullcontext(FolderFeatures(path)) if Path(path).is_dir() else HDF5Features(path, dataset) as store:
+    """The features at ``path``, in any layout of :data:`vmlkit.data.feature_layouts.FEATURES`.
+
+    Files are closed at the end of the block.
+
+    Args:
+        path: a file of all videos, or a folder with a file per video.
+        dataset: the array to read where a video has several.
+
+    Raises:
+        DataError: for a layout that is not read, naming it and the conversion.
+    """
+    with open_layout(Path(path), dataset) as store:
         yield store
+
+
+def meant(store: FeatureStore, missing: Sequence[str]) -> str | None:
+    """A sentence about names of the features that differ from missing ids by one of the usual ways, if there are any.
+
+    ``vmlkit data pack --near-names`` writes such features under the ids of the annotations.
+    """
+    found = near_names(missing, store.names()) if isinstance(store, ListedFeatures) else None
+    if found is None:
+        return None
+    name = next(iter(found.pairs.values()))
+    say = f"it has '{name}' ({len(found.pairs)} of {len(missing)} match {found.rule})"
+    return f"{say}: rename the features, or write them under these ids with `vmlkit data pack --near-names`"
 
 
 def load_clips(
@@ -93,9 +118,8 @@ def load_clips(
     missing = [v for v in video_ids if v not in store]
     if missing:
         more = f" (nor have {len(missing) - 1} more of {len(video_ids)} videos)" if len(missing) > 1 else ""
-        raise DataError(
-            store, f"video '{missing[0]}' has no features{more}", "extract what is missing or leave its queries out"
-        )
+        remedy = meant(store, missing) or "extract what is missing or leave its queries out"
+        raise DataError(store, f"video '{missing[0]}' has no features{more}", remedy)
     stamp = store.stamp(video_ids) if cache_dir is not None else None
     if cache_dir is None or stamp is None:
         return _resample_all(store, video_ids, clips, dtype, progress)
