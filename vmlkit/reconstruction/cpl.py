@@ -112,7 +112,8 @@ class CPL(ContrastingGenerator):
 
         The exponent of (epoch / epochs) is gamma; 0^0 counts as 1.
         """
-        spans = outer_spans(proposals.centers, proposals.widths, progress.fraction**self.config.gamma)
+        ratio = progress.number(lambda clock: clock.fraction**self.config.gamma)
+        spans = outer_spans(proposals.centers, proposals.widths, ratio)
         cells = proposals.masks.shape[-1]
         return peak_gaussian(spans[..., 0], spans[..., 1], cells, sigma=self.config.sigma / 2)
 

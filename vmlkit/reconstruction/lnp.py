@@ -181,7 +181,7 @@ class LearnableNegatives(nn.Module):
         cfg, cells = self.config, encoded.clips.shape[1]
         if self.head is None:
             positive = (pick(v, best) for v in (proposals.centers, proposals.widths, proposals.masks))
-            ratio = progress.fraction**cfg.gamma
+            ratio = progress.number(lambda clock: clock.fraction**cfg.gamma)
             rule = rule_based(cfg.negatives, *positive, sigma=cfg.rule_sigma, ratio=ratio, generator=generator)
             return Drawn(rule, None, torch.ones_like(rule.centers), _present(rule.masks))
         centers, widths, raw = precisely(self.head, encoded.hidden[:, -1])
@@ -237,7 +237,7 @@ def dual_sign(epoch: float | int, max_epochs: int, alpha: float | int, beta: flo
     return min(epoch / max_epochs, 1.0) ** alpha - beta
 
 
-def dual_signed(nll: Float[Tensor, "B M"], counted: Float[Tensor, "B M"], c: float) -> Float[Tensor, ""]:
+def dual_signed(nll: Float[Tensor, "B M"], counted: Float[Tensor, "B M"], c: float | Tensor) -> Float[Tensor, ""]:
     """P0 Eq. (3): ``L_dce = c(e) sum_m CE(negative m)``; mean over queries, sum over m.
 
     Args:
@@ -296,10 +296,10 @@ class LNP(Method[MomentBatch]):
         drawn = self.learner(host, encoded, proposals, best, progress, generator)
         chosen = pick(proposals.masks, best)[:, None]
         kept = host.reconstruct(encoded, torch.cat((chosen, torch.ones_like(chosen)), dim=1), tape=tape.rewind(best))
-        nll, triplet = self.negative_nll(encoded, drawn, self.c(progress))
+        nll, triplet = self.negative_nll(encoded, drawn, progress.choice(self.divides))
         return LNPOutput(encoded, proposals, best, kept[:, 0], kept[:, 1], drawn, nll, triplet)
 
-    def negative_nll(self, encoded: Encoded, drawn: Drawn, c: float) -> tuple[Tensor, Tensor]:
+    def negative_nll(self, encoded: Encoded, drawn: Drawn, divides: bool) -> tuple[Tensor, Tensor]:
         """CE(s_m p_m), ``(B, M)``, as L_dce and as L_mt differentiate it."""
         cfg, learner, host = self.config, self.learner, self.host
         masks, weights = drawn.negatives.masks, drawn.select
@@ -308,11 +308,11 @@ class LNP(Method[MomentBatch]):
             return weights, weights
         if learned and cfg.dual_signed_reaches == "negatives":
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights), fixed=True)
-        elif learned and freeze == "masks" and cfg.dual_signed_weight * c <= cfg.triplet_weight / 2:
+        elif learned and freeze == "masks" and divides:
             masks, weights, channel = Divide.apply(masks, weights)
             nll, other = Unite.apply(host.reconstruct(encoded, learner.conditioning(masks, weights)), channel)
             return nll, other
-        else:  # nearer to lambda_2, the two gradients would cancel and leave no share to scale by
+        else:
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights))
         if freeze == "negatives":
             return nll, nll.detach()
@@ -326,6 +326,10 @@ class LNP(Method[MomentBatch]):
         """P0 Eq. (2)."""
         return dual_sign(progress.epoch, progress.max_epochs, self.config.alpha, self.config.beta)
 
+    def divides(self, progress: Progress) -> bool:
+        """Whether one pass serves both losses; nearer to lambda_2 their gradients cancel, with no share to scale by."""
+        return self.config.dual_signed_weight * self.c(progress) <= self.config.triplet_weight / 2
+
     def losses(self, out: LNPOutput, progress: Progress) -> LossTerms:
         """P0 Sec. 3.4: ``L = L_generator + lambda_1 L_dce + lambda_2 L_mt``; rule-based negatives have no L_dce."""
         cfg, counted = self.config, out.drawn.counted
@@ -337,7 +341,7 @@ class LNP(Method[MomentBatch]):
         fixed = counted if cfg.freeze_triplet == "nothing" else counted.detach()
         terms = {"triplet": multi_triplet(out.positive, out.nll_triplet, fixed, cfg.margin)}
         if cfg.negatives == "learned":
-            terms["dual_signed"] = dual_signed(out.nll, counted, self.c(progress))
+            terms["dual_signed"] = dual_signed(out.nll, counted, progress.number(self.c))
         if cfg.logit_decay or cfg.negative_diversity:
             terms |= remedies(out.drawn.negatives.masks, out.drawn.raw, cfg.logit_decay, cfg.negative_diversity)
         total = base.total + self.weighted(terms)
@@ -395,5 +399,5 @@ class LNP(Method[MomentBatch]):
             negative_centers=drawn.negatives.centers,
             negative_widths=drawn.negatives.widths,
             negative_weights=drawn.select,
-            negative_nll=self.negative_nll(encoded, drawn, self.c(clock))[0],
+            negative_nll=self.negative_nll(encoded, drawn, self.divides(clock))[0],
         )

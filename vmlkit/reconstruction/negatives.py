@@ -45,7 +45,7 @@ def rule_based(
     mask: Float[Tensor, "B S"],
     *,
     sigma: float,
-    ratio: float,
+    ratio: float | Tensor,
     generator: torch.Generator,
 ) -> NegativeProposals:
     """The negatives of one positive per query.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -21,10 +21,12 @@ from vmlkit.errors import ConfigError, DataError, TrainingDiverged
 from vmlkit.files import LEFTOVERS, write_json, write_npz
 from vmlkit.runs import RunDirectory
 from vmlkit.training.bert_adam import bert_adam_for
+from vmlkit.training.captured import CapturedStep
 from vmlkit.training.checkpoints import save_weights
 from vmlkit.training.evaluate import BATCH_DRAWS, DIAGNOSIS, EVALUATION, STEP_DRAWS, derive_seed, undisturbed
+from vmlkit.training.graphs import own_stream, recorder_for
 from vmlkit.training.history import History, epoch_row
-from vmlkit.training.method import Method, Progress, StepOptimizer
+from vmlkit.training.method import Method, Progress
 from vmlkit.training.optim import ClippedOptimizer, EpsRule, Schedule, ScheduledAdam
 from vmlkit.training.start import choose_device, create_run, matching_run, reproducible, run_record
 from vmlkit.training.steps import TrainingState
@@ -62,7 +64,8 @@ class TrainConfig:
     device: str = "auto"  #: "auto", "cpu", "cuda", ...
     threads: int | None = None  #: CPU threads; None leaves torch's number.  The bits depend on it
     deterministic: bool = True  #: ask torch for deterministic kernels (on a GPU: as far as it has them)
-    static_shapes: bool = False  #: keep the padded word axis of the whole split, for capturing graphs on a GPU
+    graph: Literal["auto", "off"] = "auto"  #: on a card, steps are captured and replayed: the same numbers, sooner
+    static_shapes: bool = False  #: keep the padded word axis of the whole split, as on a card in any case
 
     def __post_init__(self) -> None:
         at_least(self, 1, "epochs batch_size probe_queries strip_frames strip_pixels evaluate_every threads")
@@ -106,8 +109,9 @@ def train(
     device = choose_device(config.device)
     method.to(device)
     record = run_record({**description, "curves": method.curves()}, to_dict(config), train, validation, device)
-    existing = matching_run(folder, record)
-    with reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic):
+    existing = matching_run(folder, record, added=to_dict(TrainConfig()))
+    fixed = reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic)
+    with fixed, own_stream(device):
         run = _Run(method, train, validation, config, folder, task or MomentTask())
         if existing is not None and resume:
             run.restore(existing)
@@ -132,7 +136,8 @@ class _Run:
         self.method, self.train, self.validation, self.config, self.folder = method, train, validation, config, folder
         self.task, self.device = task, next(method.parameters()).device
         self.evaluate = functools.partial(task.evaluate, method, validation, batch_size=config.evaluation_batch_size)
-        self.batch = functools.partial(task.batch, train, static=config.static_shapes)
+        static = config.static_shapes or self.device.type == "cuda"
+        self.batch = functools.partial(task.batch, train, static=static)
         self.probe = task.probe(validation, config.probe_queries, config.seed)
         self.history = History()
         self.state = TrainingState(
@@ -143,6 +148,8 @@ class _Run:
             draws=torch.Generator(device=self.device).manual_seed(derive_seed(config.seed, STEP_DRAWS)),
             epochs=config.epochs,
         )
+        recorder = None if config.graph == "off" else recorder_for(self.device)
+        self.step = CapturedStep(method, self.state.optimizers, self.state.draws, recorder)
 
     def create(self, record: Mapping[str, Any]) -> None:
         """Epoch 0: evaluate the untrained method, and only then make the directory."""
@@ -192,8 +199,8 @@ class _Run:
         for indices in batches[state.batch :]:
             batch = self.batch(indices, seed=derive_seed(config.seed, BATCH_DRAWS, epoch, state.batch))
             batch = (batch.pin_memory() if self.device.type == "cuda" else batch).to(self.device)
-            optimizers = cast(dict[str, StepOptimizer], state.optimizers)
-            loss = self.method.step(batch, Progress(epoch, config.epochs, state.step), state.draws, optimizers)
+            whole = len(indices) == len(batches[0])
+            loss = self.step(batch, Progress(epoch, config.epochs, state.step), whole=whole)
             state.log.add(loss, state.optimizers)
             state.batch, state.step = state.batch + 1, state.step + 1
             save = config.checkpoint_every_steps and state.step % config.checkpoint_every_steps == 0

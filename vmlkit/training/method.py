@@ -1,5 +1,6 @@
 """The contract between a paper and the training loop."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -10,6 +11,7 @@ from vmlkit.data.batches import Batch, Predictions
 
 #: what the methods of a family read
 B = TypeVar("B", bound=Batch)
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,19 @@ class Progress:
     def fraction(self) -> float:
         """Epoch over number of epochs, at most 1."""
         return min(self.epoch / self.max_epochs, 1.0)
+
+    def number(self, of: "Callable[[Progress], float]") -> float | Tensor:
+        """``of`` this clock, for arithmetic with tensors.
+
+        A plain clock gives the number.  The clock of a captured step (:mod:`vmlkit.training.captured`) gives a 0-d
+        tensor that follows the epochs, so that the step need not be captured anew in each; what is read from that
+        clock in any other way is a constant of the recording, which is thrown away when it changes.
+        """
+        return of(self)
+
+    def choice(self, of: "Callable[[Progress], V]") -> V:
+        """``of`` this clock, for Python to branch on: a captured step is captured anew only where *that* changes."""
+        return of(self)
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,13 @@ def run_record(
     return found
 
 
-def matching_run(folder: Path, record: Mapping[str, Any]) -> RunDirectory | None:
+def matching_run(
+    folder: Path, record: Mapping[str, Any], added: Mapping[str, Any] | None = None
+) -> RunDirectory | None:
     """The run that ``folder`` already holds, if it is the same run; None where the place is free.
+
+    Args:
+        added: what training settings were before they existed, for runs recorded without them.
 
     Raises:
         ConfigError: if it holds a run with other settings, or something that is not a run.
@@ -88,10 +93,13 @@ def matching_run(folder: Path, record: Mapping[str, Any]) -> RunDirectory | None
     if not (folder / "config.json").is_file():
         raise ConfigError(f"'{folder}' exists and is not a run directory: choose another one")
     run = RunDirectory(folder)
+    recorded = dict(run.config)
+    if isinstance(settings := recorded.get("settings"), dict):
+        recorded["settings"] = {**settings, "train": {**(added or {}), **settings.get("train", {})}}
     differences = [
         f"{name} is {_short(there)} there and {_short(here)} here"
         for key in _IDENTITY
-        for name, there, here in _differences(key, run.config.get(key), record[key])
+        for name, there, here in _differences(key, recorded.get(key), record[key])
     ]
     if differences:
         more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
@@ -146,7 +154,10 @@ def reproducible(seed: int, device: torch.device, *, threads: int | None, determ
     """
     generators, before = global_generators(device), torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    kernels: Any = torch.utils.deterministic
+    filling = kernels.fill_uninitialized_memory
     try:
+        kernels.fill_uninitialized_memory = False  # a kernel for each empty tensor, read by nobody
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - theirs
         torch.manual_seed(seed)
@@ -160,3 +171,4 @@ def reproducible(seed: int, device: torch.device, *, threads: int | None, determ
         set_global_generators(generators, device)
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
+        kernels.fill_uninitialized_memory = filling
