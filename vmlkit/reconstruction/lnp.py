@@ -296,23 +296,24 @@ class LNP(Method[MomentBatch]):
         drawn = self.learner(host, encoded, proposals, best, progress, generator)
         chosen = pick(proposals.masks, best)[:, None]
         kept = host.reconstruct(encoded, torch.cat((chosen, torch.ones_like(chosen)), dim=1), tape=tape.rewind(best))
-        nll, triplet = self.negative_nll(encoded, drawn, progress.choice(self.divides))
+        nll, triplet = self.negative_nll(encoded, drawn, progress)
         return LNPOutput(encoded, proposals, best, kept[:, 0], kept[:, 1], drawn, nll, triplet)
 
-    def negative_nll(self, encoded: Encoded, drawn: Drawn, divides: bool) -> tuple[Tensor, Tensor]:
+    def negative_nll(self, encoded: Encoded, drawn: Drawn, progress: Progress) -> tuple[Tensor, Tensor]:
         """CE(s_m p_m), ``(B, M)``, as L_dce and as L_mt differentiate it."""
         cfg, learner, host = self.config, self.learner, self.host
         masks, weights = drawn.negatives.masks, drawn.select
         learned, freeze = cfg.negatives == "learned", cfg.freeze_triplet
+        one_pass = progress.choice(lambda clock: cfg.dual_signed_weight * self.c(clock) <= cfg.triplet_weight / 2)
         if not masks.shape[1]:
             return weights, weights
         if learned and cfg.dual_signed_reaches == "negatives":
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights), fixed=True)
-        elif learned and freeze == "masks" and divides:
+        elif learned and freeze == "masks" and one_pass:
             masks, weights, channel = Divide.apply(masks, weights)
             nll, other = Unite.apply(host.reconstruct(encoded, learner.conditioning(masks, weights)), channel)
             return nll, other
-        else:
+        else:  # nearer to lambda_2, the two gradients would cancel and leave no share to scale by
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights))
         if freeze == "negatives":
             return nll, nll.detach()
@@ -325,10 +326,6 @@ class LNP(Method[MomentBatch]):
     def c(self, progress: Progress) -> float:
         """P0 Eq. (2)."""
         return dual_sign(progress.epoch, progress.max_epochs, self.config.alpha, self.config.beta)
-
-    def divides(self, progress: Progress) -> bool:
-        """Whether one pass serves both losses; nearer to lambda_2 their gradients cancel, with no share to scale by."""
-        return self.config.dual_signed_weight * self.c(progress) <= self.config.triplet_weight / 2
 
     def losses(self, out: LNPOutput, progress: Progress) -> LossTerms:
         """P0 Sec. 3.4: ``L = L_generator + lambda_1 L_dce + lambda_2 L_mt``; rule-based negatives have no L_dce."""
@@ -344,8 +341,9 @@ class LNP(Method[MomentBatch]):
             terms["dual_signed"] = dual_signed(out.nll, counted, progress.number(self.c))
         if cfg.logit_decay or cfg.negative_diversity:
             terms |= remedies(out.drawn.negatives.masks, out.drawn.raw, cfg.logit_decay, cfg.negative_diversity)
-        total = base.total + self.weighted(terms)
-        return LossTerms(total, base.terms | terms | {"nll_negative": out.nll.detach().mean()})
+        return LossTerms(
+            base.total + self.weighted(terms), base.terms | terms | {"nll_negative": out.nll.detach().mean()}
+        )
 
     def weighted(self, terms: dict[str, Tensor]) -> Tensor:
         """``lambda_1 L_dce + lambda_2 L_mt`` and the remedies, as far as they are among ``terms``."""
@@ -399,5 +397,5 @@ class LNP(Method[MomentBatch]):
             negative_centers=drawn.negatives.centers,
             negative_widths=drawn.negatives.widths,
             negative_weights=drawn.select,
-            negative_nll=self.negative_nll(encoded, drawn, self.divides(clock))[0],
+            negative_nll=self.negative_nll(encoded, drawn, clock)[0],
         )

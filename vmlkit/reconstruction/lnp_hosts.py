@@ -81,7 +81,7 @@ class AlternatingLNP(LNP):
 
     host: CNM
 
-    def negative_nll(self, encoded: Encoded, drawn: Drawn, divides: bool) -> tuple[Tensor, Tensor]:
+    def negative_nll(self, encoded: Encoded, drawn: Drawn, progress: Progress) -> tuple[Tensor, Tensor]:
         """One pass; what L_mt may not train is a constant to it."""
         masks, freeze = drawn.negatives.masks, self.config.freeze_triplet
         if not masks.shape[1]:
