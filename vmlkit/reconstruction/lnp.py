@@ -383,10 +383,8 @@ class LNP(Method[MomentBatch]):
     @torch.no_grad()
     def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
         """The generator's own inference; the negatives are reported beside it, they have no part in it."""
-        host, state = self.host, generator.get_state()
+        host, replay = self.host, generator.clone_state()
         said = host.predict(batch, generator, progress)
-        replay = torch.Generator(device=generator.device)
-        replay.set_state(state)
         encoded = host.encode(batch, host.masked_words(batch, replay))
         clock = progress or Progress(1, 1)
         drawn = self.learner(host, encoded, host.positives(encoded), said.order[:, 0], clock, replay)
