@@ -21,3 +21,21 @@ def results(method: str, metrics: Mapping[str, Any], columns: Sequence[str]) -> 
     if spread is not None:
         lines += ["", f"R@1,mIoU varies by {100 * spread:.2f} (sd) over {metrics['draws']} draws of the masked words"]
     return "\n".join(lines)
+
+
+def beside_the_run(found: Mapping[str, float], own: Mapping[str, float] | None, split: str) -> str:
+    """Every metric of a file of predictions beside the run's own; ranks are no shares, all others percent."""
+    lines = [f"{split} split, percent", "", f"{'':<32} {'file':>9} {'run':>9}"]
+    for name, value in found.items():
+        scale = 1 if "MnR" in name or "MdR" in name else 100
+        run = f"{scale * own[name]:>9.2f}" if own is not None and name in own else f"{'':>9}"
+        lines.append(f"{name:<32} {scale * value:>9.2f} {run}".rstrip())
+    if own is None:
+        return "\n".join([*lines, "", f"the run keeps no numbers of its {split} split"])
+    equal = sum(own.get(name) == value for name, value in found.items())
+    lines += ["", f"{equal} of {len(found)} metrics are the run's own, to the last digit"]
+    other = [name for name in own if name not in found]
+    if other:
+        shown = ", ".join(other[:6]) + (" ..." if len(other) > 6 else "")
+        lines.append(f"{len(other)} more of the run ask the model or its other answers: {shown}")
+    return "\n".join(lines)

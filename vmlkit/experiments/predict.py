@@ -1,26 +1,34 @@
-"""``vmlkit predict RUN``: what a run's chosen epoch answers, as a file of the Moment-DETR layout.
+"""``vmlkit predict RUN``: what a run's chosen epoch answers, as a file in the layout of its field; and back.
 
-One line a query: ``qid, query, vid``, windows in seconds with their scores, and a score of each clip where the method
-gives one.  ``vmlkit evaluate FILE --ground-truth ANNOTATIONS`` reads it.
+======== ============================== ==================================================================
+family   layout                         module
+======== ============================== ==================================================================
+moments  Moment-DETR's JSON lines       :mod:`vmlkit.experiments.predicted_moments`
+actions  ActivityNet's JSON, or lines   :mod:`vmlkit.experiments.predicted_actions`
+retrieval JSON lines of rankings        :mod:`vmlkit.experiments.predicted_rankings`
+======== ============================== ==================================================================
+
+Each can also be a table (``.csv``), and any of them gzipped.  Numbers keep all their digits, so that a file without
+post-processing scores exactly as the run does.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-
-from vmlkit.data.annotations.json_lines import Qid
-from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, write_predictions
-from vmlkit.data.batches import MomentDataset
-from vmlkit.detr.methods import METHODS as DETR
-from vmlkit.detr.windows import PostProcessing, ranked_windows, suppress
-from vmlkit.errors import ConfigError
-from vmlkit.experiments.experiment import load_run, task_of
-from vmlkit.reconstruction.methods import METHODS as RECONSTRUCTION
+from vmlkit.actions.task import ActionTask
+from vmlkit.components.retrieval import RetrievalTask
+from vmlkit.experiments import predicted_actions, predicted_moments, predicted_rankings
+from vmlkit.experiments.experiment import build, experiment_of, task_of
+from vmlkit.experiments.prediction_files import Changes, kind_of
+from vmlkit.methods import METHODS
 from vmlkit.runs import RunDirectory
 from vmlkit.training.checkpoints import load_weights
-from vmlkit.training.evaluate import EVALUATION, EvaluationArrays, derive_seed
+from vmlkit.training.evaluate import EVALUATION, derive_seed
+from vmlkit.training.experiment import Experiment
+from vmlkit.training.final import kept_predictions
 from vmlkit.training.method import Progress
+from vmlkit.training.task import Kept, Task
 
 #: the splits, as the final scoring numbers them; the training split comes after those
 NUMBERS = {"validation": 0, "test": 1, "train": 2}
@@ -30,85 +38,69 @@ def predict_run(
     run_dir: str | Path,
     split: str = "test",
     out: str | Path | None = None,
+    changes: Changes | None = None,
     *,
-    clip_s: float | None = None,
-    nms: float | None = None,
     progress: bool = True,
 ) -> tuple[Path, int]:
-    """Write the answers that ``metrics.json`` scores (their first draw); the path and the number of queries.
+    """Write what the run answers to a split; the path, and the number of queries (of actions: videos).
+
+    The answers to the test split are those that the run kept.  Others, and those of runs of earlier versions, are
+    asked of the model again, with the seeds and draws of ``metrics.json``.
 
     Args:
         split: ``test``, ``validation`` or ``train``.
-        out: ``predictions-SPLIT.jsonl`` in the run directory unless given.
-        clip_s: length of a clip in seconds, for the released post-processing: windows are cut to the video and rounded
-            to whole clips, and clip scores are those of such clips.  Without it windows stay exact, and there is one
-            score for each cell of the method's grid.
-        nms: IoU above which a worse window of the first ten goes.
+        out: its ending chooses the layout; ``predictions-SPLIT.jsonl`` in the run directory unless given.
+        changes: post-processing, which the run's own numbers do not have.
 
     Raises:
-        ConfigError: for a method whose answers are not ranked windows, or a number out of range.
+        ConfigError: for an ending or a change that the family does not know.
+        DataError: where the data of a run have changed.
     """
-    if clip_s is not None and clip_s <= 0:
-        raise ConfigError(f"--clip-length is {clip_s:g}: a clip lasts more than 0 seconds")
-    if nms is not None and not 0 <= nms <= 1:
-        raise ConfigError(f"--nms is {nms:g}: an IoU lies between 0 and 1")
-    run = RunDirectory(run_dir)
-    if run.config["method"] not in {**DETR, **RECONSTRUCTION}:
-        known = ", ".join({**DETR, **RECONSTRUCTION})
-        raise ConfigError(
-            f"predict writes windows of single moments, and '{run.config['method']}' gives none: {known} do"
-        )
-    method, splits, experiment = load_run(run_dir, progress=progress)
-    chosen = load_weights(method, run.checkpoint)
-    seed = derive_seed(int(run.config["seed"]), EVALUATION, chosen["epoch"], NUMBERS[split])
-    clock = Progress(chosen["epoch"], experiment.train.epochs, chosen["step"])
-    data: MomentDataset = getattr(splits, split)
-    _, arrays = task_of(experiment).answer(method, data, seed, 128, 1, clock)
+    run, changes = RunDirectory(run_dir), changes or Changes()
     path = Path(out) if out is not None else run.path / f"predictions-{split}.jsonl"
-    write_predictions(path, [_row(data, arrays, i, clip_s, nms) for i in range(len(data))])
+    experiment = experiment_of(run)
+    task = task_of(experiment)
+    files = _layout(task)
+    files.check(changes)
+    kind = kind_of(path, files.KINDS)
+    splits = METHODS[experiment.method].load(experiment.data, progress=progress)
+    data = getattr(splits, split)
+    kept = kept_predictions(run, data) if split == "test" else None
+    if kept is None:
+        kept = _answers(run, experiment, task, splits, split)
+    files.write(path, kind, data, kept, changes, task, f"{experiment.method}, run {run.config['name']}")
     return path, len(data)
 
 
-def _row(
-    data: MomentDataset, arrays: EvaluationArrays, index: int, clip_s: float | None, nms: float | None
-) -> QueryPrediction:
-    """One query: its answer first, then the other windows by score; a vote may put a lower score first."""
-    duration = float(data.durations[index])
-    first, ranked = arrays.top1[index], arrays.order[index]
-    order = np.concatenate((ranked[ranked == first], ranked[ranked != first]))
-    # the likelier a window, the lower its NLL; a method with one proposal may leave it out
-    scores = np.nan_to_num(np.exp(-arrays.nll[index].astype(np.float64)), nan=1.0)
-    windows = ranked_windows(
-        torch.from_numpy(arrays.proposals[index].astype(np.float64))[None],
-        torch.from_numpy(scores)[None],
-        torch.tensor([duration], dtype=torch.float64),
-        order=torch.from_numpy(order)[None],
-    )[0].numpy()
-    if clip_s is not None:
-        windows = PostProcessing(clip_length=clip_s, latest=duration)(windows)
-    if nms is not None:
-        windows = np.array(suppress(windows[:10].tolist(), nms))
-    cells = arrays.clip_scores.get("saliency")
-    return QueryPrediction(
-        qid=_qid(data, index),
-        query=data.sentences[index],
-        vid=data.video_ids[index],
-        windows_s=windows,
-        clip_scores=None if cells is None else _clip_scores(cells[index], duration, clip_s),
-    )
+def score_file(
+    path: str | Path, run_dir: str | Path, split: str = "test", *, progress: bool = True
+) -> tuple[dict[str, float], Mapping[str, Any]]:
+    """The metrics of a file of predictions, scored as the run was, and the content of the run's ``metrics.json``.
+
+    Raises:
+        DataError: for a file that is not of this split, or that cannot be read.
+    """
+    run, path = RunDirectory(run_dir), Path(path)
+    experiment = experiment_of(run)
+    task = task_of(experiment)
+    files = _layout(task)
+    kind = kind_of(path, files.KINDS)
+    data = getattr(METHODS[experiment.method].load(experiment.data, progress=progress), split)
+    return task.score(data, files.read(path, kind, data, task)), run.metrics
 
 
-def _qid(data: MomentDataset, index: int) -> Qid:
-    """The identifier of the annotation file: Charades-CD's queries carry the part of the test split before it."""
-    name = data.query_ids[index]
-    return int(name.rpartition("/")[2]) if data.name.startswith("planted:charades_cd/") else name
+def _layout(task: Task[Any, Any, Any]) -> Any:
+    """The module that writes and reads the answers of a task."""
+    if isinstance(task, ActionTask):
+        return predicted_actions
+    return predicted_rankings if isinstance(task, RetrievalTask) else predicted_moments
 
 
-def _clip_scores(cells: np.ndarray, duration: float, clip_s: float | None) -> np.ndarray:
-    """Scores without padding; with ``clip_s``, that of the cell in which the middle of each whole clip lies."""
-    cells = cells[~np.isnan(cells)].astype(np.float64)
-    if clip_s is None:
-        return cells
-    middles = (np.arange(max(int(duration / clip_s), 1)) + 0.5) * clip_s / duration
-    found: np.ndarray = cells[np.minimum((middles * len(cells)).astype(int), len(cells) - 1)]
-    return found
+def _answers(run: RunDirectory, experiment: Experiment, task: Task[Any, Any, Any], splits: Any, split: str) -> Kept:
+    """The chosen epoch is asked again, as the final scoring asks it."""
+    method = build(experiment, splits.train)
+    chosen = load_weights(method, run.checkpoint)
+    seed = derive_seed(int(run.config["seed"]), EVALUATION, chosen["epoch"], NUMBERS[split])
+    clock = Progress(chosen["epoch"], experiment.train.epochs, chosen["step"])
+    _, arrays = task.answer(method, getattr(splits, split), seed, 128, experiment.test_draws, clock)
+    return task.kept(arrays)

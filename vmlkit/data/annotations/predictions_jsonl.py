@@ -1,7 +1,8 @@
 """Predicted windows and clip scores in the JSON-lines layout of Moment-DETR.
 
 One object a line: ``qid``, ``pred_relevant_windows`` (a ranked list of ``[start, end, score]`` in seconds) and
-``pred_saliency_scores`` (one number per clip), either of which may be absent from the whole file.
+``pred_saliency_scores`` (one number per clip), either of which may be absent from the whole file.  Where a method draws
+something at random, ``other_draws`` (ours; others pass it over) holds the windows of further draws.
 """
 
 import json
@@ -15,7 +16,7 @@ import numpy as np
 from vmlkit.data.annotations.json_lines import Qid, Record, read_lines
 from vmlkit.files import write_text
 
-WINDOWS, SCORES = "pred_relevant_windows", "pred_saliency_scores"
+WINDOWS, SCORES, DRAWS = "pred_relevant_windows", "pred_saliency_scores", "other_draws"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -25,6 +26,7 @@ class QueryPrediction:
     qid: Qid
     windows_s: np.ndarray | None = None  #: (P, 3) float64: start, end (seconds), score; in list order, which counts
     clip_scores: np.ndarray | None = None  #: (C,) float64, one per clip
+    other_draws: tuple[np.ndarray, ...] = ()  #: windows as above, of every draw after the first
     query: str | None = None  #: the sentence, for people; written where given, never read
     vid: str | None = None  #: the video, likewise
     line: int = 0  #: of the file, from 1
@@ -66,29 +68,47 @@ def _prediction(record: Record, wanted: Container[str]) -> QueryPrediction:
         qid=record.qid(),
         windows_s=_windows(record) if WINDOWS in wanted else None,
         clip_scores=_clip_scores(record) if SCORES in wanted else None,
+        other_draws=_other_draws(record),
         line=record.line,
     )
 
 
-def write_predictions(path: str | Path, predictions: Iterable[QueryPrediction]) -> None:
+def write_predictions(path: str | Path, predictions: Iterable[QueryPrediction], decimals: int | None = 4) -> None:
     """Write a file of the layout, gzipped where the name ends in ``.gz``; it appears whole or not at all.
 
-    Windows and scores have four decimals, as the released programs write them.
+    Args:
+        decimals: of windows and their scores: four, as the released programs write them, or ``None`` for all.
     """
+
+    def rows(windows: np.ndarray) -> list[list[float]]:
+        if decimals is None:
+            return [[float(value) for value in row] for row in windows]
+        return [[float(f"{value:.{decimals}f}") for value in row] for row in windows]
+
     lines = []
     for prediction in predictions:
         record: dict[str, Any] = {"qid": prediction.qid}
         record |= {name: text for name in ("query", "vid") if (text := getattr(prediction, name)) is not None}
         if prediction.windows_s is not None:
-            record[WINDOWS] = [[float(f"{value:.4f}") for value in row] for row in prediction.windows_s]
+            record[WINDOWS] = rows(prediction.windows_s)
         if prediction.clip_scores is not None:
             record[SCORES] = [float(value) for value in prediction.clip_scores]
+        if prediction.other_draws:
+            record[DRAWS] = [rows(windows) for windows in prediction.other_draws]
         lines.append(json.dumps(record, allow_nan=False) + "\n")
     write_text(Path(path), "".join(lines))
 
 
 def _windows(record: Record) -> np.ndarray:
     return np.array(record.rows(WINDOWS, width=3), dtype=np.float64).reshape(-1, 3)
+
+
+def _other_draws(record: Record) -> tuple[np.ndarray, ...]:
+    given = record.fields.get(DRAWS, [])
+    if not isinstance(given, list):
+        raise record.error(DRAWS, f"is a {type(given).__name__}", "write a list of further lists of windows")
+    parts = (Record(record.path, record.line, {WINDOWS: windows}) for windows in given)
+    return tuple(_windows(part) for part in parts)
 
 
 def _clip_scores(record: Record) -> np.ndarray:
