@@ -51,7 +51,8 @@ def test_splits_and_groups(folder: Path) -> None:
     assert splits.train.spans_s[0].tolist() == [5.0, 10.0], "cut to the video; the window that fills it is left out"
     assert splits.test.groups["iid"].tolist() == [True] * 4 + [False] * 8
     assert not splits.train.groups
-    assert "left out: 1" in "\n".join(splits.notes)
+    said = [str(entry) for entry in splits.left_out]
+    assert any("1 of 12 queries: a window as long as the video, or longer and are left out" in line for line in said)
     videos = [set(s.video_ids) for s in (splits.train, splits.validation, splits.test)]
     assert sum(map(len, videos)) == len(set.union(*videos)), "splits share no video"
     batch = splits.train.batch([0, 1], with_spans=True)
@@ -72,7 +73,8 @@ def test_a_sample_of_each_file(folder: Path) -> None:
 def test_half_precision_and_what_was_dropped(folder: Path) -> None:
     splits = load(config(folder, feature_dtype="float16", vocab_size=1), progress=False)
     assert splits.test.frames.dtype == torch.float16
-    assert any(note.startswith("planted:charades_cd/test: ") and "were dropped" in note for note in splits.notes)
+    lost = splits.account()["left_out"]["test"]
+    assert [entry["done"] for entry in lost if entry["what"].startswith("tokens")] == ["are dropped"]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

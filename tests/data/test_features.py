@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from vmlkit.data.clock import RowWatch
 from vmlkit.data.feature_files import FileFeatures, FolderFeatures, check_features
 from vmlkit.data.features import clip_boundaries, load_clips, open_features, resample_clips
 from vmlkit.errors import DataError
@@ -176,9 +177,20 @@ def test_cache_is_used_and_follows_the_files(tmp_path) -> None:
     np.save(folder / "a.npy", np.ones((2, 4)))
     store = FolderFeatures(folder)
     first = load_clips(store, ["a"], 4, cache_dir=cache).copy()
-    (file,) = cache.iterdir()
+    (file,) = cache.glob("*.npy")
     np.save(file, first + 1)
     np.testing.assert_array_equal(load_clips(store, ["a"], 4, cache_dir=cache), first + 1)
     np.save(folder / "a.npy", np.zeros((3, 4)))
     assert np.abs(load_clips(store, ["a"], 4, cache_dir=cache)).max() == 0
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.glob("*.npy"))) == 2
+
+
+def test_what_was_seen_of_the_rows_is_kept_with_the_cache(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", np.zeros((7, 4)))
+    seen = []
+    for _ in range(2):
+        watch = RowWatch("in")
+        load_clips(FolderFeatures(tmp_path / "in"), ["a"], 4, cache_dir=tmp_path / "cache", watch=watch)
+        seen.append(watch.record())
+    assert seen[0] == seen[1] == {"rows": {"a": 7}, "odd": {"have features that are all zero": ["a"]}}

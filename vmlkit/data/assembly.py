@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.batches import MomentDataset
+from vmlkit.data.clock import RowWatch
 from vmlkit.data.feature_files import FeatureStore
-from vmlkit.data.features import load_clips
+from vmlkit.data.features import load_clips, meant
 from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence, masking_probabilities, masking_weight
@@ -104,6 +105,7 @@ def build_dataset(
     source: object = "annotations",
     split: str | None = None,
     ledger: Ledger | None = None,
+    seconds_per_row: float | None = None,
     unknown_sentence: Unknown = "keep",
     feature_dtype: str = "float32",
     cache_dir: str | Path | None = None,
@@ -123,6 +125,8 @@ def build_dataset(
         split: its name in the account; ``name`` by default.
         ledger: the account of what is left out, which decides about videos without features; without one, they are
             left out and a Python warning says so.
+        seconds_per_row: of the features; ``None`` takes it from the durations.  Rows and durations are compared, and
+            features that do not fit are counted, unless they are planted.
         unknown_sentence: keep a sentence without a known word as one padding word, leave it out, or raise.
         feature_dtype: ``"float32"`` or ``"float16"``.
         cache_dir: where resampled features may be kept.
@@ -138,7 +142,10 @@ def build_dataset(
     rows = [annotations[i] for i in keep]
     videos = list(dict.fromkeys(row.video_id for row in rows))
     position = {video: i for i, video in enumerate(videos)}
-    frames = load_clips(features, videos, clips, dtype=feature_dtype, cache_dir=cache_dir, progress=progress)
+    watch = RowWatch(features)
+    options: Any = {"dtype": feature_dtype, "cache_dir": cache_dir, "progress": progress}
+    frames = load_clips(features, videos, clips, watch=watch, **options)
+    watch.clock({row.video_id: row.duration for row in rows}, account, split, given=seconds_per_row)
     names = query_ids if query_ids is not None else [f"{name}/{row.row}" for row in annotations]
     dataset = MomentDataset(
         name=name,
@@ -191,10 +198,12 @@ def _with_features(
     gone = [video for video in videos if video not in features]
     if not gone:
         return list(keep)
-    ledger.missing(split, "videos have no features", gone, len(videos), features)
+    hint = meant(features, gone)
+    ledger.missing(split, "videos have no features", gone, len(videos), features, hint)
     if len(gone) == len(videos):
         what = f"has none of the {len(videos)} videos of the {split} split, such as '{videos[0]}'"
-        raise DataError(features, what, "check the names of the videos, and that the features are those of the data")
+        remedy = hint or "check the names of the videos, and that the features are those of the data"
+        raise DataError(features, what, remedy)
     lost = set(gone)
     left = [i for i in keep if annotations[i].video_id not in lost]
     ledger.note(split, "queries ask about a video without features", "are left out", len(keep) - len(left), len(keep))

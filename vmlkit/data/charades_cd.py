@@ -13,6 +13,7 @@ import numpy as np
 from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
 from vmlkit.data.corpus import Rows, chosen_rows
+from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 from vmlkit.text.similarity import words
 from vmlkit.text.tagging import TaggedSentence
@@ -20,13 +21,13 @@ from vmlkit.text.tagging import TaggedSentence
 FILES = {"train": "train", "validation": "val", "test_iid": "test_iid", "test_ood": "test_ood"}
 
 
-def read_charades_cd(folder: Path) -> tuple[dict[str, Rows], list[str]]:
-    """The four files, and notes on what was left out of each.
+def read_charades_cd(folder: Path, ledger: Ledger) -> dict[str, Rows]:
+    """The four files; what was left out of each, or cut, is written down.
 
     Raises:
         DataError: for a missing file, or a bad record.
     """
-    files, notes = {}, []
+    files = {}
     for name, stem in FILES.items():
         read = read_queries(_file(folder, stem), "charades_cd", outside="clip")
         tokens = [tuple(words(q.query)) for q in read.queries]
@@ -36,8 +37,8 @@ def read_charades_cd(folder: Path) -> tuple[dict[str, Rows], list[str]]:
             sentences=[TaggedSentence(t, ("NN",) * len(t)) for t in tokens],
             names=[str(q.qid) for q in read.queries],
         )
-        notes.append(read.report)
-    return files, notes
+        read.account(ledger, "test" if name.startswith("test") else name)
+    return files
 
 
 def choose_queries(files: dict[str, Rows], limits: dict[str, int | None], seed: int) -> dict[str, Rows]:

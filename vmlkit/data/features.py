@@ -4,6 +4,7 @@ Reading and resampling happen once, when a data set is built; a training batch i
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
+from vmlkit.data.clock import RowWatch
 from vmlkit.data.feature_files import FeatureStore, ListedFeatures
 from vmlkit.data.feature_layouts import open_layout
 from vmlkit.data.layouts import near_names
 from vmlkit.errors import DataError
-from vmlkit.files import atomic_path
+from vmlkit.files import atomic_path, write_json
 
 
 def clip_boundaries(rows: int, clips: int) -> Int[np.ndarray, " T+1"]:
@@ -101,6 +103,7 @@ def load_clips(
     *,
     dtype: str = "float32",
     cache_dir: str | Path | None = None,
+    watch: RowWatch | None = None,
     progress: bool = False,
 ) -> Float[np.ndarray, "videos T Dv"]:
     """The clips of every video in one array.
@@ -111,6 +114,7 @@ def load_clips(
         clips: T.
         dtype: ``"float32"``, or ``"float16"`` to halve the memory (Charades-STA with I3D: 2.7 GB at 200 clips).
         cache_dir: keep the result there as a memory-mapped ``.npy``, named after all that it depends on.
+        watch: sees every array; what it saw is kept beside the result.
 
     Raises:
         DataError: if a video is missing or unusable, or exceeds the range of ``dtype``.
@@ -120,13 +124,18 @@ def load_clips(
         more = f" (nor have {len(missing) - 1} more of {len(video_ids)} videos)" if len(missing) > 1 else ""
         remedy = meant(store, missing) or "extract what is missing or leave its queries out"
         raise DataError(store, f"video '{missing[0]}' has no features{more}", remedy)
+    watch = watch or RowWatch(store)
     stamp = store.stamp(video_ids) if cache_dir is not None else None
     if cache_dir is None or stamp is None:
-        return _resample_all(store, video_ids, clips, dtype, progress)
+        return _resample_all(store, video_ids, clips, dtype, watch, progress)
     key = hashlib.sha256(repr((stamp, list(video_ids), clips, dtype)).encode()).hexdigest()[:16]
     path = Path(cache_dir) / f"clips-{key}.npy"
-    if not path.is_file():
-        rows = _resample_all(store, video_ids, clips, dtype, progress)
+    seen = path.with_suffix(".json")
+    if path.is_file() and seen.is_file():
+        watch.restore(json.loads(seen.read_text(encoding="utf-8")))
+    else:
+        rows = _resample_all(store, video_ids, clips, dtype, watch, progress)
+        write_json(seen, watch.record())
         with atomic_path(path) as temporary:
             np.save(temporary, rows, allow_pickle=False)
     # copy-on-write: pages are read when they are used, and torch accepts the buffer as writable
@@ -135,19 +144,14 @@ def load_clips(
 
 
 def _resample_all(
-    store: FeatureStore, video_ids: Sequence[str], clips: int, dtype: str, progress: bool
+    store: FeatureStore, video_ids: Sequence[str], clips: int, dtype: str, watch: RowWatch, progress: bool
 ) -> Float[np.ndarray, "videos T Dv"]:
     out: np.ndarray | None = None
     for i, video_id in enumerate(tqdm(video_ids, desc="resampling videos", disable=not progress, leave=False)):
         rows = store.read(video_id)
+        watch.see(video_id, rows)
         if out is None:
             out = np.empty((len(video_ids), clips, rows.shape[1]), dtype=dtype)
-        if rows.shape[1] != out.shape[2]:
-            raise DataError(
-                store,
-                f"video '{video_id}' has {rows.shape[1]} dimensions where the videos before it have {out.shape[2]}",
-                "extract all videos with the same network",
-            )
         with np.errstate(over="ignore"):
             out[i] = resample_clips(rows, clips)
         if dtype == "float16" and not np.isfinite(out[i]).all():

@@ -78,20 +78,23 @@ class Ledger:
         if self._warn:
             warnings.warn(str(self._entries[-1]), UserWarning, stacklevel=3)
 
-    def missing(self, split: str, what: str, where: Sequence[str], total: int, source: object) -> None:
+    def missing(
+        self, split: str, what: str, where: Sequence[str], total: int, source: object, remedy: str | None = None
+    ) -> None:
         """Leave out what lacks an input, or refuse to go on, as the setting ``data.missing`` says.
 
         Args:
             what: such as "videos have no features".
             where: the names of what is missing.
             source: the file that lacks them, for the message.
+            remedy: what to do instead of leaving them out.
 
         Raises:
             DataError: with ``"refuse"``.
         """
         if where and self._missing == "refuse":
             entry = LeftOut(split=split, what=what, done="", count=len(where), total=total, where=tuple(where))
-            raise DataError(source, str(entry), "add them, or set data.missing to 'leave_out'")
+            raise DataError(source, str(entry), remedy or "add them, or set data.missing to 'leave_out'")
         self.note(split, what, "are left out", len(where), total, where)
 
 

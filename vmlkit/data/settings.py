@@ -36,6 +36,9 @@ class DataConfig:
             value = getattr(self, name, None)
             if value is not None and value < least:
                 raise ConfigError(f"setting '{name}' must be at least {least}, not {value}")
+        seconds = getattr(self, "seconds_per_row", None)
+        if seconds is not None and not seconds > 0:
+            raise ConfigError(f"setting 'seconds_per_row' must be above 0, not {seconds}")
         share = getattr(self, "validation_share", 0.5)
         if not 0 < share < 1:
             raise ConfigError(f"setting 'validation_share' must lie between 0 and 1, not {share}")
@@ -95,6 +98,7 @@ class CorpusData(_TwoFiles):
     name: Literal["charades", "activitynet"]
     features: str | None = None  #: HDF5 file or folder of arrays
     feature_dataset: str | None = None  #: name of the array inside a video's HDF5 group
+    seconds_per_row: float | None = None  #: of the features; None finds it from the durations; held against them
     missing: Missing = "leave_out"  #: videos without features: left out, counted and said, or an error
 
 

@@ -10,7 +10,7 @@ ActivityNet's own validation file is not used for that: its videos are those of 
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, Union, overload
 
@@ -135,14 +135,13 @@ def load_toy(config: ToyData, cache_dir: Path | None, progress: bool) -> Splits[
 def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Splits[MomentDataset]:
     """Sentences of annotation files, with features from files or planted ones."""
     corpus = config.name.removeprefix("planted:")
-    notes: list[str] = []
     ledger = Ledger(getattr(config, "missing", "leave_out"))
     if isinstance(config, CorpusData) and config.features is None:
         remedy = "give an HDF5 file or a folder (--features PATH), or take 'planted:charades', which needs none"
         raise DataError(config.name, "no visual features were named", remedy)
     folder = find_folder(config.annotations, corpus)
     if isinstance(config, CharadesCDData):
-        files, notes = read_charades_cd(folder)
+        files = read_charades_cd(folder, ledger)
         chosen = choose_queries(files, config.limits, config.seed)
     else:
         files = read_corpus(
@@ -162,8 +161,7 @@ def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Spli
     else:
         opened = nullcontext(_plant(config, files, vectors))
     with opened as features:
-        splits = _assemble(config, chosen, features, vectors, vocabulary, ledger, cache_dir, progress)
-    return replace(splits, notes=(*notes, *splits.notes))
+        return _assemble(config, chosen, features, vectors, vocabulary, ledger, cache_dir, progress)
 
 
 #: single moments with their sentences
@@ -201,6 +199,7 @@ def _assemble(
             source=part.path,
             split=split,
             ledger=ledger,
+            seconds_per_row=getattr(config, "seconds_per_row", None),
             unknown_sentence=config.unknown_sentence,
             feature_dtype=config.feature_dtype,
             cache_dir=cache_dir,

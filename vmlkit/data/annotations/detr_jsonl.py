@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vmlkit.data.annotations.json_lines import Qid, Record, read_lines
+from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 
 Kind = Literal["moments", "highlights", "labels"]
@@ -78,6 +79,13 @@ class QueryFile:
         lines = [f"{self.path}: {self.read} read, {len(self)} kept"]
         lines += [f"  left out: {len(qids)} ({reason})" for reason, qids in self.dropped.items()]
         return "\n".join(lines + [f"  noted: {count} ({what})" for what, count in self.noted.items()])
+
+    def account(self, ledger: Ledger, split: str) -> None:
+        """Write down what was left out, and what is remarkable about the rest."""
+        for reason, qids in self.dropped.items():
+            ledger.note(split, f"queries: {reason}", "are left out", len(qids), self.read, map(str, qids))
+        for what, count in self.noted.items():
+            ledger.note(split, f"queries: {what}", "", count, self.read)
 
     def without(self, reason: str, unwanted: Callable[[QueryAnnotation], bool]) -> "QueryFile":
         """The file without the queries for which ``unwanted`` holds; they are listed under ``reason``.
