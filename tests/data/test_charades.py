@@ -86,7 +86,7 @@ def test_spans_beyond_the_duration(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"[[1, 2", "not valid JSON"),
-        (b"{}", "holds a JSON dict; give a list of records"),
+        (b"{}", "holds a JSON dict of no known layout; give a list of records"),
         (b"[]", "holds no usable record"),
         (b"\xff\xfe\x00", "cannot be read"),
         (b"[" * 100_000, "not valid JSON"),
@@ -105,7 +105,7 @@ def test_cut_off_gzip_and_missing_files(tmp_path: Path) -> None:
         read_annotations(path)
     with pytest.raises(DataError, match="there is no such file"):
         read_annotations(tmp_path / "no.json")
-    with pytest.raises(DataError, match=r"neither \.json nor \.txt"):
+    with pytest.raises(DataError, match=r"none of \.json, \.jsonl and \.txt"):
         read_annotations(tmp_path / "a.csv")
 
 

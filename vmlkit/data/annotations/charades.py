@@ -1,8 +1,9 @@
 """Sentences with spans: the JSON list of CNM, CPL and PPS, and the original Charades-STA text.
 
 The JSON layout ``[video id, duration, [start, end], sentence]`` is also that of the ActivityNet Captions files of
-these projects.  The text layout, one ``id start end##sentence`` a line, carries no durations; they come from the
-``length`` column of the Charades CSV files or from a JSON mapping.  Times are seconds throughout.
+these projects; files of other layouts are read too where :mod:`vmlkit.data.annotations.layouts` has a reader.  The text
+layout, one ``id start end##sentence`` a line, carries no durations; they come from the ``length`` column of the
+Charades CSV files or from a JSON mapping.  Times are seconds throughout.
 """
 
 import csv
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vmlkit.data.annotations.foreign import Row
 from vmlkit.data.annotations.json_lines import is_number
+from vmlkit.data.annotations.layouts import CNM, layout_of, rows_of
 from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 from vmlkit.files import read_text
@@ -46,7 +49,10 @@ def read_annotations(
     ledger: Ledger | None = None,
     split: str | None = None,
 ) -> list[MomentAnnotation]:
-    """Read a file of either layout, told apart by the suffix (``.json``, ``.json.gz``; ``.txt``, ``.txt.gz``).
+    """Read sentences with one moment each, from JSON or from the text of Charades-STA (``.txt``, ``.txt.gz``).
+
+    JSON (``.json``, ``.jsonl``, also with ``.gz``) may be in any layout with a reader in
+    :data:`vmlkit.data.annotations.layouts.ANNOTATIONS`, such as that of ActivityNet Captions' authors.
 
     Args:
         path: the file.
@@ -61,13 +67,13 @@ def read_annotations(
             empty sentence, or a value of the wrong kind.
     """
     name = Path(path).name.removesuffix(".gz")
-    if name.endswith(".json"):
+    if name.endswith((".json", ".jsonl")):
         records = _moment_records(path)
     elif name.endswith(".txt"):
         records = _text_records(path, durations)
     else:
         remedy = "rename the file by its layout"
-        raise DataError(path, "the suffix is neither .json nor .txt (nor these with .gz)", remedy)
+        raise DataError(path, "the suffix is none of .json, .jsonl and .txt (nor these with .gz)", remedy)
     return _checked(path, records, beyond_duration, ledger or Ledger(warn=True), split or str(path))
 
 
@@ -77,11 +83,21 @@ _Records = Iterable[tuple[int, _Fields]]
 
 
 def _moment_records(path: str | Path) -> _Records:
-    """The JSON list of ``[video id, duration, [start, end], sentence]``."""
-    records = _read_json(path)
+    """The JSON list of ``[video id, duration, [start, end], sentence]``, or another layout that has a reader."""
+    layout, shape = layout_of(path)
+    if layout is not None and layout.name != CNM:
+        return enumerate(_one_moment(path, row, found) for row, found in enumerate(rows_of(path)))
+    records = shape.value if shape.value is not None else _read_json(path)
     if not isinstance(records, list):
-        raise DataError(path, f"holds a JSON {type(records).__name__}", "give a list of records")
+        raise DataError(path, f"holds a JSON {type(records).__name__} of no known layout", "give a list of records")
     return ((row, _columns(path, row, record)) for row, record in enumerate(records))
+
+
+def _one_moment(path: str | Path, row: int, found: Row) -> _Fields:
+    if len(found.windows) != 1:
+        what = f"record {row} ({found.video_id}) has {len(found.windows)} windows"
+        raise DataError(path, what, "give it to a source of the DETR family, which takes several")
+    return found.video_id, found.duration, *found.windows[0], found.sentence
 
 
 def _text_records(path: str | Path, durations: Mapping[str, float] | str | Path | None) -> _Records:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vmlkit.data.annotations.json_lines import Qid, Record, read_lines
+from vmlkit.data.annotations.layouts import CLIP_LABELS, MOMENT_DETR, explained
 from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 
@@ -139,14 +140,17 @@ def read_queries(
     queries: list[QueryAnnotation] = []
     lines: dict[Qid, int] = {}
     kind: Kind | None = known.kind if known else None
-    for line, fields in read_lines(path):
-        record = Record(path, line, fields)
-        kind = kind or kind_of(fields)
-        query = _annotation(record, kind)
-        if query.qid in lines:
-            raise record.error("qid", f"is {query.qid!r}, as in line {lines[query.qid]}", "give every query its own")
-        lines[query.qid] = line
-        queries.append(query)
+    with explained(path, MOMENT_DETR, CLIP_LABELS):
+        for line, fields in read_lines(path):
+            record = Record(path, line, fields)
+            kind = kind or kind_of(fields)
+            query = _annotation(record, kind)
+            if query.qid in lines:
+                raise record.error(
+                    "qid", f"is {query.qid!r}, as in line {lines[query.qid]}", "give every query its own"
+                )
+            lines[query.qid] = line
+            queries.append(query)
     assert kind is not None
     _check_negative_ids(path, queries, lines)
     file = QueryFile(path=str(path), kind=kind, queries=tuple(queries), read=len(queries))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vmlkit.data.annotations.json_lines import Qid, Record, read_lines
+from vmlkit.data.annotations.layouts import PREDICTIONS, explained
 from vmlkit.files import write_text
 
 WINDOWS, SCORES, DRAWS = "pred_relevant_windows", "pred_saliency_scores", "other_draws"
@@ -42,19 +43,20 @@ def read_predictions(path: str | Path) -> list[QueryPrediction]:
     out: list[QueryPrediction] = []
     lines: dict[Qid, int] = {}
     wanted: list[str] = []
-    for line, fields in read_lines(path):
-        record = Record(path, line, fields)
-        qid = record.qid()
-        if qid in lines:
-            raise record.error("qid", f"is {qid!r}, as in line {lines[qid]}", "predict once for every query")
-        lines[qid] = line
-        if not out:
-            wanted = [name for name in (WINDOWS, SCORES) if name in fields]
-            if not wanted:
-                raise record.error(WINDOWS, "is missing", f"give windows, or clip scores in '{SCORES}'")
-        for name in {WINDOWS, SCORES} & fields.keys() - set(wanted):
-            raise record.error(name, "is in this line but not in the first", "write it in every line or in none")
-        out.append(_prediction(record, wanted))
+    with explained(path, PREDICTIONS):
+        for line, fields in read_lines(path):
+            record = Record(path, line, fields)
+            qid = record.qid()
+            if qid in lines:
+                raise record.error("qid", f"is {qid!r}, as in line {lines[qid]}", "predict once for every query")
+            lines[qid] = line
+            if not out:
+                wanted = [name for name in (WINDOWS, SCORES) if name in fields]
+                if not wanted:
+                    raise record.error(WINDOWS, "is missing", f"give windows, or clip scores in '{SCORES}'")
+            for name in {WINDOWS, SCORES} & fields.keys() - set(wanted):
+                raise record.error(name, "is in this line but not in the first", "write it in every line or in none")
+            out.append(_prediction(record, wanted))
     return out
 
 
