@@ -1,4 +1,4 @@
-"""``vmlkit tour | check | train | import | evaluate | predict | negatives | claims | labels | variants``.
+"""``vmlkit tour | check | train | continue | import | evaluate | predict | negatives | claims | labels | variants``.
 
 What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback; a fault of vmlkit itself
 ends in one line that says where to report it, and exit code 70.  ``--debug`` shows the traceback of either.  Everything
@@ -16,7 +16,7 @@ from vmlkit import __version__
 from vmlkit.cli.evaluation import add_evaluate_command
 from vmlkit.cli.prediction import add_predict_command
 from vmlkit.cli.reports import add_claims_command, add_labels_command, add_negatives_command
-from vmlkit.cli.training import add_import_command, add_train_command
+from vmlkit.cli.training import add_continue_command, add_import_command, add_train_command
 from vmlkit.cli.welcome import add_check_command, add_tour_command
 from vmlkit.components.variants.options import add_variants_command
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged, escape_what_cannot_be_written
@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         add_tour_command,
         add_check_command,
         add_train_command,
+        add_continue_command,
         add_import_command,
         add_evaluate_command,
         add_predict_command,

@@ -1,4 +1,4 @@
-"""``vmlkit train`` and ``vmlkit import``: commands that end in a run directory."""
+"""``vmlkit train``, ``continue`` and ``import``: commands that end in a run directory."""
 
 import argparse
 from pathlib import Path
@@ -28,6 +28,23 @@ def add_train_command(commands: Any) -> None:
     train.set_defaults(run=_train, stopped=AGAIN.format("the last saved state (leave out --restart)"))
 
 
+def add_continue_command(commands: Any) -> None:
+    """Add ``continue`` to the commands of an argument parser."""
+    more = commands.add_parser(
+        "continue",
+        help="train a finished run for more epochs",
+        description="Train a finished run until it has N epochs and score it anew, with the bits of N epochs from the "
+        "start. What depends on the number of epochs, such as a curriculum, is named, and nothing is done.",
+        epilog="example: vmlkit continue runs/cnm-toy-ci-seed0 --epochs 40",
+    )
+    more.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    more.add_argument("--epochs", type=int, required=True, metavar="N", help="how many the run has in the end")
+    help_other = "go on although N epochs from the start would be another run; what differs is recorded"
+    more.add_argument("--other-schedule", action="store_true", help=help_other)
+    more.add_argument("--quiet", action="store_true", help="no progress bar")
+    more.set_defaults(run=_continue, stopped=AGAIN.format("the last saved state"))
+
+
 def add_import_command(commands: Any) -> None:
     """Add ``import`` to the commands of an argument parser."""
     imported = commands.add_parser(
@@ -51,6 +68,15 @@ def _train(options: argparse.Namespace) -> int:
     folder = options.run_dir or default_run_dir(options, experiment)
     run = run_experiment(experiment, folder, resume=not options.restart, progress=not options.quiet)
     return _show(experiment, run)
+
+
+def _continue(options: argparse.Namespace) -> int:
+    from vmlkit.experiments.continuing import continue_run
+    from vmlkit.experiments.experiment import experiment_of
+
+    more = {"other_schedule": options.other_schedule, "progress": not options.quiet}
+    run = continue_run(options.run_dir, options.epochs, **more)
+    return _show(experiment_of(run), run)
 
 
 def _import(options: argparse.Namespace) -> int:

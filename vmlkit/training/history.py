@@ -181,7 +181,9 @@ class History:
         frame = pd.DataFrame(self.epochs)
         columns = sorted(frame.columns, key=lambda name: _GROUPS.index(name.split("/")[0]))
         write_parquet(folder / "epochs.parquet", frame[columns].astype({"epoch": "int64"}))
-        proposals = pd.concat(self.proposals, ignore_index=True)
+        # retrieval has none, and two empty tables together would lose their types
+        filled = [table for table in self.proposals if len(table)] or self.proposals[-1:]
+        proposals = pd.concat(filled, ignore_index=True)
         write_parquet(folder / "proposals.parquet", proposals)
         if self.clips:
             write_npz(folder / "clip_scores.npz", self._stacked_clips(proposals["query_id"].cat.categories))

@@ -103,9 +103,12 @@ def matching_run(
     ]
     if differences:
         more = f", and {len(differences) - 3} more" if len(differences) > 3 else ""
+        again = ""
+        if all(difference.startswith("settings.train.epochs is") for difference in differences):
+            again = f" `vmlkit continue {folder} --epochs {record['settings']['train']['epochs']}` trains it for more."
         raise ConfigError(
             f"'{folder}' holds another run: {'; '.join(differences[:3])}{more}. "
-            "Choose another run directory, or delete that one."
+            f"Choose another run directory, or delete that one.{again}"
         )
     return run
 
