@@ -29,7 +29,7 @@ def to_center_width(spans: Array) -> Array:
     >>> to_center_width(np.array([2.0, 6.0]))
     array([4., 4.])
     """
-    start, end = spans[..., 0], spans[..., 1]
+    start, end = _unbound(spans)
     found: Array = _stack((start + end) / 2, end - start)
     return found
 
@@ -40,7 +40,7 @@ def to_start_end(center_width: Array) -> Array:
     >>> to_start_end(np.array([4.0, 4.0]))
     array([2., 6.])
     """
-    center, width = center_width[..., 0], center_width[..., 1]
+    center, width = _unbound(center_width)
     found: Array = _stack(center - width / 2, center + width / 2)
     return found
 
@@ -91,17 +91,27 @@ def generalized_iou(a: Float[Tensor, "*A 2"], b: Float[Tensor, "*B 2"]) -> Float
     >>> float(generalized_iou(torch.tensor([0.0, 1.0]), torch.tensor([3.0, 4.0])))
     -0.5
     """
-    common, union = overlap_and_union(a, b)
-    hull = (torch.maximum(a[..., 1], b[..., 1]) - torch.minimum(a[..., 0], b[..., 0])).clamp_min(0)
-    return common / union - (hull - union) / hull
+    common, lengths, gap = _overlap_lengths_gap(a, b)
+    union = lengths - common
+    return common / union - gap / (union + gap)  # the hull is the union and what lies between
 
 
 def overlap_and_union(
     a: Float[Tensor, "*A 2"], b: Float[Tensor, "*B 2"]
 ) -> tuple[Float[Tensor, "*AB"], Float[Tensor, "*AB"]]:
     """Lengths of the overlap and of the union (sum of lengths minus overlap)."""
-    common = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp_min(0)
-    return common, (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - common
+    common, lengths, _ = _overlap_lengths_gap(a, b)
+    return common, lengths - common
+
+
+def _overlap_lengths_gap(
+    a: Float[Tensor, "*A 2"], b: Float[Tensor, "*B 2"]
+) -> tuple[Float[Tensor, "*AB"], Float[Tensor, "*AB"], Float[Tensor, "*AB"]]:
+    """Length of the overlap, sum of both lengths, and length of what lies between the two."""
+    (start, end), (other_start, other_end) = a.unbind(-1), b.unbind(-1)
+    signed = torch.minimum(end, other_end) - torch.maximum(start, other_start)
+    common = signed.clamp_min(0)
+    return common, (end - start) + (other_end - other_start), common - signed
 
 
 def length(span: Float[np.ndarray, "*A 2"]) -> Float[np.ndarray, "*A"]:
@@ -141,6 +151,11 @@ def _overlap(a: np.ndarray, b: np.ndarray, plus: float = 0.0) -> np.ndarray:
 
 def _hull(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0]))
+
+
+def _unbound(spans: Any) -> Any:
+    """The two entries of the last axis; of a tensor at once, so that there is one gradient to put together."""
+    return spans.unbind(-1) if isinstance(spans, Tensor) else (spans[..., 0], spans[..., 1])
 
 
 def _stack(first: Any, second: Any) -> Any:

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from vmlkit.detr import assignment
 from vmlkit.detr.assignment import assign
 
 
@@ -45,3 +46,20 @@ def test_many_queries_and_targets_leave_no_pair_to_exchange() -> None:
 def test_ties_and_equal_columns_are_matched_once() -> None:
     found = assign(torch.zeros(1, 3, 3), torch.ones(1, 3, dtype=torch.bool))
     assert sorted(found[0].tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("decimals", [0, 6])
+def test_sets_and_augmenting_paths_agree(decimals: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The released sizes, ten predictions and up to five windows; few decimals make many ties."""
+    draw = torch.Generator().manual_seed(7)
+    cost = torch.randn(200, 10, 5, generator=draw).round(decimals=decimals)
+    there = torch.arange(5) < torch.randint(1, 6, (200, 1), generator=draw)
+    totals = []
+    for most in (assignment._MOST_PAIRS, 0):
+        monkeypatch.setattr(assignment, "_MOST_PAIRS", most)
+        found = assign(cost, there)
+        assert ((found >= 0) == there).all()
+        assert all(len(set(row[row >= 0].tolist())) == int(mask.sum()) for row, mask in zip(found, there, strict=True))
+        paid = cost.gather(1, found.clamp_min(0)[:, None])[:, 0]
+        totals.append(torch.where(there, paid, 0.0).sum(1))
+    torch.testing.assert_close(totals[0], totals[1], rtol=0, atol=1e-5)

@@ -104,7 +104,7 @@ def test_drawn_clips() -> None:
     allowed = torch.tensor([[True, False, True, True], [False, True, False, False], [False] * 4])
     seen = set()
     for seed in range(30):
-        drawn = draw_clips(allowed, torch.Generator().manual_seed(seed))
+        drawn = draw_clips(allowed, torch.rand(3, 4, generator=torch.Generator().manual_seed(seed)))
         assert drawn[1].tolist() == [1, 1]
         assert drawn[2].tolist() == [0, 0]
         seen.add(tuple(sorted(drawn[0].tolist())))

@@ -207,16 +207,16 @@ def _qd_detr(case: GoldenCase, dtype: torch.dtype, *, reference: bool) -> Arrays
     parts = {f"loss/saliency_part_{name}": terms.pop(key) for name, key in _SALIENCY.items()}
     assert out.moments.references is not None
     assert out.memory.token is not None
-    assert negative.token is not None
+    assert negative.memory.token is not None
     ours = moments_arrays(out.moments) | parts
     ours |= {
         "saliency_scores": out.saliency,
-        "saliency_scores_neg": model.saliency(negative),
+        "saliency_scores_neg": negative.saliency,
         "reference": out.moments.references,
         "memory": out.memory.video,
         "memory_global": out.memory.token,
-        "memory_neg": negative.video,
-        "memory_global_neg": negative.token,
+        "memory_neg": negative.memory.video,
+        "memory_global_neg": negative.memory.token,
     }
     if config.supervise_windows:
         _, matches = model.layered_terms(out.moments, truth.windows, config.weights, auxiliary=True)

@@ -1,15 +1,26 @@
 """Exact minimum-cost assignment of a batch, with fixed shapes: nothing is read back from the device.
 
-The Hungarian method by shortest augmenting paths.  Rows enter one after the other; adding row i takes at most i + 1
-scans over the columns, so the loops run a number of times that only the shapes decide.
+One target is a minimum.  Few targets are matched by dynamic programming over *sets* of predictions: the cheapest way
+to give the first n targets the predictions of a set is the cheapest over which of them target n takes, so every target
+costs a look-up, a sum and a minimum, whatever the size of the batch.  Many targets, of which there are too many sets,
+are matched by the Hungarian method with shortest augmenting paths: rows enter one after the other; adding row i takes
+at most i + 1 scans over the columns, so the loops run a number of times that only the shapes decide.
 """
+
+import itertools
+import math
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from vmlkit.nn.tables import device_table
+
 #: cost of pairing with a column that does not exist; far above every real cost
 _ABSENT = 1e6
+#: (set, member) pairs of one step of the dynamic programme above which the Hungarian method takes over; 5 targets of
+#: 10 predictions have 1,260
+_MOST_PAIRS = 20_000
 
 
 @torch.no_grad()
@@ -25,6 +36,11 @@ def assign(cost: Float[Tensor, "B Q N"], targets: Bool[Tensor, "B N"]) -> Int[Te
     [[1, 0]]
     """
     queries, most = cost.shape[1:]
+    if most == 1:
+        return cost.argmin(dim=1).masked_fill(~targets, -1)
+    if most <= queries and most * math.comb(queries, most) <= _MOST_PAIRS:
+        # a column that is no target costs nothing wherever it goes
+        return _by_sets(cost.double().masked_fill(~targets[:, None], 0.0)).masked_fill(~targets, -1)
     if most <= queries:
         return _rows_to_columns(cost.double().transpose(1, 2), targets)
     # more targets than predictions somewhere: let predictions choose, absent targets being the last resort
@@ -33,6 +49,32 @@ def assign(cost: Float[Tensor, "B Q N"], targets: Bool[Tensor, "B N"]) -> Int[Te
     found = torch.full_like(targets, -1, dtype=torch.long)
     found.scatter_(1, chosen, torch.arange(queries, device=cost.device).expand_as(chosen))
     return torch.where(targets, found, -1)
+
+
+def _by_sets(cost: Float[Tensor, "B Q N"]) -> Int[Tensor, "B N"]:
+    """The prediction of every target: forward over the targets, then back along the best choices."""
+    queries, most = cost.shape[1:]
+    steps = [device_table(_set_steps, queries, n, device=cost.device) for n in range(1, most + 1)]
+    best, choices = cost[:, :, 0], []  # (B, sets of one prediction)
+    for target, table in enumerate(steps[1:], start=1):
+        taken, rest = table.unbind(-1)  # (sets, members)
+        best, choice = (best[:, rest] + cost[:, taken, target]).min(dim=2)
+        choices.append(choice)
+    at, matched = best.argmin(dim=1, keepdim=True), []
+    for table, choice in zip(steps[:0:-1], choices[::-1], strict=True):
+        taken, at = table[at, choice.gather(1, at)].unbind(-1)
+        matched.append(taken)
+    return torch.cat((at, *matched[::-1]), dim=1)
+
+
+def _set_steps(queries: int, size: int) -> Int[Tensor, "sets members 2"]:
+    """For each set of ``size`` predictions and each member: the member, and the number of the set without it.
+
+    Sets are numbered in the order of :func:`itertools.combinations`.
+    """
+    smaller = {s: i for i, s in enumerate(itertools.combinations(range(queries), size - 1))}
+    sets = itertools.combinations(range(queries), size)
+    return torch.tensor([[(m, smaller[s[:i] + s[i + 1 :]]) for i, m in enumerate(s)] for s in sets])
 
 
 def _rows_to_columns(cost: Float[Tensor, "B R C"], active: Bool[Tensor, "B R"]) -> Int[Tensor, "B R"]:

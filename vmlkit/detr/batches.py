@@ -105,11 +105,21 @@ def clips_inside(
     return inside.any(1) & mask
 
 
-def draw_clips(allowed: Bool[Tensor, "B T"], generator: torch.Generator, count: int = 2) -> Int[Tensor, "B K"]:
-    """``count`` distinct random clips of each row; the only one is repeated, and 0 stands for none."""
-    noise = torch.rand(allowed.shape, device=allowed.device, generator=generator)
-    most = min(count, allowed.shape[1])
-    chosen = torch.where(allowed, noise, -1.0).topk(most, dim=1).indices
-    chosen = chosen[:, torch.arange(count, device=chosen.device).clamp(max=most - 1)]
-    there = torch.where(allowed.gather(1, chosen), chosen, chosen[:, :1])
-    return torch.where(allowed.any(1, keepdim=True), there, 0)
+def clip_noise(mask: Bool[Tensor, "B T"], generator: torch.Generator) -> Float[Tensor, "2 B T"]:
+    """What :func:`draw_clips` reads for the clips inside the windows, then for those outside."""
+    return torch.rand((2, *mask.shape), device=mask.device, generator=generator)
+
+
+def draw_clips(allowed: Bool[Tensor, "*A T"], noise: Float[Tensor, "*A T"], count: int = 2) -> Int[Tensor, "*A K"]:
+    """``count`` distinct random clips of each row; the only one is repeated, and 0 stands for none.
+
+    Args:
+        noise: uniform numbers in [0, 1); the clips of the highest are drawn.
+    """
+    most = min(count, allowed.shape[-1])
+    rank, chosen = noise.masked_fill(~allowed, -1.0).topk(most, dim=-1)
+    if most < count:
+        chosen = chosen.repeat(*(1 for _ in chosen.shape[1:]), count)[..., :count]
+        rank = rank.repeat(*(1 for _ in rank.shape[1:]), count)[..., :count]
+    chosen = torch.where(rank >= 0, chosen, chosen[..., :1])
+    return chosen.masked_fill(rank[..., :1] < 0, 0)

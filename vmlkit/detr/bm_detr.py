@@ -43,10 +43,10 @@ from torch.nn import functional as F
 from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
-from vmlkit.detr.batches import DetrBatch
+from vmlkit.detr.batches import DetrBatch, Targets, clip_noise
 from vmlkit.detr.criterion import SetWeights
 from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, initialise_
-from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, rows, weighted_total
+from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, parts, weighted_total
 from vmlkit.detr.shift import Branch, shifted_branch
 from vmlkit.detr.span_decoder import SpanDecoder
 from vmlkit.nn.similarity import resized
@@ -175,17 +175,28 @@ class BMDetr(DetrMethod):
 
     def background(self, memory: Memory, negative: Memory | None) -> Background:
         """P2 Eq. (5) to P2 Eq. (8): ``p = p+ (1 - p-)``, ``o = softmax(p)``, ``X' = o X``."""
-        mask, positive = memory.video_mask, self.frame_probability(memory.video)
-        absent = None if negative is None else self.frame_probability(negative.video)
+        mask = memory.video_mask
+        positive, absent = self._matches(memory, negative)
         joint = (positive if absent is None else positive * (1 - absent)) * mask
         paper = self.config.mode == "paper"
         # in the release, padding has logit 0 and takes its share of the weight
         attention = (joint.masked_fill(~mask, -math.inf) if paper else joint).softmax(1)
         scale = attention if self.config.attention_scale == "softmax" else attention * mask.sum(1, keepdim=True)
-        clips, count = memory.video * scale[..., None], memory.video.shape[1]
-        tokens = torch.cat((clips, memory.tokens[:, count:]), dim=1)
+        clips = memory.video * scale[..., None]
+        assert memory.text is not None
+        tokens = torch.cat((clips, memory.text), dim=1)
         scaled = Memory(clips, mask, tokens, memory.positions, memory.mask, text=memory.text)
         return Background(positive, absent, joint, attention, scaled)
+
+    def _matches(self, memory: Memory, negative: Memory | None) -> tuple[Tensor, Tensor | None]:
+        """p+ and p-: how well the clips match either sentence."""
+        if negative is None:
+            own: Tensor = self.frame_probability(memory.video)
+            return own, None
+        positive, absent = self.frame_probability(torch.cat((memory.video, negative.video))).split(
+            (len(memory.video), len(negative.video))
+        )
+        return positive, absent
 
     def answer(self, memory: Memory, negative: Memory | None = None) -> BMDetrOutput:
         """Everything after the encoder; prediction has no negative sentence and ``p = p+``.
@@ -206,8 +217,9 @@ class BMDetr(DetrMethod):
         assert memory.text is not None
         text_mask = memory.mask[:, memory.video.shape[1] :]
         pooled = (("video", memory.video, memory.video_mask), ("text", memory.text, text_mask))
-        vectors = [F.normalize(self.alignment[n](self.pooling[n](x, m)), dim=-1) for n, x, m in pooled]
-        return vectors[0], vectors[1]
+        vectors = torch.stack([self.alignment[n](self.pooling[n](x, m)) for n, x, m in pooled])
+        video, text = F.normalize(vectors, dim=-1).unbind(0)
+        return video, text
 
     @torch.no_grad()
     def clip_probabilities(self, batch: MomentBatch) -> dict[str, Tensor]:
@@ -239,27 +251,44 @@ class BMDetr(DetrMethod):
         memory = self.encode(
             video.repeat(len(texts), 1, 1), masks.repeat(len(texts), 1), torch.cat(texts), torch.cat(text_masks)
         )
-        positives = number * count
-        absent = rows(memory, positives, 2 * positives) if negative is not None else None
-        out = self.answer(rows(memory, 0, positives), absent)
-        return [rows(out, i * count, (i + 1) * count) for i in range(number)]
+        own, *absent = parts(memory, len(texts))
+        return parts(self.answer(own, *absent), number)
 
     def branch_loss(self, out: BMDetrOutput, truth: Supervision) -> LossTerms:
         """P2 Sec. 3.5: the weighted terms of one branch; only the last decoder layer is supervised."""
-        cfg, mask = self.config, out.memory.video_mask
-        terms, _ = self.layered_terms(out.moments, truth.windows, cfg.weights, auxiliary=False)
+        return self.loss([out], [truth])
+
+    def loss(self, outputs: list[BMDetrOutput], truths: list[Supervision]) -> LossTerms:
+        """Mean over the branches; the terms of the shifted one are named ``shifted_*``."""
+        return self.total(outputs, stacked(truths))
+
+    def total(self, outputs: list[BMDetrOutput], truth: Supervision) -> LossTerms:
+        """:meth:`loss` from targets of all branches, side by side in a first axis."""
+        terms = self.branch_terms(outputs, truth)
+        found: dict[str, Tensor] = {}
+        by_branch = zip(*(values.unbind(0) for values in terms.values()), strict=True)
+        for prefix, numbers in zip(("", "shifted_")[: len(outputs)], by_branch, strict=True):
+            found |= {prefix + name: value for name, value in zip(terms, numbers, strict=True)}
+        return LossTerms(weighted_total(terms, self.term_weights) / len(outputs), found)
+
+    def branch_terms(self, outputs: list[BMDetrOutput], truth: Supervision) -> dict[str, Float[Tensor, " G"]]:
+        """The unweighted terms, of each branch one number."""
+        cfg, mask = self.config, outputs[0].memory.video_mask
+        logits, spans = (torch.stack([getattr(o.moments, n)[-1] for o in outputs]) for n in ("logits", "spans"))
+        terms, _ = self.window_terms(logits, spans, None, truth.windows, cfg.weights)
+        scores = torch.stack([out.saliency for out in outputs])
         if cfg.margin_pairs == "drawn":
-            terms["saliency"] = sp.saliency_hinge(out.saliency, truth.salient, truth.other, cfg.weights.margin)
+            terms["saliency"] = sp.saliency_hinge(scores, truth.salient, truth.other, cfg.weights.margin)
         else:
-            terms["saliency"] = sp.all_pairs_hinge(out.saliency, truth.inside, mask, cfg.weights.margin)
-        if out.background is not None:
-            joint = out.background.joint
+            terms["saliency"] = sp.all_pairs_hinge(scores, truth.inside, mask, cfg.weights.margin)
+        if seen := [out.background for out in outputs if out.background is not None]:
+            joint = torch.stack([background.joint for background in seen])
             terms["probability"] = sp.frame_probability_loss(joint, truth.inside, mask, cfg.probability_bound)
-        assert out.aligned is not None
+        video, text = (torch.stack(x) for x in zip(*(o.aligned for o in outputs if o.aligned), strict=True))
         by_mode = "others" if cfg.mode == "paper" else "all"
         others = (by_mode if cfg.alignment_negatives == "by mode" else cfg.alignment_negatives) == "others"
-        terms["alignment"] = sp.semantic_alignment(*out.aligned, temperature=cfg.temperature, others_only=others)
-        return LossTerms(weighted_total(terms, self.term_weights), terms)
+        terms["alignment"] = sp.semantic_alignment(video, text, temperature=cfg.temperature, others_only=others)
+        return terms
 
     @property
     def term_weights(self) -> dict[str, float]:
@@ -269,25 +298,40 @@ class BMDetr(DetrMethod):
         named |= {"class_error": cfg.class_error_weight, "alignment": cfg.alignment_weight}
         return named | {"probability": cfg.probability_weight if cfg.background_aware else 0.0}
 
-    def loss(self, outputs: list[BMDetrOutput], truths: list[Supervision]) -> LossTerms:
-        """Mean over the branches; the terms of the shifted one are named ``shifted_*``."""
-        losses = [self.branch_loss(out, truth) for out, truth in zip(outputs, truths, strict=True)]
-        terms = dict(losses[0].terms)
-        for extra in losses[1:]:
-            terms |= {f"shifted_{name}": value for name, value in extra.terms.items()}
-        return LossTerms(torch.stack([loss.total for loss in losses]).mean(), terms)
-
     def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
         """Main and shifted branch with positive and negative sentences."""
-        truth = self.supervise(batch, generator)
         assert isinstance(batch, DetrBatch)
-        branches, truths = [Branch(batch.frames, batch.frame_mask)], [truth]
+        targets, inside = self.windows_of(batch)
+        branches, noise = [Branch(batch.frames, batch.frame_mask)], [clip_noise(batch.frame_mask, generator)]
+        known = [(targets, inside)]
         if self.config.shifting:
             paper = self.config.mode == "paper"
             short = batch.durations < self.config.shift_below_s if paper else torch.ones_like(batch.durations).bool()
-            branch, targets, inside = shifted_branch(batch, truth.inside, short, generator, as_released=not paper)
+            branch, targets, inside = shifted_branch(batch, inside, short, generator, as_released=not paper)
             branches.append(branch)
-            truths.append(self.supervision(targets, inside, batch.frame_mask, generator))
+            known.append((targets, inside))
+            noise.append(clip_noise(batch.frame_mask, generator))
+        windows, clips = stacked_windows([t for t, _ in known]), torch.stack([i for _, i in known])
+        truth = self.supervision(windows, clips, batch.frame_mask, torch.stack(noise))
         negative = batch.negative if negative_source(self.config) is not None else None
-        outputs = self.together(branches, (batch.words, batch.word_mask), negative)
-        return self.loss(outputs, truths)
+        return self.total(self.together(branches, (batch.words, batch.word_mask), negative), truth)
+
+
+def stacked(truths: list[Supervision]) -> Supervision:
+    """The targets of several branches side by side, in a new first axis."""
+    names = ("inside", "salient", "other", "levels")
+    return Supervision(
+        stacked_windows([truth.windows for truth in truths]),
+        **{name: torch.stack([getattr(truth, name) for truth in truths]) for name in names},
+    )
+
+
+def stacked_windows(targets: list[Targets]) -> Targets:
+    """The windows of several branches side by side; where one has fewer, its first stands for padding."""
+    most = max(target.windows.shape[1] for target in targets)
+    windows, masks = [], []
+    for target in targets:
+        missing = most - target.windows.shape[1]
+        windows.append(torch.cat((target.windows, target.windows[:, :1].expand(-1, missing, -1)), dim=1))
+        masks.append(F.pad(target.mask, (0, missing)))
+    return Targets(torch.stack(windows), torch.stack(masks))

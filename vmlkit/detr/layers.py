@@ -1,4 +1,4 @@
-"""What Moment-DETR, QD-DETR and BM-DETR share: projections, attention, encoder and the plain decoder.
+"""What Moment-DETR, QD-DETR and BM-DETR share: projections, encoder and the plain decoder.
 
 A *token* is a projected clip or word; positions are added to queries and keys, never to values; padded tokens are
 computed as queries (their values are finite and mean nothing) but hidden as keys.
@@ -7,16 +7,16 @@ Axes: B queries, S tokens, Q moment queries, D hidden, H heads.
 
 import copy
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vmlkit.config import at_least, divisible, share
+from vmlkit.detr.attention import Attention, Readable, key_bias, read_once
 from vmlkit.errors import ConfigError
 
 #: the released choices that can run: "glu", which they name too, halves the features and the next layer refuses them
@@ -119,61 +119,6 @@ class TextPositions(nn.Module):
         return found
 
 
-def split_heads(x: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S d"]:
-    """Give each head its share of the features."""
-    found: Tensor = x.unflatten(-1, (heads, -1)).transpose(1, 2)
-    return found
-
-
-def attend(
-    query: Float[Tensor, "B H Q a"],
-    key: Float[Tensor, "B H K a"],
-    value: Float[Tensor, "B H K d"],
-    *,
-    key_mask: Bool[Tensor, "B K"] | None = None,
-    blocked: Bool[Tensor, "B H Q K"] | None = None,
-    dropout: float = 0.0,
-) -> Float[Tensor, "B Q D"]:
-    """``softmax(q k / sqrt(a)) v`` with the heads joined again.
-
-    Args:
-        key_mask: True where a key is data.
-        blocked: further pairs that must not meet.
-        dropout: on the attention weights.
-    """
-    scores = torch.matmul(query / math.sqrt(query.shape[-1]), key.transpose(-1, -2))  # (B, H, Q, K)
-    if key_mask is not None:
-        scores = scores.masked_fill(~key_mask[:, None, None, :], -math.inf)
-    if blocked is not None:
-        scores = scores.masked_fill(blocked, -math.inf)
-    weights = nn.functional.dropout(torch.softmax(scores, dim=-1), dropout, training=dropout > 0)
-    return torch.matmul(weights, value).transpose(1, 2).flatten(2)  # (B, Q, D)
-
-
-class Attention(nn.Module):
-    """Multi-head attention with a packed input projection; queries, keys and values may differ."""
-
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.in_proj, self.out_proj = nn.Linear(hidden, 3 * hidden), nn.Linear(hidden, hidden)
-
-    def forward(
-        self,
-        query: Float[Tensor, "B Q D"],
-        key: Float[Tensor, "B K D"],
-        value: Float[Tensor, "B K D"],
-        key_mask: Bool[Tensor, "B K"] | None = None,
-        blocked: Bool[Tensor, "B H Q K"] | None = None,
-    ) -> Float[Tensor, "B Q D"]:
-        """Attend and project out."""
-        parts = zip((query, key, value), self.in_proj.weight.chunk(3), self.in_proj.bias.chunk(3), strict=True)
-        q, k, v = (split_heads(nn.functional.linear(x, w, b), self.heads) for x, w, b in parts)
-        dropout = self.dropout if self.training else 0.0
-        found: Tensor = self.out_proj(attend(q, k, v, key_mask=key_mask, blocked=blocked, dropout=dropout))
-        return found
-
-
 class FeedForward(nn.Module):
     """``W2 drop(act(W1 x))``."""
 
@@ -220,16 +165,11 @@ class EncoderLayer(ResidualLayer):
         self.follow(sizes, activation, sublayers=2, pre_norm=pre_norm)
 
     def forward(
-        self, x: Float[Tensor, "B S D"], positions: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"]
+        self, x: Float[Tensor, "B S D"], positions: Float[Tensor, "B S D"], bias: Float[Tensor, "B #H 1 S"]
     ) -> Float[Tensor, "B S D"]:
-        """One layer."""
-
-        def attended(y: Tensor) -> Tensor:
-            where = y + positions
-            found: Tensor = self.attention(where, where, y, mask)
-            return found
-
-        return self.add(self.add(x, attended, 1), self.feed_forward, 2)
+        """One layer; ``bias`` hides the padding, see :func:`vmlkit.detr.attention.key_bias`."""
+        x = self.add(x, lambda y: self.attention.among(y + positions, y, bias), 1)
+        return self.add(x, self.feed_forward, 2)
 
 
 class CrossEncoderLayer(EncoderLayer):
@@ -250,14 +190,11 @@ class CrossEncoderLayer(EncoderLayer):
         self,
         x: Float[Tensor, "B T D"],
         positions: Float[Tensor, "B T D"],
-        text: Float[Tensor, "B L D"],
-        text_positions: Float[Tensor, "B L D"],
-        text_mask: Bool[Tensor, "B L"],
-        blocked: Bool[Tensor, "B H T L"] | None = None,
+        words: Readable,
+        bias: Float[Tensor, "B #H #T L"],
     ) -> Float[Tensor, "B T D"]:
         """Clips ``x`` after reading the words."""
-        found = self.attention(x + positions, text + text_positions, text, text_mask, blocked)
-        summed = x + self.dropout(found)
+        summed = x + self.dropout(self.attention.read(x + positions, words, bias))
         normed = self.norm1(summed)
         made: Tensor = self.norm2(
             (normed if self.normed_residual else summed) + self.dropout(self.feed_forward(normed))
@@ -276,6 +213,7 @@ class Encoder(nn.Module):
 
     def __init__(self, sizes: DetrSizes, activation: Activation, *, scaled_positions: bool = False) -> None:
         super().__init__()
+        self.heads = sizes.heads
         layer = EncoderLayer(sizes, activation, pre_norm=sizes.pre_norm and not scaled_positions)
         self.layers = clones(layer, sizes.encoder_layers)
         self.position_scale = MLP(sizes.hidden, sizes.hidden, sizes.hidden) if scaled_positions else None
@@ -285,9 +223,10 @@ class Encoder(nn.Module):
         self, x: Float[Tensor, "B S D"], positions: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"]
     ) -> Float[Tensor, "B S D"]:
         """Encode a sequence of tokens."""
+        bias = key_bias(mask, self.heads, x.dtype)
         for layer in self.layers:
             scaled = positions if self.position_scale is None else positions * self.position_scale(x)
-            x = layer(x, scaled, mask)
+            x = layer(x, scaled, bias)
         return x if self.norm is None else self.norm(x)
 
 
@@ -298,10 +237,26 @@ class CrossEncoder(nn.Module):
         super().__init__()
         self.layers = clones(layer, count)
 
-    def forward(self, x: Tensor, *args: Tensor | None) -> Float[Tensor, "B T D"]:
-        """Clips ``x`` after all layers; arguments as for :meth:`CrossEncoderLayer.read`."""
-        for layer in self.layers:
-            x = layer.read(x, *args)  # type: ignore[operator]
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        positions: Float[Tensor, "B T D"],
+        text: Float[Tensor, "B L D"],
+        text_positions: Float[Tensor, "B L D"],
+        text_mask: Bool[Tensor, "B L"],
+        blocked: Bool[Tensor, "B H T L"] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Clips ``x`` after all layers.
+
+        Args:
+            blocked: further pairs of a clip and a word that must not meet.
+        """
+        attentions: list[Any] = [layer.attention for layer in self.layers]
+        bias = key_bias(text_mask, attentions[0].heads, x.dtype)
+        if blocked is not None:
+            bias = bias.masked_fill(blocked, -torch.inf)
+        for layer, words in zip(self.layers, read_once(attentions, text + text_positions, text), strict=True):
+            x = layer.read(x, positions, words, bias)  # type: ignore[operator]
         return x
 
 
@@ -317,23 +272,14 @@ class DecoderLayer(ResidualLayer):
     def forward(
         self,
         x: Float[Tensor, "B Q D"],
-        query_positions: Float[Tensor, "B Q D"],
-        memory: Float[Tensor, "B S D"],
-        positions: Float[Tensor, "B S D"],
-        mask: Bool[Tensor, "B S"],
+        query_positions: Float[Tensor, "#B Q D"],
+        memory: Readable,
+        bias: Float[Tensor, "B #H 1 S"],
     ) -> Float[Tensor, "B Q D"]:
         """One layer."""
-
-        def among(y: Tensor) -> Tensor:
-            where = y + query_positions
-            found: Tensor = self.self_attention(where, where, y)
-            return found
-
-        def read(y: Tensor) -> Tensor:
-            found: Tensor = self.cross_attention(y + query_positions, memory + positions, memory, mask)
-            return found
-
-        return self.add(self.add(self.add(x, among, 1), read, 2), self.feed_forward, 3)
+        x = self.add(x, lambda y: self.self_attention.among(y + query_positions, y), 1)
+        x = self.add(x, lambda y: self.cross_attention.read(y + query_positions, memory, bias), 2)
+        return self.add(x, self.feed_forward, 3)
 
 
 class PlainDecoder(nn.Module):
@@ -352,12 +298,13 @@ class PlainDecoder(nn.Module):
         mask: Bool[Tensor, "B S"],
     ) -> tuple[Float[Tensor, "layers B Q D"], None]:
         """Normed output of every layer (the *un-normed* one feeds the next); these queries have no reference spans."""
-        where = queries.expand(memory.shape[0], -1, -1)
-        x, outputs = torch.zeros_like(where), []
-        for layer in self.layers:
-            x = layer(x, where, memory, positions, mask)
-            outputs.append(self.norm(x))
-        return torch.stack(outputs), None
+        x, outputs = memory.new_zeros(memory.shape[0], *queries.shape), []
+        attentions: list[Any] = [layer.cross_attention for layer in self.layers]
+        bias = key_bias(mask, attentions[0].heads, x.dtype)
+        for layer, tokens in zip(self.layers, read_once(attentions, memory + positions, memory), strict=True):
+            x = layer(x, queries[None], tokens, bias)
+            outputs.append(x)
+        return self.norm(torch.stack(outputs)), None
 
 
 def clones(layer: nn.Module, count: int) -> nn.ModuleList:

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from vmlkit.data.batches import MomentBatch, Predictions
 from vmlkit.detr import criterion as sp
-from vmlkit.detr.batches import DetrBatch, Targets, clips_inside, draw_clips
+from vmlkit.detr.batches import DetrBatch, Targets, clip_noise, clips_inside, draw_clips
 from vmlkit.detr.criterion import SetWeights
 from vmlkit.detr.layers import MLP, DetrSizes, Encoder, InputProjection, PlainDecoder, TextPositions
 from vmlkit.detr.span_decoder import SpanDecoder, inverse_sigmoid
 from vmlkit.errors import DataError
+from vmlkit.nn.attention import precisely
 from vmlkit.nn.positions import clip_positions
+from vmlkit.nn.tables import device_table
 from vmlkit.training.method import DataShape, Method, Progress
 
 
@@ -64,26 +66,28 @@ class DetrOutput:
 
 @dataclass(frozen=True)
 class Supervision:
-    """Targets of a batch; the saliency clips are drawn anew at every step."""
+    """Targets of a batch, or of several branches of it; the saliency clips are drawn anew at every step."""
 
     windows: Targets
-    inside: Bool[Tensor, "B T"]  #: clips of the windows
-    salient: Int[Tensor, "B K"]
-    other: Int[Tensor, "B K"]
-    levels: Float[Tensor, "B T"]  #: rating of each clip; with spans alone, 1 inside and 0 outside
+    inside: Bool[Tensor, "*G B T"]  #: clips of the windows
+    salient: Int[Tensor, "*G B K"]
+    other: Int[Tensor, "*G B K"]
+    levels: Float[Tensor, "*G B T"]  #: rating of each clip; with spans alone, 1 inside and 0 outside
 
 
-def rows(part: Any, start: int, stop: int, axis: int = 0) -> Any:
-    """Some items of the batch, of a tensor or of whatever holds tensors (decoder layers come before the batch)."""
-    if isinstance(part, Tensor):
-        return part.narrow(axis, start, stop - start)
-    if isinstance(part, tuple):
-        return tuple(rows(value, start, stop, axis) for value in part)
-    if isinstance(part, dict):
-        return {name: rows(value, start, stop, axis) for name, value in part.items()}
-    if part is None:
-        return None
-    return type(part)(**rows(dict(vars(part)), start, stop, int(isinstance(part, Moments))))
+def parts(whole: Any, count: int, axis: int = 0) -> list[Any]:
+    """The batch cut into ``count`` equal ones: a tensor, or whatever holds tensors (decoder layers come before it)."""
+    if whole is None:
+        return [None] * count
+    if isinstance(whole, Tensor):
+        return list(whole.chunk(count, axis))
+    if isinstance(whole, tuple):
+        return list(zip(*(parts(value, count, axis) for value in whole), strict=True))
+    if isinstance(whole, dict):
+        cut = {name: parts(value, count, axis) for name, value in whole.items()}
+        return [{name: value[i] for name, value in cut.items()} for i in range(count)]
+    fields = parts(dict(vars(whole)), count, int(isinstance(whole, Moments)))
+    return [type(whole)(**values) for values in fields]
 
 
 class DetrMethod(Method[DetrBatch]):
@@ -121,20 +125,20 @@ class DetrMethod(Method[DetrBatch]):
         positions = torch.cat(self.positions(video_mask, text), dim=1)
         mask = torch.cat((video_mask, text_mask), dim=1)
         tokens = self.encoder(torch.cat((video, text), dim=1), positions, mask)
-        clips = video.shape[1]
-        return Memory(tokens[:, :clips], video_mask, tokens, positions, mask, text=tokens[:, clips:])
+        clips, words = tokens.split((video.shape[1], text.shape[1]), dim=1)
+        return Memory(clips, video_mask, tokens, positions, mask, text=words)
 
     def decode(self, memory: Memory) -> Moments:
         """Moment queries attend to the memory; each answers with a class and a span, relative to its reference."""
         hidden, references = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
-        moved = self.span_head(hidden)
+        moved = precisely(self.span_head, hidden)
         if references is not None:
             moved = moved + inverse_sigmoid(references)
-        return Moments(self.class_head(hidden), moved.sigmoid(), hidden, references)
+        return Moments(precisely(self.class_head, hidden), moved.sigmoid(), hidden, references)
 
     def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
         """A linear score of each encoded clip."""
-        found: Tensor = self.saliency_head(memory.video)[..., 0]
+        found: Tensor = precisely(self.saliency_head, memory.video)[..., 0]
         return found
 
     def answer(self, memory: Memory) -> DetrOutput:
@@ -154,36 +158,35 @@ class DetrMethod(Method[DetrBatch]):
         )
 
     def window_terms(
-        self, moments: Moments, layer: int, targets: Targets, weights: SetWeights
-    ) -> tuple[dict[str, Tensor], Int[Tensor, "B N"]]:
-        """Unweighted ``span, giou, label, class_error`` of one decoder layer, and its matching."""
-        logits, spans, ends = moments.logits[layer], moments.spans[layer], moments.ends
+        self, logits: Tensor, spans: Tensor, ends: Tensor | None, targets: Targets, weights: SetWeights
+    ) -> tuple[dict[str, Float[Tensor, " G"]], Int[Tensor, "G B N"]]:
+        """Unweighted ``span, giou, label, class_error`` of each group (layer or branch), and its matching."""
         if ends is None:
             matched = sp.match(logits, spans, targets, weights)
             distance, overlap = sp.window_losses(spans, targets, matched)
         else:
-            matched = sp.match_clips(logits, ends[layer], targets, weights)
-            distance, overlap = sp.clip_loss(ends[layer], targets, matched), torch.zeros_like(logits).sum()
+            matched = sp.match_clips(logits, ends, targets, weights)
+            distance, overlap = sp.clip_loss(ends, targets, matched), logits.new_zeros(len(logits))
         label = sp.label_loss(logits, matched, weights.background)
         terms = {"span": distance, "giou": overlap, "label": label, "class_error": sp.class_error(logits, matched)}
         return terms, matched
 
     def layered_terms(
         self, moments: Moments, targets: Targets, weights: SetWeights, *, auxiliary: bool
-    ) -> tuple[dict[str, Tensor], dict[str, Int[Tensor, "B N"]]]:
-        """Window terms of the last layer and, with ``auxiliary``, of each earlier one under ``name_layer``."""
-        last = len(moments.logits) - 1
-        terms: dict[str, Tensor] = {}
-        matches: dict[str, Int[Tensor, "B N"]] = {}
-        for layer in [last, *(range(last) if auxiliary else ())]:
-            suffix = "" if layer == last else f"_{layer}"
-            found, matched = self.window_terms(moments, layer, targets, weights)
-            terms |= {name + suffix: value for name, value in found.items()}
-            matches[suffix] = matched
-        return terms, matches
+    ) -> tuple[dict[str, Float[Tensor, " G"]], dict[str, Int[Tensor, "B N"]]]:
+        """Window terms of the last layer and, with ``auxiliary``, of each earlier one, all of them at once.
 
-    def supervise(self, batch: MomentBatch, generator: torch.Generator) -> Supervision:
-        """Targets of a training batch.
+        Returns:
+            The terms of each layer, the last one first, and the matchings by the layer's suffix (see :func:`named`).
+        """
+        logits, spans, ends = moments.logits, moments.spans, moments.ends
+        if not auxiliary:
+            logits, spans, ends = logits[-1:], spans[-1:], None if ends is None else ends[-1:]
+        terms, matched = self.window_terms(logits, spans, ends, targets, weights)
+        return terms, dict(zip(suffixes(len(matched)), (matched[-1], *matched[:-1]), strict=True))
+
+    def windows_of(self, batch: MomentBatch) -> tuple[Targets, Bool[Tensor, "B T"]]:
+        """The windows of a training batch, and the clips inside them.
 
         Raises:
             DataError: for a batch without windows.
@@ -191,13 +194,22 @@ class DetrMethod(Method[DetrBatch]):
         if not isinstance(batch, DetrBatch) or batch.windows is None or batch.window_mask is None:
             raise DataError("training batch", "holds no windows", "train this fully supervised method on DETR data")
         inside = clips_inside(batch.windows, batch.window_mask, batch.frame_mask)
-        return self.supervision(Targets(batch.windows, batch.window_mask), inside, batch.frame_mask, generator)
+        return Targets(batch.windows, batch.window_mask), inside
+
+    def supervise(self, batch: MomentBatch, generator: torch.Generator) -> Supervision:
+        """Targets of a training batch and drawn saliency clips; raises what :meth:`windows_of` does."""
+        targets, inside = self.windows_of(batch)
+        return self.supervision(targets, inside, batch.frame_mask, clip_noise(batch.frame_mask, generator))
 
     def supervision(
-        self, targets: Targets, inside: Bool[Tensor, "B T"], mask: Bool[Tensor, "B T"], generator: torch.Generator
+        self,
+        targets: Targets,
+        inside: Bool[Tensor, "*G B T"],
+        mask: Bool[Tensor, "B T"],
+        noise: Float[Tensor, "*G 2 B T"],
     ) -> Supervision:
-        """Draw the saliency clips of given windows: two inside and two outside."""
-        salient, other = draw_clips(inside, generator), draw_clips(mask & ~inside, generator)
+        """The saliency clips of given windows, two inside and two outside, as ``noise`` draws them."""
+        salient, other = draw_clips(torch.stack((inside, mask & ~inside), dim=-3), noise).unbind(-3)
         return Supervision(targets, inside, salient, other, inside.to(targets.windows.dtype))
 
     @torch.no_grad()
@@ -210,14 +222,36 @@ class DetrMethod(Method[DetrBatch]):
         return Predictions.ranked(centers, widths, -out.moments.log_scores(), clip_scores=curves)
 
 
+def suffixes(layers: int) -> list[str]:
+    """What the names of a layer's terms end with: nothing for the last, which comes first, a number for the others."""
+    return ["", *(f"_{layer}" for layer in range(layers - 1))]
+
+
+def named(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """One number a name, from terms that hold one for each decoder layer; numbers stay as they are."""
+    found: dict[str, Tensor] = {}
+    for name, values in terms.items():
+        if not values.dim():
+            found[name] = values
+            continue
+        *earlier, last = values.unbind(0)
+        found |= {name + suffix: value for suffix, value in zip(suffixes(len(values)), (last, *earlier), strict=True)}
+    return found
+
+
 def weighted_total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """Sum of the terms that have a weight, by the name before the layer's suffix."""
-    total = torch.zeros((), dtype=next(iter(terms.values())).dtype, device=next(iter(terms.values())).device)
-    for name, value in terms.items():
-        weight = weights.get(base_name(name), 0.0)
-        if weight:
-            total = total + weight * value
-    return total
+    """Sum of the terms that have a weight, over all layers or branches that they hold numbers of."""
+    chosen = {name: values for name, values in terms.items() if weights.get(name)}
+    like = next(iter(terms.values()))
+    if not chosen:
+        return like.new_zeros(())
+    row = [weights[name] for name, values in chosen.items() for _ in range(values.numel())]
+    factors = device_table(_row, *row, device=like.device, dtype=like.dtype)
+    return (torch.cat([values.reshape(-1) for values in chosen.values()]) * factors).sum()
+
+
+def _row(*numbers: float) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
 
 
 def base_name(term: str) -> str:

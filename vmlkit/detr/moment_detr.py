@@ -33,8 +33,9 @@ from vmlkit.detr import criterion as sp
 from vmlkit.detr.batches import Targets, clips_of_windows
 from vmlkit.detr.criterion import SetWeights
 from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, initialise_
-from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Moments, Supervision, weighted_total
+from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Moments, Supervision, named, weighted_total
 from vmlkit.errors import ConfigError
+from vmlkit.nn.attention import precisely
 from vmlkit.spans import to_center_width
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
@@ -89,8 +90,8 @@ class MomentDetr(DetrMethod):
         if clips > most:
             raise ConfigError(f"moment-detr: videos have {clips} clips, model.max_clips is {most}; set it to {clips}")
         hidden, _ = self.decoder(self.queries.weight, memory.tokens, memory.positions, memory.mask)
-        ends = self.span_head(hidden).unflatten(-1, (2, most))
-        return Moments(self.class_head(hidden), likeliest_span(ends, memory.video_mask), hidden, ends=ends)
+        ends = precisely(self.span_head, hidden).unflatten(-1, (2, most))
+        return Moments(precisely(self.class_head, hidden), likeliest_span(ends, memory.video_mask), hidden, ends=ends)
 
     def aligned(self, kind: str, hidden: Float[Tensor, "*A D"]) -> Float[Tensor, "*A a"]:
         """Unit vectors of the contrastive term."""
@@ -110,11 +111,11 @@ class MomentDetr(DetrMethod):
         if cfg.alignment_size is not None:
             assert out.memory.text is not None
             words = self.aligned("text", out.memory.text)
-            for suffix, matched in matches.items():
-                hidden = out.moments.hidden[int(suffix[1:]) if suffix else -1]
-                queries = self.aligned("query", hidden)
-                terms["alignment" + suffix] = sp.contrastive_alignment(queries, words, matched, cfg.temperature)
-        return LossTerms(weighted_total(terms, self.term_weights), terms)
+            last, *earlier = matches.values()
+            matched = torch.stack((*earlier, last))
+            queries = self.aligned("query", out.moments.hidden[-len(matched) :])
+            terms["alignment"] = sp.contrastive_alignment(queries, words, matched, cfg.temperature)
+        return LossTerms(weighted_total(terms, self.term_weights), named(terms))
 
     @property
     def term_weights(self) -> dict[str, float]:

@@ -33,9 +33,10 @@ from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
 from vmlkit.detr.criterion import SetWeights
 from vmlkit.detr.layers import Activation, CrossEncoder, CrossEncoderLayer, DetrSizes, Encoder, initialise_
-from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, rows, weighted_total
+from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, named, parts, weighted_total
 from vmlkit.detr.span_decoder import SpanDecoder
 from vmlkit.errors import ConfigError
+from vmlkit.nn.attention import precisely
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
 
@@ -57,6 +58,14 @@ class QDDetrConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "text_to_video_layers")
         at_least(self, 0, "negative_weight")
+
+
+@dataclass(frozen=True)
+class Absent:
+    """What the encoder makes of the videos with sentences that are not of them."""
+
+    memory: Memory
+    saliency: Float[Tensor, "B T"]
 
 
 class QDDetr(DetrMethod):
@@ -84,17 +93,16 @@ class QDDetr(DetrMethod):
         text: Float[Tensor, "B L D"],
         text_mask: Bool[Tensor, "B L"],
         *,
-        text_positions: Float[Tensor, "B L D"] | None = None,
+        positions: tuple[Float[Tensor, "B T D"], Float[Tensor, "B L D"]] | None = None,
         groups: int = 1,
     ) -> Memory:
         """Clips read the words, then each other and the global token; the words are dropped.
 
         Args:
-            text_positions: of the words, where they are not those of ``text`` itself.
+            positions: of clips and words, where the words' are not those of ``text`` itself.
             groups: how many batches were concatenated (positive and negative pairs); only the reference mask cares.
         """
-        where, text_where = self.positions(video_mask, text)
-        text_where = text_where if text_positions is None else text_positions
+        where, text_where = self.positions(video_mask, text) if positions is None else positions
         tiled = self.config.reference_mask_order
         blocked = reference_block(video_mask, text_mask, self.sizes.heads, groups) if tiled else None
         video = self.text_to_video(video, where, text, text_where, text_mask, blocked)
@@ -102,14 +110,14 @@ class QDDetr(DetrMethod):
         token, position = (v.expand(count, 1, -1) for v in (self.global_token, self.global_position))
         mask = nn.functional.pad(video_mask, (1, 0), value=True)
         tokens = self.encoder(torch.cat((token, video), dim=1), torch.cat((position, where), dim=1), mask)
-        clips = tokens[:, 1:]
-        return Memory(clips, video_mask, clips, where, video_mask, token=tokens[:, 0])
+        whole, clips = tokens.split((1, video.shape[1]), dim=1)
+        return Memory(clips, video_mask, clips, where, video_mask, token=whole[:, 0])
 
     def saliency(self, memory: Memory) -> Float[Tensor, "B T"]:
         """``<P1 m_i, P2 g> / sqrt(D)`` of clip and global token."""
         assert memory.token is not None
-        product = self.clip_saliency(memory.video) * self.token_saliency(memory.token)[:, None]
-        found: Tensor = product.sum(-1) / memory.video.shape[-1] ** 0.5
+        clips, token = precisely(self.clip_saliency, memory.video), precisely(self.token_saliency, memory.token)
+        found: Tensor = torch.bmm(clips, token[..., None])[..., 0] / memory.video.shape[-1] ** 0.5
         return found
 
     def pair(
@@ -118,8 +126,8 @@ class QDDetr(DetrMethod):
         video_mask: Bool[Tensor, "B T"],
         words: Float[Tensor, "B L Dw"],
         text_mask: Bool[Tensor, "B L"],
-    ) -> tuple[DetrOutput, Memory]:
-        """The positive pass and the memory of the negative pair (the next item's sentence), in one batch of 2 B.
+    ) -> tuple[DetrOutput, Absent]:
+        """The positive pass and what the negative pair (the next item's sentence) leaves, in one batch of 2 B.
 
         The video is projected once, the decoder runs on the positive half alone.  A batch of one is its own negative.
         """
@@ -131,33 +139,32 @@ class QDDetr(DetrMethod):
         video_mask: Bool[Tensor, "B T"],
         text: Float[Tensor, "B L D"],
         text_mask: Bool[Tensor, "B L"],
-    ) -> tuple[DetrOutput, Memory]:
+    ) -> tuple[DetrOutput, Absent]:
         """:meth:`pair` from projected clips and words, which others may share."""
-        count = len(video)
         # PAPER: (silent) / CODE: the negative sentence has the word positions of the positive one -> no switch, because
         # a position only says where a word stands
-        _, where = self.positions(video_mask, text)
+        where, text_where = self.positions(video_mask, text)
         both = self.encode(
-            torch.cat((video, video)),
-            torch.cat((video_mask, video_mask)),
+            video.repeat(2, 1, 1),
+            video_mask.repeat(2, 1),
             torch.cat((text, text.roll(-1, 0))),
             torch.cat((text_mask, text_mask.roll(-1, 0))),
-            text_positions=torch.cat((where, where)),
+            positions=(where.repeat(2, 1, 1), text_where.repeat(2, 1, 1)),
             groups=2,
         )
-        return self.answer(rows(both, 0, count)), rows(both, count, 2 * count)
+        (own, other), (salient, absent) = parts(both, 2), self.saliency(both).chunk(2)
+        return DetrOutput(own, self.decode(own), salient), Absent(other, absent)
 
-    def loss(self, out: DetrOutput, negative: Memory, truth: Supervision) -> LossTerms:
+    def loss(self, out: DetrOutput, negative: Absent, truth: Supervision) -> LossTerms:
         """Window terms of every layer and the three saliency terms."""
         cfg, mask = self.config, out.memory.video_mask
         terms: dict[str, Tensor] = {}
         if cfg.supervise_windows:
             terms, _ = self.layered_terms(out.moments, truth.windows, cfg.weights, auxiliary=cfg.auxiliary)
-        absent = self.saliency(negative)
         terms["hinge"] = sp.saliency_hinge(out.saliency, truth.salient, truth.other, cfg.weights.margin)
-        terms["rank"] = sp.rank_loss(out.saliency, absent, truth.levels, mask)
-        terms["negative_pair"] = sp.negative_pair_loss(absent, mask)
-        return LossTerms(weighted_total(terms, self.term_weights), terms)
+        terms["rank"] = sp.rank_loss(out.saliency, negative.saliency, truth.levels, mask)
+        terms["negative_pair"] = sp.negative_pair_loss(negative.saliency, mask)
+        return LossTerms(weighted_total(terms, self.term_weights), named(terms))
 
     @property
     def term_weights(self) -> dict[str, float]:

@@ -4,19 +4,21 @@ A moment query is a span ``r = (c, w)``.  Its sine features steer cross-attentio
 QD-DETR refines the span, BM-DETR keeps it.  The released decoders of both ignore ``pre_norm``.
 """
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from vmlkit.detr.layers import MLP, Activation, DetrSizes, ResidualLayer, attend, clones, split_heads
+from vmlkit.detr.attention import attend, key_bias, packed, split_heads, split_parts
+from vmlkit.detr.layers import MLP, Activation, DetrSizes, ResidualLayer, clones
 from vmlkit.nn.positions import span_positions
 
 
 def inverse_sigmoid(x: Float[Tensor, "..."], eps: float = 1e-3) -> Float[Tensor, "..."]:
-    """``log(max(x, eps) / max(1 - x, eps))`` of x clamped to [0, 1]."""
-    x = x.clamp(0, 1)
+    """``log(max(x, eps) / max(1 - x, eps))`` of x in [0, 1]."""
     return torch.log(x.clamp_min(eps) / (1 - x).clamp_min(eps))
 
 
@@ -29,10 +31,19 @@ class OutProjection(nn.Module):
         self.out_proj = nn.Linear(hidden, hidden)
         nn.init.zeros_(self.out_proj.bias)
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Bool[Tensor, "B K"] | None = None) -> Tensor:
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, bias: Float[Tensor, "B #H 1 K"] | None = None) -> Tensor:
         """``q, k (B, H, *, a)``, ``v (B, H, K, d)`` -> ``(B, Q, D)``."""
-        found: Tensor = self.out_proj(attend(q, k, v, key_mask=mask, dropout=self.dropout if self.training else 0.0))
+        found: Tensor = self.out_proj(attend(q, k, v, bias=bias, dropout=self.dropout if self.training else 0.0))
         return found
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What a layer knows of the spans of its queries; one row stands for all items where they are the same."""
+
+    positions: Float[Tensor, "#B Q D"]  #: of the queries
+    sine: Float[Tensor, "#B Q D"]  #: before it is scaled by the content
+    width: Float[Tensor, "#B Q 1"]
 
 
 class SpanDecoderLayer(ResidualLayer):
@@ -51,32 +62,37 @@ class SpanDecoderLayer(ResidualLayer):
         self.cross_attention = OutProjection(size, sizes.heads, sizes.dropout)
         self.follow(sizes, activation, sublayers=3, pre_norm=False)
 
-    def among(self, x: Float[Tensor, "B Q D"], where: Float[Tensor, "B Q D"]) -> Float[Tensor, "B Q D"]:
+    def among(self, x: Float[Tensor, "B Q D"], where: Float[Tensor, "#B Q D"]) -> Float[Tensor, "B Q D"]:
         """Self-attention of the moment queries."""
-        q = self.sa_query(x) + self.sa_query_position(where)
-        k = self.sa_key(x) + self.sa_key_position(where)
-        found: Tensor = self.self_attention(*(split_heads(t, self.heads) for t in (q, k, self.sa_value(x))))
+        content = F.linear(x, *packed((self.sa_query, self.sa_key, self.sa_value)))
+        both, value = content.split((2 * x.shape[-1], x.shape[-1]), dim=-1)
+        both = both + F.linear(where, *packed((self.sa_query_position, self.sa_key_position)))
+        q, k = split_parts(both, 2, self.heads).unbind(0)
+        found: Tensor = self.self_attention(q, k, split_heads(value, self.heads))
         return found
 
     def forward(
         self,
         x: Float[Tensor, "B Q D"],
-        query_positions: Float[Tensor, "B Q D"],
+        query_positions: Float[Tensor, "#B Q D"],
         sine: Float[Tensor, "B Q D"],
-        memory: Float[Tensor, "B S D"],
-        positions: Float[Tensor, "B S D"],
-        mask: Bool[Tensor, "B S"],
+        key: Float[Tensor, "B H S d2"],
+        value: Float[Tensor, "B H S d"],
+        bias: Float[Tensor, "B #H 1 S"],
     ) -> Float[Tensor, "B Q D"]:
-        """One layer; ``sine`` are the (scaled) sine features of each query's span."""
+        """One layer; ``sine`` are the (scaled) sine features of each query's span.
+
+        ``key`` is content and position of the tokens, see :meth:`SpanDecoder.read`.  In the first layer the position is
+        part of the content as well, on both sides: ``(q + p) (k + w) + s w = (q + p) k + (q + p + s) w``.
+        """
 
         def read(y: Tensor) -> Float[Tensor, "B Q D"]:
-            q, k, where = self.ca_query(y), self.ca_key(memory), self.ca_key_position(positions)
+            q, steer = self.ca_query(y), self.ca_query_sine(sine)
             if self.ca_query_position is not None:
-                q, k = q + self.ca_query_position(query_positions), k + where
-            parts = (q, k, where, self.ca_query_sine(sine), self.ca_value(memory))
-            q, k, where, steer, v = (split_heads(part, self.heads) for part in parts)
-            where = where.expand(k.shape[0], -1, -1, -1)
-            found: Tensor = self.cross_attention(torch.cat((q, steer), -1), torch.cat((k, where), -1), v, mask)
+                q = q + self.ca_query_position(query_positions)
+                steer = steer + q
+            both = torch.cat((split_heads(q, self.heads), split_heads(steer, self.heads)), -1)
+            found: Tensor = self.cross_attention(both, key, value, bias)
             return found
 
         x = self.add(x, lambda y: self.among(y, query_positions), 1)
@@ -102,7 +118,7 @@ class SpanDecoder(nn.Module):
         anchor_outputs: int,
     ) -> None:
         super().__init__()
-        size, self.coordinates = sizes.hidden, coordinates
+        size, self.coordinates, self.heads = sizes.hidden, coordinates, sizes.heads
         self.layers = clones(SpanDecoderLayer(sizes, activation), sizes.decoder_layers)
         for layer in self.layers[1:]:
             layer.register_module("ca_query_position", None)
@@ -115,6 +131,26 @@ class SpanDecoder(nn.Module):
             nn.init.zeros_(self.refinement.layers[-1].weight)  # type: ignore[arg-type]
             nn.init.zeros_(self.refinement.layers[-1].bias)  # type: ignore[arg-type]
 
+    def read(
+        self, memory: Float[Tensor, "B S D"], positions: Float[Tensor, "B S D"]
+    ) -> tuple[Float[Tensor, "layers B H S d2"], Float[Tensor, "layers B H S d"]]:
+        """Keys (content, then position) and values of the memory for all layers, by one product of each input."""
+        layers: list[Any] = list(self.layers)
+        count, size = len(layers), memory.shape[-1]
+        content = packed([layer.ca_key for layer in layers] + [layer.ca_value for layer in layers])
+        both = F.linear(memory, *content).unflatten(-1, (2, count, self.heads, size // self.heads))
+        key, value = both.permute(2, 3, 0, 4, 1, 5).unbind(0)
+        where = F.linear(positions, *packed([layer.ca_key_position for layer in layers]))
+        where = where.unflatten(-1, (count, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return torch.cat((key, where), dim=-1), value.contiguous()
+
+    def place(self, reference: Float[Tensor, "#B Q 2"]) -> Placed:
+        """Sine features and positions of spans."""
+        first, second = reference.unbind(-1)
+        half = (first, second) if self.coordinates == "center" else (second, first)
+        sine = span_positions(torch.stack(half, dim=-1), self.norm.normalized_shape[0] // 2).flatten(-2)
+        return Placed(self.reference_head(sine), sine, reference[..., 1:])
+
     def forward(
         self,
         queries: Float[Tensor, "Q 2"],
@@ -123,22 +159,19 @@ class SpanDecoder(nn.Module):
         mask: Bool[Tensor, "B S"],
     ) -> tuple[Float[Tensor, "layers B Q D"], Float[Tensor, "layers B Q 2"]]:
         """Normed output and reference span of every layer; ``queries`` before the sigmoid."""
-        count, size = memory.shape[0], memory.shape[2]
-        reference = torch.sigmoid(queries).expand(count, -1, -1)
-        x = memory.new_zeros(count, queries.shape[0], size)
-        outputs, references = [], [reference]
-        for number, layer in enumerate(self.layers):
-            center, width = (span_positions(reference[..., i], size // 2) for i in (0, 1))
-            sine = torch.cat((center, width) if self.coordinates == "center" else (width, center), dim=-1)
-            query_positions = self.reference_head(sine)
-            if number:
-                sine = sine * self.position_scale(x)
-            sine = sine * (torch.sigmoid(self.width_head(x)[..., :1]) / reference[..., 1:])
-            x = layer(x, query_positions, sine, memory, positions, mask)
-            outputs.append(self.norm(x))
-            if self.refinement is not None:
-                moved = torch.sigmoid(self.refinement(x) + inverse_sigmoid(reference))
-                references.append(moved)
-                reference = moved.detach()
-        kept = references[: len(self.layers)] if self.refinement is not None else references * len(self.layers)
-        return torch.stack(outputs), torch.stack(kept)
+        reference = torch.sigmoid(queries)[None]
+        x = memory.new_zeros(len(memory), queries.shape[0], memory.shape[2])
+        bias, placed = key_bias(mask, self.heads, x.dtype), self.place(reference)
+        outputs, references, last = [], [reference.expand(len(x), -1, -1)], len(self.layers) - 1
+        for number, (layer, key, value) in enumerate(zip(self.layers, *self.read(memory, positions), strict=True)):
+            scale = torch.sigmoid(self.width_head(x)[..., :1]) / placed.width
+            sine = placed.sine * (self.position_scale(x) * scale if number else scale)
+            x = layer(x, placed.positions, sine, key, value, bias)
+            outputs.append(x)
+            if self.refinement is not None and number < last:
+                references.append(torch.sigmoid(self.refinement(x) + inverse_sigmoid(reference)))
+                reference = references[-1].detach()
+                placed = self.place(reference)
+        normed = self.norm(torch.stack(outputs))
+        kept = references[0].expand(len(outputs), -1, -1, -1) if self.refinement is None else torch.stack(references)
+        return normed, kept

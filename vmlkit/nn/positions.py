@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from vmlkit.nn.tables import device_table
+
 
 def clip_positions(
     mask: Bool[Tensor, "B T"], hidden: int, dtype: torch.dtype = torch.float32
@@ -18,18 +20,21 @@ def clip_positions(
     >>> clip_positions(torch.tensor([[True, True]]), 2).round(decimals=2).tolist()
     [[[0.0, -1.0], [-0.0, 1.0]]]
     """
-    rank = mask.to(dtype).cumsum(1)
-    angle = rank / (rank[:, -1:] + 1e-6) * (2 * math.pi)
-    return _interleaved(angle, hidden)
+    rank = mask.cumsum(1, dtype=dtype)
+    return _interleaved(rank / (rank[:, -1:] + 1e-6), hidden)
 
 
 def span_positions(values: Float[Tensor, "..."], features: int) -> Float[Tensor, "... F"]:
     """Sine features of one coordinate of a span in [0, 1]: ``sin, cos(2 pi x / f_m)``, ``f_m = 10000^(2m / F)``."""
-    return _interleaved(values * (2 * math.pi), features)
+    return _interleaved(values, features)
 
 
-def _interleaved(angle: Float[Tensor, "..."], features: int) -> Float[Tensor, "... F"]:
-    """``[sin(a / f_0), cos(a / f_0), sin(a / f_1), ...]``, the two halves of a pair sharing a frequency."""
-    pair = torch.div(torch.arange(features, device=angle.device), 2, rounding_mode="floor").to(angle.dtype)
-    phase = angle[..., None] / 10000 ** (2 * pair / features)
-    return torch.stack((phase[..., 0::2].sin(), phase[..., 1::2].cos()), dim=-1).flatten(-2)
+def _interleaved(turns: Float[Tensor, "..."], features: int) -> Float[Tensor, "... F"]:
+    """``[sin(a / f_0), cos(a / f_0), sin(a / f_1), ...]`` of ``a = 2 pi turns``; a pair shares its frequency."""
+    phase = turns[..., None] * device_table(_rates, features, device=turns.device, dtype=turns.dtype)
+    return torch.stack((phase.sin(), phase.cos()), dim=-1).flatten(-2)
+
+
+def _rates(features: int) -> Float[Tensor, " pairs"]:
+    """``2 pi / f_m`` of each pair of features."""
+    return 2 * math.pi / 10000 ** (2 * torch.arange(features // 2, dtype=torch.float64) / features)
