@@ -18,6 +18,7 @@ from vmlkit.data.feature_files import FileFeatures, FolderFeatures, ListedFeatur
 from vmlkit.data.feature_layouts import FEATURES, layout_of
 from vmlkit.data.features import load_clips, open_features
 from vmlkit.data.layouts import near_names
+from vmlkit.data.packed import pack_features
 from vmlkit.errors import DataError
 
 Arrays = dict[str, np.ndarray]
@@ -193,6 +194,9 @@ def test_every_layout_has_a_reader_or_says_what_to_do() -> None:
 
 def test_each_layout_is_met_by_a_test(tmp_path, arrays: Arrays) -> None:
     met = set()
+    with FileFeatures(READ["hdf5 of all"](tmp_path, arrays)) as store:
+        pack_features(store, list(arrays), tmp_path / "packed.safetensors")
+    met.add(layout_of(tmp_path / "packed.safetensors")[0].name)
     for number, (name, write) in enumerate({**READ, **{name: case[0] for name, case in REFUSED.items()}}.items()):
         folder = tmp_path / str(number)
         folder.mkdir()

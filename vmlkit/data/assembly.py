@@ -16,8 +16,9 @@ from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.clock import RowWatch
 from vmlkit.data.feature_files import FeatureStore
-from vmlkit.data.features import load_clips, meant
+from vmlkit.data.features import meant, place_clips
 from vmlkit.data.left_out import Ledger
+from vmlkit.data.packed import PackedFeatures
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence, masking_probabilities, masking_weight
 from vmlkit.text.vocabulary import Vocabulary
@@ -141,10 +142,9 @@ def build_dataset(
     keep = _with_features(features, annotations, keep, account, split)
     rows = [annotations[i] for i in keep]
     videos = list(dict.fromkeys(row.video_id for row in rows))
-    position = {video: i for i, video in enumerate(videos)}
     watch = RowWatch(features)
     options: Any = {"dtype": feature_dtype, "cache_dir": cache_dir, "progress": progress}
-    frames = load_clips(features, videos, clips, watch=watch, **options)
+    frames, position = place_clips(features, videos, clips, watch=watch, **options)
     watch.clock({row.video_id: row.duration for row in rows}, account, split, given=seconds_per_row)
     names = query_ids if query_ids is not None else [f"{name}/{row.row}" for row in annotations]
     dataset = MomentDataset(
@@ -163,7 +163,8 @@ def build_dataset(
         vocabulary=vocabulary,
         fingerprint="",
     )
-    return dataclasses.replace(dataset, fingerprint=_fingerprint(dataset))
+    packed = features.fingerprint if isinstance(features, PackedFeatures) else None
+    return dataclasses.replace(dataset, fingerprint=_fingerprint(dataset, packed))
 
 
 def _with_words(
@@ -210,9 +211,13 @@ def _with_features(
     return left
 
 
-def _fingerprint(dataset: MomentDataset) -> str:
+def _fingerprint(dataset: MomentDataset, packed: str | None) -> str:
+    """Of everything in the split; packed features, which are not read for it, have their own."""
     digest = hashlib.sha256(repr(dataset.vocabulary.words).encode())
+    digest.update((packed or "").encode())
     for name, value in vars(dataset).items():
+        if name == "frames" and packed is not None:
+            continue
         array = value.numpy() if isinstance(value, Tensor) else value
         if isinstance(array, np.ndarray):
             digest.update(f"{name}{array.dtype}{array.shape}".encode())

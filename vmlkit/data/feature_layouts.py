@@ -15,6 +15,7 @@ import h5py
 from vmlkit.data.array_files import SUFFIXES, Format, brief, format_of
 from vmlkit.data.feature_files import FeatureStore, FileFeatures, FolderFeatures
 from vmlkit.data.layouts import Layout, recognise
+from vmlkit.data.packed import PackedFeatures, is_packed
 from vmlkit.errors import DataError
 
 _TRUSTED = (
@@ -95,6 +96,11 @@ FEATURES: tuple[Layout[FeatureShape], ...] = (
         name="one file of all videos, under the name of each split",
         test=lambda s: bool(s.top) and s.top <= {"train", "val", "valid", "validation", "test"},
         remedy="write the groups of the videos at the top of the file, without the splits above them",
+    ),
+    Layout(
+        name="features packed by vmlkit",
+        test=lambda s: s.format == "safetensors" and is_packed(s.path),
+        read=lambda s: nullcontext(PackedFeatures(s.path)),
     ),
     Layout(
         name="one file of all videos",

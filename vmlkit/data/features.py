@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +18,7 @@ from vmlkit.data.clock import RowWatch
 from vmlkit.data.feature_files import FeatureStore, ListedFeatures
 from vmlkit.data.feature_layouts import open_layout
 from vmlkit.data.layouts import near_names
+from vmlkit.data.packed import PackedFeatures
 from vmlkit.errors import DataError
 from vmlkit.files import atomic_path, write_json
 
@@ -94,6 +96,29 @@ def meant(store: FeatureStore, missing: Sequence[str]) -> str | None:
     name = next(iter(found.pairs.values()))
     say = f"it has '{name}' ({len(found.pairs)} of {len(missing)} match {found.rule})"
     return f"{say}: rename the features, or write them under these ids with `vmlkit data pack --near-names`"
+
+
+def place_clips(
+    store: FeatureStore, video_ids: Sequence[str], clips: int, *, watch: RowWatch, **options: Any
+) -> tuple[Float[np.ndarray, "videos T Dv"], dict[str, int]]:
+    """The clips of every video, and in which row each lies.
+
+    Packed features stay in their file and have further rows, those of other splits; any others are loaded.
+
+    Args:
+        options: as of :func:`load_clips`; packed features keep the type in which they were packed.
+
+    Raises:
+        DataError: as :func:`load_clips`, and for features that were packed at another number of clips.
+    """
+    if not isinstance(store, PackedFeatures) or store.clips is None:
+        loaded = load_clips(store, video_ids, clips, watch=watch, **options)
+        return loaded, {video: i for i, video in enumerate(video_ids)}
+    if store.clips != clips:
+        what = f"is packed at {store.clips} clips a video, and data.clips is {clips}"
+        raise DataError(store, what, f"pack again, or --set data.clips={store.clips}")
+    watch.restore(store.seen(video_ids))
+    return store.frames, store.position
 
 
 def load_clips(
