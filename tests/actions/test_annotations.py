@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vmlkit.actions.databases import read_database
 from vmlkit.actions.thumos import (
     GT_JSON,
     REDUCED,
     read_actions,
     read_ambiguous,
-    read_database,
     read_npy_folder,
     read_prompts,
     read_reduced,
@@ -98,7 +98,7 @@ def test_a_folder_is_read_from_the_best_file_in_it(folder: Path) -> None:
     (folder / "segments.npy").unlink()
     assert read_actions(folder).layout == "gt.json"
     (folder / GT_JSON).unlink()
-    with pytest.raises(DataError, match="holds neither"):
+    with pytest.raises(DataError, match="holds none of"):
         read_actions(folder)
 
 
@@ -132,7 +132,7 @@ def test_activitynet(tmp_path: Path) -> None:
     path = tmp_path / "activity_net.v1-3.min.json"
     path.write_text(json.dumps(content))
     found = read_actions(path)
-    assert (found.layout, found.classes) == ("activitynet", ("Archery", "Zumba"))
+    assert (found.layout, found.classes) == ("database", ("Archery", "Zumba"))
     assert found.videos[0].labels == ("Zumba", "Archery")
     assert found.videos[0].segments[0] == (6.0, 54.75, "Zumba")
     assert found.videos[0].duration == 82.5

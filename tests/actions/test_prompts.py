@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vmlkit.actions.databases import read_json
 from vmlkit.actions.prompts import (
     PromptConfig,
     class_words,
@@ -15,7 +16,7 @@ from vmlkit.actions.prompts import (
     prompt_vocabulary,
     tag_prompt,
 )
-from vmlkit.actions.thumos import PROMPTS, WORD_TAGS, class_text, label_text, read_json
+from vmlkit.actions.thumos import PROMPTS, WORD_TAGS, class_text, label_text
 from vmlkit.errors import DataError
 
 TEXTS = ["cliff diving", "diving", "high jump"]

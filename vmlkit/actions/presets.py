@@ -132,7 +132,7 @@ def thumos(method: str, size: Size = "paper") -> Experiment:
 
 def activitynet(method: str, size: Size = "paper") -> Experiment:
     """ActivityNet 1.3 with I3D features, as CO2-Net and P3 released it; smaller sizes cut the network and the run."""
-    data = ActionData(name="activitynet1.3", clips=60)
+    data = ActionData(name="activitynet1.3", clips=60, feature_dtype="float16")
     if size != "paper":
         reduced = planted_thumos(method, size)
         return dataclasses.replace(reduced, data=data, model=dataclasses.replace(reduced.model, protocol="activitynet"))

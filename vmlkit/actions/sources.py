@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from tqdm import tqdm
 
 from vmlkit.actions import thumos
@@ -24,8 +25,10 @@ from vmlkit.actions.planted import PlantedActionConfig, PlantedActionFeatures
 from vmlkit.actions.prompts import PromptConfig, class_words, encode_prompts, prompt_vocabulary
 from vmlkit.actions.toy import TOY_PROMPT, toy_action_splits
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo
+from vmlkit.data.clock import RowWatch, misfits
 from vmlkit.data.corpus import find_annotations
 from vmlkit.data.feature_files import FeatureStore
+from vmlkit.data.features import meant
 from vmlkit.data.left_out import Ledger, Missing
 from vmlkit.data.settings import DataConfig, ToyData
 from vmlkit.data.sources import Splits, View, limited
@@ -74,7 +77,9 @@ class ActionData(_Annotated):
 
     name: Literal["thumos14", "activitynet1.3"]
     features: str | None = None  #: file or folder of arrays
+    seconds_per_row: float | None = None  #: of the features; None finds it from the durations; held against them
     missing: Missing = "leave_out"  #: videos without features: left out, counted and said, or an error
+    feature_dtype: Literal["float32", "float16"] = "float32"  #: in memory; batches are float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +98,7 @@ def load_toy_actions(config: ToyActionData, cache_dir: Path | None, progress: bo
 
 def find_actions(config: _Annotated) -> ActionAnnotations:
     """The annotations as named, or those below ``$VMLKIT_DATA``."""
-    path = find_annotations(config.annotations, config.name.removeprefix("planted:"))
-    if path.is_dir() and config.name == "activitynet1.3":
-        found = sorted(path.glob("activity_net*.json"))
-        path = found[0] if found else path / "activity_net.v1-3.min.json"
-    return thumos.read_actions(path)
+    return thumos.read_actions(find_annotations(config.annotations, config.name.removeprefix("planted:")))
 
 
 def load_annotated(
@@ -134,7 +135,7 @@ class _Text:
     """Vocabulary, vectors and sentences, shared by the splits."""
 
     def __init__(self, config: _Annotated, annotations: ActionAnnotations) -> None:
-        activitynet = annotations.layout == "activitynet"
+        activitynet = not annotations.thumos
         # PAPER: all words of a label / CODE: two slots on THUMOS14, where a single word is repeated, and five on
         # ActivityNet, where it is not -> no switch, because the released weights of the prompts have these sizes
         default = PromptConfig(template="one video of ", max_words=10) if activitynet else PromptConfig()
@@ -165,9 +166,13 @@ def _dataset(
     videos = [video for video in annotations.videos if video.video_id in store]
     if not videos:
         what = f"has none of the {len(missing)} videos of the {split} subset, such as '{missing[0]}'"
-        raise DataError(store, what, "check the names of the files, and that the features are those of the data")
-    ledger.missing(split, "videos have no features", missing, len(annotations.videos), store)
-    rows, lengths = _rows(store, videos, progress)
+        remedy = meant(store, missing) or "check the names of the files, and that the features are those of the data"
+        raise DataError(store, what, remedy)
+    total, hint = len(annotations.videos), meant(store, missing)
+    ledger.missing(split, "videos have no features", missing, total, store, hint)
+    dtype = torch.float16 if getattr(config, "feature_dtype", "float32") == "float16" else torch.float32
+    rows, watch = _rows(store, videos, dtype, progress)
+    lengths = list(watch.rows.values())
     ids = tuple(video.video_id for video in videos)
     truth = annotations.truth(ids)
     number = {name: i for i, name in enumerate(annotations.classes)}
@@ -176,10 +181,7 @@ def _dataset(
     labels = torch.zeros(len(videos), len(annotations.classes))
     for row, classes in enumerate(carried):
         labels[row, classes] = 1.0
-    thumos_clock = annotations.layout != "activitynet"
-    seconds = [video.duration or n * SNIPPET_S for video, n in zip(videos, lengths, strict=True)]
-    durations = np.array(seconds, dtype=np.float64)
-    snippet_s = np.full(len(videos), SNIPPET_S) if thumos_clock else durations / np.array(lengths)
+    snippet_s, durations = _clock(config, split, annotations.thumos, videos, watch, ledger)
     digest = hashlib.sha256()
     for part in (rows.numpy(), truth.spans_s, truth.labels, labels.numpy(), encoded.word_weights.numpy()):
         digest.update(np.ascontiguousarray(part).tobytes())
@@ -212,11 +214,45 @@ def _dataset(
     )
 
 
-def _rows(store: FeatureStore, videos: Sequence[ActionVideo], progress: bool) -> tuple[torch.Tensor, list[int]]:
-    parts = []
+def _clock(
+    config: _Annotated, split: str, thumos14: bool, videos: Sequence[ActionVideo], watch: RowWatch, ledger: Ledger
+) -> tuple[Float[np.ndarray, " videos"], Float[np.ndarray, " videos"]]:
+    """Seconds a row, and durations.
+
+    THUMOS14 has one clock for all videos, 0.64 s a row where the durations allow it.  On ActivityNet, whose durations
+    are rounded, the rows of a video share its duration, unless they end early or go on after it.
+    """
+    given: float | None = getattr(config, "seconds_per_row", None)
+    usual = SNIPPET_S if thumos14 else None
+    known = {video.video_id: video.duration for video in videos}
+    clock = watch.clock(known, ledger, split, given=given, usual=usual)
+    lengths = np.array(list(watch.rows.values()), dtype=np.float64)
+    durations = np.array([video.duration or n * s for video, n, s in zip(videos, lengths, clock.seconds, strict=True)])
+    if thumos14 or given is not None:
+        return clock.seconds, durations
+    shared = durations / lengths
+    if clock.common is None:
+        return shared, durations
+    return np.where(misfits(lengths, durations, clock.common), clock.common, shared), durations
+
+
+def _rows(
+    store: FeatureStore, videos: Sequence[ActionVideo], dtype: torch.dtype, progress: bool
+) -> tuple[torch.Tensor, RowWatch]:
+    """The rows of all videos one after the other, and who saw them; at no time is there a second copy of all."""
+    parts: list[torch.Tensor] = []
+    watch = RowWatch(store)
     for video in tqdm(videos, desc="features", unit="video", disable=not progress, leave=False):
-        parts.append(torch.from_numpy(np.array(store.read(video.video_id), dtype=np.float32)))
-        if parts[-1].shape[1] != parts[0].shape[1]:
-            what = f"video '{video.video_id}' has {parts[-1].shape[1]} dimensions where others have {parts[0].shape[1]}"
-            raise DataError(store, what, "extract all videos with the same network")
-    return torch.cat(parts), [len(part) for part in parts]
+        array = store.read(video.video_id)
+        watch.see(video.video_id, array)
+        parts.append(torch.from_numpy(np.array(array, dtype=np.float32)).to(dtype))
+        if not parts[-1].isfinite().all():
+            what = f"video '{video.video_id}' exceeds the range of float16"
+            raise DataError(store, what, "use feature_dtype='float32'")
+    rows = torch.empty(sum(map(len, parts)), parts[0].shape[1], dtype=dtype)
+    at = len(rows)
+    while parts:
+        part = parts.pop()
+        at -= len(part)
+        rows[at : at + len(part)] = part
+    return rows, watch

@@ -3,27 +3,35 @@
 * ``thumos14_reduced.json``: one file with everything, pickle-free; the one to prefer;
 * the folder of ``.npy`` files of W-TALC, CO2-Net and P3 (``segments``, ``labels``, ``labels_all``, ``duration``,
   ``subset``, ``videoname``, ``classlist``), read without unpickling;
-* ``gt.json`` of BaS-Net and HAM-Net: no durations, and two test videos are missing.
-
-"Validation" is the subset trained on, "test" the one reported.
+* ``gt.json`` of BaS-Net and HAM-Net: no durations, and two test videos are missing;
+* the databases of ActionFormer and OpenTAD (:mod:`vmlkit.actions.databases`), which ActivityNet 1.3 comes in as well.
 """
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vmlkit.actions.databases import (
+    checked,
+    is_database,
+    read_database,
+    read_json,
+    read_per_split,
+    segments_of,
+    split_files,
+    usable,
+)
 from vmlkit.actions.object_arrays import read_array
-from vmlkit.actions.videos import ActionAnnotations, ActionVideo, Segment, check_video
+from vmlkit.actions.videos import ActionAnnotations, ActionVideo
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence
 
 REDUCED, GT_JSON, PROMPTS, AMBIGUOUS = "thumos14_reduced.json", "gt.json", "p3_prompts.json", "Ambiguous_test.txt"
-TRAIN_SUBSET, TEST_SUBSET = "validation", "test"
+#: names of databases in the order of preference: ActionFormer's and OpenTAD's of THUMOS14, ActivityNet 1.3's own, and
+#: ActionFormer's of it
+DATABASES = ("thumos14.json", "thumos_14_anno.json", "activity_net*.json", "anet1.3*.json")
 
 #: words of the class texts that the perceptron tagger does not call a singular noun
 WORD_TAGS = {
@@ -46,20 +54,26 @@ def read_actions(path: str | Path) -> ActionAnnotations:
             return read_npy_folder(path)
         if (path / GT_JSON).is_file():
             return read_database(path / GT_JSON)
-        what = f"holds neither {REDUCED} nor segments.npy nor {GT_JSON}"
-        raise DataError(path, what, "give the folder or the file of the annotations")
+        named = [file for pattern in DATABASES for file in sorted(path.glob(pattern))]
+        if named:
+            return read_database(named[0])
+        if split_files(path):
+            return read_per_split(path)
+        names = f"{REDUCED}, segments.npy, {GT_JSON}, {', '.join(DATABASES)} or anet_anno_train.json"
+        raise DataError(path, f"holds none of {names}", "give the folder or the file of the annotations")
     content = read_json(path)
-    if isinstance(content, dict) and "database" in content:
-        return read_database(path)
     if isinstance(content, dict) and "videos" in content:
         return read_reduced(path)
-    raise DataError(path, "is of no known layout", f"give {REDUCED}, {GT_JSON} or an activity_net.v1-3 file")
+    if is_database(content):
+        return read_database(path)
+    remedy = f"give {REDUCED}, {GT_JSON}, or a database {{video: {{subset, duration, annotations}}}}"
+    raise DataError(path, "is of no known layout", remedy)
 
 
 def read_reduced(path: str | Path) -> ActionAnnotations:
     """``thumos14_reduced.json``; raises :class:`DataError` for a record that lacks a field."""
     content = read_json(path)
-    with _usable(path):
+    with usable(path):
         classes = tuple(content["classes"])
         videos = [
             ActionVideo(
@@ -67,13 +81,13 @@ def read_reduced(path: str | Path) -> ActionAnnotations:
                 subset=str(v["subset"]),
                 duration=float(v["duration"]),
                 labels=tuple(v["labels"]),
-                segments=_segments(v["segments"]),
+                segments=segments_of(v["segments"]),
                 ambiguous=tuple((float(a), float(b)) for a, b in v.get("ambiguous", ())),
                 in_gt_json=v.get("in_gt_json"),
             )
             for v in content["videos"]
         ]
-    return _checked(path, "reduced", classes, videos)
+    return checked(path, "reduced", classes, videos)
 
 
 def read_npy_folder(path: str | Path) -> ActionAnnotations:
@@ -108,62 +122,12 @@ def read_npy_folder(path: str | Path) -> ActionAnnotations:
             subset=_text(parts["subset"][i]),
             duration=float(np.ravel(parts["duration"][i])[0]),
             labels=tuple(_text(label) for label in parts["labels_all"][i]),
-            segments=_segments((*span, _text(c)) for span, c in zip(spans, labels, strict=True)),
+            segments=segments_of((*span, _text(c)) for span, c in zip(spans, labels, strict=True)),
             ambiguous=tuple(ambiguous.get(name, ())),
             in_gt_json=None if listed is None else name in listed,
         )
         videos.append(video)
-    return _checked(folder, "npy", classes, videos)
-
-
-def read_database(path: str | Path) -> ActionAnnotations:
-    """``gt.json`` of BaS-Net, or ``activity_net.v1-3.min.json``: ``{"database": {video: {subset, annotations}}}``.
-
-    Bounds may be numbers or strings.  Video-level labels are the classes of the segments, in order of appearance;
-    videos without annotations (ActivityNet's test subset) have none.  ActivityNet's classes are sorted by name.
-    """
-    content = read_json(path)
-    thumos = "class-list" in content
-    with _usable(path):
-        database = content["database"]
-        if thumos:
-            classes = tuple(content["class-list"][str(i)] for i in range(len(content["class-list"])))
-        else:
-            classes = tuple(sorted({a["label"] for v in database.values() for a in v.get("annotations", ())}))
-        videos = []
-        for name, entry in database.items():
-            segments = _segments((*a["segment"], a["label"]) for a in entry.get("annotations", ()))
-            subset = entry["subset"]
-            videos.append(
-                ActionVideo(
-                    video_id=name,
-                    subset=TRAIN_SUBSET if thumos and subset == "train" else subset,
-                    duration=float(entry["duration"]) if "duration" in entry else None,
-                    labels=tuple(dict.fromkeys(c for _, _, c in segments)),
-                    segments=segments,
-                    in_gt_json=True if thumos else None,
-                )
-            )
-    return _checked(path, "gt.json" if thumos else "activitynet", classes, videos)
-
-
-@contextmanager
-def _usable(path: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise DataError(path, f"a record cannot be used ({error})", "write it like the released file") from error
-
-
-def _segments(rows: Iterable[Sequence[Any]]) -> tuple[Segment, ...]:
-    return tuple((float(start), float(end), str(label)) for start, end, label in rows)
-
-
-def _checked(
-    path: str | Path, layout: str, classes: tuple[str, ...], videos: Sequence[ActionVideo]
-) -> ActionAnnotations:
-    checked = tuple(check_video(path, video, classes) for video in videos)
-    return ActionAnnotations(path=Path(path), layout=layout, classes=classes, videos=checked)
+    return checked(folder, "npy", classes, videos)
 
 
 def read_ambiguous(path: str | Path) -> dict[str, list[tuple[float, float]]]:
@@ -204,16 +168,6 @@ def class_text(name: str) -> str:
 def label_text(name: str) -> str:
     """The words that go into the text query of a class: as :func:`class_text`, but "clean jerk"."""
     return class_text(name).replace("clean and jerk", "clean jerk")
-
-
-def read_json(path: str | Path) -> Any:
-    """A JSON file, or a sentence about why it is none."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", "check the path of the annotations") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(path, f"not valid JSON ({' '.join(str(error).split())[:120]})", "download it again") from error
 
 
 def _text(value: Any) -> str:

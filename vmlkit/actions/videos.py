@@ -8,6 +8,13 @@ from pathlib import Path
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.errors import DataError
 
+_THUMOS = """BaseballPitch BasketballDunk Billiards CleanAndJerk CliffDiving CricketBowling CricketShot Diving
+FrisbeeCatch GolfSwing HammerThrow HighJump JavelinThrow LongJump PoleVault Shotput SoccerPenalty TennisSwing
+ThrowDiscus VolleyballSpiking"""
+THUMOS_CLASSES = frozenset(_THUMOS.split())
+#: names under which projects have the subsets, each tried in this order
+_TRAINING, _VALIDATION, _TESTING = ("training", "train"), ("validation", "val"), ("test", "testing")
+
 #: one instance: start s, end s, class
 Segment = tuple[float, float, str]
 
@@ -30,14 +37,32 @@ class ActionAnnotations:
     """All videos of a file, in its order."""
 
     path: Path
-    layout: str  #: what was read: "reduced", "npy", "gt.json" or "activitynet"
+    layout: str  #: what was read: "reduced", "npy", "gt.json" or "database"
     classes: tuple[str, ...]
     videos: tuple[ActionVideo, ...]
 
     @property
+    def thumos(self) -> bool:
+        """Whether this is THUMOS14 and not ActivityNet or another set of classes, whatever the layout."""
+        return self.layout != "database" or set(self.classes) <= THUMOS_CLASSES
+
+    @property
     def subsets(self) -> tuple[str, str]:
-        """Names of the subset trained on and of the one reported."""
-        return ("training", "validation") if self.layout == "activitynet" else ("validation", "test")
+        """Names of the subset trained on and of the one reported.
+
+        Where there is a training subset, that and the validation subset, or else the test subset (ActivityNet, OpenTAD,
+        ``gt.json``); without one, the validation subset is trained on and the test subset reported (THUMOS14 as most
+        projects have it).  Subsets that the file lacks have these names too.
+        """
+        found = {video.subset for video in self.videos}
+
+        def first(names: Sequence[str]) -> str | None:
+            return next((name for name in names if name in found), None)
+
+        training, validation, testing = map(first, (_TRAINING, _VALIDATION, _TESTING))
+        if training is None:
+            return validation or _VALIDATION[0], testing or _TESTING[0]
+        return training, validation or testing or _VALIDATION[0]
 
     def subset(self, name: str) -> "ActionAnnotations":
         """The videos of one subset.
