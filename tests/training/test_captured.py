@@ -22,7 +22,7 @@ from vmlkit.files import write_json
 from vmlkit.methods import METHODS
 from vmlkit.training import loop
 from vmlkit.training.captured import MOST_SHAPES, WARM_UP, CapturedStep
-from vmlkit.training.graphs import CudaGraphs, Recorder, own_stream, recorder_for
+from vmlkit.training.graphs import CudaGraphs, OwnStream, Recorder, recorder_for
 from vmlkit.training.loop import TrainConfig
 from vmlkit.training.method import LossTerms, Method, Progress
 from vmlkit.training.optim import ScheduledAdam
@@ -72,7 +72,7 @@ def test_a_captured_step_of_every_method_is_the_plain_one(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_captured_step_on_a_card_is_the_plain_one(name: str) -> None:
     device = torch.device("cuda")
-    with own_stream(device):
+    with OwnStream(device)():
         expected, plain, _ = method_steps(name, None, "cuda")
         found, replayed, step = method_steps(name, recorder_for(device), "cuda")
     assert step.refused is None

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from vmlkit.cli.options import AGAIN, METHODS, add_experiment_options, default_run_dir, experiment_from
 from vmlkit.cli.results import results
+from vmlkit.config import with_overrides
+from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged
 
 if TYPE_CHECKING:
     from vmlkit.runs import RunDirectory
@@ -22,7 +24,10 @@ def add_train_command(commands: Any) -> None:
     )
     train.add_argument("method", choices=METHODS, metavar="METHOD", help="%(choices)s")
     add_experiment_options(train, size="ci")
-    train.add_argument("--run-dir", type=Path, metavar="DIR", help="default: runs/METHOD-DATA-SIZE-seedN")
+    help_seeds = "one run for each, in one process (on a card at the same time); not with --seed"
+    train.add_argument("--seeds", type=int, nargs="+", metavar="N", help=help_seeds)
+    help_dir = "default: runs/METHOD-DATA-SIZE-seedN; with --seeds, the folder of runs named seedN"
+    train.add_argument("--run-dir", type=Path, metavar="DIR", help=help_dir)
     train.add_argument("--restart", action="store_true", help="start the run anew instead of continuing it")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.set_defaults(run=_train, stopped=AGAIN.format("the last saved state (leave out --restart)"))
@@ -65,6 +70,8 @@ def _train(options: argparse.Namespace) -> int:
     from vmlkit.experiments.experiment import run_experiment
 
     experiment = experiment_from(options)
+    if options.seeds is not None:
+        return _train_several(options, experiment)
     folder = options.run_dir or default_run_dir(options, experiment)
     run = run_experiment(experiment, folder, resume=not options.restart, progress=not options.quiet)
     return _show(experiment, run)
@@ -77,6 +84,34 @@ def _continue(options: argparse.Namespace) -> int:
     more = {"other_schedule": options.other_schedule, "progress": not options.quiet}
     run = continue_run(options.run_dir, options.epochs, **more)
     return _show(experiment_of(run), run)
+
+
+def _train_several(options: argparse.Namespace, experiment: "Experiment") -> int:
+    """A run for each seed; the results of those that ended, and a line for each that failed."""
+    from vmlkit.experiments.experiment import run_experiments, task_of
+
+    if options.seed is not None or len(set(options.seeds)) < len(options.seeds):
+        raise ConfigError("--seeds takes different numbers, and takes the place of --seed")
+    task_of(experiment)  # settings that fit no seed are refused before anything is loaded
+    seeded = {}
+    for seed in options.seeds:
+        one = with_overrides(experiment, {"train.seed": seed})
+        folder = options.run_dir / f"seed{seed}" if options.run_dir else default_run_dir(options, one)
+        seeded[folder] = one
+    outcomes = run_experiments(seeded, resume=not options.restart, progress=not options.quiet)
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        if not isinstance(outcome.error, (ConfigError, DataError, MissingDependency, TrainingDiverged, OSError)):
+            assert outcome.error is not None
+            raise outcome.error
+    for outcome in outcomes:
+        if outcome.error is None:
+            _show(seeded[outcome.run_dir], outcome.run)
+            print()
+    if failed:
+        several = "; ".join(f"{outcome.run_dir}: {outcome.error}" for outcome in failed)
+        raise ConfigError(f"{len(failed)} of {len(outcomes)} runs failed: {several}")
+    return 0
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """Claims of the papers, measured: several seeds of several settings, one verdict a claim, committed with provenance.
 
 A :class:`Study` is data: rows (settings), seeds, and claims that compare rows.  ``vmlkit claims NAME`` trains what is
-missing, one run after another, and writes ``results/NAME.json``: every number of every seed, the settings, versions,
+missing and writes ``results/NAME.json``: every number of every seed, the settings, versions,
 hardware and revision.  Notebooks and README read that file; nothing is typed.
 
 A verdict is computed, never chosen.  A claim "row A beats row B in metric m" **holds** when A is above B with every
@@ -22,7 +22,7 @@ import pandas as pd
 from vmlkit import provenance
 from vmlkit.config import config_hash, to_dict, with_overrides
 from vmlkit.errors import ConfigError, DataError
-from vmlkit.experiments.experiment import run_experiment
+from vmlkit.experiments.experiment import run_experiments
 from vmlkit.files import write_json
 from vmlkit.methods import METHODS, STUDIES
 from vmlkit.runs import RunDirectory, read_json
@@ -45,26 +45,43 @@ def run_study(
     Runs are kept under ``runs/claims`` by a hash of their settings: a row that two studies share is trained once, a
     finished run is not repeated, an interrupted one resumes.
 
+    The seeds of a row run in one process, on a card at the same time (:mod:`vmlkit.training.many`).
+
     Returns:
         The file written.
+
+    Raises:
+        ConfigError: after everything else is done, where runs failed; names each, and nothing is written.
     """
     chosen = tuple(seeds) if seeds is not None else study.seeds
     loaded: dict[str, Any] = {}
     rows: dict[str, Any] = {}
+    failed: list[str] = []
     for row in study.rows:
         entry = METHODS[row.experiment.method]
         key = f"{entry.view.what} {config_hash(row.experiment.data)}"
         if key not in loaded:
             loaded = {key: entry.load(row.experiment.data, progress=progress)}  # one data set at a time
         cells = {}
-        for seed in chosen:
-            experiment = with_overrides(row.experiment, {"train.seed": seed})
-            folder = runs / "claims" / f"{config_hash(row.experiment)}-{seed}"
-            run = run_experiment(experiment, folder, splits=loaded[key], progress=progress)
-            cells[str(seed)] = cell_of(run)
+        seeded = {
+            runs / "claims" / f"{config_hash(row.experiment)}-{seed}": with_overrides(
+                row.experiment, {"train.seed": seed}
+            )
+            for seed in chosen
+        }
+        outcomes = run_experiments(seeded, splits=loaded[key], progress=progress)
+        for seed, outcome in zip(chosen, outcomes, strict=True):
+            said = f"{study.name}: {row.name}, seed {seed}: "
+            if outcome.error is not None:
+                failed.append(f"{said}{outcome.error}")
+                continue
+            cells[str(seed)] = cell_of(outcome.run)
             if progress:
-                print(f"{study.name}: {row.name}, seed {seed}: {_line(cells[str(seed)]['test'], study)}", flush=True)
+                print(said + _line(cells[str(seed)]["test"], study), flush=True)
         rows[row.name] = {"settings": to_dict(row.experiment), "published": row.published, "seeds": cells}
+    if failed:
+        kept = "the others are kept, and the same command repeats only these"
+        raise ConfigError(f"{len(failed)} of the study's runs failed, {kept}: {'; '.join(failed)}")
     record = {
         "schema": SCHEMA,
         "study": study.name,

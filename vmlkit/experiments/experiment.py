@@ -1,7 +1,7 @@
 """One experiment from settings to a scored run directory, and back."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from vmlkit.runs import RunDirectory
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.experiment import Experiment
 from vmlkit.training.final import final_evaluation
-from vmlkit.training.loop import TrainConfig, train
+from vmlkit.training.loop import TrainConfig, train_in_turns
+from vmlkit.training.many import Outcome, in_turns, turn_on
 from vmlkit.training.method import Method
 from vmlkit.training.task import MomentTask, Task
 
@@ -51,21 +52,54 @@ def run_experiment(
     Args:
         splits: the experiment's data, where the caller has it already.
     """
+    for _ in _in_turns(experiment, Path(run_dir), splits, resume=resume, progress=progress):
+        pass
+    return RunDirectory(run_dir)
+
+
+def run_experiments(
+    experiments: Mapping[Path, Experiment],
+    *,
+    resume: bool = True,
+    progress: bool = True,
+    splits: Any = None,
+    turn: int | None = None,
+) -> list[Outcome]:
+    """:func:`run_experiment` for several on the same data in one process; see :mod:`vmlkit.training.many`.
+
+    Args:
+        experiments: by run directory.
+        splits: their data, where the caller has it already.
+        turn: steps of a run before the next has its turn; None leaves it to the device.
+    """
+    if splits is None:
+        first = next(iter(experiments.values()))
+        splits = METHODS[first.method].load(first.data, progress=progress)
+    works = []
+    for folder, experiment in experiments.items():
+        steps = turn or turn_on(experiment.train.device)
+        works.append(_in_turns(experiment, folder, splits, resume=resume, progress=progress and not steps, turn=steps))
+    return [Outcome(folder, error) for folder, error in zip(experiments, in_turns(works), strict=True)]
+
+
+def _in_turns(
+    experiment: Experiment, run_dir: Path, splits: Any, *, resume: bool, progress: bool, turn: int | None = None
+) -> Iterator[None]:
     task = task_of(experiment)
     splits = splits or METHODS[experiment.method].load(experiment.data, progress=progress)
     method = build(experiment, splits.train)
     description = {
-        "name": Path(run_dir).name,
+        "name": run_dir.name,
         "method": experiment.method,
         "settings": _as_recorded(experiment, run_dir),
         "data": {"name": experiment.data.name, "test_queries": len(splits.test)},
     }
     parts = (splits.train, splits.validation)
-    run = train(method, *parts, experiment.train, run_dir, description, resume=resume, task=task, progress=progress)
-    if not (run.path / "metrics.json").is_file():
+    given = (method, *parts, experiment.train, run_dir, description)
+    yield from train_in_turns(*given, resume=resume, task=task, progress=progress, turn=turn)
+    if not (run_dir / "metrics.json").is_file():
         rest = {"draws": experiment.test_draws, "account": splits.account()}
-        final_evaluation(method, run.path, *parts, splits.test, task=task, **rest)
-    return RunDirectory(run.path)
+        final_evaluation(method, run_dir, *parts, splits.test, task=task, **rest)
 
 
 def _as_recorded(experiment: Experiment, run_dir: str | Path) -> dict[str, Any]:

@@ -87,17 +87,29 @@ def recorder_for(device: torch.device) -> Recorder | None:
     return CudaGraphs if device.type == "cuda" else None
 
 
-@contextlib.contextmanager
-def own_stream(device: torch.device) -> Iterator[None]:
-    """Work on a stream of its own on a card, as recordings need; what was queued before is waited for, and after."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.cuda.device(device):
-        before, own = torch.cuda.current_stream(), torch.cuda.Stream()
-        own.wait_stream(before)
-        try:
-            with torch.cuda.stream(own):
+class OwnStream:
+    """A stream of its own on a card, as recordings need and as runs that share the card want; to be entered for a turn.
+
+    What the caller had queued at the first turn is waited for; :meth:`finish` makes the caller wait for the rest.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: Any = None
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        if self._device.type != "cuda":
+            yield
+            return
+        with torch.cuda.device(self._device):
+            if self._stream is None:
+                self._stream = torch.cuda.Stream()
+                self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
                 yield
-        finally:
-            before.wait_stream(own)
+
+    def finish(self) -> None:
+        """Let the current stream wait for this one."""
+        if self._stream is not None:
+            torch.cuda.current_stream(self._device).wait_stream(self._stream)

@@ -5,9 +5,10 @@ instant goes on from the last saved state and, on a CPU with the same number of 
 """
 
 import functools
+import itertools
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,11 +25,11 @@ from vmlkit.training.bert_adam import bert_adam_for
 from vmlkit.training.captured import CapturedStep
 from vmlkit.training.checkpoints import save_weights
 from vmlkit.training.evaluate import BATCH_DRAWS, DIAGNOSIS, EVALUATION, STEP_DRAWS, derive_seed, undisturbed
-from vmlkit.training.graphs import own_stream, recorder_for
+from vmlkit.training.graphs import OwnStream, recorder_for
 from vmlkit.training.history import History, epoch_row
 from vmlkit.training.method import Method, Progress
 from vmlkit.training.optim import ClippedOptimizer, EpsRule, Schedule, ScheduledAdam
-from vmlkit.training.start import choose_device, create_run, matching_run, reproducible, run_record
+from vmlkit.training.start import Reproducible, choose_device, create_run, matching_run, run_record
 from vmlkit.training.steps import TrainingState
 from vmlkit.training.task import D, M, MomentTask, Split, Task
 
@@ -102,6 +103,26 @@ def train(
         DataError: for an empty split, or a damaged run directory.
         TrainingDiverged: at a loss or gradient that is not finite; names epoch, batch, queries and the first term.
     """
+    given = (method, train, validation, config, run_dir, description)
+    for _ in train_in_turns(*given, resume=resume, task=task, progress=progress):
+        pass
+    return RunDirectory(os.path.normpath(run_dir))
+
+
+def train_in_turns(
+    method: M,
+    train: D,
+    validation: D,
+    config: TrainConfig,
+    run_dir: str | Path,
+    description: Mapping[str, Any],
+    *,
+    resume: bool = True,
+    task: Task[M, D, Any] | None = None,
+    progress: bool = True,
+    turn: int | None = None,
+) -> Iterator[None]:
+    """:func:`train`, resting after every ``turn`` steps; between two turns the process is as if there were no run."""
     for split in (train, validation):
         if len(split) == 0:
             raise DataError(split.name, "has no queries", "give a split that has some")
@@ -110,15 +131,23 @@ def train(
     method.to(device)
     record = run_record({**description, "curves": method.curves()}, to_dict(config), train, validation, device)
     existing = matching_run(folder, record, added=to_dict(TrainConfig()))
-    fixed = reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic)
-    with fixed, own_stream(device):
+    fixed = Reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic)
+    stream = OwnStream(device)
+    with fixed(), stream():
         run = _Run(method, train, validation, config, folder, task or MomentTask())
         if existing is not None and resume:
             run.restore(existing)
         else:
             run.create(record)
-        run.to_the_end(progress)
-    return RunDirectory(folder)
+    steps = run.to_the_end(progress)
+    done = turn
+    while done == turn:
+        with fixed(), stream():
+            done = sum(1 for _ in itertools.islice(steps, turn))
+        if turn is None:
+            break
+        yield
+    stream.finish()
 
 
 class _Run:
@@ -181,17 +210,17 @@ class _Run:
         for leftover in self.folder.glob(LEFTOVERS):
             leftover.unlink(missing_ok=True)
 
-    def to_the_end(self, progress: bool) -> None:
-        """Train the epochs that are left."""
+    def to_the_end(self, progress: bool) -> Iterator[None]:
+        """Train the epochs that are left; a rest after every step."""
         total = self._steps_per_epoch() * self.config.epochs
         with tqdm(total=total, initial=self.state.step, disable=not progress, mininterval=1, unit="step") as bar:
             for epoch in range(self.state.epoch + 1, self.config.epochs + 1):
-                self._train_epoch(epoch, bar)
+                yield from self._train_epoch(epoch, bar)
         last = self.folder / "last.safetensors"
         if not last.is_file():
             save_weights(self.method, last, epoch=self.state.epoch, step=self.state.step)
 
-    def _train_epoch(self, epoch: int, bar: "tqdm[Any]") -> None:
+    def _train_epoch(self, epoch: int, bar: "tqdm[Any]") -> Iterator[None]:
         config, state = self.config, self.state
         started = time.perf_counter() - state.seconds
         batches = self.task.order(self.train, config.batch_size, config.seed, epoch)
@@ -210,6 +239,7 @@ class _Run:
                 state.seconds = time.perf_counter() - started
                 state.save(self.folder, self.method)
             bar.update()
+            yield
         self._check(epoch, batches, bar)
         self._finish_epoch(epoch, started, bar)
 

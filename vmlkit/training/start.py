@@ -148,30 +148,44 @@ def create_run(folder: Path, fill: Callable[[Path], None]) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def reproducible(seed: int, device: torch.device, *, threads: int | None, deterministic: bool) -> Iterator[None]:
-    """Seed the global generators for the time of a run; afterwards the caller's state is back.
+class Reproducible:
+    """What holds while a run computes: global generators of its own, its threads, deterministic kernels.
 
+    To be entered for the whole run or, where several take turns, for each turn; outside, everything is the caller's.
     Dropout draws from torch's global generator.  Nothing here draws from Python's or numpy's; they are fixed too in
     case a method's dependency does.
     """
-    generators, before = global_generators(device), torch.get_num_threads()
-    strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    kernels: Any = torch.utils.deterministic
-    filling = kernels.fill_uninitialized_memory
-    try:
-        kernels.fill_uninitialized_memory = False  # a kernel for each empty tensor, read by nobody
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002 - theirs
-        torch.manual_seed(seed)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        if deterministic:
-            # an accelerator lacks some deterministic kernels: say so rather than stop
-            torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
-        yield
-    finally:
-        set_global_generators(generators, device)
-        torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
-        kernels.fill_uninitialized_memory = filling
+
+    def __init__(self, seed: int, device: torch.device, *, threads: int | None, deterministic: bool) -> None:
+        self._seed, self._device, self._threads, self._deterministic = seed, device, threads, deterministic
+        self._own: dict[str, Any] | None = None  # generators between two turns
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        generators, before = global_generators(self._device), torch.get_num_threads()
+        strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        kernels: Any = torch.utils.deterministic
+        filling = kernels.fill_uninitialized_memory
+        try:
+            self._take_generators()
+            if self._threads is not None:
+                torch.set_num_threads(self._threads)
+            if self._deterministic:
+                # an accelerator lacks some deterministic kernels: say so rather than stop
+                torch.use_deterministic_algorithms(True, warn_only=self._device.type != "cpu")
+            kernels.fill_uninitialized_memory = False  # a kernel for each empty tensor, read by nobody
+            yield
+        finally:
+            self._own = global_generators(self._device)
+            set_global_generators(generators, self._device)
+            torch.set_num_threads(before)
+            torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
+            kernels.fill_uninitialized_memory = filling
+
+    def _take_generators(self) -> None:
+        if self._own is not None:
+            set_global_generators(self._own, self._device)
+            return
+        random.seed(self._seed)
+        np.random.seed(self._seed % 2**32)  # noqa: NPY002 - theirs
+        torch.manual_seed(self._seed)
