@@ -799,7 +799,8 @@ with torch.no_grad():
     encoded = model.encode(batch, torch.zeros_like(batch.word_mask))
     for ax, (form, title) in zip(axes, titles.items(), strict=True):
         inputs = encoded.clips, encoded.clip_mask, encoded.text, encoded.text_mask
-        seen = model.transformer.reconstruct(*inputs, Conditioning(mask, form=form)).attention[0, 0].mean(0)
+        under = Conditioning(mask, form=form, maps=True)
+        seen = model.transformer.reconstruct(*inputs, under).attention[0, 0].mean(0)
         draw_attention(ax, seen.numpy(), row_labels=words, duration_s=duration, title=title, vmax=0.6, colorbar=False)
         for edge in moment_s:
             ax.axvline(edge, color=ROLES["truth"].color)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vmlkit.nn.attention import MASK_EPS, MaskedAttention, weighted_attention
+from vmlkit.nn.attention import MASK_EPS, MaskedAttention, Masking, weighted_attention
+from vmlkit.nn.transformer import AddNorm
 
 SHAPE = (2, 3, 4, 6, 5)  # B, R, H, positions, d
 
@@ -81,17 +82,86 @@ def test_logit_form_does_not_hide_clips() -> None:
 def test_shared_rows_equal_repeated_rows() -> None:
     module = MaskedAttention(8, 2)
     x, weight = torch.randn(2, 1, 6, 8), torch.rand(2, 3, 6)
-    shared, _ = module(x, weight=weight, causal=True)
-    repeated, _ = module(x.expand(-1, 3, -1, -1), weight=weight, causal=True)
+    shared, _ = module(x, masking=Masking(weight, causal=True))
+    repeated, _ = module(x.expand(-1, 3, -1, -1), masking=Masking(weight, causal=True))
     torch.testing.assert_close(shared, repeated)
 
 
-def test_gate_scales_each_row() -> None:
-    module = MaskedAttention(8, 2)
-    x, weight, gate = torch.randn(2, 1, 6, 8), torch.rand(2, 3, 6), torch.tensor([[1.0, 0.5, 0.0]] * 2)
-    open_, _ = module(x, weight=weight)
-    gated, _ = module(x, weight=weight, gate=gate)
-    torch.testing.assert_close(gated, open_ * gate[..., None, None])
+KEYS = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+
+
+def projected(module: MaskedAttention, x: Tensor, memory: Tensor | None) -> list[Tensor]:
+    """Queries, keys and values of every head, ``(B, R, H, positions, d)``."""
+    given = [x, *[x if memory is None else memory] * 2]
+    w, b = module.in_proj.weight.chunk(3), module.in_proj.bias.chunk(3)
+    flat = [torch.nn.functional.linear(*parts) for parts in zip(given, w, b, strict=True)]
+    return [y.unflatten(-1, (module.heads, -1)).transpose(2, 3) for y in flat]
+
+
+@pytest.mark.parametrize("form", ["prob", "logit"])
+@pytest.mark.parametrize("crossed", [False, True])
+@pytest.mark.parametrize("learns", [False, True])
+def test_every_kernel_computes_the_plain_expression(form: str, crossed: bool, learns: bool) -> None:
+    """Outputs, maps, and the gradients of everything that goes in; without a gradient it is torch's fused kernel."""
+    torch.manual_seed(0)
+    module = MaskedAttention(8, 2).double()
+    torch.nn.init.normal_(module.in_proj.bias)
+    memory = torch.randn(2, 3, 6, 8, dtype=torch.float64, requires_grad=True) if crossed else None
+    x = torch.randn(2, 1, 6, 8, dtype=torch.float64, requires_grad=True)
+    weight = torch.rand(2, 3, 6, dtype=torch.float64, requires_grad=True)
+    out, looks = weighted_attention(
+        *projected(module, x, memory), weight=weight, key_mask=KEYS, causal=not crossed, form=form
+    )
+    expected = module.out_proj(out.transpose(2, 3).flatten(3))
+    masking = Masking(weight, KEYS, causal=not crossed, form=form)
+    if not learns:
+        with torch.no_grad():
+            ours, none = module(x, memory, masking)
+        assert none is None, "maps are returned where they are asked for"
+        torch.testing.assert_close(ours, expected.detach())
+        return
+    ours, maps = module(x, memory, masking, maps=True)
+    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(maps, looks)
+    inputs = [x, weight, *module.parameters(), *([] if memory is None else [memory])]
+    upstream = torch.randn_like(ours)
+    for a, b in zip(
+        torch.autograd.grad(ours, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_padding_without_a_valid_key_stays_finite() -> None:
+    module, nothing = MaskedAttention(8, 2), torch.zeros(2, 6, dtype=torch.bool)
+    x = torch.randn(2, 1, 6, 8)
+    for causal in (False, True):
+        out, _ = module(x, masking=Masking(key_mask=nothing, causal=causal))
+        mean, _ = module(x, masking=Masking())
+        assert out.isfinite().all()
+        q, k, v = projected(module, x, None)
+        plain, _ = weighted_attention(q, k, v, key_mask=nothing, causal=causal)
+        torch.testing.assert_close(out, module.out_proj(plain.transpose(2, 3).flatten(3)))
+        assert not torch.allclose(out, mean)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("drops", [False, True])
+def test_the_end_of_a_residual_block_has_the_gradients_of_its_parts(gated: bool, drops: bool) -> None:
+    torch.manual_seed(0)
+    x, y = (torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    weight, bias = (torch.randn(4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    gate = torch.rand(2, 3, dtype=torch.float64, requires_grad=True) if gated else None
+    dropped = torch.rand_like(y).ge(0.3) / 0.7 if drops else None
+    inner = y * (1 if gate is None else gate[..., None, None]) * (1 if dropped is None else dropped)
+    expected = torch.nn.functional.layer_norm(x + inner, (4,), weight, bias, 1e-5)
+    ours = AddNorm.apply(x, y, gate, dropped, weight, bias, 1e-5)
+    torch.testing.assert_close(ours, expected)
+    inputs = [x, y, weight, bias, *([gate] if gated else [])]
+    upstream = torch.randn_like(ours)
+    for a, b in zip(
+        torch.autograd.grad(ours, inputs, upstream), torch.autograd.grad(expected, inputs, upstream), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
 def test_heads_must_divide_the_hidden_size() -> None:

@@ -5,7 +5,14 @@ import dataclasses
 import pytest
 import torch
 
-from vmlkit.nn.transformer import Conditioning, DropoutTape, DualTransformer, TransformerConfig, word_positions
+from vmlkit.nn.transformer import (
+    Conditioning,
+    DropoutTape,
+    DualTransformer,
+    TransformerConfig,
+    dropout_factors,
+    word_positions,
+)
 
 CONFIG = TransformerConfig(hidden=16, heads=2, video_layers=2, text_layers=2, dropout=0.0)
 
@@ -47,6 +54,26 @@ def test_padding_does_not_leak() -> None:
     torch.testing.assert_close(out[:, :, :4], again[:, :, :4])
 
 
+def test_groups_of_rows_share_a_pass() -> None:
+    """Rows that stand beside each other are read as alone; a group without a gate has the gate 1."""
+    model, data = DualTransformer(CONFIG), inputs()
+    one, two = Conditioning(torch.rand(3, 2, 7)), Conditioning(torch.rand(3, 3, 7), gate=torch.rand(3, 3))
+    together = model.reconstruct(*data, one.beside(two)).hidden
+    alone = [model.reconstruct(*data, at).hidden for at in (one, two)]
+    torch.testing.assert_close(together, torch.cat(alone, dim=1))
+    assert one.beside(one).gate is None
+
+
+def test_the_gate_scales_what_attention_adds() -> None:
+    """With a gate of 0 the clips are encoded without looking at each other, whatever the mask."""
+    model, data = DualTransformer(CONFIG), inputs()
+    shut = torch.zeros(3, 2)
+    a, b = (model.reconstruct(*data, Conditioning(torch.rand(3, 2, 7), gate=shut)).hidden for _ in range(2))
+    torch.testing.assert_close(a, b)
+    open_ = model.reconstruct(*data, Conditioning(torch.rand(3, 2, 7), gate=shut + 1)).hidden
+    assert not torch.allclose(a, open_)
+
+
 def test_tape_plays_the_winner_back_exactly() -> None:
     model = DualTransformer(dataclasses.replace(CONFIG, dropout=0.3)).train()
     data, weight, tape = inputs(), torch.rand(3, 4, 7), DropoutTape()
@@ -62,7 +89,7 @@ def test_tape_plays_the_winner_back_exactly() -> None:
 
 
 def test_tape_keeps_the_dropout_rate() -> None:
-    kept = DropoutTape()(torch.ones(1, 1, 20000), 0.25)
+    kept = dropout_factors((1, 1, 1, 1, 20000), 0.25, torch.ones(1), DropoutTape())
     assert (kept == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
     assert kept.mean().item() == pytest.approx(1.0, abs=0.02)
 

@@ -38,7 +38,7 @@ def _dual_transformer(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]
     generated, memory = model.generate(video, masks[0], text, masks[1])
 
     def reconstruct(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        out = model.reconstruct(video, masks[0], text, masks[1], Conditioning(weight[:, None]))
+        out = model.reconstruct(video, masks[0], text, masks[1], Conditioning(weight[:, None], maps=True))
         assert out.attention is not None
         return out.hidden[:, 0], out.memory[:, 0], out.attention[:, 0].mean(1)
 

@@ -59,7 +59,7 @@ def _compute(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 def _forward(model: CNM, batch, masked: Tensor) -> dict[str, Tensor]:  # type: ignore[no-untyped-def]
-    out = model(batch, masked)
+    out = model(batch, masked, maps=True)
     rec, ivc = reconstruction_loss(out.nll), intra_video_contrast(out.nll, model.config)
     logits = model.front.vocabulary_head(out.reconstruction.hidden)  # (B, 3, L, V)
     assert out.reconstruction.attention is not None

@@ -101,7 +101,7 @@ def _vlc(case: GoldenCase, dtype: torch.dtype) -> dict[str, Tensor]:
     load_released(model, released, "vlc", case.name)
     model.to(dtype)
     hidden_words = torch.from_numpy(drawn[:, 1:, 0].astype(bool)) if masked else None
-    out = model(batch, hidden_words)
+    out = model(batch, hidden_words, maps=True)
     rec, contrast = completion_loss(out.nll, config), completion_contrast(out.nll, config)
     logits = model.front.vocabulary_head(out.reconstruction.hidden)
     rebuild = torch.stack(reconstruction_error(out.rebuilt)).sum()

@@ -150,13 +150,19 @@ class VLC(nn.Module):
         return draw_masked_words(batch.word_weights, batch.word_mask, generator)
 
     def forward(
-        self, batch: ActionBatch, masked: Bool[Tensor, "B L"] | None, weights: Tensor | None = None
+        self,
+        batch: ActionBatch,
+        masked: Bool[Tensor, "B L"] | None,
+        weights: Tensor | None = None,
+        *,
+        maps: bool = False,
     ) -> Completed:
         """The caption completed three times in one pass.
 
         Args:
             masked: words to hide, from :meth:`masked_words`.
             weights: ``(B, T)`` in place of the attention's own, for looking at what a weighting costs.
+            maps: keep the attention map of the transformer's last layer.
         """
         attended: Attended = self.attention(batch.frames)
         own = attended.attention
@@ -164,7 +170,7 @@ class VLC(nn.Module):
         text, mask = self._text(batch, masked)
         video = self.front.frame_projection(self.front.dropout(attended.filtered))
         rows = torch.stack((chosen, torch.ones_like(chosen), 1 - chosen), dim=1)  # (B, 3, T)
-        out = self.transformer.reconstruct(video, batch.frame_mask, text, mask, Conditioning(rows))
+        out = self.transformer.reconstruct(video, batch.frame_mask, text, mask, Conditioning(rows, maps=maps))
         c = self.config.reconstruction
         logits = self.front.vocabulary_head(out.hidden)
         nll = word_nll(logits, batch.word_ids, mask, smoothing=c.label_smoothing, reduction=c.nll_reduction)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vmlkit.errors import ConfigError
-from vmlkit.nn.attention import MaskedAttention
+from vmlkit.nn.attention import MaskedAttention, Masking
 from vmlkit.nn.similarity import masked_mean, unit
 
 Header = Literal["seqTransf", "meanP", "seqLSTM"]
@@ -33,7 +33,7 @@ class ResidualBlock(nn.Module):
         self, z: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"], causal: bool = False
     ) -> Float[Tensor, "B T D"]:
         """``mask`` hides padded keys; a row without any valid key attends uniformly."""
-        attended, _ = self.attention(self.attention_norm(z)[:, None], key_mask=mask, causal=causal)
+        attended, _ = self.attention(self.attention_norm(z)[:, None], masking=Masking(key_mask=mask, causal=causal))
         z = z + attended[:, 0]
         hidden = self.expand(self.mlp_norm(z))
         found: Tensor = z + self.contract(hidden * torch.sigmoid(1.702 * hidden))

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vmlkit.errors import ConfigError
+from vmlkit.nn.tables import device_table
 
 AttentionForm = Literal["prob", "logit"]
 
@@ -82,6 +83,134 @@ def weighted_attention(
     return torch.matmul(attention, v), attention
 
 
+def by_head(x: Float[Tensor, "B R Q PD"], parts: int, heads: int) -> tuple[Float[Tensor, "BRH Q d"], ...]:
+    """``parts`` projections that lie side by side, each as one matrix for every row and head; one copy for all."""
+    split = x.unflatten(-1, (parts, heads, -1)).permute(3, 0, 1, 4, 2, 5)  # (parts, B, R, H, Q, d)
+    found: tuple[Tensor, ...] = split.reshape(parts, -1, x.shape[2], split.shape[-1]).unbind()
+    return found
+
+
+def side_by_side(parts: list[Float[Tensor, "BRH Q d"]], rows: torch.Size, heads: int) -> Float[Tensor, "B R Q PD"]:
+    """The inverse of :func:`by_head`, as one copy."""
+    joined = torch.cat([p.unflatten(0, (-1, heads)).transpose(1, 2) for p in parts], dim=2)  # (B R, Q, P H, d)
+    found: Tensor = joined.flatten(2).unflatten(0, rows)
+    return found
+
+
+class Attend(torch.autograd.Function):
+    """``softmax(q k^T / sqrt(d) + bias) v`` of projections that lie side by side; also returns the attention map.
+
+    Args:
+        queries: ``(B, R, Q, 3 D)`` queries, keys and values; or ``(B, R, Q, D)`` queries alone.
+        memory: ``(B, R, K, 2 D)`` keys and values of cross-attention; None is self-attention.
+        bias: ``(B R H, Q, K)`` or None.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, queries: Tensor, memory: Tensor | None, bias: Tensor | None, heads: int
+    ) -> tuple[Tensor, Tensor]:
+        if memory is None:
+            q, k, v = by_head(queries, 3, heads)
+        else:
+            (q,), (k, v) = by_head(queries, 1, heads), by_head(memory, 2, heads)
+        ctx.rows, ctx.heads, ctx.scale, ctx.own = queries.shape[:2], heads, q.shape[-1] ** -0.5, memory is None
+        scores = _scaled_product(q, k.transpose(1, 2), ctx.scale, bias)
+        attention = torch.softmax(scores, dim=-1)
+        ctx.save_for_backward(q, k, v, attention)
+        ctx.mark_non_differentiable(attention)
+        ctx.set_materialize_grads(False)
+        return side_by_side([torch.bmm(attention, v)], ctx.rows, heads), attention
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        q, k, v, attention = ctx.saved_tensors
+        (g,) = by_head(gradient, 1, ctx.heads)
+        d_v = torch.bmm(attention.transpose(1, 2), g)
+        # the name of softmax's own backward; it is what autograd calls
+        d_scores = torch._softmax_backward_data(torch.bmm(g, v.transpose(1, 2)), attention, -1, attention.dtype)
+        d_q = _scaled_product(d_scores, k, ctx.scale)
+        d_k = _scaled_product(d_scores.transpose(1, 2), q, ctx.scale)
+        d_bias = d_scores if ctx.needs_input_grad[2] else None
+        if ctx.own:
+            return side_by_side([d_q, d_k, d_v], ctx.rows, ctx.heads), None, d_bias, None
+        beside = [side_by_side(parts, ctx.rows, ctx.heads) for parts in ([d_q], [d_k, d_v])]
+        return beside[0], beside[1], d_bias, None
+
+
+def _scaled_product(a: Tensor, b: Tensor, scale: float, plus: Tensor | None = None) -> Tensor:
+    """``scale a b + plus`` as one operation."""
+    if plus is not None:
+        return torch.baddbmm(plus, a, b, alpha=scale)
+    return torch.baddbmm(a[:, :1, :1], a, b, beta=0, alpha=scale)  # beta 0: the first argument is not read
+
+
+class Masking:
+    """Which keys the queries of a pass see, and how much of them; every layer of the pass shares what is made of it.
+
+    Args:
+        weight: ``(B, R, K)``, mask values in [0, 1]; None is plain attention.
+        key_mask: ``(B, K)``, True where a key is data.
+        causal: query i sees keys up to i only.
+        form: how ``weight`` acts, see the module docstring.
+    """
+
+    def __init__(
+        self,
+        weight: Float[Tensor, "B R K"] | None = None,
+        key_mask: Bool[Tensor, "B K"] | None = None,
+        *,
+        causal: bool = False,
+        form: AttentionForm = "prob",
+    ) -> None:
+        self.weight, self.key_mask, self.causal, self.form = weight, key_mask, causal, form
+        self._wide: dict[int, Tensor] = {}  #: bias by number of rows: a first layer may hold one for all proposals
+
+    @property
+    def rows(self) -> int:
+        """R, how many weightings there are; 1 without any."""
+        return 1 if self.weight is None else self.weight.shape[1]
+
+    def bias(
+        self, batch: int, rows: int, heads: int, queries: int, keys: int, like: Tensor
+    ) -> Float[Tensor, "BRH Q K"] | None:
+        """What the ``prob`` form adds to the scores of each row and head; the logarithm is taken once for all layers.
+
+        As in :func:`weighted_attention`, what is padded counts as padding even in the future of a query.
+        """
+        if self.weight is None and self.key_mask is None and not self.causal:
+            return None
+        if rows not in self._wide:
+            self._wide[rows] = self._narrow(keys, like).expand(batch, rows, heads, queries, keys).flatten(0, 2)
+        return self._wide[rows]
+
+    def _narrow(self, keys: int, like: Tensor) -> Any:
+        """The bias before it is spread over rows, heads and queries: ``(B, R, 1, Q, K)`` or what broadcasts to it."""
+        bias = None
+        if self.weight is not None:
+            bias = torch.log(self.weight.to(like.dtype) + MASK_EPS)[:, :, None, None]
+        if self.causal:
+            behind = device_table(future, keys, device=like.device, dtype=like.dtype)
+            bias = behind if bias is None else bias + behind
+        if self.key_mask is not None:
+            bias = like.new_zeros(()) if bias is None else bias
+            bias = bias.masked_fill(~self.key_mask[:, None, None, None], PADDED)
+        return bias
+
+
+#: no mask and no padding
+EVERYTHING = Masking()
+
+
+def future(length: int) -> Float[Tensor, "Q K"]:
+    """Minus infinity where key j lies behind query i, else zero.
+
+    >>> future(2).tolist()
+    [[0.0, -inf], [0.0, 0.0]]
+    """
+    return torch.full((length, length), -math.inf).triu(1)
+
+
 class MaskedAttention(nn.Module):
     """Multi-head attention with a packed input projection, conditioned on a temporal mask.
 
@@ -89,11 +218,11 @@ class MaskedAttention(nn.Module):
     biases).
     """
 
-    def __init__(self, hidden: int, heads: int, form: AttentionForm = "prob") -> None:
+    def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
         if hidden % heads:
             raise ConfigError(f"hidden size {hidden} is not a multiple of {heads} heads")
-        self.heads, self.form = heads, form
+        self.heads = heads
         self.in_proj = nn.Linear(hidden, 3 * hidden)
         self.out_proj = nn.Linear(hidden, hidden)
         nn.init.xavier_uniform_(self.in_proj.weight)
@@ -105,40 +234,71 @@ class MaskedAttention(nn.Module):
         self,
         x: Float[Tensor, "B #R Q D"],
         memory: Float[Tensor, "B #R K D"] | None = None,
+        masking: Masking = EVERYTHING,
         *,
-        weight: Float[Tensor, "B #R K"] | None = None,
-        gate: Float[Tensor, "B #R"] | None = None,
-        key_mask: Bool[Tensor, "B K"] | None = None,
-        causal: bool = False,
-        form: AttentionForm | None = None,
-    ) -> tuple[Float[Tensor, "B #R Q D"], Float[Tensor, "B #R H Q K"]]:
-        """Self-attention (``memory`` None) or cross-attention.
+        maps: bool = False,
+    ) -> tuple[Float[Tensor, "B #R Q D"], Float[Tensor, "B #R H Q K"] | None]:
+        """Self-attention (``memory`` None) or cross-attention, of as many rows as there are in any argument.
 
         Args:
-            gate: scales the output of each row (P0, A1).
-            form: overrides the module's own form.
+            maps: also return the attention map, which a fused kernel does not leave behind; else None.
         """
         if memory is None:
-            q, k, v = self.in_proj(x).chunk(3, dim=-1)
+            queries, others = self.in_proj(x), None
         else:
-            hidden = x.shape[-1]
-            w, b = self.in_proj.weight, self.in_proj.bias
-            q = nn.functional.linear(x, w[:hidden], b[:hidden])
-            k, v = nn.functional.linear(memory, w[hidden:], b[hidden:]).chunk(2, dim=-1)
-        out, attention = weighted_attention(
-            self._split(q),
-            self._split(k),
-            self._split(v),
-            weight=weight,
-            key_mask=key_mask,
-            causal=causal,
-            form=form or self.form,
-        )
-        out = self.out_proj(out.transpose(2, 3).flatten(3))  # (B, R, Q, D)
-        if gate is not None:
-            out = out * gate[:, :, None, None]
-        return out, attention
+            sizes = (x.shape[-1], 2 * x.shape[-1])
+            (w_q, w_kv), (b_q, b_kv) = self.in_proj.weight.split(sizes), self.in_proj.bias.split(sizes)
+            queries, others = nn.functional.linear(x, w_q, b_q), nn.functional.linear(memory, w_kv, b_kv)
+        out, attention = attend(queries, others, masking, self.heads, maps=maps)
+        return self.out_proj(out), attention
 
-    def _split(self, x: Tensor) -> Tensor:
-        found: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(2, 3)  # (B, R, H, Q, d)
-        return found
+
+def attend(
+    queries: Float[Tensor, "B #R Q _"],
+    memory: Float[Tensor, "B #R K _"] | None,
+    masking: Masking,
+    heads: int,
+    *,
+    maps: bool = False,
+) -> tuple[Float[Tensor, "B #R Q D"], Float[Tensor, "B #R H Q K"] | None]:
+    """:func:`weighted_attention` of projections that lie side by side, by the kernel that suits them.
+
+    In the released form and at full precision: without a gradient torch's fused kernel (on a CPU it is faster forwards
+    and slower backwards), and on a card also where the mask needs none, for kernels that do give it one are recent;
+    else :class:`Attend`.  Half precision and the ``logit`` form take the plain expressions.
+
+    Args:
+        queries: queries, and without ``memory`` keys and values, ``(B, R, Q, D)`` or ``(B, R, Q, 3 D)``.
+        memory: keys and values of cross-attention, ``(B, R, K, 2 D)``.
+    """
+    rows = max(queries.shape[1], masking.rows, 1 if memory is None else memory.shape[1])
+    queries = queries.expand(-1, rows, -1, -1)
+    memory = None if memory is None else memory.expand(-1, rows, -1, -1)
+    if masking.form == "logit" or queries.dtype in (torch.bfloat16, torch.float16):
+        q, k, v = _heads_apart(queries, memory, heads)
+        out, attention = weighted_attention(
+            q, k, v, weight=masking.weight, key_mask=masking.key_mask, causal=masking.causal, form=masking.form
+        )
+        return out.transpose(2, 3).flatten(3), attention if maps else None
+    batch, length = queries.shape[0], queries.shape[2]
+    keys = length if memory is None else memory.shape[2]
+    bias = masking.bias(batch, rows, heads, length, keys, queries)
+    learns = torch.is_grad_enabled() and (queries.requires_grad or (memory is not None and memory.requires_grad))
+    masked = torch.is_grad_enabled() and bias is not None and bias.requires_grad
+    if not maps and not masked and (queries.is_cuda or not learns):
+        q, k, v = (x.flatten(0, 1) for x in _heads_apart(queries, memory, heads))
+        mask = None if bias is None else bias.unflatten(0, (-1, heads))
+        out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return out.transpose(1, 2).flatten(2).unflatten(0, (batch, rows)), None
+    found, attention = Attend.apply(queries, memory, bias, heads)
+    return found, attention.view(batch, rows, heads, length, keys) if maps else None
+
+
+def _heads_apart(queries: Tensor, memory: Tensor | None, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """``q, k, v`` as ``(B, R, H, positions, d)``, without a copy."""
+    if memory is None:
+        q, k, v = queries.unflatten(-1, (3, heads, -1)).transpose(2, 4).unbind(3)
+    else:
+        q = queries.unflatten(-1, (heads, -1)).transpose(2, 3)
+        k, v = memory.unflatten(-1, (2, heads, -1)).transpose(2, 4).unbind(3)
+    return q, k, v

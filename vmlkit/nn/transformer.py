@@ -14,15 +14,16 @@ proposal (scores of the first video layer, first word self-attention) has R = 1 
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vmlkit.config import at_least, divisible, share
-from vmlkit.nn.attention import AttentionForm, MaskedAttention
+from vmlkit.nn.attention import EVERYTHING, AttentionForm, MaskedAttention, Masking, full_precision
 from vmlkit.nn.tables import device_table
 
 
@@ -69,18 +70,18 @@ def positions_of(text: Float[Tensor, "*A L D"]) -> Float[Tensor, "L D"]:
 
 
 class DropoutTape:
-    """Dropout that can be played back for a chosen row: masks of one pass over ``(B, R, ...)`` rows, as drawn.
+    """Dropout of whole passes that can be played back for a chosen row.
 
     Choosing the best of P proposals needs all P passes, but the loss differentiates only the winner.  A tape keeps the
-    masks of a pass without graph, so that the winner can be run again *with* one under the very masks that made it
+    factors of a pass without graph, so that the winner can be run again *with* one under the very factors that made it
     win: the loss and gradients of keeping the graph of all P rows, for a fraction of the work.
 
     ``with torch.no_grad(): run(tape)`` records; ``tape.rewind(best)`` then makes the next pass use, for its row 0, the
-    recorded mask of row ``best[b]``, and fresh masks for any further rows.
+    recorded factors of row ``best[b]``, and fresh ones for any further rows.
     """
 
     def __init__(self) -> None:
-        self._masks: list[Float[Tensor, "B R ..."]] = []
+        self._kept: list[Float[Tensor, "K B R Q D"]] = []
         self._chosen: Int[Tensor, " B"] | None = None
         self._next = 0
 
@@ -89,17 +90,24 @@ class DropoutTape:
         self._chosen, self._next = chosen, 0
         return self
 
-    def __call__(self, x: Float[Tensor, "B R ..."], p: float) -> Float[Tensor, "B R ..."]:
-        """Drop entries of ``x`` with probability ``p`` and scale the rest by ``1 / (1 - p)``."""
-        mask = torch.rand_like(x).ge_(p)  # ones and zeros in the type of x: no boolean to convert
+    def __call__(self, drawn: Float[Tensor, "K B R Q D"]) -> Float[Tensor, "K B R Q D"]:
+        """Record the factors ``drawn`` for the K residual blocks of a stack, or put what was recorded into row 0."""
         if self._chosen is None:
-            self._masks.append(mask)
-        else:
-            recorded = self._masks[self._next]
-            self._next += 1
-            index = self._chosen.view(-1, 1, *(1 for _ in x.shape[2:])).expand(-1, 1, *x.shape[2:])
-            mask = torch.cat((recorded.gather(1, index), mask[:, 1:]), dim=1)
-        return (x * mask).div_(1 - p)
+            self._kept.append(drawn)
+            return drawn
+        recorded = self._kept[self._next]
+        self._next += 1
+        index = self._chosen.view(1, -1, 1, 1, 1).expand(len(recorded), -1, 1, *recorded.shape[3:])
+        return torch.cat((recorded.gather(2, index), drawn[:, :, 1:]), dim=2)
+
+
+def dropout_factors(
+    shape: tuple[int, ...], p: float, like: Tensor, tape: DropoutTape | None = None
+) -> Float[Tensor, "K B R Q D"]:
+    """Dropout of the K residual blocks of a stack, in one draw: 0 with probability ``p``, else ``1 / (1 - p)``."""
+    # half the time of bernoulli_ on a CPU, and compared in place there is no boolean to convert
+    drawn = torch.rand(shape, device=like.device, dtype=like.dtype).ge_(p).div_(1 - p)
+    return drawn if tape is None else tape(drawn)
 
 
 @dataclass(frozen=True)
@@ -110,9 +118,60 @@ class Conditioning:
     """
 
     weight: Float[Tensor, "B R S"]
-    gate: Float[Tensor, "B R"] | None = None
+    gate: Float[Tensor, "B R"] | None = None  #: scales the output of every attention over clips (P0, A1)
     tape: DropoutTape | None = None
     form: AttentionForm | None = None  #: None is the transformer's own
+    maps: bool = False  #: keep the attention map of the last text layer, which a fused kernel does not leave behind
+
+    def beside(self, other: "Conditioning") -> "Conditioning":
+        """The rows of both in one pass, which has the tape of the first; a row without a gate has the gate 1."""
+        weight, gate = torch.cat((self.weight, other.weight), dim=1), None
+        if self.gate is not None or other.gate is not None:
+            gates = (torch.ones_like(c.weight[..., 0]) if c.gate is None else c.gate for c in (self, other))
+            gate = torch.cat(tuple(gates), dim=1)
+        return replace(self, weight=weight, gate=gate)
+
+
+class AddNorm(torch.autograd.Function):
+    """``layer_norm(x + gate y dropped)``: the end of a residual block.
+
+    Args:
+        y: the block's output, in the shape of ``x`` ``(B, R, Q, D)``.
+        gate: ``(B, R)`` or None, scales each row of ``y``.
+        dropped: dropout's factors, 0 or ``1 / (1 - p)``, in the shape of ``y``; None drops nothing.
+        weight: of the norm, as ``bias``, ``(D,)``.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        y: Tensor,
+        gate: Tensor | None,
+        dropped: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        eps: float,
+    ) -> Tensor:
+        wide = None if gate is None else gate[:, :, None, None]
+        factor = dropped if wide is None else wide if dropped is None else dropped * wide
+        total = full_precision(x + y if factor is None else torch.addcmul(x, y, factor))
+        out, mean, rstd = torch.native_layer_norm(total, total.shape[-1:], weight, bias, eps)
+        ctx.save_for_backward(total, mean, rstd, weight, bias, factor, dropped, None if gate is None else y)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        total, mean, rstd, weight, bias, factor, dropped, y = ctx.saved_tensors
+        d_x, d_weight, d_bias = torch.ops.aten.native_layer_norm_backward(
+            gradient, total, total.shape[-1:], mean, rstd, weight, bias, [True, *ctx.needs_input_grad[4:6]]
+        )
+        d_y = d_x if factor is None else d_x * factor
+        d_gate = None
+        if y is not None and ctx.needs_input_grad[2]:
+            kept = d_x if dropped is None else d_x * dropped
+            d_gate = torch.linalg.vecdot(kept.flatten(2), y.flatten(2).to(kept.dtype))
+        return d_x, d_y, d_gate, None, d_weight, d_bias, None
 
 
 class DecoderLayer(nn.Module):
@@ -121,8 +180,8 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         size = config.hidden
-        self.self_attention = MaskedAttention(size, config.heads, config.attention)
-        self.cross_attention = MaskedAttention(size, config.heads, config.attention)
+        self.self_attention = MaskedAttention(size, config.heads)
+        self.cross_attention = MaskedAttention(size, config.heads)
         self.expand = nn.Linear(size, 2 * size)
         self.contract = nn.Linear(2 * size, size)
         self.self_norm, self.cross_norm, self.final_norm = (nn.LayerNorm(size) for _ in range(3))
@@ -131,41 +190,41 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B #R Q D"],
-        mask: Bool[Tensor, "B Q"] | None,
+        masking: Masking,
+        dropped: Sequence[Tensor | None],
         *,
-        own: Conditioning | None = None,
+        gate: Float[Tensor, "B R"] | None = None,
         memory: Float[Tensor, "B #R K D"] | None = None,
-        memory_mask: Bool[Tensor, "B K"] | None = None,
-        cross: Conditioning | None = None,
-        causal: bool = True,
-        tape: DropoutTape | None = None,
+        memory_masking: Masking = EVERYTHING,
+        memory_gate: Float[Tensor, "B R"] | None = None,
+        maps: bool = False,
     ) -> tuple[Float[Tensor, "B #R Q D"], Tensor | None]:
-        """One layer; the second value is the cross-attention map, where there is one.
+        """One layer; the second value is the cross-attention map, where it is asked for.
 
-        Without ``memory`` the cross-attention sub-layer *and its norm* are skipped.
+        Without ``memory`` the cross-attention sub-layer *and its norm* are skipped.  A row of ``x`` that all proposals
+        share becomes one for each where they part: at a mask, or at dropout, which each draws for itself.
+
+        Args:
+            dropped: dropout's factors of each sub-layer, as :func:`dropout_factors` draws them.
         """
-        attended, _ = self.self_attention(x, key_mask=mask, causal=causal, **_kwargs(own))
-        if memory is not None and attended.shape[1] < memory.shape[1]:
-            # Each proposal draws its own dropout, as if it had been computed in its own row.
-            attended = attended.expand(-1, memory.shape[1], -1, -1)
-        x = self.self_norm(x + self._drop(attended, tape))
+        attended, _ = self.self_attention(x, masking=masking)
+        x = _add_norm(self.self_norm, x, attended, dropped[0], gate)
         attention = None
         if memory is not None:
-            attended, attention = self.cross_attention(x, memory, key_mask=memory_mask, **_kwargs(cross))
-            x = self.cross_norm(x + self._drop(attended, tape))
-        return self.final_norm(x + self._drop(self.contract(torch.relu(self.expand(x))), tape)), attention
-
-    def _drop(self, x: Tensor, tape: DropoutTape | None) -> Tensor:
-        if tape is None or not self.training or self.dropout.p == 0:
-            found: Tensor = self.dropout(x)
-            return found
-        return tape(x, self.dropout.p)
+            attended, attention = self.cross_attention(x, memory, memory_masking, maps=maps)
+            x = _add_norm(self.cross_norm, x, attended, dropped[1], memory_gate)
+        inner = self.contract(torch.relu(self.expand(x)))
+        return _add_norm(self.final_norm, x, inner, dropped[-1]), attention
 
 
-def _kwargs(conditioning: Conditioning | None) -> dict[str, Any]:
-    if conditioning is None:
-        return {}
-    return {"weight": conditioning.weight, "gate": conditioning.gate, "form": conditioning.form}
+def _add_norm(
+    norm: nn.LayerNorm, x: Tensor, y: Tensor, dropped: Tensor | None, gate: Tensor | None = None
+) -> Float[Tensor, "B R Q D"]:
+    """:class:`AddNorm`, of as many rows as there are in any argument."""
+    rows = max(x.shape[1], y.shape[1], 1 if dropped is None else dropped.shape[1])
+    x, y = x.expand(-1, rows, -1, -1), y.expand(-1, rows, -1, -1)
+    found: Tensor = AddNorm.apply(x, y, gate, dropped, norm.weight, norm.bias, norm.eps)
+    return found
 
 
 class DualTransformer(nn.Module):
@@ -185,12 +244,12 @@ class DualTransformer(nn.Module):
         text_mask: Bool[Tensor, "B L"],
     ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B L D"]]:
         """Clips that have read the sentence, and the sentence memory they read (no temporal mask anywhere)."""
-        memory = text[:, None]
-        for layer in self.text_stack:
-            memory, _ = layer(memory, text_mask)
-        x = video[:, None]
-        for layer in self.video_stack:
-            x, _ = layer(x, video_mask, memory=memory, memory_mask=text_mask)
+        words, clips = (Masking(key_mask=mask, causal=True) for mask in (text_mask, video_mask))
+        read, memory, x = Masking(key_mask=text_mask), text[:, None], video[:, None]
+        for layer, dropped in self._layers(self.text_stack, 2, memory):
+            memory, _ = layer(memory, words, dropped)
+        for layer, dropped in self._layers(self.video_stack, 3, x):
+            x, _ = layer(x, clips, dropped, memory=memory, memory_masking=read)
         return x[:, 0], memory[:, 0]
 
     def reconstruct(
@@ -205,15 +264,31 @@ class DualTransformer(nn.Module):
 
         A mask of ones is plain attention: that is how the whole-video reference joins the same call.
         """
-        x = video[:, None]
-        for layer in self.video_stack:
-            x, _ = layer(x, video_mask, own=conditioning, causal=self.config.causal_video, tape=conditioning.tape)
-        out, attention = text[:, None], None
-        for layer in self.text_stack:
+        at, form = conditioning, conditioning.form or self.config.attention
+        clips = Masking(at.weight, video_mask, causal=self.config.causal_video, form=form)
+        words, read = Masking(key_mask=text_mask, causal=True), Masking(at.weight, video_mask, form=form)
+        x, out, attention = video[:, None], text[:, None], None
+        for layer, dropped in self._layers(self.video_stack, 2, x, at):
+            x, _ = layer(x, clips, dropped, gate=at.gate)
+        for layer, dropped in self._layers(self.text_stack, 3, out, at):
             out, attention = layer(
-                out, text_mask, memory=x, memory_mask=video_mask, cross=conditioning, tape=conditioning.tape
+                out, words, dropped, memory=x, memory_masking=read, memory_gate=at.gate, maps=at.maps
             )
         return Reconstruction(hidden=out, memory=x, attention=attention)
+
+    def _layers(
+        self, stack: nn.ModuleList, parts: int, x: Float[Tensor, "B 1 Q D"], at: Conditioning | None = None
+    ) -> Iterator[tuple[DecoderLayer, Sequence[Tensor | None]]]:
+        """Each layer of a stack with the dropout of its ``parts`` sub-layers; one draw is made for all of them."""
+        layers = cast("list[DecoderLayer]", list(stack))
+        p = layers[0].dropout.p
+        dropped: Sequence[Tensor | None] = (None,) * (parts * len(layers))
+        if self.training and p > 0:
+            rows = 1 if at is None else at.weight.shape[1]
+            shape = (len(dropped), x.shape[0], rows, *x.shape[2:])
+            dropped = dropout_factors(shape, p, x, None if at is None else at.tape).unbind()
+        for i, layer in enumerate(layers):
+            yield layer, dropped[parts * i : parts * (i + 1)]
 
     forward = reconstruct
 
@@ -224,4 +299,4 @@ class Reconstruction:
 
     hidden: Float[Tensor, "B R L D"]
     memory: Float[Tensor, "B R S D"]  #: clips as encoded under each mask
-    attention: Float[Tensor, "B R H L S"] | None  #: of the last text layer
+    attention: Float[Tensor, "B R H L S"] | None  #: of the last text layer, where maps were asked for

@@ -115,19 +115,22 @@ class CNM(Generator):
         nll = torch.stack((best,) if whole is None else (best, whole), dim=1)
         return both(reconstruction_loss(nll), intra_video_contrast(nll, self.config))
 
-    def forward(self, batch: MomentBatch, masked: Bool[Tensor, "B L"], *, detach_mask: bool = False) -> CNMOutput:
+    def forward(
+        self, batch: MomentBatch, masked: Bool[Tensor, "B L"], *, detach_mask: bool = False, maps: bool = False
+    ) -> CNMOutput:
         """The sentence from the proposal's mask m, from everything, and from 1 - m (P1 Eq. (9)).
 
         Args:
             masked: words to hide, True = hidden.
             detach_mask: cut the gradient from the reconstructions into the proposal.
+            maps: keep the attention map of the last layer.
         """
         encoded = self.encode(batch, masked)
         proposals = self.positives(encoded)
         positive = proposals.masks.detach() if detach_mask else proposals.masks
         masks = torch.cat((positive, torch.ones_like(positive), 1 - positive), dim=1)
         inputs = (encoded.clips, encoded.clip_mask, encoded.text, encoded.text_mask)
-        out = self.reconstructor(*inputs, Conditioning(masks))
+        out = self.reconstructor(*inputs, Conditioning(masks, maps=maps))
         nll = self.front.nll(self.front.vocabulary_head(out.hidden), encoded)
         return CNMOutput(encoded, proposals, masks, nll, out)
 

@@ -225,6 +225,17 @@ class Generator(Method[MomentBatch]):
         hidden = reader(clips, encoded.clip_mask, text, encoded.text_mask, at).hidden
         return self.front.nll(head(hidden), encoded)
 
+    def reconstruct_beside(
+        self, encoded: Encoded, rows: Conditioning, others: Conditioning
+    ) -> tuple[Float[Tensor, "B R"], Float[Tensor, "B R2"]]:
+        """The NLL under two groups of masks, in one pass where the network reads both in the same form."""
+        if rows.form != others.form:
+            return self.reconstruct(encoded, rows), self.reconstruct(encoded, others)
+        first, second = self.reconstruct(encoded, rows.beside(others)).split(
+            (rows.weight.shape[1], others.weight.shape[1]), dim=1
+        )
+        return first, second
+
     def answers(
         self, encoded: Encoded, masks: Float[Tensor, "B R S"], token: Float[Tensor, " Dw"]
     ) -> Float[Tensor, "B R D"]:

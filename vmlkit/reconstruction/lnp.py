@@ -46,7 +46,7 @@ from vmlkit.nn.transformer import Conditioning, DropoutTape
 from vmlkit.reconstruction.front import Encoded, Generator, Proposals, pick
 from vmlkit.reconstruction.gaussian import paper_gaussian
 from vmlkit.reconstruction.losses import Divide, Unite, margin
-from vmlkit.reconstruction.negatives import NegativeKind, NegativeProposals, remedies, rule_based
+from vmlkit.reconstruction.negatives import NegativeKind, NegativeProposals, present, remedies, rule_based
 from vmlkit.training.method import LossTerms, Method, Progress
 
 Selection = Literal["random", "uniform", "hard", "soft"]
@@ -183,7 +183,7 @@ class LearnableNegatives(nn.Module):
             positive = (pick(v, best) for v in (proposals.centers, proposals.widths, proposals.masks))
             ratio = progress.number(lambda clock: clock.fraction**cfg.gamma)
             rule = rule_based(cfg.negatives, *positive, sigma=cfg.rule_sigma, ratio=ratio, generator=generator)
-            return Drawn(rule, None, torch.ones_like(rule.centers), _present(rule.masks))
+            return Drawn(rule, None, torch.ones_like(rule.centers), present(rule.masks))
         centers, widths, raw = precisely(self.head, encoded.hidden[:, -1])
         masks = paper_gaussian(centers, widths, cells, floor=cfg.width_floor, exponent=cfg.exponent)
         soft = torch.full_like(centers, 1 / cfg.count)
@@ -193,7 +193,7 @@ class LearnableNegatives(nn.Module):
         terms = counted.to(soft.dtype)
         if cfg.selection_action == "loss":
             terms = terms * weights * cfg.count
-        return Drawn(NegativeProposals(masks, centers, widths), raw, weights, terms * _present(masks))
+        return Drawn(NegativeProposals(masks, centers, widths), raw, weights, terms * present(masks))
 
     def conditioning(self, masks: Float[Tensor, "B M S"], weights: Float[Tensor, "B M"]) -> Conditioning:
         """A1: how the selection weight enters the query prediction (P0 Sec. 3.3).
@@ -208,11 +208,6 @@ class LearnableNegatives(nn.Module):
         if action == "gate":
             return Conditioning(masks, gate=weights)
         return Conditioning(masks * weights[..., None], form="logit" if action == "logits" else None)
-
-
-def _present(masks: Float[Tensor, "B M S"]) -> Float[Tensor, "B M"]:
-    """0 for a mask without any mass: attention would fall back to the whole video, so its terms do not count."""
-    return (masks.amax(dim=-1) > 0).to(masks.dtype)
 
 
 # -- P0 Sec. 3.3 and P0 Sec. 3.4: the losses
@@ -295,33 +290,39 @@ class LNP(Method[MomentBatch]):
             best = host.reconstruct(encoded, proposals.masks, tape=tape).argmin(dim=1)
         drawn = self.learner(host, encoded, proposals, best, progress, generator)
         chosen = pick(proposals.masks, best)[:, None]
-        kept = host.reconstruct(encoded, torch.cat((chosen, torch.ones_like(chosen)), dim=1), tape=tape.rewind(best))
-        nll, triplet = self.negative_nll(encoded, drawn, progress)
-        return LNPOutput(encoded, proposals, best, kept[:, 0], kept[:, 1], drawn, nll, triplet)
+        kept = Conditioning(torch.cat((chosen, torch.ones_like(chosen)), dim=1), tape=tape.rewind(best))
+        positive, nll, triplet = self.explain(encoded, kept, drawn, progress)
+        return LNPOutput(encoded, proposals, best, positive[:, 0], positive[:, 1], drawn, nll, triplet)
 
-    def negative_nll(self, encoded: Encoded, drawn: Drawn, progress: Progress) -> tuple[Tensor, Tensor]:
-        """CE(s_m p_m), ``(B, M)``, as L_dce and as L_mt differentiate it."""
+    def explain(
+        self, encoded: Encoded, kept: Conditioning, drawn: Drawn, progress: Progress
+    ) -> tuple[Float[Tensor, "B 2"], Float[Tensor, "B M"], Float[Tensor, "B M"]]:
+        """CE(pos) and that of the whole video, and CE(s_m p_m) as L_dce and as L_mt differentiate it.
+
+        One pass for all of them, unless the network is a constant to the negatives alone.
+        """
         cfg, learner, host = self.config, self.learner, self.host
         masks, weights = drawn.negatives.masks, drawn.select
         learned, freeze = cfg.negatives == "learned", cfg.freeze_triplet
         one_pass = progress.choice(lambda clock: cfg.dual_signed_weight * self.c(clock) <= cfg.triplet_weight / 2)
         if not masks.shape[1]:
-            return weights, weights
+            return host.reconstruct(encoded, kept), weights, weights
         if learned and cfg.dual_signed_reaches == "negatives":
+            positive = host.reconstruct(encoded, kept)
             nll = host.reconstruct(encoded, learner.conditioning(masks, weights), fixed=True)
         elif learned and freeze == "masks" and one_pass:
             masks, weights, channel = Divide.apply(masks, weights)
-            nll, other = Unite.apply(host.reconstruct(encoded, learner.conditioning(masks, weights)), channel)
-            return nll, other
+            positive, nll = host.reconstruct_beside(encoded, kept, learner.conditioning(masks, weights))
+            return positive, *Unite.apply(nll, channel)
         else:  # nearer to lambda_2, the two gradients would cancel and leave no share to scale by
-            nll = host.reconstruct(encoded, learner.conditioning(masks, weights))
+            positive, nll = host.reconstruct_beside(encoded, kept, learner.conditioning(masks, weights))
         if freeze == "negatives":
-            return nll, nll.detach()
+            return positive, nll, nll.detach()
         if not learned or (freeze == "nothing" and cfg.dual_signed_reaches == "everything"):
-            return nll, nll
+            return positive, nll, nll
         if freeze == "masks":
             masks, weights = masks.detach(), weights.detach()
-        return nll, host.reconstruct(encoded, learner.conditioning(masks, weights))
+        return positive, nll, host.reconstruct(encoded, learner.conditioning(masks, weights))
 
     def c(self, progress: Progress) -> float:
         """P0 Eq. (2)."""
@@ -395,5 +396,5 @@ class LNP(Method[MomentBatch]):
             negative_centers=drawn.negatives.centers,
             negative_widths=drawn.negatives.widths,
             negative_weights=drawn.select,
-            negative_nll=self.negative_nll(encoded, drawn, clock)[0],
+            negative_nll=host.reconstruct(encoded, self.learner.conditioning(drawn.negatives.masks, drawn.select)),
         )

@@ -5,10 +5,12 @@ from functools import partial
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
+from vmlkit.nn.transformer import Conditioning
 from vmlkit.reconstruction.cnm import CNM, CNMConfig, in_turn
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
 from vmlkit.reconstruction.front import Encoded
@@ -81,14 +83,17 @@ class AlternatingLNP(LNP):
 
     host: CNM
 
-    def negative_nll(self, encoded: Encoded, drawn: Drawn, progress: Progress) -> tuple[Tensor, Tensor]:
+    def explain(
+        self, encoded: Encoded, kept: Conditioning, drawn: Drawn, progress: Progress
+    ) -> tuple[Float[Tensor, "B 2"], Float[Tensor, "B M"], Float[Tensor, "B M"]]:
         """One pass; what L_mt may not train is a constant to it."""
         masks, freeze = drawn.negatives.masks, self.config.freeze_triplet
         if not masks.shape[1]:
-            return drawn.select, drawn.select
-        nll = self.host.reconstruct(encoded, self.learner.conditioning(masks, drawn.select))
+            return self.host.reconstruct(encoded, kept), drawn.select, drawn.select
+        at = self.learner.conditioning(masks, drawn.select)
+        positive, nll = self.host.reconstruct_beside(encoded, kept, at)
         frozen = freeze == "negatives" or (freeze == "masks" and self.config.negatives == "learned")
-        return nll, nll.detach() if frozen else nll
+        return positive, nll, nll.detach() if frozen else nll
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """CNM's groups; the negatives and the token they are read from learn in the second stage."""
