@@ -41,7 +41,11 @@ def to_start_end(center_width: Array) -> Array:
     array([2., 6.])
     """
     center, width = _unbound(center_width)
-    found: Array = _stack(center - width / 2, center + width / 2)
+    if isinstance(center, Tensor):
+        start, end = torch.sub(center, width, alpha=0.5), torch.add(center, width, alpha=0.5)
+    else:
+        start, end = center - width / 2, center + width / 2
+    found: Array = _stack(start, end)
     return found
 
 

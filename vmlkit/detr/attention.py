@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vmlkit.nn.dropout import drop
+
 #: the fused kernel copies a bias whose rows do not begin at a multiple of so many elements
 _ALIGNED = 8
 
@@ -75,7 +77,7 @@ def written_out(
     else:
         hidden = bias.expand(-1, query.shape[1], -1, -1).flatten(0, 1)
         scores = torch.baddbmm(hidden, q, k.transpose(1, 2), alpha=scale)  # (B * H, Q, K)
-    weights = F.dropout(torch.softmax(scores, dim=-1), dropout, training=dropout > 0)
+    weights = drop(torch.softmax(scores, dim=-1), dropout, training=True)
     found: Tensor = torch.bmm(weights, v).unflatten(0, (-1, query.shape[1]))
     return found
 

@@ -5,6 +5,7 @@ Axes: B queries, T clips, N windows, L words, M words of the negative sentence, 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,6 +22,11 @@ class Targets:
     windows: Float[Tensor, "B N 2"]  #: (center, width); any valid span on padding
     mask: Bool[Tensor, "B N"]
     clips: Int[Tensor, "B N 2"] | None = None  #: first and last clip, inclusive, where spans are clips
+
+    @cached_property
+    def edges(self) -> Float[Tensor, "B N 2"]:
+        """Start and end of the windows."""
+        return to_start_end(self.windows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +80,17 @@ def clip_range(
     >>> [int(i) for i in clip_range(*one)], [int(i) for i in clip_range(*one, whole=True)]
     ([2, 4], [2, 5])
     """
-    stop = end.ceil() if whole else end.trunc()
-    last = (torch.minimum(stop.long(), count) - 1).clamp_min(0)
-    return torch.minimum(start.trunc().long(), last).clamp_min(0), last
+    stop = (end.ceil() if whole else end).long()  # which truncates
+    last = (torch.minimum(stop, count) - 1).clamp_min(0)
+    return torch.minimum(start.long(), last).clamp_min(0), last
 
 
 def window_edges(windows: Float[Tensor, "*A 2"], count: Int[Tensor, "*A"]) -> Float[Tensor, "*A 2"]:
     """(center, width) in fractions of the video -> start and end in clips, exact where they are whole clips."""
     edges = to_start_end(windows.double()) * count[..., None]
     # a float32 fraction falls a hair beside a whole clip, and truncation would make that a clip
-    return torch.where((edges - edges.round()).abs() < 1e-4, edges.round(), edges)
+    clips = edges.round()
+    return torch.where((edges - clips).abs() < 1e-4, clips, edges)
 
 
 def clips_of_windows(

@@ -46,9 +46,8 @@ def match_costs(
     logits: Float[Tensor, "*G B Q 2"], spans: Float[Tensor, "*G B Q 2"], targets: Targets, weights: SetWeights
 ) -> Float[Tensor, "*G B Q N"]:
     """``l1 |s - t|_1 - lg gIoU(s, t) - lc p(foreground)`` for every pair."""
-    predicted, true = spans[..., :, None, :], targets.windows[..., None, :, :]
-    distance = (predicted - true).abs().sum(-1)
-    overlap = generalized_iou(to_start_end(predicted), to_start_end(true))
+    distance = (spans[..., :, None, :] - targets.windows[..., None, :, :]).abs().sum(-1)
+    overlap = generalized_iou(to_start_end(spans)[..., :, None, :], targets.edges[..., None, :, :])
     probability = logits.softmax(-1)[..., FOREGROUND, None]
     cost = torch.sub(weights.match_span * distance, overlap, alpha=weights.match_giou)
     return torch.sub(cost, probability, alpha=weights.match_class)
@@ -78,7 +77,7 @@ def window_losses(
     windows = targets.windows.expand(*matched.shape, 2)
     chosen = torch.where(there, spans.gather(-2, index), windows)  # a window without a prediction is its own
     distance = (chosen - windows).abs().sum((-3, -2, -1)) / (2 * count)
-    overlap = generalized_iou(to_start_end(chosen), to_start_end(windows))
+    overlap = generalized_iou(to_start_end(chosen), targets.edges.expand_as(windows))
     return distance, (1 - overlap).sum((-2, -1)) / count
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vmlkit.config import at_least, divisible, share
 from vmlkit.detr.attention import Attention, Readable, key_bias, read_once
 from vmlkit.errors import ConfigError
+from vmlkit.nn.dropout import Dropout
 
 #: the released choices that can run: "glu", which they name too, halves the features and the next layer refuses them
 Activation = Literal["relu", "gelu", "prelu", "selu"]
@@ -76,7 +77,7 @@ class ProjectionBlock(nn.Module):
 
     def __init__(self, size: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.norm, self.dropout, self.linear = nn.LayerNorm(size), nn.Dropout(dropout), nn.Linear(size, hidden)
+        self.norm, self.dropout, self.linear = nn.LayerNorm(size), Dropout(dropout), nn.Linear(size, hidden)
 
     def forward(self, x: Float[Tensor, "B S a"]) -> Float[Tensor, "B S D"]:
         """Without the activation that follows all blocks but the last."""
@@ -111,7 +112,7 @@ class TextPositions(nn.Module):
     def __init__(self, sizes: DetrSizes) -> None:
         super().__init__()
         self.table = nn.Embedding(sizes.max_words, sizes.hidden)
-        self.norm, self.dropout = nn.LayerNorm(sizes.hidden), nn.Dropout(sizes.input_dropout)
+        self.norm, self.dropout = nn.LayerNorm(sizes.hidden), Dropout(sizes.input_dropout)
 
     def forward(self, text: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
         """Positions of projected words."""
@@ -127,7 +128,7 @@ class FeedForward(nn.Module):
         self.expand = nn.Linear(sizes.hidden, sizes.feed_forward)
         self.contract = nn.Linear(sizes.feed_forward, sizes.hidden)
         self.activation = ACTIVATIONS[activation]()
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.dropout = Dropout(sizes.dropout)
 
     def forward(self, x: Float[Tensor, "B S D"]) -> Float[Tensor, "B S D"]:
         """Two linear layers."""
@@ -147,7 +148,7 @@ class ResidualLayer(nn.Module):
         self.pre_norm, self.feed_forward = pre_norm, FeedForward(sizes, activation)
         for number in range(1, sublayers + 1):
             self.add_module(f"norm{number}", nn.LayerNorm(sizes.hidden))
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.dropout = Dropout(sizes.dropout)
 
     def add(self, x: Float[Tensor, "B S D"], find: Callable[[Tensor], Tensor], number: int) -> Float[Tensor, "B S D"]:
         """``x`` with what sublayer ``number`` finds in it."""

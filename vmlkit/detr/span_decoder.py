@@ -62,40 +62,50 @@ class SpanDecoderLayer(ResidualLayer):
         self.cross_attention = OutProjection(size, sizes.heads, sizes.dropout)
         self.follow(sizes, activation, sublayers=3, pre_norm=False)
 
-    def among(self, x: Float[Tensor, "B Q D"], where: Float[Tensor, "#B Q D"]) -> Float[Tensor, "B Q D"]:
-        """Self-attention of the moment queries."""
+    @property
+    def positional(self) -> list[nn.Linear]:
+        """The projections that read the queries' positions."""
+        crossing = [] if self.ca_query_position is None else [self.ca_query_position]
+        return [self.sa_query_position, self.sa_key_position, *crossing]
+
+    def among(self, x: Float[Tensor, "B Q D"], where: Float[Tensor, "#B Q D2"]) -> Float[Tensor, "B Q D"]:
+        """Self-attention of the moment queries; ``where`` is what their positions add to queries and keys."""
         content = F.linear(x, *packed((self.sa_query, self.sa_key, self.sa_value)))
-        both, value = content.split((2 * x.shape[-1], x.shape[-1]), dim=-1)
-        both = both + F.linear(where, *packed((self.sa_query_position, self.sa_key_position)))
-        q, k = split_parts(both, 2, self.heads).unbind(0)
+        both, value = content.split((where.shape[-1], x.shape[-1]), dim=-1)
+        q, k = split_parts(both + where, 2, self.heads).unbind(0)
         found: Tensor = self.self_attention(q, k, split_heads(value, self.heads))
         return found
 
     def forward(
         self,
         x: Float[Tensor, "B Q D"],
-        query_positions: Float[Tensor, "#B Q D"],
+        where: Float[Tensor, "#B Q _"],
         sine: Float[Tensor, "B Q D"],
         key: Float[Tensor, "B H S d2"],
         value: Float[Tensor, "B H S d"],
         bias: Float[Tensor, "B #H 1 S"],
     ) -> Float[Tensor, "B Q D"]:
-        """One layer; ``sine`` are the (scaled) sine features of each query's span.
+        """One layer.
 
-        ``key`` is content and position of the tokens, see :meth:`SpanDecoder.read`.  In the first layer the position is
-        part of the content as well, on both sides: ``(q + p) (k + w) + s w = (q + p) k + (q + p + s) w``.
+        Args:
+            where: the queries' positions as :attr:`positional` project them, side by side.
+            sine: the (scaled) sine features of each query's span.
+            key: content and position of the tokens, see :meth:`SpanDecoder.read`.  In the first layer the position is
+                part of the content too, on both sides: ``(q + p) (k + w) + s w = (q + p) k + (q + p + s) w``.
         """
+        size = x.shape[-1]
+        among, *crossing = where.split((2 * size, size), dim=-1) if self.ca_query_position is not None else (where,)
 
         def read(y: Tensor) -> Float[Tensor, "B Q D"]:
             q, steer = self.ca_query(y), self.ca_query_sine(sine)
-            if self.ca_query_position is not None:
-                q = q + self.ca_query_position(query_positions)
+            for position in crossing:
+                q = q + position
                 steer = steer + q
             both = torch.cat((split_heads(q, self.heads), split_heads(steer, self.heads)), -1)
             found: Tensor = self.cross_attention(both, key, value, bias)
             return found
 
-        x = self.add(x, lambda y: self.among(y, query_positions), 1)
+        x = self.add(x, lambda y: self.among(y, among), 1)
         return self.add(self.add(x, read, 2), self.feed_forward, 3)
 
 
@@ -151,6 +161,13 @@ class SpanDecoder(nn.Module):
         sine = span_positions(torch.stack(half, dim=-1), self.norm.normalized_shape[0] // 2).flatten(-2)
         return Placed(self.reference_head(sine), sine, reference[..., 1:])
 
+    def where(self, positions: Float[Tensor, "#B Q D"], layers: list[Any]) -> list[Float[Tensor, "#B Q _"]]:
+        """Positions of the queries as each of the layers reads them, by one product."""
+        linears = [layer.positional for layer in layers]
+        sizes = [sum(linear.out_features for linear in group) for group in linears]
+        found = F.linear(positions, *packed([linear for group in linears for linear in group]))
+        return list(found.split(sizes, dim=-1))
+
     def forward(
         self,
         queries: Float[Tensor, "Q 2"],
@@ -159,19 +176,21 @@ class SpanDecoder(nn.Module):
         mask: Bool[Tensor, "B S"],
     ) -> tuple[Float[Tensor, "layers B Q D"], Float[Tensor, "layers B Q 2"]]:
         """Normed output and reference span of every layer; ``queries`` before the sigmoid."""
-        reference = torch.sigmoid(queries)[None]
+        reference, layers = torch.sigmoid(queries)[None], list(self.layers)
         x = memory.new_zeros(len(memory), queries.shape[0], memory.shape[2])
         bias, placed = key_bias(mask, self.heads, x.dtype), self.place(reference)
-        outputs, references, last = [], [reference.expand(len(x), -1, -1)], len(self.layers) - 1
-        for number, (layer, key, value) in enumerate(zip(self.layers, *self.read(memory, positions), strict=True)):
+        where = self.where(placed.positions, layers if self.refinement is None else layers[:1])
+        outputs, references = [], [reference.expand(len(x), -1, -1)]
+        for number, (layer, key, value) in enumerate(zip(layers, *self.read(memory, positions), strict=True)):
             scale = torch.sigmoid(self.width_head(x)[..., :1]) / placed.width
             sine = placed.sine * (self.position_scale(x) * scale if number else scale)
-            x = layer(x, placed.positions, sine, key, value, bias)
+            x = layer(x, where[number], sine, key, value, bias)
             outputs.append(x)
-            if self.refinement is not None and number < last:
+            if self.refinement is not None and len(outputs) < len(layers):
                 references.append(torch.sigmoid(self.refinement(x) + inverse_sigmoid(reference)))
                 reference = references[-1].detach()
                 placed = self.place(reference)
+                where += self.where(placed.positions, layers[len(outputs) : len(outputs) + 1])
         normed = self.norm(torch.stack(outputs))
         kept = references[0].expand(len(outputs), -1, -1, -1) if self.refinement is None else torch.stack(references)
         return normed, kept
