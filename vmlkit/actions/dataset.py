@@ -5,10 +5,11 @@ the labels; it never sees a time.  The instances with times (``truth``) are for 
 """
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from vmlkit.actions.sampling import random_indices, uniform_indices
 from vmlkit.actions.segments import ActionSegments
-from vmlkit.data.batches import VideoTextBatch
+from vmlkit.data.batches import Draw, VideoTextBatch
 from vmlkit.data.corpus import held_videos
 from vmlkit.errors import DataError
 from vmlkit.text.vocabulary import Vocabulary
@@ -39,6 +40,15 @@ class ActionBatch(VideoTextBatch):
 
     def __len__(self) -> int:
         return len(self.video_ids)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionDraw(Draw):
+    """Videos of a batch and their snippets."""
+
+    snippets: Int[Tensor, "B T"]  #: rows of the features
+    counts: Int[Tensor, " B"]  #: how many of them each video has
+    padded: bool  #: whether the others are padding; else every video has as many as there are columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +81,16 @@ class ActionDataset:
     #: draws ``(count, size, size, 3)`` uint8 thumbnails of a video at evenly spaced times, where the source can
     film_strip: Callable[[str, int, int], np.ndarray] | None = None
 
+    #: what batches are gathered from, and what :func:`vmlkit.data.resident.placed` moves to a device
+    gathered: ClassVar[tuple[str, ...]] = ("rows", "labels", "word_ids", "word_mask", "word_weights", "vectors")
+
     def __len__(self) -> int:
         return len(self.video_ids)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the split lies, and with it its batches."""
+        return self.rows.device
 
     @property
     def lengths(self) -> Int[Tensor, " videos"]:
@@ -110,40 +128,68 @@ class ActionDataset:
         Raises:
             DataError: for a kind of sampling without what it needs.
         """
-        chosen = torch.as_tensor(indices, dtype=torch.long)
-        frames, mask, kept = self._frames(chosen.tolist(), clips, sampling, rng)
-        pick = chosen.tolist()
-        ids = self.word_ids[chosen]
-        seconds = self.snippet_s[pick] * self.lengths[chosen].numpy() / kept
+        draw = self.draw(indices, clips=clips, sampling=sampling, rng=rng)
+        return self.named(self.gather(draw.to(self.device)), draw)
+
+    def draw(
+        self,
+        indices: Tensor | Sequence[int],
+        *,
+        clips: int | None = None,
+        sampling: Sampling = "all",
+        rng: np.random.Generator | np.random.RandomState | None = None,
+    ) -> "ActionDraw":
+        """The rows of a batch, on the host; see :meth:`batch`."""
+        videos = torch.as_tensor(indices, dtype=torch.long)
+        starts, lengths = self.offsets[videos][:, None], self.lengths[videos]
+        if sampling == "all":
+            columns = torch.arange(int(lengths.max()) if len(lengths) else 0)
+            snippets, counts = torch.where(columns < lengths[:, None], starts + columns, 0), lengths
+        else:
+            snippets = starts + self._positions(lengths.tolist(), clips, sampling, rng)
+            counts = torch.full_like(videos, snippets.shape[1])
+        words = self.word_ids.shape[1]
+        return ActionDraw(rows=videos, words=words, snippets=snippets, counts=counts, padded=sampling == "all")
+
+    def gather(self, draw: "ActionDraw") -> ActionBatch:
+        """The batch of a draw that lies where the split does; ids are left out, nothing is read by the host."""
+        videos = draw.rows
+        ids = self.word_ids[videos]
+        frames = self.rows[draw.snippets].float()
+        mask = torch.arange(draw.snippets.shape[1], device=self.device) < draw.counts[:, None]
+        seconds, durations = self._times
         return ActionBatch(
-            frames=frames,
+            frames=frames.masked_fill(~mask[..., None], 0.0) if draw.padded else frames,
             frame_mask=mask,
-            labels=self.labels[chosen],
+            labels=self.labels[videos],
             words=self.vectors[ids],
             word_ids=ids,
-            word_mask=self.word_mask[chosen],
-            word_weights=self.word_weights[chosen],
-            durations=torch.as_tensor(self.durations[pick], dtype=torch.float32),
-            snippet_s=torch.as_tensor(seconds, dtype=torch.float32),
-            video_index=chosen,
-            video_ids=tuple(self.video_ids[j] for j in pick),
+            word_mask=self.word_mask[videos],
+            word_weights=self.word_weights[videos],
+            durations=durations[videos],
+            snippet_s=(seconds[videos] / draw.counts).float(),
+            video_index=videos,
+            video_ids=(),
         )
 
-    def _frames(
+    def named(self, batch: ActionBatch, draw: Draw) -> ActionBatch:
+        """The batch with the ids of its videos; the rows of ``draw`` lie on the host."""
+        return dataclasses.replace(batch, video_ids=tuple(self.video_ids[j] for j in draw.rows.tolist()))
+
+    @functools.cached_property
+    def _times(self) -> tuple[Float[Tensor, " videos"], Float[Tensor, " videos"]]:
+        """Seconds that each video's snippets cover together (float64), and its duration, on the device."""
+        covered = torch.as_tensor(self.snippet_s * self.lengths.numpy(), dtype=torch.float64, device=self.device)
+        return covered, torch.as_tensor(self.durations, dtype=torch.float32, device=self.device)
+
+    def _positions(
         self,
-        indices: list[int],
+        lengths: list[int],
         clips: int | None,
         sampling: Sampling,
         rng: np.random.Generator | np.random.RandomState | None,
-    ) -> tuple[Tensor, Tensor, np.ndarray]:
-        """Frames, mask, and how many snippets each video has in the batch."""
-        starts, lengths = self.offsets[indices].tolist(), self.lengths[indices].tolist()
-        if sampling == "all":
-            longest = max(lengths, default=0)
-            whole = torch.zeros(len(starts), longest, self.rows.shape[1])
-            for row, (start, n) in enumerate(zip(starts, lengths, strict=True)):
-                whole[row, :n] = self.rows[start : start + n]
-            return whole, torch.arange(longest)[None] < torch.tensor(lengths)[:, None], np.array(lengths)
+    ) -> Int[Tensor, "B T"]:
+        """Snippets chosen in each of the videos."""
         if clips is None or (sampling == "random" and rng is None):
             needed = "a number of clips" if clips is None else "a random generator"
             raise DataError(self.name, f"sampling='{sampling}' without {needed}", f"give {needed}")
@@ -153,9 +199,7 @@ class ActionDataset:
                 return uniform_indices(length, clips)
             return random_indices(length, clips, rng)
 
-        positions = np.stack([start + choose(n) for start, n in zip(starts, lengths, strict=True)])
-        frames = self.rows[torch.from_numpy(positions)].float()
-        return frames, torch.ones(frames.shape[:2], dtype=torch.bool), np.full(len(indices), clips)
+        return torch.from_numpy(np.stack([choose(length) for length in lengths]))
 
     def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> "ActionDataset":
         """The videos at ``indices`` with a copy of their features."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vmlkit import spans as sp
 from vmlkit.actions.baselines import baseline_detection_metrics
-from vmlkit.actions.dataset import ActionBatch, ActionDataset, paired_indices
+from vmlkit.actions.dataset import ActionBatch, ActionDataset, ActionDraw, paired_indices
 from vmlkit.actions.detection import DetectionResult, Protocol, detection_map
 from vmlkit.actions.detections import COLUMNS, Detections, Unit
 from vmlkit.actions.frame_rates import FrameCounts, classification_map, frame_counts
@@ -31,6 +31,7 @@ from vmlkit.actions.proposals import (
     drop_ambiguous,
 )
 from vmlkit.actions.segments import ActionSegments
+from vmlkit.data.batches import Draw
 from vmlkit.training import history
 from vmlkit.training.evaluate import BATCH_ORDER, PROBE, derive_seed, undisturbed
 from vmlkit.training.method import Progress
@@ -82,7 +83,7 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
         """``steps_per_epoch`` batches: same-class pairs first and others after them, or shuffles one after another."""
         if self.sampler == "pairs":
             rng = np.random.default_rng(derive_seed(seed, BATCH_ORDER, epoch))
-            labels, others = dataset.labels.numpy(), max(0, batch_size - 2 * self.pairs)
+            labels, others = dataset.labels.cpu().numpy(), max(0, batch_size - 2 * self.pairs)
             return tuple(
                 torch.from_numpy(paired_indices(labels, rng, self.pairs, others)) for _ in range(self.steps_per_epoch)
             )
@@ -94,9 +95,14 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
             batches += [b for b in made if len(b) == len(made[0])]
         return tuple(batches[: self.steps_per_epoch])
 
-    def batch(self, dataset: ActionDataset, indices: Tensor, seed: int, *, static: bool = False) -> ActionBatch:
+    def draw(self, dataset: ActionDataset, indices: Tensor, seed: int, *, static: bool = False) -> ActionDraw:
         """Snippets drawn at random in order; every video of a batch has ``clips`` of them."""
-        return dataset.batch(indices, clips=self.clips, sampling="random", rng=np.random.default_rng(seed))
+        return dataset.draw(indices, clips=self.clips, sampling="random", rng=np.random.default_rng(seed))
+
+    def gather(self, dataset: ActionDataset, draw: Draw) -> ActionBatch:
+        """Snippets, labels and sentences of the videos."""
+        assert isinstance(draw, ActionDraw)
+        return dataset.gather(draw)
 
     def answer(
         self,
@@ -114,7 +120,7 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
         counts = frame_rates(activations, dataset)
         scores = np.stack([class_scores(a.cas, math.ceil(len(a.cas) / 8)) for a in activations])
         metrics = {**result.metrics(), **counts.rates()}
-        metrics["classification mAP"] = classification_map(scores, dataset.labels.numpy())
+        metrics["classification mAP"] = classification_map(scores, dataset.labels.cpu().numpy())
         return metrics, ActionArrays(tuple(activations), detections, result, counts, dataset)
 
     def kept(self, arrays: ActionArrays) -> Kept:
@@ -203,7 +209,7 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
         if dataset.film_strip is not None:
             strips = [dataset.film_strip(name, frames, pixels) for name in named["video_ids"]]
             return records, named | {"strips": np.stack(strips)}
-        rows = dataset.batch(videos, clips=64, sampling="uniform").frames.numpy()
+        rows = dataset.batch(videos, clips=64, sampling="uniform").frames.cpu().numpy()
         return records, named | {"heat": history.principal_trace(rows)}
 
     def observe(

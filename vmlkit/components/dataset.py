@@ -5,10 +5,12 @@ Axes: N queries of a split, B of a batch, K components, L words.
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit.components.variants.rows import MOMENT_NEGATIVES, Component, by_sentence, read_variants
-from vmlkit.data.batches import Batch, MomentDataset
+from vmlkit.data.batches import Batch, Draw, MomentDataset
 from vmlkit.detr.batches import DetrBatch
 from vmlkit.detr.dataset import DetrDataset
 from vmlkit.errors import DataError
@@ -85,6 +87,13 @@ class ComponentBatch(DetrBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComponentDraw(Draw):
+    """Rows of a batch with the variants of its sentences."""
+
+    variant_words: int  #: columns that are kept of the padded word axis of the variants
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComponentDataset(DetrDataset):
     """A split of sentences with their variants; ``base`` is the split as its own family reads it."""
 
@@ -94,26 +103,40 @@ class ComponentDataset(DetrDataset):
     valid: Bool[Tensor, "N K"]
     word_vectors: Float[Tensor, "V Dw"]  #: of every word of the variants; row 0 is zero
 
-    def variants(self, indices: Tensor | Sequence[int]) -> VariantBatch:
-        """Variants of some queries, cut to the longest one."""
-        rows = self.ids[torch.as_tensor(indices, dtype=torch.long)]
-        rows = rows[..., : max(int((rows > 0).sum(-1).max()), 1)]
+    gathered: ClassVar[tuple[str, ...]] = (*DetrDataset.gathered, "base", "ids", "valid", "word_vectors")
+
+    def draw(self, indices: Tensor | Sequence[int], *, static: bool = False) -> "ComponentDraw":
+        """The rows of a batch; variants are cut to the longest one, which with ``static`` is that of the split."""
+        own = self.base.draw(indices, static=static)
+        longest = self.ids.shape[-1] if static else max(int(self._longest[own.rows].max()), 1)
+        return ComponentDraw(**vars(own), variant_words=longest)
+
+    def gather(self, draw: Draw, *, with_spans: bool = False) -> ComponentBatch:
+        """The batch of the split with the variants of its sentences."""
+        own = self.base.gather(draw, with_spans=with_spans)
+        cut = draw.variant_words if isinstance(draw, ComponentDraw) else self.ids.shape[-1]
+        rows = self.ids[draw.rows, :, :cut]
         words, mask = self.word_vectors[rows], rows > 0
-        valid = self.valid[torch.as_tensor(indices, dtype=torch.long)]
-        return VariantBatch(
+        variants = VariantBatch(
             positive=words[:, 0],
             positive_mask=mask[:, 0],
             negative=words[:, 1:],
             negative_mask=mask[:, 1:],
-            valid=valid,
+            valid=self.valid[draw.rows],
         )
+        return ComponentBatch(**vars(own), variants=variants)
 
     def batch(
         self, indices: Tensor | Sequence[int], *, with_spans: bool = False, static: bool = False
     ) -> ComponentBatch:
         """The batch of the split with the variants of its sentences."""
-        own = self.base.batch(indices, with_spans=with_spans, static=static)
-        return ComponentBatch(**vars(own), variants=self.variants(indices))
+        draw = self.draw(indices, static=static)
+        return self.named(self.gather(draw.to(self.device), with_spans=with_spans), draw)
+
+    @functools.cached_property
+    def _longest(self) -> Int[Tensor, " N"]:
+        """Words of the longest variant of each query, on the host."""
+        return (self.ids > 0).sum(-1).amax(1).cpu()
 
     def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> "ComponentDataset":
         """The queries at ``indices`` with their variants."""

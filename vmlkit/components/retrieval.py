@@ -48,7 +48,7 @@ def embed_split(model: XCLIP, dataset: MomentDataset, batch_size: int) -> tuple[
 
 def caption_rows(dataset: MomentDataset) -> Int[np.ndarray, " N"]:
     """Row of each sentence's own video among the videos of the split that have a sentence."""
-    return np.unique(dataset.video_index.numpy(), return_inverse=True)[1]
+    return np.unique(dataset.video_index.cpu().numpy(), return_inverse=True)[1]
 
 
 def as_fractions(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -73,7 +73,7 @@ def _split(
         rows = torch.arange(len(dataset)).split(size)
         parts = [similarities(dataset.batch(some).to(device)) for some in rows]
     positive, negatives = (torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True))
-    return Triplets(positive, negatives, dataset.valid.numpy(), dataset.texts.components)
+    return Triplets(positive, negatives, dataset.valid.cpu().numpy(), dataset.texts.components)
 
 
 def component_accuracy(*views: View) -> Measurement:

@@ -1,13 +1,17 @@
 """What flows between rooms: a batch of moments, a resident data set, and the predictions of a method.
 
+A batch is made in two steps.  :meth:`MomentDataset.draw` says on the host which rows it has (:class:`Draw`, a few whole
+numbers); :meth:`MomentDataset.gather` is one index operation on the device where the split lies.
+
 Axes: B queries, P positive proposals, M negatives, T clips, L words, V vocabulary, N queries of a split.
 """
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -42,6 +46,19 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Draw(Batch):
+    """Which rows of a split make a batch: all that crosses from the host to the device for it.
+
+    Drawn with ``static=True``, everything but the row numbers is the same for all draws of one split and batch size:
+    the shapes here and those of the batch.  ``gather`` reads the row numbers on their device alone, so that it may be
+    part of a captured graph.
+    """
+
+    rows: Int[Tensor, " B"]
+    words: int  #: columns that are kept of the padded word axis
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoTextBatch(Batch):
     """Padded tensors of B videos, each with a sentence; masks are ``True`` where there is data."""
 
@@ -61,6 +78,9 @@ class MomentBatch(VideoTextBatch):
 
     spans: Float[Tensor, "B 2"] | None  #: (center, width) in fractions of the video; None in weakly supervised training
     query_ids: tuple[str, ...]
+
+
+V = TypeVar("V", bound=MomentBatch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +107,18 @@ class MomentDataset:
     #: draws ``(count, size, size, 3)`` uint8 thumbnails of a video at evenly spaced times, where the source can
     film_strip: Callable[[str, int, int], np.ndarray] | None = None
 
+    #: what batches are gathered from, and what :func:`vmlkit.data.resident.placed` moves to a device
+    gathered: ClassVar[tuple[str, ...]] = (
+        "frames", "video_index", "word_ids", "word_mask", "word_weights", "vectors",
+    )  # fmt: skip
+
     def __len__(self) -> int:
         return len(self.query_ids)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the split lies, and with it its batches."""
+        return self.frames.device
 
     @property
     def spans(self) -> np.ndarray:
@@ -105,25 +135,53 @@ class MomentDataset:
             static: keep the padded word axis of the whole split (fixed shapes) instead of cutting it to the
                 longest sentence of the batch.
         """
-        i = torch.as_tensor(indices, dtype=torch.long)
-        chosen = i.tolist()
-        mask = self.word_mask[i]
-        cut = mask.shape[1] if static else max(int(mask.sum(1).max()), 1)
-        ids = self.word_ids[i, :cut]
-        frames = self.frames[self.video_index[i]].float()
-        center_width = sp.to_center_width(torch.as_tensor(self.spans[chosen], dtype=torch.float32))
+        draw = self.draw(indices, static=static)
+        return self.named(self.gather(draw.to(self.device), with_spans=with_spans), draw)
+
+    def draw(self, indices: Tensor | Sequence[int], *, static: bool = False) -> Draw:
+        """The rows of a batch, on the host."""
+        rows = torch.as_tensor(indices, dtype=torch.long)
+        return Draw(rows=rows, words=self._columns(rows, static))
+
+    def gather(self, draw: Draw, *, with_spans: bool = False) -> MomentBatch:
+        """The batch of a draw that lies where the split does; ids are left out, nothing is read by the host."""
+        rows, cut = draw.rows, draw.words
+        ids = self.word_ids[rows, :cut]
+        frames = self.frames[self.video_index[rows]].float()
+        spans, durations = self._times
         return MomentBatch(
             frames=frames,
-            frame_mask=torch.ones(frames.shape[:2], dtype=torch.bool),
+            frame_mask=torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device),
             words=self.vectors[ids],
             word_ids=ids,
-            word_mask=mask[:, :cut],
-            word_weights=self.word_weights[i, :cut],
-            spans=center_width if with_spans else None,
-            durations=torch.as_tensor(self.durations[chosen], dtype=torch.float32),
-            query_ids=tuple(self.query_ids[j] for j in chosen),
-            video_ids=tuple(self.video_ids[j] for j in chosen),
+            word_mask=self.word_mask[rows, :cut],
+            word_weights=self.word_weights[rows, :cut],
+            spans=spans[rows] if with_spans else None,
+            durations=durations[rows],
+            query_ids=(),
+            video_ids=(),
         )
+
+    def named(self, batch: V, draw: Draw) -> V:
+        """The batch with the ids of its queries and videos; the rows of ``draw`` lie on the host."""
+        rows = draw.rows.tolist()
+        queries, videos = (tuple(ids[j] for j in rows) for ids in (self.query_ids, self.video_ids))
+        return dataclasses.replace(batch, query_ids=queries, video_ids=videos)
+
+    def _columns(self, rows: Int[Tensor, " B"], static: bool) -> int:
+        """Columns of the word axis that a batch of these queries needs; all of the split's with ``static``."""
+        return self.word_ids.shape[1] if static else max(int(self._lengths[rows].max()), 1)
+
+    @functools.cached_property
+    def _lengths(self) -> Int[Tensor, " N"]:
+        """Words of each query, on the host."""
+        return self.word_mask.sum(1).cpu()
+
+    @functools.cached_property
+    def _times(self) -> tuple[Float[Tensor, "N 2"], Float[Tensor, " N"]]:
+        """(center, width) in fractions and the duration in seconds of each query, on the device."""
+        times = sp.to_center_width(torch.as_tensor(self.spans, dtype=torch.float32))
+        return times.to(self.device), torch.as_tensor(self.durations, dtype=torch.float32, device=self.device)
 
     def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> "MomentDataset":
         """The queries at ``indices``, sharing the resident features."""

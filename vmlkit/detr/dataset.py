@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from vmlkit.data.batches import MomentDataset
+from vmlkit.data.batches import Draw, MomentDataset
 from vmlkit.data.settings import CharadesCDData, DataConfig, ToyData
 from vmlkit.data.sources import Splits, View, load_corpus, load_toy
 from vmlkit.detr.batches import DetrBatch, with_endpoints
@@ -23,6 +23,14 @@ NegativeSource = Literal["same_video", "other_video"]
 
 #: with ``moments="early"``, moments centered in this part of their video are seen in training
 EARLY = 0.55
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetrDraw(Draw):
+    """Rows of a batch whose queries have a negative sentence."""
+
+    negatives: Int[Tensor, " B"]  #: rows of the queries whose sentences serve
+    negative_words: int  #: columns that are kept of their padded word axis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +52,23 @@ class DetrDataset(MomentDataset):
 
     def batch(self, indices: Tensor | Sequence[int], *, with_spans: bool = False, static: bool = False) -> DetrBatch:
         """A DETR batch without negatives; ``windows`` only with ``with_spans``."""
-        plain = super().batch(indices, with_spans=with_spans, static=static)
+        draw = self.draw(indices, static=static)
+        return self.named(self.gather(draw.to(self.device), with_spans=with_spans), draw)
+
+    def gather(self, draw: Draw, *, with_spans: bool = False) -> DetrBatch:
+        """As of any split, with endpoint features, windows and the negative sentences that were drawn."""
+        plain = super().gather(draw, with_spans=with_spans)
         fields = {**vars(plain), "frames": with_endpoints(plain.frames, plain.frame_mask)}
         if plain.spans is not None:
-            fields |= {"windows": plain.spans[:, None], "window_mask": torch.ones(len(plain.spans), 1).bool()}
-        return DetrBatch(**fields)
+            there = torch.ones(len(plain.spans), 1, dtype=torch.bool, device=self.device)
+            fields |= {"windows": plain.spans[:, None], "window_mask": there}
+        batch = DetrBatch(**fields)
+        return self.with_sentences(batch, draw) if isinstance(draw, DetrDraw) else batch
 
-    def with_negatives(
-        self, batch: DetrBatch, indices: Tensor, source: NegativeSource, generator: torch.Generator, *, static: bool
-    ) -> DetrBatch:
-        """Draw a negative sentence for each query.
+    def draw_negatives(
+        self, draw: Draw, source: NegativeSource, generator: torch.Generator, *, static: bool
+    ) -> "DetrDraw":
+        """A draw on the host with a negative sentence for each query.
 
         ``same_video`` follows the paper and falls back to another video where a query has no candidate; ``other_video``
         is the released rule without ``neg_query_ids``: any query of another video.
@@ -63,15 +78,22 @@ class DetrDataset(MomentDataset):
         """
         if self.candidates is None:
             raise DataError(self.name, "has no negative queries prepared", "make it with candidates=True")
-        found = self.candidates
-        if source == "other_video":
-            none = np.zeros(len(self) + 1, dtype=np.int64)
-            found = dataclasses.replace(found, offsets=none, candidates=none[:0])
-        rows = found.sample(torch.as_tensor(indices), generator)
-        mask = self.word_mask[rows]
-        length = mask.shape[1] if static else max(int(mask.sum(1).max()), 1)
-        words = self.vectors[self.word_ids[rows, :length]]
-        return dataclasses.replace(batch, negative_words=words, negative_mask=mask[:, :length])
+        found = self.candidates if source == "same_video" else self.candidates.none
+        rows = found.sample(draw.rows, generator)
+        return DetrDraw(**vars(draw), negatives=rows, negative_words=self._columns(rows, static))
+
+    def with_negatives(
+        self, batch: DetrBatch, indices: Tensor, source: NegativeSource, generator: torch.Generator, *, static: bool
+    ) -> DetrBatch:
+        """A batch of this split with a negative sentence for each query; see :meth:`draw_negatives`."""
+        draw = self.draw_negatives(self.draw(indices, static=static), source, generator, static=static)
+        return self.with_sentences(batch, draw.to(self.device))
+
+    def with_sentences(self, batch: DetrBatch, draw: "DetrDraw") -> DetrBatch:
+        """The batch with the negative sentences of a draw that lies where the split does."""
+        ids = self.word_ids[draw.negatives, : draw.negative_words]
+        mask = self.word_mask[draw.negatives, : draw.negative_words]
+        return dataclasses.replace(batch, negative_words=self.vectors[ids], negative_mask=mask)
 
     def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> "DetrDataset":
         """The queries at ``indices``; candidates and groups are those of what is kept."""

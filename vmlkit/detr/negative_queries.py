@@ -9,6 +9,8 @@ random query of another video every time.
 #        another video -> negative_source
 """
 
+import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +53,17 @@ class NegativeQueries:
         """Candidates of each query."""
         return np.diff(self.offsets)
 
+    @functools.cached_property
+    def none(self) -> "NegativeQueries":
+        """The same queries without a candidate, so that each falls back to another video."""
+        return dataclasses.replace(self, offsets=np.zeros_like(self.offsets), candidates=self.candidates[:0])
+
+    @functools.cached_property
+    def _by_video(self) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " V"], Int[np.ndarray, " V"]]:
+        """Queries in the order of their videos, and where each video's begin and how many they are."""
+        size = np.bincount(self.videos)
+        return np.argsort(self.videos, kind="stable"), np.cumsum(size) - size, size
+
     @property
     def coverage(self) -> float:
         """Share of the queries that have any candidate; the others fall back to another video."""
@@ -71,8 +84,7 @@ class NegativeQueries:
         """
         at = indices.numpy()
         chance = torch.rand(len(indices), generator=generator, dtype=torch.float64).numpy()
-        size = np.bincount(self.videos)
-        order, start = np.argsort(self.videos, kind="stable"), np.cumsum(size) - size
+        order, start, size = self._by_video
         own, mine = self.counts[at], size[self.videos[at]]
         others = len(self) - mine
         drawn = (chance * np.where(own > 0, own, others)).astype(np.int64)

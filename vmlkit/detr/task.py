@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from vmlkit.detr.batches import DetrBatch
+from vmlkit.data.batches import Draw
 from vmlkit.detr.dataset import DetrDataset, NegativeSource
 from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.training.evaluate import (
@@ -50,13 +50,12 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
         queue = torch.randperm(len(dataset), generator=generator).tolist()
         return distinct_batches(queue, dataset.video_ids, batch_size, defer=self.repeats == "defer")
 
-    def batch(self, dataset: DetrDataset, indices: Tensor, seed: int, *, static: bool = False) -> DetrBatch:
-        """A training batch with windows and, where the method wants them, negative sentences."""
-        batch = dataset.batch(indices, with_spans=True, static=static)
+    def draw(self, dataset: DetrDataset, indices: Tensor, seed: int, *, static: bool = False) -> Draw:
+        """The queries and, where the method wants them, queries whose sentences are their negatives."""
+        draw = dataset.draw(indices, static=static)
         if self.negatives is None:
-            return batch
-        draws = torch.Generator().manual_seed(seed)
-        return dataset.with_negatives(batch, indices, self.negatives, draws, static=static)
+            return draw
+        return dataset.draw_negatives(draw, self.negatives, torch.Generator().manual_seed(seed), static=static)
 
     def answer(
         self,

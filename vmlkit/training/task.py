@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from vmlkit.data.batches import Batch, MomentBatch, MomentDataset
+from vmlkit.data.batches import Batch, Draw, MomentBatch, MomentDataset
 from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.training import history
@@ -32,6 +32,11 @@ class Split(Protocol):
     def fingerprint(self) -> str: ...
     @property
     def query_ids(self) -> tuple[str, ...]: ...
+    @property
+    def device(self) -> torch.device: ...
+    def named(self, batch: Any, draw: Any) -> Any:
+        """The batch with the ids that belong to the rows of its draw."""
+
     def __len__(self) -> int: ...
 
 
@@ -75,13 +80,23 @@ class Task(ABC, Generic[M, D, A]):
         return batch_order(len(dataset), batch_size, seed, epoch)
 
     @abstractmethod
-    def batch(self, dataset: D, indices: Tensor, seed: int, *, static: bool = False) -> Batch:
-        """A training batch.
+    def draw(self, dataset: D, indices: Tensor, seed: int, *, static: bool = False) -> Draw:
+        """The rows of a training batch, on the host.
 
         Args:
-            seed: fixes whatever the family draws for this batch on the side of the data (negative queries, shifts).
+            seed: fixes whatever the family draws for this batch on the side of the data (negative queries, snippets).
             static: keep padded axes at the length of the whole split.
         """
+
+    @abstractmethod
+    def gather(self, dataset: D, draw: Draw) -> Batch:
+        """The batch of a draw that lies where the split does: index operations of the device alone."""
+
+    def batch(self, dataset: D, indices: Tensor, seed: int, *, static: bool = False) -> Batch:
+        """A training batch, where the split lies; see :meth:`draw`."""
+        draw = self.draw(dataset, indices, seed, static=static)
+        batch: Batch = dataset.named(self.gather(dataset, draw.to(dataset.device)), draw)
+        return batch
 
     @abstractmethod
     def answer(
@@ -165,9 +180,13 @@ class SentenceTask(Task[M, S, A]):
 
     supervised: ClassVar[bool] = False  #: whether a training batch carries the true spans
 
-    def batch(self, dataset: S, indices: Tensor, seed: int, *, static: bool = False) -> MomentBatch:
+    def draw(self, dataset: S, indices: Tensor, seed: int, *, static: bool = False) -> Draw:
         """The queries as they are; nothing is drawn."""
-        return dataset.batch(indices, with_spans=self.supervised, static=static)
+        return dataset.draw(indices, static=static)
+
+    def gather(self, dataset: S, draw: Draw) -> MomentBatch:
+        """The queries, with their true spans only in supervised training."""
+        return dataset.gather(draw, with_spans=self.supervised)
 
     def probe(self, dataset: S, count: int, seed: int) -> Int[np.ndarray, " probes"]:
         """Queries spread over the videos."""
