@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 
 from vmlkit import check, cli, tour
 from vmlkit.data.sources import Splits
@@ -237,15 +238,18 @@ def test_evaluate_scores_the_checkpoint_on_test(monkeypatch, capsys):
         calls["final"] = (args, rest)
         return METRICS
 
+    monkeypatch.setenv("VMLKIT_DEVICE", "cpu")
     monkeypatch.setattr(running, "load_run", lambda run_dir: ("method", splits, experiment))
     monkeypatch.setattr(final, "final_evaluation", final_evaluation)
     assert cli.main(["evaluate", "runs/a"]) == 0
     assert calls["final"] == (
         ("method", Path("runs/a"), "t", "v", "e"),
-        {"task": MomentTask(vote="charades"), "draws": 3, "account": account},
+        {"task": MomentTask(vote="charades"), "draws": 3, "account": account, "device": torch.device("cpu")},
     )
-    assert cli.main(["evaluate", "runs/a", "--vote", "none", "--draws", "5"]) == 0
-    assert calls["final"][1] == {"task": MomentTask(vote="none"), "draws": 5, "account": account}
+    assert cli.main(["evaluate", "runs/a", "--vote", "none", "--draws", "5", "--device", "meta"]) == 0
+    assert calls["final"][1] == {
+        "task": MomentTask(vote="none"), "draws": 5, "account": account, "device": torch.device("meta"),
+    }  # fmt: skip
     assert "whole video" in capsys.readouterr().out
 
 

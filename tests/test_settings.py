@@ -176,7 +176,7 @@ TRAINED: dict[str, Any] = {
     "schedule": "constant", "drop_epochs": 1, "weight_decay": 0.5, "clip_norm": 0.01, "eps_rule": "torch", "seed": 1,
     "probe_queries": 2, "strip_frames": 5, "strip_pixels": 7, "choose_epoch_by": "last", "evaluate_every": 2,
     "evaluation_batch_size": 2, "checkpoint_every_steps": 1, "check_every_steps": 1, "device": "cuda:99",
-    "threads": 2, "deterministic": False, "static_shapes": True,
+    "threads": 2, "deterministic": False, "static_shapes": True, "resident": "off", "resident_gb": 0.5, "graph": "off",
 }  # fmt: skip
 #: what a training setting needs beside it
 TRAINED_CONTEXT: dict[str, dict[str, Any]] = {
@@ -201,6 +201,9 @@ def recorded(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> s
             return super().predict(batch, *rest)
 
     with monkeypatch.context() as patch:
+        for name in ("Residence", "recorder_for"):  # what they do shows on a card alone
+            kept = getattr(loop, name)
+            patch.setattr(loop, name, lambda *a, _kept=kept, _name=name: (done.append((_name, a)), _kept(*a))[1])
         for owner, name in ((loop.TrainingState, "save"), (loop._Run, "_check")):
             kept = getattr(owner, name)
             patch.setattr(owner, name, lambda *a, _kept=kept, _name=name: (done.append(_name), _kept(*a))[1])

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vmlkit.cli.options import Names
+from vmlkit.cli.options import DEVICE_HELP, Names
 from vmlkit.cli.prediction import SPLITS
 from vmlkit.cli.results import beside_the_run, results
 from vmlkit.config import with_overrides
@@ -25,6 +25,7 @@ def add_evaluate_command(commands: Any) -> None:
         epilog="example: vmlkit evaluate predictions.jsonl --run runs/cpl-toy-ci-seed0",
     )
     evaluate.add_argument("run_dir", type=Path, metavar="RUN_DIR|PREDICTIONS")
+    evaluate.add_argument("--device", default="auto", metavar="NAME", help=DEVICE_HELP)
     evaluate.add_argument("--draws", type=int, metavar="N", help="draws of the masked words (default: the run's)")
     help_vote = "how the answer is chosen: %(choices)s (default: the run's)"
     evaluate.add_argument("--vote", choices=VOTES, metavar="RULE", help=help_vote)
@@ -54,13 +55,15 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.run_dir} is a file, not a run: {remedy}")
     from vmlkit.experiments.experiment import load_run, task_of
     from vmlkit.training.final import final_evaluation
+    from vmlkit.training.start import choose_device
 
+    device = choose_device(options.device, "--device")
     method, splits, experiment = load_run(options.run_dir)
     given = {"vote": options.vote, "test_draws": options.draws}
     experiment = with_overrides(experiment, {name: value for name, value in given.items() if value is not None})
     task = task_of(experiment)
     parts = (splits.train, splits.validation, splits.test)
-    rest = {"draws": experiment.test_draws, "account": splits.account()}
+    rest: dict[str, Any] = {"draws": experiment.test_draws, "account": splits.account(), "device": device}
     metrics = final_evaluation(method, options.run_dir, *parts, task=task, **rest)
     print(results(experiment.method, metrics, task.columns))
     return 0

@@ -32,6 +32,8 @@ METHODS = Names("vmlkit.methods", "METHODS", checked=False)  # preset() refuses 
 DATA = Names("vmlkit.methods", "DATA")
 SIZES = Names("vmlkit.training.experiment", "Size")
 
+#: of ``--device``, where a trained method answers
+DEVICE_HELP = "such as cpu or cuda; default: auto, which is $VMLKIT_DEVICE, else a card where there is one"
 #: what to do after Ctrl-C
 AGAIN = "the same command goes on from {}"
 

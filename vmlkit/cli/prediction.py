@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from vmlkit.cli.options import DEVICE_HELP
+
 SPLITS = ("test", "validation", "train")
 
 
@@ -27,6 +29,7 @@ def add_predict_command(commands: Any) -> None:
     predict.add_argument("--nms", type=float, metavar="IOU", help=help_nms)
     help_top = "keep the best N windows or videos of a query, or detections of a video"
     predict.add_argument("--top", type=int, metavar="N", help=help_top)
+    predict.add_argument("--device", default="auto", metavar="NAME", help=DEVICE_HELP)
     predict.set_defaults(run=_predict)
 
 
@@ -35,6 +38,6 @@ def _predict(options: argparse.Namespace) -> int:
     from vmlkit.experiments.prediction_files import Changes
 
     changes = Changes(clip_length=options.clip_length, nms=options.nms, top=options.top)
-    path, count = predict_run(options.run_dir, options.split, options.out, changes)
+    path, count = predict_run(options.run_dir, options.split, options.out, changes, device=options.device)
     print(f"{count} queries of the {options.split} split: {path}")
     return 0

@@ -6,6 +6,7 @@ loaded: with ``data.feature_dtype="float16"``, as the published sizes have it, C
 
 import dataclasses
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
 
@@ -15,6 +16,8 @@ from torch import Tensor
 from vmlkit.errors import ConfigError
 
 S = TypeVar("S")
+#: what lies on a device already, by what it is a copy of; runs of one process that train on one split share it
+_THERE: dict[tuple[Any, ...], tuple[weakref.ref[Tensor], weakref.ref[Tensor]]] = {}
 #: "auto": where they fit; "on": on the device or not at all; "off": on the host, batches are copied
 Resident = Literal["auto", "on", "off"]
 #: share of what is free on a device that splits may take, unless a budget is named; the rest is for training
@@ -46,7 +49,8 @@ def placed(split: S, move: Callable[[Tensor], Tensor]) -> S:
 class Residence:
     """The memory of one device that splits may take.
 
-    What two splits share, such as the features of a training file and of the videos set aside from it, lies there once.
+    What several splits or runs share, such as the features of a training file and of the videos set aside from it, lies
+    there once, as long as any of them uses it.
 
     Args:
         device: where training happens.
@@ -66,8 +70,6 @@ class Residence:
         self.mode, self._say = mode, say
         self.allowed = free_bytes(device) * SHARE if budget_gb is None else budget_gb * 1e9
         self.used = 0
-        #: what was moved and where to; the first is kept, so that no other tensor takes its place in memory
-        self._there: dict[tuple[Any, ...], tuple[Tensor, Tensor]] = {}
 
     def admit(self, split: S) -> S:
         """The split on the device, or as it is where it does not fit.
@@ -75,10 +77,10 @@ class Residence:
         Raises:
             ConfigError: where it does not fit and ``mode`` is "on".
         """
-        missing = {_key(t): t for t in gathered_tensors(split) if t.device != self.device}
-        if self.mode == "off" or not missing:
+        away = {_key(t): t for t in gathered_tensors(split) if t.device != self.device}
+        if self.mode == "off" or not away:
             return split
-        needed = sum(t.nbytes for key, t in missing.items() if key not in self._there)
+        needed = sum(t.nbytes for t in away.values() if self._copy_of(t) is None)
         if needed > self.allowed - self.used:
             name = getattr(split, "name", "a split")
             what = (
@@ -92,10 +94,19 @@ class Residence:
         return placed(split, self._move)
 
     def _move(self, tensor: Tensor) -> Tensor:
-        key = _key(tensor)
-        if key not in self._there:
-            self._there[key] = tensor, tensor.to(self.device)
-        return self._there[key][1]
+        if tensor.device == self.device:
+            return tensor
+        found = self._copy_of(tensor)
+        if found is None:
+            for key in [key for key, (host, copy) in _THERE.items() if host() is None or copy() is None]:
+                del _THERE[key]
+            found = tensor.to(self.device)
+            _THERE[self.device, _key(tensor)] = weakref.ref(tensor), weakref.ref(found)
+        return found
+
+    def _copy_of(self, tensor: Tensor) -> Tensor | None:
+        host, copy = _THERE.get((self.device, _key(tensor)), (lambda: None, lambda: None))
+        return None if host() is None else copy()
 
 
 def free_bytes(device: torch.device) -> float:

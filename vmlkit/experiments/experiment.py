@@ -17,6 +17,7 @@ from vmlkit.training.final import final_evaluation
 from vmlkit.training.loop import TrainConfig, train_in_turns
 from vmlkit.training.many import Outcome, in_turns, turn_on
 from vmlkit.training.method import Method
+from vmlkit.training.start import choose_device
 from vmlkit.training.task import MomentTask, Task
 
 
@@ -98,7 +99,8 @@ def _in_turns(
     given = (method, *parts, experiment.train, run_dir, description)
     yield from train_in_turns(*given, resume=resume, task=task, progress=progress, turn=turn)
     if not (run_dir / "metrics.json").is_file():
-        rest = {"draws": experiment.test_draws, "account": splits.account()}
+        rest: dict[str, Any] = {"draws": experiment.test_draws, "account": splits.account()}
+        rest["device"] = choose_device(experiment.train.device)
         final_evaluation(method, run_dir, *parts, splits.test, task=task, **rest)
 
 
@@ -173,12 +175,16 @@ def upgraded(data: Mapping[str, Any], kinds: Any) -> dict[str, Any]:
     return new
 
 
-def load_run(run_dir: str | Path, *, progress: bool = True) -> tuple[Method[Any], Any, Experiment]:
-    """A finished run back in memory: its method with the chosen weights, its data and its settings."""
+def load_run(run_dir: str | Path, *, progress: bool = True, device: str = "cpu") -> tuple[Method[Any], Any, Experiment]:
+    """A finished run back in memory: its method with the chosen weights, its data and its settings.
+
+    Args:
+        device: where the method is put, see :func:`vmlkit.training.start.choose_device`.  The data stay on the CPU;
+            ``task.evaluate`` brings what it asks to the method, and any other batch is moved by ``batch.to(device)``.
+    """
     run = RunDirectory(run_dir)
     experiment = experiment_of(run)
     splits = METHODS[experiment.method].load(experiment.data, progress=progress)
     method = build(experiment, splits.train)
     load_weights(method, run.checkpoint)
-    method.eval()
-    return method, splits, experiment
+    return method.to(choose_device(device, "device")).eval(), splits, experiment

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from vmlkit.actions.task import ActionTask
 from vmlkit.components.retrieval import RetrievalTask
 from vmlkit.experiments import predicted_actions, predicted_moments, predicted_rankings
@@ -28,6 +30,7 @@ from vmlkit.training.evaluate import EVALUATION, derive_seed
 from vmlkit.training.experiment import Experiment
 from vmlkit.training.final import kept_predictions
 from vmlkit.training.method import Progress
+from vmlkit.training.start import choose_device
 from vmlkit.training.task import Kept, Task
 
 #: the splits, as the final scoring numbers them; the training split comes after those
@@ -41,6 +44,7 @@ def predict_run(
     changes: Changes | None = None,
     *,
     progress: bool = True,
+    device: str = "auto",
 ) -> tuple[Path, int]:
     """Write what the run answers to a split; the path, and the number of queries (of actions: videos).
 
@@ -51,9 +55,10 @@ def predict_run(
         split: ``test``, ``validation`` or ``train``.
         out: its ending chooses the layout; ``predictions-SPLIT.jsonl`` in the run directory unless given.
         changes: post-processing, which the run's own numbers do not have.
+        device: where the model answers, see :func:`vmlkit.training.start.choose_device`.
 
     Raises:
-        ConfigError: for an ending or a change that the family does not know.
+        ConfigError: for an ending or a change that the family does not know, or a device that is not there.
         DataError: where the data of a run have changed.
     """
     run, changes = RunDirectory(run_dir), changes or Changes()
@@ -62,12 +67,13 @@ def predict_run(
     task = task_of(experiment)
     files = _layout(task)
     files.check(changes)
+    place = choose_device(device, "--device")
     kind = kind_of(path, files.KINDS)
     splits = METHODS[experiment.method].load(experiment.data, progress=progress)
     data = getattr(splits, split)
     kept = kept_predictions(run, data) if split == "test" else None
     if kept is None:
-        kept = _answers(run, experiment, task, splits, split)
+        kept = _answers(run, experiment, task, splits, split, place)
     files.write(path, kind, data, kept, changes, task, f"{experiment.method}, run {run.config['name']}")
     return path, len(data)
 
@@ -96,9 +102,16 @@ def _layout(task: Task[Any, Any, Any]) -> Any:
     return predicted_rankings if isinstance(task, RetrievalTask) else predicted_moments
 
 
-def _answers(run: RunDirectory, experiment: Experiment, task: Task[Any, Any, Any], splits: Any, split: str) -> Kept:
+def _answers(
+    run: RunDirectory,
+    experiment: Experiment,
+    task: Task[Any, Any, Any],
+    splits: Any,
+    split: str,
+    device: torch.device,
+) -> Kept:
     """The chosen epoch is asked again, as the final scoring asks it."""
-    method = build(experiment, splits.train)
+    method = build(experiment, splits.train).to(device)
     chosen = load_weights(method, run.checkpoint)
     seed = derive_seed(int(run.config["seed"]), EVALUATION, chosen["epoch"], NUMBERS[split])
     clock = Progress(chosen["epoch"], experiment.train.epochs, chosen["step"])

@@ -110,7 +110,7 @@ def global_generators(device: torch.device) -> dict[str, Any]:
     kind, keys, *rest = cast(tuple[Any, ...], np.random.get_state(legacy=True))  # noqa: NPY002 - theirs
     return {
         "torch": torch.get_rng_state(),
-        "accelerator": None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(),
+        "accelerator": None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(*_which(device)),
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), *rest),
     }
@@ -120,10 +120,15 @@ def set_global_generators(state: Mapping[str, Any], device: torch.device) -> Non
     """The inverse of :func:`global_generators`."""
     torch.set_rng_state(state["torch"])
     if device.type != "cpu" and state["accelerator"] is not None:
-        torch.get_device_module(device).set_rng_state(state["accelerator"])
+        torch.get_device_module(device).set_rng_state(state["accelerator"], *_which(device))
     random.setstate(state["python"])
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+
+
+def _which(device: torch.device) -> tuple[torch.device, ...]:
+    """Which card, for a module that tells several apart; without it, that of the current one would be saved."""
+    return () if device.type == "mps" else (device,)
 
 
 def _first_line(error: Exception) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from vmlkit.errors import DataError
 from vmlkit.files import write_json, write_npz
@@ -12,6 +13,7 @@ from vmlkit.runs import PREDICTIONS, SCHEMA, RunDirectory
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.training.evaluate import EVALUATION, derive_seed
 from vmlkit.training.method import Progress
+from vmlkit.training.start import moved
 from vmlkit.training.task import D, Kept, M, MomentTask, Split, Task
 
 #: of the split, among its kept answers
@@ -29,6 +31,7 @@ def final_evaluation(
     draws: int = 1,
     batch_size: int = 128,
     account: Mapping[str, Any] | None = None,
+    device: torch.device | None = None,
 ) -> dict[str, Any]:
     """Score the chosen epoch on validation and test, and write ``metrics.json`` with the baselines beside it.
 
@@ -42,6 +45,7 @@ def final_evaluation(
         task: how answers are scored; single moments by the method's own ranking unless given.
         draws: how many times whatever is random in an answer is drawn.
         account: what the data lost on the way, see :meth:`vmlkit.data.sources.Splits.account`.
+        device: where the method answers (afterwards it lies where it did); where it lies unless given.
 
     Returns:
         What was written: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test, draws`` and what the
@@ -56,11 +60,12 @@ def final_evaluation(
     epoch = info["epoch"]
     clock = Progress(epoch, settings["epochs"], info["step"])
     scores, arrays = {}, {}
-    for number, (name, split) in enumerate((("validation", validation), ("test", test))):
-        generator_seed = derive_seed(seed, EVALUATION, epoch, number)
-        scores[name], arrays[name] = scoring.evaluate(
-            method, split, generator_seed, batch_size, draws=draws, progress=clock
-        )
+    with moved(method, device):
+        for number, (name, split) in enumerate((("validation", validation), ("test", test))):
+            generator_seed = derive_seed(seed, EVALUATION, epoch, number)
+            scores[name], arrays[name] = scoring.evaluate(
+                method, split, generator_seed, batch_size, draws=draws, progress=clock
+            )
     rule, imported = settings["choose_epoch_by"], run.config.get("imported")
     if imported:
         chosen_by = f"imported from {imported['file']} of {imported['project']}"

@@ -90,7 +90,7 @@ def recorder_for(device: torch.device) -> Recorder | None:
 class OwnStream:
     """A stream of its own on a card, as recordings need and as runs that share the card want; to be entered for a turn.
 
-    What the caller had queued at the first turn is waited for; :meth:`finish` makes the caller wait for the rest.
+    What the caller had queued at the first turn is waited for; :meth:`close` makes the caller wait for the rest.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -109,7 +109,7 @@ class OwnStream:
             with torch.cuda.stream(self._stream):
                 yield
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Let the current stream wait for this one."""
         if self._stream is not None:
             torch.cuda.current_stream(self._device).wait_stream(self._stream)

@@ -4,6 +4,7 @@
 instant goes on from the last saved state and, on a CPU with the same number of threads, ends with the same bits.
 """
 
+import contextlib
 import functools
 import itertools
 import os
@@ -18,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vmlkit.config import at_least, positive, to_dict
+from vmlkit.data.resident import Residence, Resident
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
 from vmlkit.files import LEFTOVERS, write_json, write_npz
 from vmlkit.runs import RunDirectory
@@ -29,7 +31,7 @@ from vmlkit.training.graphs import OwnStream, recorder_for
 from vmlkit.training.history import History, epoch_row
 from vmlkit.training.method import Method, Progress
 from vmlkit.training.optim import ClippedOptimizer, EpsRule, Schedule, ScheduledAdam
-from vmlkit.training.start import Reproducible, choose_device, create_run, matching_run, run_record
+from vmlkit.training.start import Reproducible, choose_device, create_run, matching_run, moved, run_record
 from vmlkit.training.steps import TrainingState
 from vmlkit.training.task import D, M, MomentTask, Split, Task
 
@@ -62,7 +64,10 @@ class TrainConfig:
     evaluation_batch_size: int = 128  #: queries per batch when predicting
     checkpoint_every_steps: int = 0  #: steps between saved states within an epoch; 0: at the end of epochs only
     check_every_steps: int = 20  #: steps between looks at the loss (each waits for the device once)
-    device: str = "auto"  #: "auto", "cpu", "cuda", ...
+    device: str = "auto"  #: "auto" ($VMLKIT_DEVICE, else a card where there is one), "cpu", "cuda", ...
+    #: splits lie on the device, and only row numbers are copied: "auto" where they fit, "on" in any case, or "off"
+    resident: Resident = "auto"
+    resident_gb: float | None = None  #: 10^9 bytes that splits may take there; None: half of what is free
     threads: int | None = None  #: CPU threads; None leaves torch's number.  The bits depend on it
     deterministic: bool = True  #: ask torch for deterministic kernels (on a GPU: as far as it has them)
     graph: Literal["auto", "off"] = "auto"  #: on a card, steps are captured and replayed: the same numbers, sooner
@@ -72,7 +77,7 @@ class TrainConfig:
         at_least(self, 1, "epochs batch_size probe_queries strip_frames strip_pixels evaluate_every threads")
         at_least(self, 1, "evaluation_batch_size check_every_steps")
         at_least(self, 0, "warmup_updates checkpoint_every_steps seed warmup_init_lr drop_epochs weight_decay")
-        positive(self, "lr clip_norm")
+        positive(self, "lr clip_norm resident_gb")
 
 
 def train(
@@ -88,6 +93,8 @@ def train(
     progress: bool = True,
 ) -> RunDirectory:
     """Train ``method`` in place, recording everything in ``run_dir``, and return a reader of it.
+
+    Training happens on the device of the settings; afterwards the method lies where it did, and so do its batches.
 
     Args:
         train: the resident split of the task's family, and ``validation`` likewise.
@@ -128,26 +135,24 @@ def train_in_turns(
             raise DataError(split.name, "has no queries", "give a split that has some")
     folder = Path(os.path.normpath(run_dir))
     device = choose_device(config.device)
-    method.to(device)
     record = run_record({**description, "curves": method.curves()}, to_dict(config), train, validation, device)
     existing = matching_run(folder, record, added=to_dict(TrainConfig()))
     fixed = Reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic)
-    stream = OwnStream(device)
-    with fixed(), stream():
-        run = _Run(method, train, validation, config, folder, task or MomentTask())
-        if existing is not None and resume:
-            run.restore(existing)
-        else:
-            run.create(record)
-    steps = run.to_the_end(progress)
-    done = turn
-    while done == turn:
+    with moved(method, device), contextlib.closing(OwnStream(device)) as stream:
         with fixed(), stream():
-            done = sum(1 for _ in itertools.islice(steps, turn))
-        if turn is None:
-            break
-        yield
-    stream.finish()
+            run = _Run(method, train, validation, config, folder, task or MomentTask())
+            if existing is not None and resume:
+                run.restore(existing)
+            else:
+                run.create(record)
+        steps = run.to_the_end(progress)
+        done = turn
+        while done == turn:
+            with fixed(), stream():
+                done = sum(1 for _ in itertools.islice(steps, turn))
+            if turn is None:
+                break
+            yield
 
 
 class _Run:
@@ -164,9 +169,12 @@ class _Run:
     ) -> None:
         self.method, self.train, self.validation, self.config, self.folder = method, train, validation, config, folder
         self.task, self.device = task, next(method.parameters()).device
-        self.evaluate = functools.partial(task.evaluate, method, validation, batch_size=config.evaluation_batch_size)
+        residence = Residence(self.device, config.resident, config.resident_gb)
+        near, asked = residence.admit(train), residence.admit(validation)
+        self.evaluate = functools.partial(task.evaluate, method, asked, batch_size=config.evaluation_batch_size)
         static = config.static_shapes or self.device.type == "cuda"
-        self.batch = functools.partial(task.batch, train, static=static)
+        self.batch = functools.partial(task.batch, near, static=static)
+        self.copied = near.device != self.device  # each batch, from page-locked memory
         self.probe = task.probe(validation, config.probe_queries, config.seed)
         self.history = History()
         self.state = TrainingState(
@@ -227,7 +235,8 @@ class _Run:
         self.method.train()
         for indices in batches[state.batch :]:
             batch = self.batch(indices, seed=derive_seed(config.seed, BATCH_DRAWS, epoch, state.batch))
-            batch = (batch.pin_memory() if self.device.type == "cuda" else batch).to(self.device)
+            if self.copied:
+                batch = (batch.pin_memory() if self.device.type == "cuda" else batch).to(self.device)
             whole = len(indices) == len(batches[0])
             loss = self.step(batch, Progress(epoch, config.epochs, state.step), whole=whole)
             state.log.add(loss, state.optimizers)

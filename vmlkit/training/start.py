@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from vmlkit import provenance
 from vmlkit.errors import ConfigError, DataError
@@ -26,18 +27,34 @@ from vmlkit.training.task import Split
 _IDENTITY = ("method", "seed", "settings", "data")
 
 
-def choose_device(name: str) -> torch.device:
-    """``"auto"`` is the GPU where there is one; anything else is torch's own name of a device.
+def choose_device(name: str, asked_by: str = "setting 'train.device'") -> torch.device:
+    """``"auto"`` is ``$VMLKIT_DEVICE``, or a GPU where there is one; anything else is torch's own name of a device.
+
+    Args:
+        asked_by: where ``name`` was given, for the message.
 
     Raises:
         ConfigError: for a device that torch does not know or cannot use here.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    asked = os.environ.get("VMLKIT_DEVICE") or "auto" if name == "auto" else name
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.empty(0, device=name).device
+        return torch.empty(0, device=asked).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"setting 'train.device' is {name!r}: {str(error).splitlines()[0]}") from error
+        source = "$VMLKIT_DEVICE" if name == "auto" else asked_by
+        raise ConfigError(f"{source} is {asked!r}: {str(error).splitlines()[0]}") from error
+
+
+@contextlib.contextmanager
+def moved(method: nn.Module, device: torch.device | None) -> Iterator[None]:
+    """The method on ``device`` for the time of the block (None: where it lies); afterwards it lies where it did."""
+    home = next(method.parameters()).device
+    method.to(device or home)
+    try:
+        yield
+    finally:
+        method.to(home)
 
 
 def run_record(
