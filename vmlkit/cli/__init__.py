@@ -1,4 +1,4 @@
-"""``vmlkit tour | check | train | continue | import | evaluate | predict | negatives | claims | labels | variants``.
+"""The command ``vmlkit``: its commands, their errors and exit codes.
 
 What a user can get wrong ends in one line on stderr and exit code 2, never in a traceback; a fault of vmlkit itself
 ends in one line that says where to report it, and exit code 70.  ``--debug`` shows the traceback of either.  Everything
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vmlkit import __version__
+from vmlkit.cli.data import add_data_command
 from vmlkit.cli.evaluation import add_evaluate_command
 from vmlkit.cli.prediction import add_predict_command
 from vmlkit.cli.reports import add_claims_command, add_labels_command, add_negatives_command
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (
         add_tour_command,
         add_check_command,
+        add_data_command,
         add_train_command,
         add_continue_command,
         add_import_command,

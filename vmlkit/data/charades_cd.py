@@ -28,8 +28,8 @@ def read_charades_cd(folder: Path, ledger: Ledger) -> dict[str, Rows]:
         DataError: for a missing file, or a bad record.
     """
     files = {}
-    for name, stem in FILES.items():
-        read = read_queries(_file(folder, stem), "charades_cd", outside="clip")
+    for name, path in annotation_files(folder).items():
+        read = read_queries(path, "charades_cd", outside="clip")
         tokens = [tuple(words(q.query)) for q in read.queries]
         files[name] = Rows(
             path=folder,
@@ -39,6 +39,11 @@ def read_charades_cd(folder: Path, ledger: Ledger) -> dict[str, Rows]:
         )
         read.account(ledger, "test" if name.startswith("test") else name)
     return files
+
+
+def annotation_files(folder: Path) -> dict[str, Path]:
+    """The four files; raises :class:`DataError` for one that is missing."""
+    return {name: _file(folder, stem) for name, stem in FILES.items()}
 
 
 def choose_queries(files: dict[str, Rows], limits: dict[str, int | None], seed: int) -> dict[str, Rows]:

@@ -100,11 +100,11 @@ def read_corpus(
     stored = next((folder / name for name in TAGGED if (folder / name).is_file()), None)
     tagged = read_tagged(stored) if stored else None
     result = {}
-    paths = {split: _find(folder, names) for split, names in FILES[corpus].items()}
+    paths = annotation_files(folder, corpus)
     if durations is not None and not any(".txt" in path.name for path in paths.values()):
         raise DataError(paths["train"], "holds durations itself", "leave 'durations' out")
     for split, path in paths.items():
-        table = durations or _csv(folder, split) if ".txt" in path.name else None
+        table = durations or durations_file(folder, split) if ".txt" in path.name else None
         rows = read_annotations(path, durations=table, beyond_duration=beyond_duration, ledger=ledger, split=split)
         if stored and tagged is not None:
             sentences = [_stored(stored, tagged, split, row) for row in rows]
@@ -115,6 +115,11 @@ def read_corpus(
     return result
 
 
+def annotation_files(folder: Path, corpus: str) -> dict[str, Path]:
+    """The annotation file of each split; raises :class:`DataError` for one that is missing."""
+    return {split: _find(folder, names) for split, names in FILES[corpus].items()}
+
+
 def _find(folder: Path, names: Sequence[str]) -> Path:
     candidates = [folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
     path = next((p for p in candidates if p.is_file()), None)
@@ -123,7 +128,8 @@ def _find(folder: Path, names: Sequence[str]) -> Path:
     return path
 
 
-def _csv(folder: Path, split: str) -> str | None:
+def durations_file(folder: Path, split: str) -> str | None:
+    """The table of Charades that holds the durations which its text lacks, if it lies in the folder."""
     path = folder / f"Charades_v1_{split}.csv"
     return str(path) if path.is_file() else None
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from vmlkit.data.array_files import header_of
+from vmlkit.data.array_files import format_of, header_of
 from vmlkit.data.clock import RowWatch
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.errors import DataError
@@ -100,8 +100,10 @@ class PackedFeatures:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a safetensors file was written by :func:`pack_features`."""
+    """Whether a file was written by :func:`pack_features`."""
     try:
+        if format_of(path) != "safetensors":
+            return False
         about = header_of(path).get("__metadata__")
     except (OSError, ValueError, AttributeError):
         return False

@@ -66,20 +66,28 @@ def read_annotations(
         DataError: for a record with a missing column, an end not after its start, a span beyond the duration, an
             empty sentence, or a value of the wrong kind.
     """
-    name = Path(path).name.removesuffix(".gz")
-    if name.endswith((".json", ".jsonl")):
-        records = _moment_records(path)
-    elif name.endswith(".txt"):
-        records = _text_records(path, durations)
-    else:
-        remedy = "rename the file by its layout"
-        raise DataError(path, "the suffix is none of .json, .jsonl and .txt (nor these with .gz)", remedy)
+    records = records_of(path, durations)
     return _checked(path, records, beyond_duration, ledger or Ledger(warn=True), split or str(path))
 
 
 #: video id, duration, start, end, sentence
 _Fields = tuple[Any, Any, Any, Any, Any]
 _Records = Iterable[tuple[int, _Fields]]
+
+
+def records_of(path: str | Path, durations: Mapping[str, float] | str | Path | None = None) -> _Records:
+    """The records of a file as they stand there: position and (video id, duration, start, end, sentence).
+
+    Raises:
+        DataError: for a file that cannot be read, or a record without these fields; nothing else is checked.
+    """
+    name = Path(path).name.removesuffix(".gz")
+    if name.endswith((".json", ".jsonl")):
+        return _moment_records(path)
+    if name.endswith(".txt"):
+        return _text_records(path, durations)
+    remedy = "rename the file by its layout"
+    raise DataError(path, "the suffix is none of .json, .jsonl and .txt (nor these with .gz)", remedy)
 
 
 def _moment_records(path: str | Path) -> _Records:
