@@ -36,6 +36,7 @@ OPTIONAL = {
     ),
     "text": ("tagging sentences, variants by rules or by a local model", "lemminflect nltk textblob transformers"),
     "llm": ("variants from a language model, local or behind an endpoint", "openai pydantic"),
+    "gguf": ("variants from a base model in a .gguf file", "accelerate gguf transformers"),
     "test": ("the test suite", "beartype hypothesis playwright pytest ruff"),
 }
 

@@ -32,7 +32,7 @@ CORE = set(RANK) - {"viz", "experiments", "tour", "check", "cli", "__main__"}
 CORE_PACKAGES = {"torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxtyping", "tqdm"}
 #: what a user of the command line alone need not have
 OPTIONAL = {
-    "anywidget", "IPython", "ipykernel", "ipywidgets", "jupyter_client", "jupyter_core",
+    "accelerate", "anywidget", "gguf", "IPython", "ipykernel", "ipywidgets", "jupyter_client", "jupyter_core",
     "jupyterlab", "jupytext", "lemminflect", "matplotlib", "nbclient", "nbconvert", "nbformat", "nltk", "openai",
     "papermill", "PIL", "playwright", "pydantic", "pytest", "seaborn", "textblob", "traitlets",
     "transformers", "yaml",

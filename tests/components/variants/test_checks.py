@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vmlkit.components.variants.checks import failures, is_negated, words_changed
+from vmlkit.components.variants.checks import check_of, failures, is_negated, words_changed
 from vmlkit.components.variants.generation import BrokenAnswer, Summary, generate, variants_of
 from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection, VariantWriter, read_variants
 
@@ -99,7 +99,12 @@ class Scripted:
         self.answers = list(answers)
         self.refused: list[Mapping[Component, Sequence[Rejection]]] = []
 
-    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> dict[Component, str | None]:
+    def answer(
+        self,
+        sentence: str,
+        refused: Mapping[Component, Sequence[Rejection]],
+        wanted: Sequence[Component] = COMPONENTS,
+    ) -> dict[Component, str | None]:
         self.refused.append(dict(refused))
         answer = self.answers[min(len(self.refused), len(self.answers)) - 1]
         if isinstance(answer, BrokenAnswer):
@@ -154,3 +159,28 @@ def test_only_the_components_asked_for_are_written_and_counted(tmp_path: Path) -
         list(generate(second, [ANCHOR], writer))
     assert len(read_variants(path)) == len(COMPONENTS)
     assert len(second.refused) == 1
+
+
+@pytest.mark.parametrize(
+    ("component", "text", "check"),
+    [
+        ("changed_verb", "...", "empty"),
+        ("positive", "a man sits. a dog runs.", "one sentence"),
+        ("positive", "A man sits!", "unchanged"),
+        ("positive", " ".join(["word"] * 40), "length"),
+        ("negated_verb", "a man stands.", "negation"),
+        ("positive", "a man never sits.", "negation"),
+        ("changed_subject", "two big dogs in the yard sit.", "other words"),
+        ("changed_verb", "a man is sitting.", "same meaning"),
+    ],
+)
+def test_every_reason_names_its_check(component: Component, text: str, check: str) -> None:
+    reason = failures("a man sits.", {component: text})[component]
+    assert check_of(Rejection(text, reason)) == check
+
+
+def test_repetitions_and_missing_answers_have_a_check_too() -> None:
+    twice = "a dog sits."
+    reason = failures("a man sits.", {"changed_subject": twice, "changed_object": twice})["changed_object"]
+    assert check_of(Rejection(twice, reason)) == "repeated"
+    assert check_of(Rejection(None, "is not a JSON object")) == "no answer"

@@ -84,8 +84,8 @@ def test_rules_from_the_command_line(sentences: Path, tmp_path: Path, capsys: py
     printed = capsys.readouterr().out
     assert "2 sentences, 1 of them done before" in printed
     table = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if line.startswith(COMPONENTS)}
-    assert table["negated_verb"] == ["2", "0", "0"]
-    assert table["changed_object"] == ["1", "1", "0"]
+    assert table["negated_verb"] == ["2", "2", "0", "0"]
+    assert table["changed_object"] == ["2", "1", "1", "0"]
     rows = read_variants(out)
     assert [row.sentence for row in rows] == [s for s in TWO for _ in COMPONENTS]
     assert {(row.generator, row.prompt_version) for row in rows} == {("rules", None)}
@@ -104,6 +104,8 @@ def test_an_endpoint_from_the_command_line(
         assert server.headers[0]["authorization"] == "Bearer abc"
     printed = capsys.readouterr().out
     assert f"refused: negated_verb of '{TWO[0]}': '{wrong}' is not negated" in printed
+    table = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if line.startswith(COMPONENTS)}
+    assert table["negated_verb"] == ["2", "0", "0", "2", "negation", "6"]
     assert "6 answers of the endpoint (600 + 120 tokens), 0 from the cache" in printed
     rows = read_variants(tmp_path / "v.jsonl")
     assert [row.component for row in rows] == 2 * ["negated_verb", "changed_subject"]
@@ -116,8 +118,13 @@ def test_an_endpoint_from_the_command_line(
         (["--generator", "openai", "--base-url", "http://127.0.0.1:9"], "needs --base-url and --model"),
         (["--generator", "openai", "--model", "m"], "needs --base-url and --model"),
         (["--base-url", "http://127.0.0.1:9"], "are for --generator openai"),
-        (["--generator", "local"], "go together"),
-        (["--folder", "x"], "go together"),
+        (["--generator", "local"], "goes together"),
+        (["--generator", "completion"], "goes together"),
+        (["--folder", "x"], "goes together"),
+        (["--temperature", "1"], "are for --generator completion"),
+        (["--seed", "1"], "are for --generator completion"),
+        (["--generator", "completion", "--folder", "x", "--temperature", "-1"], "--temperature must be at least 0"),
+        (["--ask-again", "-1"], "--ask-again must be at least 0"),
         (["--limit", "0"], "--limit must be at least 1"),
         (["--workers", "0"], "--workers must be at least 1"),
         (["--timeout", "0"], "--timeout must be positive"),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
-from vmlkit.components.variants.rows import Component
+from vmlkit.components.variants.rows import Component, Rejection
 from vmlkit.components.variants.wordlists import lemma, lemmas, same_meaning
 
 #: one text or ``None`` (the sentence has no such part) by component
@@ -20,6 +20,31 @@ SINGLE_PART: tuple[Component, ...] = (
 )
 NEGATIONS = frozenset({"not", "never", "no", "cannot"})
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+
+
+#: the checks by what a reason of theirs holds; a reason of another form says that there was no answer
+_CHECKS = {
+    "empty": "is empty",
+    "one sentence": "is not one sentence",
+    "unchanged": "does not differ from the sentence",
+    "length": "words, more than",
+    "negation": "negat",
+    "same meaning": "means the same as",
+    "repeated": "is the same as",
+}
+
+
+def check_of(rejection: Rejection) -> str:
+    """The name of the check that refused an answer.
+
+    >>> check_of(Rejection("a dog.", "is not negated")), check_of(Rejection("a cat.", "changes 9 words, more than 3"))
+    ('negation', 'other words')
+    """
+    if rejection.text is None:
+        return "no answer"
+    if rejection.reason.startswith("changes"):
+        return "other words"
+    return next((name for name, part in _CHECKS.items() if part in rejection.reason), "no answer")
 
 
 def words_of(text: str) -> list[str]:

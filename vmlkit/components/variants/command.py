@@ -34,7 +34,9 @@ def run_variants(options: argparse.Namespace) -> int:
         todo = [s for s in sentences if any(not writer.has(s, c) for c in options.components)]
         print(f"{len(sentences)} sentences, {len(sentences) - len(todo)} of them done before")
         try:
-            written = generate(generator, todo, writer, options.components, workers=options.workers)
+            written = generate(
+                generator, todo, writer, options.components, workers=options.workers, retries=options.ask_again
+            )
             for _ in tqdm(written, total=len(todo), unit="sentence", disable=options.quiet):
                 pass
         finally:
@@ -55,8 +57,10 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--generator openai needs --base-url and --model; without them nothing is sent anywhere")
     if not openai and any(remote):
         raise ConfigError("--base-url, --model and --api-key-env are for --generator openai")
-    if (options.generator == "local") != (options.folder is not None):
-        raise ConfigError("--generator local and --folder go together")
+    if (options.generator in ("local", "completion")) != (options.folder is not None):
+        raise ConfigError("--folder goes together with --generator local or completion")
+    if options.generator != "completion" and (options.temperature, options.seed) != (None, None):
+        raise ConfigError("--temperature and --seed are for --generator completion")
 
 
 def _check_values(options: argparse.Namespace) -> None:
@@ -65,10 +69,10 @@ def _check_values(options: argparse.Namespace) -> None:
         wrong = next((value for value in given if value not in allowed), None)
         if wrong is not None:
             raise ConfigError(f"--{name}: {wrong!r} is none of {', '.join(allowed)}")
-    for name, least in (("limit", 1), ("workers", 1), ("retries", 0)):
+    for name, least in (("limit", 1), ("workers", 1), ("retries", 0), ("ask_again", 0)):
         value = getattr(options, name)
         if value is not None and value < least:
-            raise ConfigError(f"--{name} must be at least {least}, not {value}")
+            raise ConfigError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
     if not options.timeout > 0:
         raise ConfigError(f"--timeout must be positive, not {options.timeout:g}")
 
@@ -83,6 +87,11 @@ def make_generator(options: argparse.Namespace) -> VariantGenerator:
         from vmlkit.components.variants.local_llm import LocalGenerator
 
         return LocalGenerator(options.folder, device=options.device)
+    if options.generator == "completion":
+        from vmlkit.components.variants.completion import CompletionGenerator
+
+        given = {name: getattr(options, name) for name in ("temperature", "seed") if getattr(options, name) is not None}
+        return CompletionGenerator(options.folder, device=options.device, **given)
     key = None if options.api_key_env is None else os.environ.get(options.api_key_env)
     if options.api_key_env is not None and not key:
         raise ConfigError(f"the environment variable {options.api_key_env} holds no key")
@@ -110,13 +119,15 @@ def _check_source(writer: VariantWriter, generator: VariantGenerator) -> None:
 
 
 def _report(summary: Summary, asked_again: Sequence[SentenceVariant]) -> str:
-    """A table of accepted, absent and refused rows, and some refused answers."""
+    """A table of what was asked, accepted, absent and refused, the checks that refused answers, and some of those."""
     refused = [row for row in asked_again if not row.valid]
-    lines = [f"\n{'':<18} {'accepted':>9} {'none':>7} {'refused':>8}"]
+    lines = [f"\n{'':<18} {'asked':>6} {'accepted':>9} {'none':>6} {'refused':>8}   answers refused, by check"]
     for name in COMPONENTS:
         counts = (summary.accepted[name], summary.absent[name], summary.refused[name])
         if any(counts):
-            lines.append(f"{name:<18} {counts[0]:>9} {counts[1]:>7} {counts[2]:>8}")
+            checks = ", ".join(f"{check} {count}" for check, count in summary.checks[name].most_common())
+            numbers = f"{name:<18} {sum(counts):>6} {counts[0]:>9} {counts[1]:>6} {counts[2]:>8}"
+            lines.append(f"{numbers}   {checks}".rstrip())
     if len(asked_again) > len(refused):
         lines.append(f"{len(asked_again) - len(refused)} of the accepted after a first answer was refused")
     for row in refused[:EXAMPLES]:

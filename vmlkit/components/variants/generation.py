@@ -1,13 +1,15 @@
 """From sentences to rows: ask a generator, check every answer, ask again, write down what was refused and why."""
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
-from vmlkit.components.variants.checks import Answers, failures
+from vmlkit.components.variants.checks import Answers, check_of, failures
 from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection, SentenceVariant, VariantWriter
 
 #: how often a refused answer is asked for again
@@ -18,8 +20,9 @@ RETRIES = 2
 class VariantGenerator(Protocol):
     """Writes the variants of a sentence.
 
-    ``name`` is ``rules``, ``openai`` or ``local``; ``model`` says which model or version; ``prompt_version`` is
-    ``None`` without prompts; ``deterministic`` means that asking again gives the same answer, so nobody asks again.
+    ``name`` is ``rules``, ``openai``, ``local`` or ``completion``; ``model`` says which model or version;
+    ``prompt_version`` is ``None`` without prompts; ``deterministic`` means that asking again gives the same answer, so
+    nobody asks again.
     """
 
     @property
@@ -31,12 +34,18 @@ class VariantGenerator(Protocol):
     @property
     def deterministic(self) -> bool: ...
 
-    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
-        """One text or ``None`` for each of the seven components.
+    def answer(
+        self,
+        sentence: str,
+        refused: Mapping[Component, Sequence[Rejection]],
+        wanted: Sequence[Component] = COMPONENTS,
+    ) -> Answers:
+        """One text or ``None`` for each of the components wanted, or for all seven.
 
         Args:
             sentence: the anchor.
             refused: what was wrong with the answers before; empty when asked for the first time.
+            wanted: those that are still open; a generator that asks for all at once may pass over it.
 
         Raises:
             BrokenAnswer: if nothing usable came back, for example broken JSON.
@@ -50,17 +59,22 @@ class BrokenAnswer(ValueError):
 
 @dataclass
 class Summary:
-    """Counts per component: texts accepted, parts that the sentence does not have, texts refused for good."""
+    """Counts per component: texts accepted, parts that the sentence does not have, texts refused for good.
+
+    ``checks`` counts answers, those included after which another one was accepted, by the check that refused them.
+    """
 
     accepted: dict[Component, int] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, 0))
     absent: dict[Component, int] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, 0))
     refused: dict[Component, int] = field(default_factory=lambda: dict.fromkeys(COMPONENTS, 0))
+    checks: dict[Component, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in COMPONENTS})
 
     def add(self, rows: Iterable[SentenceVariant]) -> None:
         """Count rows."""
         for row in rows:
             kind = self.accepted if row.valid else self.refused if row.rejected else self.absent
             kind[row.component] += 1
+            self.checks[row.component].update(check_of(rejection) for rejection in row.rejected)
 
 
 def variants_of(
@@ -113,7 +127,7 @@ def _asked(
 ) -> tuple[Answers, dict[Component, str]]:
     """The answers for the components that are open, and what is wrong with some."""
     try:
-        answers = generator.answer(sentence, {c: tuple(history[c]) for c in open_parts if history[c]})
+        answers = generator.answer(sentence, {c: tuple(history[c]) for c in open_parts if history[c]}, open_parts)
     except BrokenAnswer as error:
         return dict.fromkeys(open_parts), dict.fromkeys(open_parts, str(error))
     texts: Answers = {component: answers.get(component) for component in open_parts}
@@ -128,10 +142,12 @@ def generate(
     components: Sequence[Component] = COMPONENTS,
     *,
     workers: int = 1,
+    retries: int = RETRIES,
 ) -> Iterator[list[SentenceVariant]]:
     """Generate what the file lacks, sentence by sentence, in order; yields the rows just written.
 
     Args:
+        retries: how often a refused answer is asked for again.
         workers: sentences that are asked for at the same time.
     """
     missing = [
@@ -139,27 +155,28 @@ def generate(
         for sentence in dict.fromkeys(sentences)
         if (lacking := [c for c in components if not writer.has(sentence, c)])
     ]
-    for rows in _in_order(generator, missing, workers):
+    ask = functools.partial(variants_of, generator, retries=retries)
+    for rows in _in_order(ask, missing, workers):
         writer.append(rows)
         yield rows
 
 
 def _in_order(
-    generator: VariantGenerator, missing: Sequence[tuple[str, list[Component]]], workers: int
+    ask: Callable[[str, list[Component]], list[SentenceVariant]],
+    missing: Sequence[tuple[str, list[Component]]],
+    workers: int,
 ) -> Iterator[list[SentenceVariant]]:
     if workers <= 1:
-        yield from (variants_of(generator, sentence, parts) for sentence, parts in missing)
+        yield from (ask(sentence, parts) for sentence, parts in missing)
         return
     pool = ThreadPoolExecutor(workers)
     try:
         todo = iter(missing)
         # a short window: what was asked for but not written yet is all that a kill can lose
-        running: list[Future[list[SentenceVariant]]] = [
-            pool.submit(variants_of, generator, *item) for item in islice(todo, workers)
-        ]
+        running: list[Future[list[SentenceVariant]]] = [pool.submit(ask, *item) for item in islice(todo, workers)]
         while running:
             rows = running.pop(0).result()
-            running += [pool.submit(variants_of, generator, *item) for item in islice(todo, 1)]
+            running += [pool.submit(ask, *item) for item in islice(todo, 1)]
             yield rows
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

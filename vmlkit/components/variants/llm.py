@@ -15,7 +15,7 @@ from vmlkit.components.variants.cache import AnswerCache
 from vmlkit.components.variants.checks import Answers
 from vmlkit.components.variants.generation import BrokenAnswer
 from vmlkit.components.variants.prompts import answer_schema, prompts, read_answer
-from vmlkit.components.variants.rows import Component, Rejection
+from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection
 from vmlkit.errors import DataError, required
 
 
@@ -89,8 +89,13 @@ class OpenAIGenerator:
         self.cache, self.usage = cache, Usage()
         self._client = _client(base_url, api_key, timeout, retries)
 
-    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
-        """One answer, from the cache or from the endpoint.
+    def answer(
+        self,
+        sentence: str,
+        refused: Mapping[Component, Sequence[Rejection]],
+        wanted: Sequence[Component] = COMPONENTS,
+    ) -> Answers:
+        """One answer, which has all seven components, from the cache or from the endpoint.
 
         Raises:
             BrokenAnswer: if the answer is not the JSON object asked for; such an answer is not kept.

@@ -6,8 +6,13 @@ from typing import Any
 
 from vmlkit.components.variants.checks import Answers
 from vmlkit.components.variants.prompts import answer_model, prompts, read_answer
-from vmlkit.components.variants.rows import Component, Rejection
+from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection
 from vmlkit.errors import DataError, required
+
+
+def only_here() -> dict[str, bool]:
+    """What keeps transformers from the network and from running code of the folder."""
+    return {"local_files_only": True, "trust_remote_code": False}
 
 
 class LocalGenerator:
@@ -35,24 +40,30 @@ class LocalGenerator:
             raise DataError(folder, "is not a folder with a config.json", "give the folder of a downloaded model")
         answer_model()
         transformers = required("transformers", "text", "running a language model in this process")
-        only_here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
-            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(self.folder), **only_here)
+            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(self.folder), **only_here())
             self._model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                str(self.folder), use_safetensors=True, **only_here
+                str(self.folder), use_safetensors=True, **only_here()
             )
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
                 folder, f"cannot be loaded ({' '.join(str(error).split())[:160]})", "check its files"
             ) from error
         if self.tokenizer.chat_template is None:
-            raise DataError(folder, "its tokenizer has no chat template", "use a model that was trained for chat")
+            raise DataError(
+                folder, "its tokenizer has no chat template", "take a model trained for chat, or --generator completion"
+            )
         self._model.to(device).eval()
         self.device, self.max_new_tokens = device, max_new_tokens
         self.model, self.prompt_version = self.folder.resolve().name, prompts().version
 
-    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
-        """One answer.
+    def answer(
+        self,
+        sentence: str,
+        refused: Mapping[Component, Sequence[Rejection]],
+        wanted: Sequence[Component] = COMPONENTS,
+    ) -> Answers:
+        """One answer, which has all seven components.
 
         Raises:
             BrokenAnswer: if it is not the JSON object asked for.

@@ -93,10 +93,10 @@ def read_answer(content: str | None) -> Answers:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the object"
         raise BrokenAnswer(f"is not the JSON object asked for ({where}: {first['msg'][:80]})") from error
-    return {component: _cleaned(fields[component]) for component in COMPONENTS}
+    return {component: cleaned(fields[component]) for component in COMPONENTS}
 
 
-def _cleaned(text: str | None) -> str | None:
+def cleaned(text: str | None) -> str | None:
     """Without blanks around it; what only says that there is nothing becomes ``None``."""
     text = " ".join((text or "").split())
     return None if text.lower().strip(".") in ("", "null", "none", "n/a") else text

@@ -60,7 +60,7 @@ class SentenceVariant:
     sentence: str  #: the anchor, as it stands in the data set
     component: Component
     text: str | None
-    generator: str  #: ``rules``, ``openai`` or ``local``
+    generator: str  #: ``rules``, ``openai``, ``local`` or ``completion``
     model: str  #: which model, or which version of the rules
     prompt_version: str | None = None  #: of the prompts, where there were any
     attempts: int = 1  #: how often the generator was asked

@@ -27,7 +27,12 @@ class RuleGenerator:
     prompt_version = None
     deterministic = True
 
-    def answer(self, sentence: str, refused: Mapping[Component, Sequence[Rejection]]) -> Answers:
+    def answer(
+        self,
+        sentence: str,
+        refused: Mapping[Component, Sequence[Rejection]],
+        wanted: Sequence[Component] = COMPONENTS,
+    ) -> Answers:
         """The first possibility of each component that passes every check.
 
         Raises:
