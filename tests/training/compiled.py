@@ -1,4 +1,4 @@
-"""Every method compiled: ``python -m tests.training.compiled METHOD...`` prints one line of JSON a method.
+"""Every method compiled: ``python -m tests.training.compiled METHOD[:bf16]...`` prints one line of JSON a method.
 
 A program of its own because the checks of shapes that the tests install would be traced too.
 """
@@ -44,16 +44,16 @@ def ran(
     return total.detach(), {n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None}
 
 
-def compared(name: str) -> dict[str, Any]:
+def compared(name: str, *, half: bool = False) -> dict[str, Any]:
     """Whether the compiled loss, and which compiled gradients, differ from the eager ones in any bit."""
     method, batch = made(name)
-    loss, gradients = ran(method, method.training_loss, batch)
+    loss, gradients = ran(method, method.training_loss, batch, half=half)
     torch._dynamo.reset()
-    compiled, traced = ran(method, torch.compile(method.training_loss, backend="aot_eager"), batch)
+    compiled, traced = ran(method, torch.compile(method.training_loss, backend="aot_eager"), batch, half=half)
     differences = [(gradients[n] - traced[n]).norm() for n in gradients.keys() & traced.keys()]
     size = torch.nn.utils.get_total_norm(list(gradients.values()))
     return {
-        "method": name,
+        "method": f"{name}:bf16" if half else name,
         "difference": float(torch.stack(differences).norm() / size),
         "same loss": torch.equal(loss, compiled),
         "parameters": len(gradients),
@@ -65,4 +65,5 @@ def compared(name: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:]:
-        print(json.dumps(compared(wanted)), flush=True)
+        name, _, half = wanted.partition(":")
+        print(json.dumps(compared(name, half=half == "bf16")), flush=True)

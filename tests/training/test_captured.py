@@ -28,7 +28,7 @@ from vmlkit.training.method import LossTerms, Method, Progress
 from vmlkit.training.optim import ScheduledAdam
 
 #: recorded in every run of the tests: one update, two of one clip, four phases
-QUICK = ("lnp-cpl", "cnm", "vlc")
+QUICK = ("lnp-cpl", "cnm", "tsm-vlc")
 STEPS, AN_EPOCH = 9, 3
 
 

@@ -19,11 +19,13 @@ from vmlkit.methods import METHODS
 
 #: largest relative difference of the loss, and of the gradient in its norm, under bfloat16 (8 bits: 0.4 % a number)
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 0.01, 0.25
+#: the same for a compiled gradient in bfloat16 against the plain one in bfloat16
+HALF_TOLERANCE = 0.02
 #: draws of random numbers split its trace, and gradients that meet there are added in another order
 REORDERED = ("p4-qd-detr",)
 LNP = ("lnp-cnm", "lnp-cpl", "lnp-pps")
 #: compiled in every run; the others take ten to twenty seconds each
-QUICK = ("lnp-cpl", "basnet")
+QUICK = ("lnp-cpl", "lnp-cpl:bf16", "basnet")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,10 @@ def test_compiled_losses_and_gradients_are_the_eager_ones(names: tuple[str, ...]
     found = {line["method"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert found.keys() == set(names)
     for name, line in found.items():
+        if name.endswith(":bf16"):  # the compiler leaves out roundings between its operations
+            assert not line["missing"], f"{name}: {line['missing']}"
+            assert line["difference"] < HALF_TOLERANCE, name
+            continue
         assert line["same loss"], name
         assert not line["missing"], f"{name}: {line['missing']}"
         assert line["difference"] < 1e-6, name

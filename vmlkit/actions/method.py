@@ -27,7 +27,7 @@ from vmlkit.actions.localiser import ActionShape, Localised, Localiser, Localise
 from vmlkit.actions.losses import consistency, reconstruction_error
 from vmlkit.actions.vlc import VLC, Completed, VLCConfig, completion_contrast, completion_loss
 from vmlkit.errors import ConfigError
-from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
+from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer, outside_autocast
 
 LOCALISER, RECONSTRUCTOR, ATTENTION = "localiser", "reconstructor", "attention"
 
@@ -180,7 +180,8 @@ class ActionMethod(Method[ActionBatch]):
         for optimizer in optimizers.values():
             optimizer.zero_grad()
         loss = self.training_loss(batch, progress, generator)
-        loss.total.backward()
+        with outside_autocast(loss.total):
+            loss.total.backward()
         for name, optimizer in optimizers.items():
             optimizer.step(clip=groups[name])
         return LossTerms(loss.total.detach(), {name: value.detach() for name, value in loss.terms.items()})
@@ -219,5 +220,7 @@ class ActionMethod(Method[ActionBatch]):
 
 
 def _set_gradients(loss: Tensor, parameters: list[nn.Parameter]) -> None:
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
+    with outside_autocast(loss):
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient

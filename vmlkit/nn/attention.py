@@ -13,7 +13,8 @@ They are different models: the first *hides* a clip with ``g_j = 0``, the second
 """
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -32,9 +33,22 @@ PADDED = -1e30
 
 
 def no_autocast(like: Tensor) -> AbstractContextManager[Any]:
-    """Autocast switched off on the device of ``like``: for heads and Gram matrices, which half precision would blur."""
+    """Autocast and TF32 off on the device of ``like``: for heads and Gram matrices, which fewer bits would blur."""
     device = like.device.type
+    if like.is_cuda and torch.get_float32_matmul_precision() != "highest":
+        return _exact_products()
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast("cuda", enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def full_precision(x: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction
 from vmlkit.reconstruction.front import Encoded, FrontEnd, Generator, Proposals, ReconstructionConfig, encode
 from vmlkit.reconstruction.gaussian import cnm_mask
 from vmlkit.reconstruction.losses import margin
-from vmlkit.training.method import DataShape, LossTerms, Method, Progress, StepOptimizer
+from vmlkit.training.method import DataShape, LossTerms, Method, Progress, StepOptimizer, outside_autocast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,8 @@ def in_turn(
     groups, losses = method.parameter_groups(), []
     for name, loss in stages.items():
         now = loss()
-        gradients = torch.autograd.grad(now.total, groups[name], allow_unused=True)
+        with outside_autocast(now.total):
+            gradients = torch.autograd.grad(now.total, groups[name], allow_unused=True)
         for parameter, gradient in zip(groups[name], gradients, strict=True):
             parameter.grad = gradient
         optimizers[name].step(clip=list(method.parameters()) if stale else groups[name])

@@ -32,6 +32,7 @@ from vmlkit.data.batches import Batch
 from vmlkit.training.graphs import Graph, Graphs, Recorder
 from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer, V
 from vmlkit.training.optim import ClippedOptimizer
+from vmlkit.training.precision import Precision, at_precision
 
 #: plain steps before the first capture: libraries set themselves up in them, which a graph must not contain
 WARM_UP = 3
@@ -188,6 +189,7 @@ class _StandIn(StepOptimizer):
 
     def step(self, clip: list[nn.Parameter]) -> Tensor:
         self._tape.cut(self._optimizer, clip)
+        torch.clear_autocast_cache()  # as an update does
         self._tape.begin()
         return self._norm
 
@@ -221,6 +223,7 @@ class CapturedStep:
         optimizers: of each parameter group, which clip and update after each graph.
         draws: the generator that the step draws from.
         recorder: see :func:`vmlkit.training.graphs.recorder_for`; None makes plain steps.
+        precision: see :mod:`vmlkit.training.precision`.
 
     Attributes:
         refused: why steps are no longer recorded; None while they may be.
@@ -233,7 +236,9 @@ class CapturedStep:
         optimizers: Mapping[str, ClippedOptimizer],
         draws: torch.Generator,
         recorder: Recorder | None,
+        precision: Precision = "fp32",
     ) -> None:
+        self._precision: Precision = precision
         self._method, self._optimizers, self._draws, self._recorder = method, optimizers, draws, recorder
         self.refused: str | None = None
         self.replays = 0
@@ -249,9 +254,13 @@ class CapturedStep:
         """
         recording = self._recording_of(batch, progress) if whole and self._recorder and not self.refused else None
         if recording is None:
-            return self._method.step(batch, progress, self._draws, dict(self._optimizers))
+            return self._run(batch, progress, dict(self._optimizers))
         self.replays += 1
         return recording.replay(batch, progress)
+
+    def _run(self, batch: Batch, progress: Progress, optimizers: dict[str, StepOptimizer]) -> LossTerms:
+        with at_precision(self._precision, self._draws.device):
+            return self._method.step(batch, progress, self._draws, optimizers)
 
     def _recording_of(self, batch: Batch, progress: Progress) -> _Recording | None:
         """The recording that stands for this step, made now if there is none; None where the step is to run plainly."""
@@ -297,7 +306,7 @@ class CapturedStep:
         own = {name: _StandIn(o, o.last_norm, tape) for name, o in self._optimizers.items()}
         try:
             tape.begin()
-            loss = self._method.step(inputs, clock, self._draws, dict(own))
+            loss = self._run(inputs, clock, dict(own))
             values = torch.stack([value.detach().float() for value in (loss.total, *loss.terms.values())])
             tape.cut()
         except BaseException:

@@ -31,6 +31,7 @@ from vmlkit.training.graphs import OwnStream, recorder_for
 from vmlkit.training.history import History, epoch_row
 from vmlkit.training.method import Method, Progress
 from vmlkit.training.optim import ClippedOptimizer, EpsRule, Schedule, ScheduledAdam
+from vmlkit.training.precision import Precision, check_precision
 from vmlkit.training.start import Reproducible, choose_device, create_run, matching_run, moved, run_record
 from vmlkit.training.steps import TrainingState
 from vmlkit.training.task import D, M, MomentTask, Split, Task
@@ -71,6 +72,7 @@ class TrainConfig:
     threads: int | None = None  #: CPU threads; None leaves torch's number.  The bits depend on it
     deterministic: bool = True  #: ask torch for deterministic kernels (on a GPU: as far as it has them)
     graph: Literal["auto", "off"] = "auto"  #: on a card, steps are captured and replayed: the same numbers, sooner
+    precision: Precision = "fp32"  #: of matrix products in a step, see :mod:`vmlkit.training.precision`; "tf32": CUDA
     static_shapes: bool = False  #: keep the padded word axis of the whole split, as on a card in any case
 
     def __post_init__(self) -> None:
@@ -135,6 +137,7 @@ def train_in_turns(
             raise DataError(split.name, "has no queries", "give a split that has some")
     folder = Path(os.path.normpath(run_dir))
     device = choose_device(config.device)
+    check_precision(config.precision, device)
     record = run_record({**description, "curves": method.curves()}, to_dict(config), train, validation, device)
     existing = matching_run(folder, record, added=to_dict(TrainConfig()))
     fixed = Reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic)
@@ -186,7 +189,7 @@ class _Run:
             epochs=config.epochs,
         )
         recorder = None if config.graph == "off" else recorder_for(self.device)
-        self.step = CapturedStep(method, self.state.optimizers, self.state.draws, recorder)
+        self.step = CapturedStep(method, self.state.optimizers, self.state.draws, recorder, config.precision)
 
     def create(self, record: Mapping[str, Any]) -> None:
         """Epoch 0: evaluate the untrained method, and only then make the directory."""

@@ -1,6 +1,7 @@
 """The contract between a paper and the training loop."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -61,6 +62,16 @@ class LossTerms:
     terms: dict[str, Tensor] = field(default_factory=dict)
 
 
+def outside_autocast(loss: Tensor) -> AbstractContextManager[Any]:
+    """For the backward pass of a loss that was computed under autocast.
+
+    A backward pass follows the types of its forward pass; under autocast, those of the heads that were kept in float32
+    would be halved after all.
+    """
+    device = loss.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
 @runtime_checkable
 class StepOptimizer(Protocol):
     """What :meth:`Method.step` needs of an optimiser: see :class:`vmlkit.training.optim.ScheduledAdam`."""
@@ -103,7 +114,8 @@ class Method(nn.Module, Generic[B]):
         (optimizer,) = optimizers.values()
         optimizer.zero_grad()
         loss = self.training_loss(batch, progress, generator)
-        loss.total.backward()
+        with outside_autocast(loss.total):
+            loss.total.backward()
         optimizer.step(clip=list(self.parameters()))
         return loss
 

@@ -88,6 +88,7 @@ class ClippedOptimizer(StepOptimizer):
             torch.nn.utils.clip_grads_with_norm_(clip, self._clip_norm, norm)
         self._update()
         self.updates += 1
+        torch.clear_autocast_cache()  # the halved copies are of the parameters before the update
         self.last_norm = norm.detach().to(self._parameters[0].device)
         return self.last_norm
 
