@@ -827,7 +827,7 @@ with probe.measuring(method, margin=0.6):  # large enough that some triplets are
     signed, triplet = torch.autograd.grad(total, (out.nll, out.nll_triplet))
 given = signed / (signed + triplet)
 active = (out.positive[:, None] - out.nll + cfg.margin > 0).tolist()
-mine = [[mask_share(cfg.dual_signed_weight, method.c(clock), cfg.triplet_weight, a) for a in row] for row in active]
+mine = [[mask_share(cfg.dual_signed_weight, cfg.c(clock), cfg.triplet_weight, a) for a in row] for row in active]
 assert torch.allclose(given, torch.tensor(mine), atol=1e-6), "the triplet pulls with -lambda_2 only where it is active"
 print(
     f"{np.mean(active):.0%} of the triplets are active; where they are, the masks see {min(map(min, mine)):.4f} of it"

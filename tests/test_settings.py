@@ -33,6 +33,8 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "temperature": {"model.alignment_size": 8, "model.alignment_weight": 1.0},
     "sigma_laplace": {"~mask_type": "laplace"},
     "sigma_neg_inverse": {"~neg_type": "inverse_gaussian"},
+    "reading.follow_weight": {"~centers": "sentence"},
+    "reading.candidates": {"~centers": "sentence", "~follow_weight": 1.0},
     "lnp.gamma": {"~negatives": "variable"},
     "lnp.rule_sigma": {"~negatives": "gaussian"},
 }
@@ -163,9 +165,8 @@ def test_sizes_at_their_smallest_work_or_refuse(method: str, splits: dict[str, A
                 refusal = str(error)
             assert refusal is not None or "nan" not in str(shown), f"{path}={least} gives NaN"
             assert refusal is not None or least >= 0 or path.endswith(SIGNED), f"{path}={least} is accepted"
-            large = path.endswith(("hidden", "max_clips", "dropout", "label_smoothing")) or "does nothing here" in str(
-                refusal
-            )
+            ends = ("hidden", "max_clips", "candidates", "dropout", "label_smoothing")
+            large = path.endswith(ends) or "does nothing here" in str(refusal)
             assert refusal is None or least < 1 or large, f"{path}={least}: {refusal}"
 
 

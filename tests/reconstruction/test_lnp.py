@@ -82,7 +82,7 @@ def test_one_pass_has_the_gradients_of_two(host: str, progress: Progress) -> Non
     fixed = model.host.reconstruct(out.encoded, Conditioning(at.weight.detach(), gate=at.gate.detach()))
     expected = (
         model.host.base_loss(out.proposals, out.positive, out.whole_video).total
-        + config.dual_signed_weight * dual_signed(live, out.drawn.counted, model.c(progress))
+        + config.dual_signed_weight * dual_signed(live, out.drawn.counted, config.c(progress))
         + config.triplet_weight * multi_triplet(out.positive, fixed, out.drawn.counted, config.margin)
     )
     two = torch.autograd.grad(expected, list(model.parameters()), allow_unused=True)
@@ -96,7 +96,7 @@ def test_one_pass_has_the_gradients_of_two(host: str, progress: Progress) -> Non
 
 def test_shares_that_would_cancel_are_not_divided() -> None:
     """At lambda_1 c = lambda_2 the two gradients on an NLL sum to zero, so L_dce and L_mt need a pass each."""
-    weight = 1 / lnp().c(HARD)
+    weight = 1 / lnp().config.c(HARD)
     model = lnp(margin=5.0, dual_signed_weight=weight)
     _, losses = run(model, HARD)
     both, alone = gradients(model, losses.total), gradients(model, weight * losses.terms["dual_signed"])
@@ -182,7 +182,7 @@ def test_sign_of_c_decides_the_direction(sign: float) -> None:
     """Following the gradient of L_dce on the heads raises the negatives' NLL while c < 0 and lowers it while c > 0."""
     progress = EASY if sign < 0 else HARD
     model = lnp(dual_signed_reaches="negatives")
-    assert model.c(progress) * sign > 0
+    assert model.config.c(progress) * sign > 0
     out, losses = run(model, progress)
     heads = [p for n, p in model.named_parameters() if n.startswith("learner.head")]
     steps = torch.autograd.grad(losses.terms["dual_signed"], heads)

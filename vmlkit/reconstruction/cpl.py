@@ -20,6 +20,7 @@ negatives              ``negatives`` (left, right of ``k*``)                (B, 
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -43,6 +44,7 @@ from vmlkit.reconstruction.front import (
 )
 from vmlkit.reconstruction.gaussian import outer_spans, peak_gaussian
 from vmlkit.reconstruction.losses import diversity, margin
+from vmlkit.reconstruction.reading import ReadingConfig, moved
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
 Plan = Literal["selected", "all", "replay"]
@@ -63,6 +65,7 @@ class CPLConfig:
     diversity_target: float = 0.146  #: lambda, as published for a grid of ``published_cells``
     published_cells: int | None = 50  #: lambda is rescaled by this over the grid in use; None takes it as it stands
     use_negatives: bool = True
+    reading: ReadingConfig = field(default_factory=ReadingConfig)  #: where centers come from; not in any release
     plan: Plan = "selected"  #: which negatives are evaluated; all plans agree exactly at dropout 0
 
     def __post_init__(self) -> None:
@@ -89,6 +92,10 @@ class CPL(ContrastingGenerator):
         self.front = FrontEnd(network, shape, token=True)
         self.transformer = DualTransformer(network.transformer)
         self.proposal_head = nn.Linear(network.transformer.hidden, 2 * config.proposals)
+        self.reader = config.reading.reader(network.transformer.hidden, 1)
+        if self.reader is not None:  # one place is read; the P windows begin around it
+            with torch.no_grad():
+                self.proposal_head.bias.view(-1, 2)[:, 0] = torch.linspace(-1, 1, config.proposals)
 
     @property
     def reconstructor(self) -> DualTransformer:  # type: ignore[override]
@@ -100,12 +107,18 @@ class CPL(ContrastingGenerator):
         return encode(self.front, self.transformer, batch, masked)
 
     def positives(self, encoded: Encoded) -> Proposals:
-        """P centers and widths from the token's output, and their Gaussians on the grid."""
-        values = torch.sigmoid(precisely(self.proposal_head, encoded.hidden[:, -1])).unflatten(-1, (-1, 2))  # (B, P, 2)
-        centers, widths = values.unbind(-1)
-        masks = peak_gaussian(centers, widths, encoded.clips.shape[1], sigma=self.config.sigma)
+        """P centers and widths from the token's output, and their Gaussians on the grid; see also ``reading``."""
+        cfg = self.config
+        gaussian = partial(peak_gaussian, cells=encoded.clips.shape[1], sigma=cfg.sigma)
+        values = precisely(self.proposal_head, encoded.hidden[:, -1]).unflatten(-1, (-1, 2))  # (B, P, 2)
+        centers, widths = torch.sigmoid(values).unbind(-1)
+        toward: dict[str, Tensor] = {}
+        if self.reader is not None:
+            read = self.reader.read(encoded)
+            centers = moved(read, values[..., 0])
+            toward = cfg.reading.draw("follow", self, encoded, read, widths, gaussian)
         starts, ends = (centers - widths / 2).clamp_min(0), (centers + widths / 2).clamp_max(1)
-        return Proposals(centers, widths, masks, starts, ends)
+        return Proposals(centers, widths, gaussian(centers, widths), starts, ends, follow=toward)
 
     def negative_masks(self, encoded: Encoded, proposals: Proposals, progress: Progress) -> Float[Tensor, "B P 2 S"]:
         """A Gaussian left and one right of each positive, twice as wide as a positive of their width.
@@ -151,9 +164,10 @@ class CPL(ContrastingGenerator):
         return {"positive": {"sigma": self.config.sigma}, "negative": {"sigma": self.config.sigma / 2}}
 
     def regularisers(self, proposals: Proposals) -> LossTerms:
-        """``alpha_2 L_div``."""
+        """``alpha_2 L_div``, and what draws centers to their sentence."""
         spread = diversity(proposals.masks, self.config.diversity_at(proposals.masks.shape[-1]))
-        return LossTerms(self.config.diversity_weight * spread, {"diversity": spread})
+        total, terms = self.config.diversity_weight * spread, {"diversity": spread}
+        return LossTerms(sum(proposals.follow.values(), total), terms | proposals.follow)
 
     def losses(self, out: Explained) -> LossTerms:
         """``L = L_rec + alpha_1 L_rank + alpha_2 L_div``, all through the best proposal ``k*``.

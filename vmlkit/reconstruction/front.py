@@ -64,6 +64,7 @@ class Proposals:
     masks: Float[Tensor, "B P S"]
     starts: Float[Tensor, "B P"]  #: clipped to [0, 1]
     ends: Float[Tensor, "B P"]
+    follow: dict[str, Tensor] = field(default_factory=dict, kw_only=True)  #: what draws them to their sentence
 
 
 def proposal_grid(clips: int, cells: int, device: torch.device | None = None) -> Int[Tensor, " S"]:

@@ -72,3 +72,8 @@ def natural_width(sigma: float, diversity: float, cells: int) -> float:
     """
     found: float = sigma / (2 * torch.pi**0.5 * diversity * cells)
     return found
+
+
+def present(masks: Float[Tensor, "B M S"]) -> Float[Tensor, "B M"]:
+    """0 for a mask without any mass: attention would fall back to the whole video, so its terms do not count."""
+    return (masks.amax(dim=-1) > 0).to(masks.dtype)

@@ -30,9 +30,8 @@ read here, and CODE below is that of its generators.
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from typing import Literal
 
 import torch
@@ -44,9 +43,10 @@ from vmlkit.errors import ConfigError
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.transformer import Conditioning, DropoutTape
 from vmlkit.reconstruction.front import Encoded, Generator, Proposals, pick
-from vmlkit.reconstruction.gaussian import paper_gaussian
-from vmlkit.reconstruction.losses import Divide, Unite, margin
-from vmlkit.reconstruction.negatives import NegativeKind, NegativeProposals, present, remedies, rule_based
+from vmlkit.reconstruction.gaussian import paper_gaussian, present
+from vmlkit.reconstruction.losses import Divide, Unite, gradient_norms, margin
+from vmlkit.reconstruction.negatives import NegativeKind, NegativeProposals, remedies, rule_based
+from vmlkit.reconstruction.reading import ReadingConfig
 from vmlkit.training.method import LossTerms, Method, Progress
 
 Selection = Literal["random", "uniform", "hard", "soft"]
@@ -78,6 +78,11 @@ class LNPConfig:
     width_bias: float = 0.0  #: initial width bias (negative: narrow)
     logit_decay: float = 0.0  #: weight of the mean square of the values before the sigmoid
     negative_diversity: float = 0.0  #: weight of the overlap between the M masks of a query
+    reading: ReadingConfig = field(default_factory=ReadingConfig)  #: where the centers of learned negatives come from
+
+    def c(self, progress: Progress) -> float:
+        """P0 Eq. (2) at this clock."""
+        return dual_sign(progress.epoch, progress.max_epochs, self.alpha, self.beta)
 
 
 # -- P0 Sec. 3.2: negative proposals and their selection
@@ -150,6 +155,7 @@ class Drawn:
     raw: Float[Tensor, "B M 2"] | None  #: values before the sigmoid, for learned negatives
     select: Float[Tensor, "B M"]
     counted: Float[Tensor, "B M"]  #: weight of each loss term: 0 dropped, 1 counted (M s_m with action ``loss``)
+    follow: dict[str, Tensor] = field(default_factory=dict)  #: draws them to where L_dce wants them, weight included
 
 
 class LearnableNegatives(nn.Module):
@@ -167,6 +173,7 @@ class LearnableNegatives(nn.Module):
         self.head = head(hidden, config.count) if learned else None
         self.selection = SelectionHead(hidden) if selects else None
         self.class_vector = nn.Parameter(torch.zeros(word_dim)) if selects else None
+        self.reader = config.reading.reader(hidden, config.count) if learned else None
 
     def forward(
         self,
@@ -185,15 +192,18 @@ class LearnableNegatives(nn.Module):
             rule = rule_based(cfg.negatives, *positive, sigma=cfg.rule_sigma, ratio=ratio, generator=generator)
             return Drawn(rule, None, torch.ones_like(rule.centers), present(rule.masks))
         centers, widths, raw = precisely(self.head, encoded.hidden[:, -1])
-        masks = paper_gaussian(centers, widths, cells, floor=cfg.width_floor, exponent=cfg.exponent)
-        soft = torch.full_like(centers, 1 / cfg.count)
+        gaussian = partial(paper_gaussian, cells=cells, floor=cfg.width_floor, exponent=cfg.exponent)
+        toward: dict[str, Tensor] = {}
+        if self.reader is not None:  # drawn to the places of highest CE while c < 0, of lowest CE after
+            centers, easy = self.reader.read(encoded), progress.choice(lambda now: cfg.c(now) < 0)
+            toward = cfg.reading.draw("follow_negatives", host, encoded, centers, widths, gaussian, hardest=easy)
+        masks, soft = gaussian(centers, widths), torch.full_like(centers, 1 / cfg.count)
         if self.selection is not None and self.class_vector is not None:
             soft = precisely(self.selection, host.answers(encoded, masks, self.class_vector))
         weights, counted = select(soft, cfg.selection, generator)
-        terms = counted.to(soft.dtype)
-        if cfg.selection_action == "loss":
-            terms = terms * weights * cfg.count
-        return Drawn(NegativeProposals(masks, centers, widths), raw, weights, terms * present(masks))
+        scale = weights * cfg.count if cfg.selection_action == "loss" else 1
+        terms = counted.to(soft.dtype) * scale * present(masks)
+        return Drawn(NegativeProposals(masks, centers, widths), raw, weights, terms, toward)
 
     def conditioning(self, masks: Float[Tensor, "B M S"], weights: Float[Tensor, "B M"]) -> Conditioning:
         """A1: how the selection weight enters the query prediction (P0 Sec. 3.3).
@@ -304,7 +314,7 @@ class LNP(Method[MomentBatch]):
         cfg, learner, host = self.config, self.learner, self.host
         masks, weights = drawn.negatives.masks, drawn.select
         learned, freeze = cfg.negatives == "learned", cfg.freeze_triplet
-        one_pass = progress.choice(lambda clock: cfg.dual_signed_weight * self.c(clock) <= cfg.triplet_weight / 2)
+        one_pass = progress.choice(lambda clock: cfg.dual_signed_weight * cfg.c(clock) <= cfg.triplet_weight / 2)
         if not masks.shape[1]:
             return host.reconstruct(encoded, kept), weights, weights
         if learned and cfg.dual_signed_reaches == "negatives":
@@ -324,10 +334,6 @@ class LNP(Method[MomentBatch]):
             masks, weights = masks.detach(), weights.detach()
         return positive, nll, host.reconstruct(encoded, learner.conditioning(masks, weights))
 
-    def c(self, progress: Progress) -> float:
-        """P0 Eq. (2)."""
-        return dual_sign(progress.epoch, progress.max_epochs, self.config.alpha, self.config.beta)
-
     def losses(self, out: LNPOutput, progress: Progress) -> LossTerms:
         """P0 Sec. 3.4: ``L = L_generator + lambda_1 L_dce + lambda_2 L_mt``; rule-based negatives have no L_dce."""
         cfg, counted = self.config, out.drawn.counted
@@ -339,17 +345,17 @@ class LNP(Method[MomentBatch]):
         fixed = counted if cfg.freeze_triplet == "nothing" else counted.detach()
         terms = {"triplet": multi_triplet(out.positive, out.nll_triplet, fixed, cfg.margin)}
         if cfg.negatives == "learned":
-            terms["dual_signed"] = dual_signed(out.nll, counted, progress.number(self.c))
+            terms["dual_signed"] = dual_signed(out.nll, counted, progress.number(cfg.c))
         if cfg.logit_decay or cfg.negative_diversity:
             terms |= remedies(out.drawn.negatives.masks, out.drawn.raw, cfg.logit_decay, cfg.negative_diversity)
-        return LossTerms(
-            base.total + self.weighted(terms), base.terms | terms | {"nll_negative": out.nll.detach().mean()}
-        )
+        terms |= out.drawn.follow
+        said = base.terms | terms | {"nll_negative": out.nll.detach().mean()}
+        return LossTerms(base.total + self.weighted(terms), said)
 
     def weighted(self, terms: dict[str, Tensor]) -> Tensor:
         """``lambda_1 L_dce + lambda_2 L_mt`` and the remedies, as far as they are among ``terms``."""
         weights = {"triplet": self.config.triplet_weight, "dual_signed": self.config.dual_signed_weight}
-        weights |= {"logit_decay": 1.0, "negative_diversity": 1.0}
+        weights |= dict.fromkeys(("logit_decay", "negative_diversity", "follow_negatives"), 1.0)
         parts = [weight * terms[name] for name, weight in weights.items() if name in terms]
         return torch.stack(parts).sum() if parts else torch.zeros((), device=next(self.parameters()).device)
 
@@ -359,7 +365,7 @@ class LNP(Method[MomentBatch]):
 
     def curriculum(self, progress: Progress) -> dict[str, float]:
         """c(e), for the history."""
-        return {"c": self.c(progress)} if self.config.negatives == "learned" else {}
+        return {"c": self.config.c(progress)} if self.config.negatives == "learned" else {}
 
     def curves(self) -> dict[str, dict[str, float]]:
         """The host's positives; P0 Eq. (1) is a Gaussian of sigma ``sqrt(2 exponent)``, rules follow CPL."""
@@ -372,22 +378,15 @@ class LNP(Method[MomentBatch]):
         """Gradient norms of each term, weights included, on the negative heads and on the reconstructor (A11)."""
         terms = self.training_loss(batch, progress, generator).terms
         parts = {"heads": list(self.learner.parameters()), "reconstructor": list(self.host.reconstructor.parameters())}
-        losses = {"nll": terms["nll"]}
-        losses |= {name: self.weighted({name: terms[name]}) for name in ("triplet", "dual_signed") if name in terms}
-        norms = {}
-        for (term, loss), (part, parameters) in product(losses.items(), parts.items()):
-            if parameters:
-                found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-                norms[f"{term} on {part}"] = torch.nn.utils.get_total_norm([g for g in found if g is not None])
-        return norms
+        weighted = {name: self.weighted({name: terms[name]}) for name in ("triplet", "dual_signed") if name in terms}
+        return gradient_norms({"nll": terms["nll"]} | weighted, parts)
 
     @torch.no_grad()
     def predict(self, batch: MomentBatch, generator: torch.Generator, progress: Progress | None = None) -> Predictions:
         """The generator's own inference; the negatives are reported beside it, they have no part in it."""
-        host, replay = self.host, generator.clone_state()
+        host, replay, clock = self.host, generator.clone_state(), progress or Progress(1, 1)
         said = host.predict(batch, generator, progress)
         encoded = host.encode(batch, host.masked_words(batch, replay))
-        clock = progress or Progress(1, 1)
         drawn = self.learner(host, encoded, host.positives(encoded), said.order[:, 0], clock, replay)
         if not drawn.select.shape[1] or bool(drawn.negatives.centers.isnan().any()):  # none, or no intervals
             return dataclasses.replace(said, negative_centers=None, negative_widths=None)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
+from vmlkit.errors import ConfigError
 from vmlkit.nn.transformer import Conditioning
 from vmlkit.reconstruction.cnm import CNM, CNMConfig, in_turn
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
@@ -32,6 +33,11 @@ class _OnHost:
         at_least(self.lnp, 1, "count")
         at_least(self.lnp, 0, "alpha margin dual_signed_weight triplet_weight gamma logit_decay negative_diversity")
         at_least(self.lnp, 0, "center_spread")
+        if self.lnp.reading.centers == "sentence":
+            at_least(self.lnp.reading, self.lnp.count, "candidates")  # each negative has one of its own
+            if self.lnp.negatives != "learned":
+                raise ConfigError("setting 'lnp.reading' acts on learned negatives: leave it out, or set "
+                                  "lnp.negatives=learned")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,11 @@
 """How well a proposal explains its sentence (NLL of its words), margins, diversity, and one pass for two losses."""
 
+from itertools import product
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from vmlkit.nn.attention import full_precision, no_autocast
 
@@ -101,3 +102,13 @@ class Unite(torch.autograd.Function):
     def backward(ctx: Any, signed: Tensor, triplet: Tensor) -> tuple[Tensor, Tensor]:
         total = signed + triplet
         return total, torch.where(total == 0, 0.0, signed / torch.where(total == 0, 1.0, total))
+
+
+def gradient_norms(losses: dict[str, Tensor], parts: dict[str, list[nn.Parameter]]) -> dict[str, Tensor]:
+    """Norm of each loss's gradient on each part that has parameters, as ``"<loss> on <part>"`` (0-d tensors)."""
+    norms = {}
+    for (term, loss), (part, parameters) in product(losses.items(), parts.items()):
+        if parameters:
+            found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+            norms[f"{term} on {part}"] = torch.nn.utils.get_total_norm([g for g in found if g is not None])
+    return norms

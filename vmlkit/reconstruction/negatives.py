@@ -83,11 +83,6 @@ def _outside(center: Float[Tensor, " B"], width: Float[Tensor, " B"], cells: int
     return (distance > width[:, None] / 2).to(center.dtype)
 
 
-def present(masks: Float[Tensor, "B M S"]) -> Float[Tensor, "B M"]:
-    """0 for a mask without any mass: attention would fall back to the whole video, so its terms do not count."""
-    return (masks.amax(dim=-1) > 0).to(masks.dtype)
-
-
 def remedies(
     masks: Float[Tensor, "B M S"], raw: Float[Tensor, "B M 2"] | None, logit_decay: float, negative_diversity: float
 ) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from vmlkit.reconstruction.front import ReconstructionConfig
 from vmlkit.reconstruction.lnp import LNPConfig
 from vmlkit.reconstruction.lnp_hosts import LNPOnCNM, LNPOnCPL, LNPOnPPS
 from vmlkit.reconstruction.pps import PPSConfig
+from vmlkit.reconstruction.reading import ReadingConfig
 from vmlkit.training.experiment import Experiment, Size
 from vmlkit.training.loop import TrainConfig
 
@@ -48,6 +49,19 @@ def visible_negatives() -> LNPConfig:
         dual_signed_reaches="negatives",
         freeze_triplet="negatives",
     )
+
+
+def follow_sentences(model: Any, weight: float = 3.0) -> Any:
+    """A variant of CPL, or of P0 on CPL, in which windows follow their sentence (not the default, no paper's).
+
+    Centers are read from the clips that have read the sentence, and drawn to the better of twelve candidates; learned
+    negatives likewise, to the worst while c < 0 and to the best after.  See :mod:`vmlkit.reconstruction.reading`.
+    """
+    reading = ReadingConfig(centers="sentence", follow_weight=weight, candidates=12)
+    if isinstance(model, LNPOnCPL):
+        host, lnp = follow_sentences(model.host, weight), dataclasses.replace(model.lnp, reading=reading)
+        return dataclasses.replace(model, host=host, lnp=lnp)
+    return dataclasses.replace(model, reading=reading)
 
 
 def _choose(method: str, cnm: CNMConfig, cpl: CPLConfig, pps: PPSConfig) -> Any:
