@@ -114,7 +114,7 @@ def _overlap_lengths_gap(
     """Length of the overlap, sum of both lengths, and length of what lies between the two."""
     (start, end), (other_start, other_end) = a.unbind(-1), b.unbind(-1)
     signed = torch.minimum(end, other_end) - torch.maximum(start, other_start)
-    common = signed.clamp_min(0)
+    common = signed.relu()
     return common, (end - start) + (other_end - other_start), common - signed
 
 

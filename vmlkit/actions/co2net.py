@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, kaiming_, refuse_idle
 from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig, total
-from vmlkit.actions.losses import coactivity, guide, mil, mutual, reconstruction_error, suppress
+from vmlkit.actions.losses import coactivity, guide, mil_of_bags, mutual, reconstruction_error, suppress
 from vmlkit.errors import ConfigError
+from vmlkit.nn.dropout import Dropout
 from vmlkit.training.method import LossTerms
 
 
@@ -69,7 +70,7 @@ class CO2Net(Localiser):
         super().__init__(config, shape)
         width = shape.features
         self.fusion = ConvBlock(width, width, config.fusion_kernel, dropout=config.fusion_dropout)
-        self.inner_dropout = nn.Dropout(config.inner_dropout)
+        self.inner_dropout = Dropout(config.inner_dropout)
         self.body = ConvBlock(width, width, 3, dropout=config.body_dropout)
         self.build_classifier(shape, width)
         kaiming_(self)
@@ -91,13 +92,15 @@ class CO2Net(Localiser):
         """Both bags, co-activity, mutual learning, and norm and guide averaged over the three attentions."""
         c = self.config
         suppressed = self.suppressed(out)
-        attentions = (out.attention, *out.branches)
+        attentions = torch.stack((out.attention, *out.branches))  # all of one size: means of means are plain means
+        bags = mil_of_bags([out.cas, suppressed], labels, backgrounds=[1.0, 0.0], ratio=c.ratio)
+        plain, without = bags.mean(1).unbind(0)
         terms = {
-            "mil": mil(out.cas, labels, background=1.0, ratio=c.ratio).mean(),
-            "mil_suppressed": mil(suppressed, labels, background=0.0, ratio=c.ratio).mean(),
+            "mil": plain,
+            "mil_suppressed": without,
             "coactivity": coactivity(out.features, suppressed, labels, pairs=c.pairs),
-            "norm": torch.stack([a.mean() for a in attentions]).mean(),
-            "guide": torch.stack([guide(a, out.cas) for a in attentions]).mean(),
+            "norm": attentions.mean(),
+            "guide": guide(attentions, out.cas),
         }
         weights = {"norm": c.norm_weight, "guide": c.guide_weight, "coactivity": c.coactivity_weight}
         if c.mutual_weight and len(out.branches) == 2:

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmlkit.errors import ConfigError
+from vmlkit.nn.dropout import Dropout
 
 AttentionKind = Literal["filter", "conv", "consensus", "reconstruct"]
 
@@ -66,7 +67,7 @@ class ConvBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, *, slope: float = 0.2, dropout: float = 0.0) -> None:
         super().__init__()
         self.conv = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2)
-        self.slope, self.dropout = slope, nn.Dropout(dropout)
+        self.slope, self.dropout = slope, Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B I T"]) -> Float[Tensor, "B O T"]:
         """The block's output."""
@@ -85,7 +86,7 @@ class AttentionHead(nn.Module):
         super().__init__()
         self.blocks = nn.Sequential(*blocks)
         self.logit = nn.Conv1d(blocks[-1].conv.out_channels, 1, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B I T"]) -> Float[Tensor, "B T"]:
         """Attention of every snippet."""
@@ -180,8 +181,8 @@ def safe_cosine(u: Float[Tensor, "B h #T"], v: Float[Tensor, "B h T"]) -> Float[
     # -> no switch, because nobody wants the NaN
     """
     norms = torch.linalg.vector_norm(u, dim=1) * torch.linalg.vector_norm(v, dim=1)
-    some = norms > 1e-12
-    return torch.where(some, (u * v).sum(dim=1) / torch.where(some, norms, 1.0), 0.0)
+    product = torch.bmm(u.transpose(1, 2), v)[:, 0] if u.shape[2] == 1 else (u * v).sum(dim=1)
+    return product / norms.masked_fill(norms <= 1e-12, math.inf)  # 0, and so are both gradients
 
 
 def kaiming_(module: nn.Module) -> None:

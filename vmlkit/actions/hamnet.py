@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmlkit.actions.cross_modal import AttentionConfig, ConvBlock, kaiming_
-from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig
-from vmlkit.actions.losses import dropped_attention, guide, mil, suppress
+from vmlkit.actions.localiser import ActionShape, Localised, Localiser, LocaliserConfig, total
+from vmlkit.actions.losses import dropped_attention, guide, mil_of_bags, suppress
 from vmlkit.training.method import LossTerms
 
 
@@ -77,12 +77,18 @@ class HAMNet(Localiser):
     def loss(self, out: Localised, labels: Float[Tensor, "B C"]) -> LossTerms:
         """``L1 + L2 + 0.8 norm + 0.8 guide``, with ``L = (1 - w) plain + w dropped`` in each of L1 and L2."""
         c = self.config
-        terms = {
-            name: mil(bag, labels, background=float(name in ("mil", "mil_hard")), ratio=c.ratio).mean()
-            for name, bag in self.bags(out).items()
-        }
+        bags = self.bags(out)
+        backgrounds = [float(name in ("mil", "mil_hard")) for name in bags]
+        losses = mil_of_bags(list(bags.values()), labels, backgrounds=backgrounds, ratio=c.ratio).mean(1)
+        terms = dict(zip(bags, losses.unbind(0), strict=True))
         terms |= {"norm": out.attention.mean(), "guide": guide(out.attention, out.cas)}
-        keep = (1 - c.drop_weight) * terms["mil"] + c.drop_weight * terms["mil_hard"]
-        without = (1 - c.drop_weight) * terms["mil_soft"] + c.drop_weight * terms["mil_semi"]
-        weighted = c.keep_weight * keep + c.suppress_weight * without
-        return LossTerms(weighted + c.norm_weight * terms["norm"] + c.guide_weight * terms["guide"], terms)
+        keep, dropped = 1 - c.drop_weight, c.drop_weight
+        weights = {
+            "mil": c.keep_weight * keep,
+            "mil_hard": c.keep_weight * dropped,
+            "mil_soft": c.suppress_weight * keep,
+            "mil_semi": c.suppress_weight * dropped,
+            "norm": c.norm_weight,
+            "guide": c.guide_weight,
+        }
+        return total(terms, weights)

@@ -6,13 +6,13 @@ Axes: B videos, T snippets, F features, C classes, K = C + 1 with background las
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmlkit.actions.cross_modal import Attended, AttentionConfig, average_over_time, build_attention, kaiming_
 from vmlkit.actions.text_queries import TextQueries, TextQueryConfig
 from vmlkit.errors import ConfigError
+from vmlkit.nn.tables import weighted_sum
 from vmlkit.training.method import LossTerms
 
 
@@ -145,4 +145,4 @@ class Localiser(nn.Module, ABC):
 
 def total(terms: dict[str, Tensor], weights: dict[str, float]) -> LossTerms:
     """The weighted sum of named terms (weight 1 where none is given); the terms are recorded unweighted."""
-    return LossTerms(torch.stack([weights.get(name, 1.0) * value for name, value in terms.items()]).sum(), terms)
+    return LossTerms(weighted_sum(list(terms.values()), [weights.get(name, 1.0) for name in terms]), terms)

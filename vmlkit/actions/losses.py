@@ -4,6 +4,7 @@ Axes: B videos, T snippets, C classes, K = C + 1 with background as the *last* c
 activation sequence (logits), ``attention`` the class-agnostic foreground weight in [0, 1].
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -27,9 +28,9 @@ def suppress(cas: Float[Tensor, "B T K"], attention: Float[Tensor, "B T"]) -> Fl
     return attention[..., None] * (cas - low) + low
 
 
-def topk_mean(cas: Float[Tensor, "B T K"], count: int) -> Float[Tensor, "B K"]:
+def topk_mean(cas: Float[Tensor, "*A T K"], count: int) -> Float[Tensor, "*A K"]:
     """Mean of the ``count`` largest values over time, class by class."""
-    return cas.topk(count, dim=1).values.mean(dim=1)
+    return cas.topk(count, dim=-2).values.mean(dim=-2)
 
 
 def bag_target(labels: Float[Tensor, "B C"], background: float, eps: float = _TARGET_EPS) -> Float[Tensor, "B K"]:
@@ -48,12 +49,23 @@ def mil(
     # PAPER: P3 Eq. (4) sums over the labels of a video / CODE: the target is divided by their number -> no switch,
     # because it only weighs a video by how many labels it has
     """
-    bag = topk_mean(cas, max(1, cas.shape[1] // ratio))
-    return -(bag_target(labels, background) * torch.log_softmax(bag, dim=1)).sum(dim=1)
+    return mil_of_bags([cas], labels, backgrounds=[background], ratio=ratio)[0]
 
 
-def guide(attention: Float[Tensor, "B T"], cas: Float[Tensor, "B T K"]) -> Float[Tensor, ""]:
-    """``mean |1 - a - softmax(X)_background|``: attention opposes the background probability (HAM-Net, CO2-Net)."""
+def mil_of_bags(
+    bags: Sequence[Float[Tensor, "B T K"]], labels: Float[Tensor, "B C"], *, backgrounds: Sequence[float], ratio: int
+) -> Float[Tensor, "bags B"]:
+    """:func:`mil` of several activation sequences of the same videos at once."""
+    bag = topk_mean(torch.stack(list(bags)), max(1, bags[0].shape[1] // ratio))
+    target = torch.stack([bag_target(labels, background) for background in backgrounds])
+    return -(target * torch.log_softmax(bag, dim=-1)).sum(dim=-1)
+
+
+def guide(attention: Float[Tensor, "*A B T"], cas: Float[Tensor, "B T K"]) -> Float[Tensor, ""]:
+    """``mean |1 - a - softmax(X)_background|``: attention opposes the background probability (HAM-Net, CO2-Net).
+
+    The mean is over several attentions where there are.
+    """
     return (1 - attention - cas.softmax(dim=2)[..., -1]).abs().mean()
 
 
@@ -77,12 +89,12 @@ def coactivity(
     used = features[: 2 * pairs].transpose(1, 2)  # (2P, F, T)
     high = used @ active  # (2P, F, K)
     low = used @ (1 - active) / max(suppressed.shape[1] - 1, 1)
-    high, low = high.unflatten(0, (pairs, 2)), low.unflatten(0, (pairs, 2))
-    alike = 1 - safe_cosine(high[:, 0], high[:, 1])  # (P, K)
-    first = (alike - (1 - safe_cosine(high[:, 0], low[:, 1])) + gap).clamp_min(0)
-    second = (alike - (1 - safe_cosine(high[:, 1], low[:, 0])) + gap).clamp_min(0)
+    (high, others), (low, other_low) = (x.unflatten(0, (pairs, 2)).unbind(1) for x in (high, low))  # (P, F, K) each
+    # active with active, then each one's active with the other's inactive
+    cosine = safe_cosine(torch.cat((high, high, others)), torch.cat((others, other_low, low)))
+    alike, *unlike = cosine.unflatten(0, (3, pairs)).unbind(0)  # (P, K)
     shared = labels[: 2 * pairs].unflatten(0, (pairs, 2)).prod(dim=1)  # (P, C)
-    both = 0.5 * (first + second)[:, : labels.shape[1]]
+    both = 0.5 * (torch.stack(unlike) - alike + gap).relu().sum(0)[:, : labels.shape[1]]
     found: Tensor = (shared * both).sum() / shared.sum().clamp_min(1)
     return found
 
@@ -100,7 +112,7 @@ def consistency(own: Float[Tensor, "B T"], other: Float[Tensor, "B T"], kind: Co
     """
     fixed = other.detach()
     if kind == "mse":
-        return ((own - fixed) ** 2).mean()
+        return torch.nn.functional.mse_loss(own, fixed)
     if kind == "mae":
         return (own - fixed).abs().mean()
     p, q = (a / (a.sum(dim=1, keepdim=True) + 1e-8) for a in (fixed, own))

@@ -27,6 +27,7 @@ from vmlkit.actions.localiser import ActionShape, Localised, Localiser, Localise
 from vmlkit.actions.losses import consistency, reconstruction_error
 from vmlkit.actions.vlc import VLC, Completed, VLCConfig, completion_contrast, completion_loss
 from vmlkit.errors import ConfigError
+from vmlkit.nn.tables import weighted_sum
 from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer, outside_autocast
 
 LOCALISER, RECONSTRUCTOR, ATTENTION = "localiser", "reconstructor", "attention"
@@ -164,8 +165,8 @@ class ActionMethod(Method[ActionBatch]):
         rebuilt = reconstruction_error(completed.rebuilt) if c.rebuild_weight and c.attention is not None else []
         terms = {**loss.terms, "vlc_rebuild": torch.stack(rebuilt).sum() if rebuilt else zero}
         terms["vlc_consistency"] = self._distance(completed.attention, out.attention)
-        total = c.contrast_weight * loss.total + c.rebuild_weight * terms["vlc_rebuild"]
-        return LossTerms(total + c.consistency_weight * terms["vlc_consistency"], terms)
+        parts = [loss.total, terms["vlc_rebuild"], terms["vlc_consistency"]]
+        return LossTerms(weighted_sum(parts, [c.contrast_weight, c.rebuild_weight, c.consistency_weight]), terms)
 
     def _distance(self, own: Tensor, other: Tensor) -> Tensor:
         """L_con of one network; a shared attention is no distance from itself."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vmlkit.actions.cross_modal import ConvBlock, refuse_idle
 from vmlkit.errors import ConfigError
+from vmlkit.nn.dropout import Dropout
 from vmlkit.nn.transformer import positions_of
 
 Prompt = Literal["learnable", "handcrafted"]
@@ -97,7 +98,7 @@ class TextQueries(nn.Module):
         self.attention = TokenAttention(width, config.heads)
         self.expand = nn.Conv1d(width, config.expansion * width, 1)
         self.contract = nn.Conv1d(config.expansion * width, width, 1)
-        self.inner_dropout, self.outer_dropout = (nn.Dropout(config.feedforward_dropout) for _ in range(2))
+        self.inner_dropout, self.outer_dropout = (Dropout(config.feedforward_dropout) for _ in range(2))
         self.attention_scale, self.feedforward_scale = (
             nn.Parameter(torch.full((1, width, 1), config.layer_scale)) for _ in range(2)
         )

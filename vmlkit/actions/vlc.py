@@ -45,6 +45,7 @@ from vmlkit.actions.localiser import ActionShape
 from vmlkit.actions.losses import Consistency
 from vmlkit.actions.recurrent import RecurrentReconstructor
 from vmlkit.errors import ConfigError
+from vmlkit.nn.dropout import Dropout
 from vmlkit.nn.transformer import Conditioning, DualTransformer, Reconstruction, TransformerConfig, positions_of
 from vmlkit.reconstruction.front import FrontEnd, ReconstructionConfig
 from vmlkit.reconstruction.losses import margin, target_mask, word_nll
@@ -129,7 +130,7 @@ class VLC(nn.Module):
             self.own_attention = build_attention(config.attention, shape.features)
         sizes = DataShape(frame_dim=shape.features, word_dim=shape.word_dim, vocabulary=shape.vocabulary)
         self.front = FrontEnd(config.reconstruction, sizes, token=False)
-        self.front.dropout = nn.Dropout(config.dropout)
+        self.front.dropout = Dropout(config.dropout)
         network = config.reconstruction.transformer
         self.transformer: DualTransformer | RecurrentReconstructor
         if config.reconstructor == "transformer":
@@ -194,12 +195,15 @@ class VLC(nn.Module):
 
 def completion_loss(nll: Float[Tensor, "B 3"], config: VLCConfig) -> LossTerms:
     """``L_rec``, P3 Eq. (9): the caption from the attended snippets, and (code) from the unweighted video."""
-    terms = {"nll": nll[:, 0].mean(), "nll_whole_video": nll[:, 1].mean()}
-    return LossTerms(terms["nll"] + terms["nll_whole_video"] if config.whole_video_loss else terms["nll"], terms)
+    attended, whole, _ = nll.mean(0).unbind(0)
+    return LossTerms(
+        attended + whole if config.whole_video_loss else attended, {"nll": attended, "nll_whole_video": whole}
+    )
 
 
 def completion_contrast(nll: Float[Tensor, "B 3"], config: VLCConfig) -> LossTerms:
     """``L_c``, P3 Eq. (10): attended snippets explain the caption better than all do, and than the others."""
-    hard = margin(nll[:, 0], nll[:, 1], config.hard_margin).mean()
-    easy = margin(nll[:, 0], nll[:, 2], config.easy_margin).mean()
+    attended, whole, others = nll.unbind(1)
+    hard = margin(attended, whole, config.hard_margin).mean()
+    easy = margin(attended, others, config.easy_margin).mean()
     return LossTerms(hard + easy, {"rank_whole_video": hard, "rank_complement": easy})

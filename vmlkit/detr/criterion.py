@@ -139,7 +139,7 @@ def saliency_hinge(
 ) -> Float[Tensor, "*G"]:
     """``2 / (B K) sum max(0, margin + s_outside - s_inside)`` over K drawn pairs of clips."""
     salient, other = scores.gather(-1, torch.cat((inside, outside), dim=-1)).chunk(2, dim=-1)
-    return 2 * (margin + other - salient).clamp_min(0).mean((-2, -1))
+    return 2 * (margin + other - salient).relu().mean((-2, -1))
 
 
 def all_pairs_hinge(

@@ -20,7 +20,7 @@ from vmlkit.detr.span_decoder import SpanDecoder, inverse_sigmoid
 from vmlkit.errors import DataError
 from vmlkit.nn.attention import precisely
 from vmlkit.nn.positions import clip_positions
-from vmlkit.nn.tables import device_table
+from vmlkit.nn.tables import weighted_sum
 from vmlkit.training.method import DataShape, Method, Progress
 
 
@@ -242,16 +242,9 @@ def named(terms: dict[str, Tensor]) -> dict[str, Tensor]:
 def weighted_total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
     """Sum of the terms that have a weight, over all layers or branches that they hold numbers of."""
     chosen = {name: values for name, values in terms.items() if weights.get(name)}
-    like = next(iter(terms.values()))
     if not chosen:
-        return like.new_zeros(())
-    row = [weights[name] for name, values in chosen.items() for _ in range(values.numel())]
-    factors = device_table(_row, *row, device=like.device, dtype=like.dtype)
-    return (torch.cat([values.reshape(-1) for values in chosen.values()]) * factors).sum()
-
-
-def _row(*numbers: float) -> Tensor:
-    return torch.tensor(numbers, dtype=torch.float64)
+        return next(iter(terms.values())).new_zeros(())
+    return weighted_sum(list(chosen.values()), [weights[name] for name in chosen])
 
 
 def base_name(term: str) -> str:

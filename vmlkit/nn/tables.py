@@ -4,7 +4,7 @@ A table made anew in each step is a dozen kernels on a card, or a copy for which
 may read only memory that stays where it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,3 +32,14 @@ def device_table(
         with torch.inference_mode(False), torch.no_grad():
             found = _KEPT[key] = make(*sizes).to(device=device, dtype=dtype)
     return found
+
+
+def weighted_sum(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """``sum_i weights_i values_i`` of 0-d tensors, or of all numbers of tensors with an axis, by three operators."""
+    row = [weight for value, weight in zip(values, weights, strict=True) for _ in range(value.numel())]
+    factors = device_table(_row, *row, device=values[0].device, dtype=values[0].dtype)
+    return (torch.cat([value.reshape(-1) for value in values]) * factors).sum()
+
+
+def _row(*numbers: float) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)
