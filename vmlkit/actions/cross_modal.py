@@ -182,7 +182,8 @@ def safe_cosine(u: Float[Tensor, "B h #T"], v: Float[Tensor, "B h T"]) -> Float[
     """
     norms = torch.linalg.vector_norm(u, dim=1) * torch.linalg.vector_norm(v, dim=1)
     product = torch.bmm(u.transpose(1, 2), v)[:, 0] if u.shape[2] == 1 else (u * v).sum(dim=1)
-    return product / norms.masked_fill(norms <= 1e-12, math.inf)  # 0, and so are both gradients
+    found: Tensor = product / norms.masked_fill(norms <= 1e-12, math.inf)  # 0, and so are both gradients
+    return found
 
 
 def kaiming_(module: nn.Module) -> None:

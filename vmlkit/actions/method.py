@@ -127,7 +127,7 @@ class ActionMethod(Method[ActionBatch]):
             return self._joint_step(batch, progress, generator, optimizers)
         out = self.localiser(batch.frames)  # 1
         own = self.localiser.loss(out, batch.labels)
-        first = self._complete(batch, generator)
+        first = self._complete(batch, generator, frozen=True)
         rec = completion_loss(first.nll, c)
         self._update(RECONSTRUCTOR, c.reconstruction_weight * rec.total, optimizers)  # 2
         pull = self.attention_loss(self._complete(batch, generator), out)
@@ -144,9 +144,9 @@ class ActionMethod(Method[ActionBatch]):
         terms = {**own.terms, **rec.terms, **pull.terms, "consistency": towards}
         return LossTerms(loss.detach(), {name: value.detach() for name, value in terms.items()})
 
-    def _complete(self, batch: ActionBatch, generator: torch.Generator) -> Completed:
+    def _complete(self, batch: ActionBatch, generator: torch.Generator, *, frozen: bool = False) -> Completed:
         assert self.vlc is not None
-        found: Completed = self.vlc(batch, self.vlc.masked_words(batch, generator))
+        found: Completed = self.vlc(batch, self.vlc.masked_words(batch, generator), frozen=frozen)
         return found
 
     def _update(self, group: str, loss: Tensor, optimizers: dict[str, StepOptimizer]) -> None:

@@ -104,10 +104,10 @@ class VLCConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Completed:
-    """One forward pass: attention, and what the sentence costs under (attention, ones, complement)."""
+    """One forward pass: attention, and what the sentence costs under (attention, ones, and mostly complement)."""
 
     attention: Float[Tensor, "B T"]
-    nll: Float[Tensor, "B 3"]
+    nll: Float[Tensor, "B R"]
     reconstruction: Reconstruction
     rebuilt: tuple[tuple[Tensor, Tensor], ...]
     text_mask: Bool[Tensor, "B L"]  #: the positions that count
@@ -157,6 +157,7 @@ class VLC(nn.Module):
         weights: Tensor | None = None,
         *,
         maps: bool = False,
+        frozen: bool = False,
     ) -> Completed:
         """The caption completed three times in one pass.
 
@@ -164,13 +165,18 @@ class VLC(nn.Module):
             masked: words to hide, from :meth:`masked_words`.
             weights: ``(B, T)`` in place of the attention's own, for looking at what a weighting costs.
             maps: keep the attention map of the transformer's last layer.
+            frozen: for what the reconstructor learns from: no gradient reaches the attention, and its complement,
+                which L_rec does not read, is left out.  Dropout in the transformer then draws for two rows.
         """
         attended: Attended = self.attention(batch.frames)
+        if frozen:  # not by no_grad, under which autocast would keep weights without a gradient for the next pass
+            attended = Attended(attended.attention.detach(), (), attended.filtered.detach(), ())
         own = attended.attention
         chosen = own if weights is None else weights
         text, mask = self._text(batch, masked)
         video = self.front.frame_projection(self.front.dropout(attended.filtered))
-        rows = torch.stack((chosen, torch.ones_like(chosen), 1 - chosen), dim=1)  # (B, 3, T)
+        others = () if frozen else (1 - chosen,)
+        rows = torch.stack((chosen, torch.ones_like(chosen), *others), dim=1)  # (B, R, T)
         out = self.transformer.reconstruct(video, batch.frame_mask, text, mask, Conditioning(rows, maps=maps))
         c = self.config.reconstruction
         logits = self.front.vocabulary_head(out.hidden)
@@ -193,9 +199,9 @@ class VLC(nn.Module):
         return words[:, :columns], mask[:, :columns]
 
 
-def completion_loss(nll: Float[Tensor, "B 3"], config: VLCConfig) -> LossTerms:
+def completion_loss(nll: Float[Tensor, "B R"], config: VLCConfig) -> LossTerms:
     """``L_rec``, P3 Eq. (9): the caption from the attended snippets, and (code) from the unweighted video."""
-    attended, whole, _ = nll.mean(0).unbind(0)
+    attended, whole, *_ = nll.mean(0).unbind(0)
     return LossTerms(
         attended + whole if config.whole_video_loss else attended, {"nll": attended, "nll_whole_video": whole}
     )
