@@ -8,12 +8,14 @@ import itertools
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.data.conftest import WORDS, write_corpus
+from tests.detr.line_folders import LAYOUTS, write_lines
 from vmlkit import cli
 from vmlkit.cli.options import DATA
 from vmlkit.methods import METHODS
@@ -109,6 +111,9 @@ SOURCES: dict[str, Callable[[Path], list[str]]] = {
     "planted:thumos14": planted_thumos14,
     "thumos14": thumos14,
     "activitynet1.3": activitynet_actions,
+    **{name: partial(write_lines, name=name) for name in LAYOUTS},
+    "planted:qvhighlights": lambda folder: write_lines(folder, "qvhighlights")[:2],
+    "planted:tacos": lambda folder: write_lines(folder, "tacos")[:2],
 }
 
 

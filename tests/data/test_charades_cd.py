@@ -10,7 +10,8 @@ import torch
 from vmlkit.data.planted import PlantedConfig
 from vmlkit.data.settings import CharadesCDData
 from vmlkit.data.sources import load
-from vmlkit.detr.dataset import DETR_MOMENTS
+from vmlkit.detr.settings import DetrCharadesCDData
+from vmlkit.detr.sources import DETR_MOMENTS
 from vmlkit.errors import DataError
 from vmlkit.methods import preset
 
@@ -40,13 +41,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(folder: Path, **settings: object) -> CharadesCDData:
-    return CharadesCDData(annotations=str(folder), clips=8, planted=PlantedConfig(dim=6), **settings)  # type: ignore[arg-type]
+def config(folder: Path, kind: type = CharadesCDData, **settings: object) -> CharadesCDData:
+    made: CharadesCDData = kind(annotations=str(folder), clips=8, planted=PlantedConfig(dim=6), **settings)
+    return made
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_splits_and_groups(folder: Path) -> None:
-    splits = load(config(folder), view=DETR_MOMENTS, progress=False)
+    splits = load(config(folder, DetrCharadesCDData), view=DETR_MOMENTS, progress=False)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [11, 6, 12]
     assert splits.train.spans_s[0].tolist() == [5.0, 10.0], "cut to the video; the window that fills it is left out"
     assert splits.test.groups["iid"].tolist() == [True] * 4 + [False] * 8

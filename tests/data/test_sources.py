@@ -158,15 +158,25 @@ def test_long_sentences_are_cut_before_the_softmax() -> None:
     assert float(words.word_weights[1, 1] / words.word_weights[1, 0]) == pytest.approx(np.e, rel=1e-5)
 
 
-def test_real_features_do_without_word_vectors(corpus: Path) -> None:
+def test_real_features_do_without_word_vectors_and_say_so_even_when_quiet(
+    corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(real(corpus), progress=False)
+    assert "words from" not in capsys.readouterr().err
     (corpus / "glove_charades.npz").unlink()
-    splits = load(real(corpus))
-    assert splits.notes[0].startswith("8 words have no vector and got a hashed one")
+    splits = load(real(corpus), progress=False)
+    assert splits.words is not None
+    assert splits.words.line.startswith("NO WORD VECTORS: all 8 words have random ones")
+    assert splits.words.line in capsys.readouterr().err
+    assert splits.account()["words"] == splits.words.line
     assert splits.train.vectors.shape == (9, 300)
     (corpus / "v.txt").write_text("door 1 2\na 3 4\n")
     splits = load(real(corpus, word_vectors=str(corpus / "v.txt")))
     assert splits.train.vectors.shape == (9, 2)
     assert splits.train.vectors[splits.train.vocabulary.ids(["door"])[0]].tolist() == [1, 2]
+    assert splits.words is not None
+    assert splits.words.random
+    assert "6 of 8 words have NO VECTOR" in splits.words.line
 
 
 def test_the_folder_may_come_from_the_environment(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

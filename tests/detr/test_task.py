@@ -9,10 +9,11 @@ import torch
 
 from tests.training import tiny
 from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig
-from vmlkit.detr.dataset import EARLY, DetrDataset, DetrToyData
+from vmlkit.detr.dataset import EARLY, DetrDataset
 from vmlkit.detr.layers import DetrSizes
 from vmlkit.detr.methods import detr_method, detr_task
 from vmlkit.detr.presets import detr_training
+from vmlkit.detr.settings import DetrToyData
 from vmlkit.detr.task import DetrTask, clips_of, distinct_batches
 from vmlkit.methods import METHODS, preset
 from vmlkit.metrics.moments import moment_metrics

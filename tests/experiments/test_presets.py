@@ -16,7 +16,7 @@ from vmlkit.config import from_dict, to_dict, with_overrides
 from vmlkit.data.planted import PlantedConfig
 from vmlkit.data.settings import CorpusData, DataConfig, PlantedData, ToyData
 from vmlkit.data.sources import MOMENTS, load
-from vmlkit.detr.dataset import DetrToyData
+from vmlkit.detr.settings import DetrToyData
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import build, experiment_of, experiment_of_settings, load_run, run_experiment
 from vmlkit.methods import METHODS, preset

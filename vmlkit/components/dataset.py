@@ -20,7 +20,7 @@ from torch import Tensor
 from vmlkit.components.variants.rows import MOMENT_NEGATIVES, Component, by_sentence, read_variants
 from vmlkit.data.batches import Batch, Draw, MomentDataset
 from vmlkit.detr.batches import DetrBatch
-from vmlkit.detr.dataset import DetrDataset
+from vmlkit.detr.dataset import DetrDataset, DetrDraw
 from vmlkit.errors import DataError
 
 
@@ -87,7 +87,7 @@ class ComponentBatch(DetrBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComponentDraw(Draw):
+class ComponentDraw(DetrDraw):
     """Rows of a batch with the variants of its sentences."""
 
     variant_words: int  #: columns that are kept of the padded word axis of the variants

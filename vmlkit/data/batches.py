@@ -56,6 +56,7 @@ class Draw(Batch):
 
     rows: Int[Tensor, " B"]
     words: int  #: columns that are kept of the padded word axis
+    clips: int | None = None  #: columns that are kept of the clips; None: all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +148,7 @@ class MomentDataset:
         """The batch of a draw that lies where the split does; ids are left out, nothing is read by the host."""
         rows, cut = draw.rows, draw.words
         ids = self.word_ids[rows, :cut]
-        frames = self.frames[self.video_index[rows]].float()
+        frames = self.frames[self.video_index[rows], : draw.clips].float()
         spans, durations = self._times
         return MomentBatch(
             frames=frames,

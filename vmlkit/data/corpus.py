@@ -60,7 +60,7 @@ def find_annotations(annotations: str | Path | None, corpus: str) -> Path:
         DataError: if there is none.
     """
     root = os.environ.get("VMLKIT_DATA")
-    path = Path(annotations) if annotations else Path(root) / FOLDERS[corpus] if root else None
+    path = Path(annotations) if annotations else Path(root) / FOLDERS.get(corpus, corpus) if root else None
     remedy = "give the folder with its annotations (--annotations PATH, or the parent in $VMLKIT_DATA)"
     if path is None:
         raise DataError(corpus, "no annotations were named", remedy)

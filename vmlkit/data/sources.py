@@ -8,7 +8,7 @@ ActivityNet's own validation file is not used for that: its videos are those of 
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from vmlkit.data.planted import PlantedFeatures
 from vmlkit.data.settings import CharadesCDData, CorpusData, DataConfig, PlantedData, ToyData
 from vmlkit.data.toyworld import toy_splits
 from vmlkit.errors import DataError
-from vmlkit.text.embeddings import WordVectors, embedding_table, read_word_vectors
+from vmlkit.text.embeddings import WordSource, WordVectors, embedding_table, read_word_vectors
 from vmlkit.text.tagging import TaggedSentence
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -49,15 +49,24 @@ class Splits(Generic[D]):
     test: D
     left_out: tuple[LeftOut, ...] = ()  #: what was left out, cut or kept in spite of a defect, per split
     notes: tuple[str, ...] = ()  #: what else is odd about the data, one line each
+    words: WordSource | None = None  #: where the words come from
 
     def map(self, change: Callable[[str, D], E]) -> "Splits[E]":
         """The splits that ``change`` makes of each one and its name."""
         made = {name: change(name, getattr(self, name)) for name in ("train", "validation", "test")}
-        return Splits(**made, left_out=self.left_out, notes=self.notes)
+        return Splits(**made, left_out=self.left_out, notes=self.notes, words=self.words)
 
     def account(self) -> dict[str, Any]:
-        """``left_out`` (entries by split) and ``notes``, as ``metrics.json`` keeps them."""
-        return {"left_out": by_split(self.left_out), "notes": list(self.notes)}
+        """``left_out`` (entries by split), ``notes`` and ``words``, as ``metrics.json`` keeps them."""
+        words = {} if self.words is None else {"words": self.words.line}
+        return {"left_out": by_split(self.left_out), "notes": list(self.notes), **words}
+
+    def said(self, name: str, *, quiet: bool) -> Iterator[str]:
+        """Lines for stderr; with ``quiet`` what was lost alone: queries, or the meaning of words."""
+        yield from (f"{name}/{entry}" for entry in self.left_out)
+        if self.words is not None and (self.words.random or not quiet):
+            yield f"{name}: words from {self.words.line}"
+        yield from () if quiet else self.notes
 
 
 class _Cuttable(Protocol):
@@ -121,7 +130,7 @@ def load(
         remedy = f"use {', '.join(kind.__name__ for kind in view.loaders)}"
         raise DataError(config.name, f"{type(config).__name__} are not settings of a source of {view.what}", remedy)
     splits = loader(config, None if cache_dir is None else Path(cache_dir), progress)
-    for line in (*(f"{config.name}/{entry}" for entry in splits.left_out), *(splits.notes if progress else ())):
+    for line in splits.said(config.name, quiet=not progress):
         print(line, file=sys.stderr)
     return splits
 
@@ -154,14 +163,14 @@ def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Spli
             ledger=ledger,
         )
         chosen = _choose(config, files)
-    vectors, vocabulary = _words(config, folder, corpus, files["train"].sentences)
+    vectors, path, vocabulary = _words(config, folder, corpus, files["train"].sentences)
     opened: AbstractContextManager[FeatureStore]
     if isinstance(config, CorpusData):
         opened = open_features(str(config.features), config.feature_dataset)
     else:
         opened = nullcontext(_plant(config, files, vectors))
     with opened as features:
-        return _assemble(config, chosen, features, vectors, vocabulary, ledger, cache_dir, progress)
+        return _assemble(config, chosen, features, vectors, path, vocabulary, ledger, cache_dir, progress)
 
 
 #: single moments with their sentences
@@ -175,14 +184,15 @@ def _assemble(
     chosen: dict[str, Rows],
     features: FeatureStore,
     vectors: WordVectors | None,
+    path: Path | None,
     vocabulary: Vocabulary,
     ledger: Ledger,
     cache_dir: Path | None,
     progress: bool,
 ) -> Splits[MomentDataset]:
     table, hashed = embedding_table(vocabulary, vectors)
-    notes = [f"{len(hashed)} words have no vector and got a hashed one, e.g. {hashed[:3]}"] if hashed else []
-    parts = {}
+    words_from = WordSource.of(path, hashed, len(vocabulary) - 1, "data.word_vectors")
+    parts: dict[str, MomentDataset] = {}
     for split, part in chosen.items():
         name = f"{config.name}/{split}"
         words = encode_sentences(part.sentences, vocabulary, config.max_words)
@@ -205,25 +215,26 @@ def _assemble(
             cache_dir=cache_dir,
             progress=progress,
         )
-    return Splits(**parts, left_out=tuple(ledger), notes=tuple(notes))
+    train, validation, test = (parts[split] for split in ("train", "validation", "test"))
+    return Splits(train=train, validation=validation, test=test, left_out=tuple(ledger), words=words_from)
 
 
 def _words(
     config: _Corpus, folder: Path, corpus: str, sentences: Sequence[TaggedSentence]
-) -> tuple[WordVectors | None, Vocabulary]:
-    """Word vectors and vocabulary: that of the released models where the file has it, else counted in training."""
+) -> tuple[WordVectors | None, Path | None, Vocabulary]:
+    """Word vectors, their file and the vocabulary: the released models' where the file has it, else the training's."""
     path = Path(config.word_vectors) if config.word_vectors else folder / VECTORS[corpus]
     if corpus == "charades_cd" and not config.word_vectors and not path.is_file():
         path = folder.parent / FOLDERS["charades"] / VECTORS[corpus]  # whose words are the same
     given = config.word_vectors is not None or path.is_file()
     vectors = read_word_vectors(path) if given and path.suffix == ".npz" else None
     if vectors is not None and vectors.model_words is not None:
-        return vectors, Vocabulary(vectors.model_words[: config.vocab_size])
+        return vectors, path, Vocabulary(vectors.model_words[: config.vocab_size])
     size = config.vocab_size or DEFAULT_VOCABULARY.get(corpus)
     vocabulary = Vocabulary.from_sentences((s.tokens for s in sentences), size)
     if given and vectors is None:
         vectors = read_word_vectors(path, set(vocabulary.words))
-    return vectors, vocabulary
+    return vectors, path if given else None, vocabulary
 
 
 def _plant(

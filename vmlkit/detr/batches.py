@@ -35,6 +35,8 @@ class DetrBatch(MomentBatch):
 
     windows: Float[Tensor, "B N 2"] | None = None  #: (center, width), (0.5, 1) on padding; None without supervision
     window_mask: Bool[Tensor, "B N"] | None = None
+    #: what annotators say of the clips, NaN where a clip is not relevant; None where there are only windows
+    ratings: Float[Tensor, "B T"] | None = None
     negative_words: Float[Tensor, "B M Dw"] | None = None  #: the negative sentence of each query
     negative_mask: Bool[Tensor, "B M"] | None = None
 

@@ -46,7 +46,7 @@ from vmlkit.detr import criterion as sp
 from vmlkit.detr.batches import DetrBatch, Targets, clip_noise
 from vmlkit.detr.criterion import SetWeights
 from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, initialise_
-from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, parts, weighted_total
+from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, parts, rated, weighted_total
 from vmlkit.detr.shift import Branch, shifted_branch
 from vmlkit.detr.span_decoder import SpanDecoder
 from vmlkit.nn.similarity import resized
@@ -313,6 +313,7 @@ class BMDetr(DetrMethod):
             noise.append(clip_noise(batch.frame_mask, generator))
         windows, clips = stacked_windows([t for t, _ in known]), torch.stack([i for _, i in known])
         truth = self.supervision(windows, clips, batch.frame_mask, torch.stack(noise))
+        truth = rated(truth, batch, batch.frame_mask)
         negative = batch.negative if negative_source(self.config) is not None else None
         return self.total(self.together(branches, (batch.words, batch.word_mask), negative), truth)
 

@@ -4,6 +4,7 @@ A paper's file adds how tokens meet (``encode``), the decoder with which moment 
 Axes: B queries, T clips, L words, Q moment queries, D hidden; *layers* counts decoder layers.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -193,13 +194,17 @@ class DetrMethod(Method[DetrBatch]):
         """
         if not isinstance(batch, DetrBatch) or batch.windows is None or batch.window_mask is None:
             raise DataError("training batch", "holds no windows", "train this fully supervised method on DETR data")
-        inside = clips_inside(batch.windows, batch.window_mask, batch.frame_mask)
+        if batch.ratings is not None:
+            inside = ~batch.ratings.isnan() & batch.frame_mask
+        else:
+            inside = clips_inside(batch.windows, batch.window_mask, batch.frame_mask)
         return Targets(batch.windows, batch.window_mask), inside
 
     def supervise(self, batch: MomentBatch, generator: torch.Generator) -> Supervision:
         """Targets of a training batch and drawn saliency clips; raises what :meth:`windows_of` does."""
         targets, inside = self.windows_of(batch)
-        return self.supervision(targets, inside, batch.frame_mask, clip_noise(batch.frame_mask, generator))
+        truth = self.supervision(targets, inside, batch.frame_mask, clip_noise(batch.frame_mask, generator))
+        return rated(truth, batch, batch.frame_mask)
 
     def supervision(
         self,
@@ -237,6 +242,30 @@ def named(terms: dict[str, Tensor]) -> dict[str, Tensor]:
         *earlier, last = values.unbind(0)
         found |= {name + suffix: value for suffix, value in zip(suffixes(len(values)), (last, *earlier), strict=True)}
     return found
+
+
+def rated(truth: Supervision, batch: MomentBatch, mask: Bool[Tensor, "B T"]) -> Supervision:
+    """The targets with saliency clips by the annotators' ratings, where the batch has some: the best against the worst
+    relevant clip, and a drawn relevant one against a drawn other one (QVHighlights).
+
+    Where every clip is relevant, the first pair counts twice (TVSum).  Of equal ratings the earlier clip counts; the
+    released sort leaves that open.  Of several branches, the first has the ratings.
+    """
+    ratings = batch.ratings if isinstance(batch, DetrBatch) else None
+    if ratings is None:
+        return truth
+    branches = truth.inside.dim() > mask.dim()
+    relevant = ~ratings.isnan() & mask
+    best = torch.where(relevant, ratings, -torch.inf).argmax(1, keepdim=True)
+    worst = torch.where(relevant, ratings, torch.inf).argmin(1, keepdim=True)
+    some = (mask & ~relevant).any(1, keepdim=True) & relevant.any(1, keepdim=True)
+    found: dict[str, Any] = {"levels": ratings.nan_to_num(0.0).to(truth.levels.dtype)}
+    for name, hard in (("salient", best), ("other", worst)):
+        drawn = getattr(truth, name)[0] if branches else getattr(truth, name)
+        found[name] = torch.cat((hard, torch.where(some, drawn[:, :1], hard)), dim=1)
+    if branches:
+        found = {name: torch.cat((value[None], getattr(truth, name)[1:])) for name, value in found.items()}
+    return dataclasses.replace(truth, **found)
 
 
 def weighted_total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:

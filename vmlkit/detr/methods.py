@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+from vmlkit.data.settings import DataConfig
 from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, negative_source
-from vmlkit.detr.dataset import DETR_MOMENTS, DetrDataset, grouped
+from vmlkit.detr.dataset import DetrDataset
+from vmlkit.detr.line_presets import LINES, MOMENT_LINES
 from vmlkit.detr.method import DetrMethod
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
+from vmlkit.detr.official import COLUMNS
 from vmlkit.detr.presets import PRESETS
 from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
+from vmlkit.detr.settings import LinesData, grouped
+from vmlkit.detr.sources import DETR_MOMENTS
 from vmlkit.detr.task import GROUPED_COLUMNS, DetrTask, Repeats
 from vmlkit.training.experiment import Experiment, MethodEntry
 from vmlkit.training.method import DataShape
@@ -25,6 +30,13 @@ def detr_method(make: Callable[[Any, DataShape], DetrMethod]) -> Callable[[Any, 
     return made
 
 
+def columns_of(data: DataConfig) -> tuple[str, ...]:
+    """Columns of printed tables: those of the data set's published tables."""
+    if isinstance(data, LinesData):
+        return COLUMNS[data.corpus.protocol]
+    return GROUPED_COLUMNS if grouped(data) else MOMENT_COLUMNS
+
+
 def detr_task(experiment: Experiment) -> DetrTask:
     """Negatives and batches as the method's settings want them.
 
@@ -32,7 +44,7 @@ def detr_task(experiment: Experiment) -> DetrTask:
     a repeated video is dropped (release) or moves to the next batch (``paper``).
     """
     settings = experiment.model
-    columns = GROUPED_COLUMNS if grouped(experiment.data) else MOMENT_COLUMNS
+    columns = columns_of(experiment.data)
     if not isinstance(settings, BMDetrConfig):
         return DetrTask(columns=columns)
     repeats: Repeats = "drop" if settings.mode == "authors" else "defer"
@@ -40,7 +52,9 @@ def detr_task(experiment: Experiment) -> DetrTask:
 
 
 METHODS: dict[str, MethodEntry] = {
-    "moment-detr": MethodEntry(detr_method(MomentDetr), MomentDetrConfig, PRESETS, detr_task, DETR_MOMENTS),
-    "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, PRESETS, detr_task, DETR_MOMENTS),
-    "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, PRESETS, detr_task, DETR_MOMENTS),
+    "moment-detr": MethodEntry(
+        detr_method(MomentDetr), MomentDetrConfig, {**PRESETS, **LINES}, detr_task, DETR_MOMENTS
+    ),
+    "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, {**PRESETS, **LINES}, detr_task, DETR_MOMENTS),
+    "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, {**PRESETS, **MOMENT_LINES}, detr_task, DETR_MOMENTS),
 }

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from vmlkit import spans as sp
 from vmlkit.data.annotations.json_lines import Qid
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.metrics.windows import pad_rows
-from vmlkit.text.similarity import SentenceSimilarity
+from vmlkit.text.similarity import SentenceSimilarity, sentence_similarity
 
 #: a candidate's window must have a smaller IoU than this with the query's own (the paper's value)
 MAX_IOU = 0.5
@@ -32,6 +33,38 @@ MAX_IOU = 0.5
 MAX_SIMILARITY = 0.8
 #: pairs looked at, at a time
 _BLOCK = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NegativeRules:
+    """Which sentences are too similar to serve as negatives of one another.
+
+    TF-IDF counts common words: at 0.8 it leaves out nearly nothing.  The paper's SentenceBERT is a sentence encoder.
+
+    Raises:
+        ConfigError: for an encoder without its folder, a folder that nothing reads, or a limit outside (0, 1].
+    """
+
+    similarity: Literal["tfidf", "sentence_encoder"] = "tfidf"
+    sentence_encoder: str | None = None  #: folder of a saved sentence encoder, such as a MiniLM
+    max_similarity: float = MAX_SIMILARITY  #: a candidate's sentence must be less similar than this
+
+    def __post_init__(self) -> None:
+        if (self.similarity == "sentence_encoder") != (self.sentence_encoder is not None):
+            raise ConfigError(
+                "setting 'similarity' is 'sentence_encoder' with the folder of one in 'sentence_encoder', and neither "
+                f"goes without the other, not {self.similarity!r} with {self.sentence_encoder!r}"
+            )
+        _check_limit("max_similarity", self.max_similarity)
+
+    def measure(self, sentences: Sequence[str]) -> SentenceSimilarity:
+        """The similarity of these sentences."""
+        return sentence_similarity(sentences, self.sentence_encoder)
+
+
+def _check_limit(name: str, limit: float) -> None:
+    if not 0 < limit <= 1:
+        raise ConfigError(f"{name} must be above 0 and at most 1, not {limit}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,8 +176,7 @@ def find_negatives(
     if not len(video_ids) or len(video_ids) != len(windows_s) or not all(len(w) for w in windows_s):
         raise DataError("negative queries", "a query has no window, or there is none", "give every query a window")
     for name, limit in (("max_iou", max_iou), ("max_similarity", max_similarity)):
-        if not 0 < limit <= 1:
-            raise ConfigError(f"{name} must be above 0 and at most 1, not {limit}")
+        _check_limit(name, limit)
     videos = np.unique(np.asarray(video_ids), return_inverse=True)[1]
     windows, mask = pad_rows(windows_s, columns=2)
     pairs = overlapping = similar = 0

@@ -8,12 +8,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from vmlkit.data.settings import CharadesCDData, DataConfig
+from vmlkit.data.settings import DataConfig
 from vmlkit.detr.bm_detr import BMDetrConfig
-from vmlkit.detr.dataset import DetrToyData
 from vmlkit.detr.layers import DetrSizes
 from vmlkit.detr.moment_detr import MomentDetrConfig
 from vmlkit.detr.qd_detr import QDDetrConfig
+from vmlkit.detr.settings import DetrCharadesCDData, DetrToyData
 from vmlkit.training.experiment import Experiment, Size
 from vmlkit.training.loop import TrainConfig
 
@@ -46,7 +46,7 @@ def toy_detr(method: str, size: Size = "ci") -> Experiment:
     training = detr_training(epochs=epochs, drop_epochs=3 * epochs // 4, lr=2e-3, probe_queries=24, threads=1)
     few = DetrToyData(clips=16, train_videos=200, validation_videos=30, test_videos=60)
     data = few if size == "ci" else DetrToyData(clips=32 if size == "demo" else 64)
-    return _experiment(method, data, detr_models(small_sizes())[method], training)
+    return detr_experiment(method, data, detr_models(small_sizes())[method], training)
 
 
 def planted_charades_cd(method: str, size: Size = "demo") -> Experiment:
@@ -54,16 +54,17 @@ def planted_charades_cd(method: str, size: Size = "demo") -> Experiment:
 
     3,200 training, 300 validation, 600 in- and 600 out-of-distribution test queries, 64 clips; ``ci`` trains 2 epochs.
     """
-    data = CharadesCDData(max_train_queries=3200, max_validation_queries=300, max_test_queries=600)
+    data = DetrCharadesCDData(max_train_queries=3200, max_validation_queries=300, max_test_queries=600)
     epochs = {"ci": 2, "demo": 8, "paper": 100}[size]
     training = detr_training(epochs=epochs, drop_epochs=max(1, 3 * epochs // 4), lr=2e-3, threads=1)
     if size != "paper":
-        return _experiment(method, data, detr_models(small_sizes())[method], training)
+        return detr_experiment(method, data, detr_models(small_sizes())[method], training)
     training = dataclasses.replace(training, lr=2e-4, drop_epochs=40)
-    return _experiment(method, CharadesCDData(clips=75), detr_models()[method], training)
+    return detr_experiment(method, DetrCharadesCDData(clips=75), detr_models()[method], training)
 
 
-def _experiment(method: str, data: DataConfig, model: Any, training: TrainConfig) -> Experiment:
+def detr_experiment(method: str, data: DataConfig, model: Any, training: TrainConfig) -> Experiment:
+    """The experiment; nothing in an answer of the family is drawn."""
     return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
 
 

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from vmlkit.data.batches import Draw
 from vmlkit.detr.dataset import DetrDataset, NegativeSource
+from vmlkit.detr.official import official_baselines, official_metrics, predictions
 from vmlkit.metrics.baselines import baseline_metrics
+from vmlkit.text.similarity import words
+from vmlkit.training import history
 from vmlkit.training.evaluate import (
     BATCH_ORDER,
     KEPT,
@@ -19,6 +22,7 @@ from vmlkit.training.evaluate import (
     derive_seed,
     evaluate,
     score_kept,
+    stacked,
     undisturbed,
 )
 from vmlkit.training.method import Method, Progress
@@ -51,11 +55,14 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
         return distinct_batches(queue, dataset.video_ids, batch_size, defer=self.repeats == "defer")
 
     def draw(self, dataset: DetrDataset, indices: Tensor, seed: int, *, static: bool = False) -> Draw:
-        """The queries and, where the method wants them, queries whose sentences are their negatives."""
+        """The queries, which of their windows train and, where the method wants them, whose sentences are negatives."""
+        draws = torch.Generator().manual_seed(seed)
         draw = dataset.draw(indices, static=static)
+        if dataset.lines is not None:
+            draw = dataset.fewer_windows(draw, dataset.lines.max_windows, draws)
         if self.negatives is None:
             return draw
-        return dataset.draw_negatives(draw, self.negatives, torch.Generator().manual_seed(seed), static=static)
+        return dataset.draw_negatives(draw, self.negatives, draws, static=static)
 
     def answer(
         self,
@@ -68,18 +75,24 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
     ) -> tuple[Metrics, EvaluationArrays]:
         """The metrics of single moments, also per group, and probabilities in and out of the moment.
 
+        JSON lines are scored by the published protocol of their data set instead, see :mod:`vmlkit.detr.official`.
         Nothing in an answer is random, so one draw says everything.
         """
         metrics, arrays = evaluate(method, dataset, seed, batch_size, progress=progress)
+        if dataset.lines is not None:
+            metrics = {}  # those of the first window alone are nobody's
         probabilities = self.probabilities(method, dataset, seed, batch_size)
         if "probability" in arrays.clip_scores:
             probabilities = {"p": arrays.clip_scores["probability"], **probabilities}
-        for name, probability in probabilities.items():
-            metrics |= probability_metrics(probability, arrays.truth, name)
+        inside = dataset.inside() if probabilities else None
+        for name, probability in probabilities.items() if dataset.labelled else ():
+            metrics |= probability_metrics(probability, arrays.truth if inside is None else inside, name)
         return metrics | self.score(dataset, self.kept(arrays)), arrays
 
     def score(self, dataset: DetrDataset, kept: Kept) -> Metrics:
-        """The metrics of single moments, on the whole split and on each group."""
+        """The metrics of single moments, or the published ones, on the whole split and on each group."""
+        if dataset.lines is not None:
+            return official_metrics(dataset, predictions(dataset, kept))
         metrics = super().score(dataset, kept)
         for name, rows in dataset.groups.items():
             part = {key: values[:, rows] for key, values in kept.items() if key in KEPT}
@@ -107,7 +120,28 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
                     break
                 for name, values in said.items():
                     parts.setdefault(name, []).append(values.masked_fill(~batch.frame_mask, torch.nan).cpu())
-        return {name: torch.cat(values).numpy() for name, values in parts.items()}
+        return {name: stacked(values).numpy() for name, values in parts.items()}
+
+    def describe(
+        self, dataset: DetrDataset, probes: Int[np.ndarray, " probes"], frames: int, pixels: int
+    ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+        """As for single moments; JSON lines with all their windows, and their words as written."""
+        if dataset.lines is None:
+            return super().describe(dataset, probes, frames, pixels)
+        lines = dataset.lines
+        records = [
+            {
+                "query_id": dataset.query_ids[i],
+                "video_id": dataset.video_ids[i],
+                "sentence": dataset.sentences[i],
+                "words": words(dataset.sentences[i]),
+                "duration_s": float(dataset.durations[i]),
+                "span_s": [float(t) for t in dataset.spans_s[i]],
+                "spans_s": lines.windows_s[i][lines.window_mask[i]].tolist(),
+            }
+            for i in probes
+        ]
+        return records, history.probe_strips(dataset, probes, frames, pixels)
 
     def observe(
         self, epoch: int, arrays: EvaluationArrays, probes: Int[np.ndarray, " probes"]
@@ -118,6 +152,8 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
 
     def own_baselines(self, train: DetrDataset, test: DetrDataset) -> dict[str, Metrics]:
         """Location priors fitted on the training moments, on the whole test split and on each group."""
+        if test.lines is not None:
+            return official_baselines(train, test)
         found = baseline_metrics(train.spans, test.spans)
         for name, rows in test.groups.items():
             for baseline, metrics in baseline_metrics(train.spans, test.spans[rows]).items():
@@ -159,10 +195,16 @@ def distinct_batches(
     return tuple(batches)
 
 
-def probability_metrics(probability: Float[np.ndarray, "N T"], truth: Float[np.ndarray, "N 2"], name: str) -> Metrics:
-    """Mean probability of clips inside and outside the moment (P2 Table 9), a mean of means over queries."""
+def probability_metrics(
+    probability: Float[np.ndarray, "N T"], truth: Float[np.ndarray, "N 2"] | Bool[np.ndarray, "N T"], name: str
+) -> Metrics:
+    """Mean probability of clips inside and outside the moment (P2 Table 9), a mean of means over queries.
+
+    Args:
+        truth: the moments in fractions of the video, or their clips.
+    """
     valid: np.ndarray = ~np.isnan(probability)
-    inside: np.ndarray = clips_of(truth, probability.shape[1]) & valid
+    inside: np.ndarray = (truth if truth.dtype == bool else clips_of(truth, probability.shape[1])) & valid
     sides: dict[str, np.ndarray] = {"inside": inside, "outside": valid & ~inside}
     found = {}
     for side, mask in sides.items():

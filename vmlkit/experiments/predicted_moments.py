@@ -8,6 +8,7 @@ masked words were drawn several times, ``other_draws`` holds the windows of ever
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from jaxtyping import Float, Int
 from vmlkit.data.annotations.json_lines import Qid
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, read_predictions, write_predictions
 from vmlkit.data.batches import MomentDataset
+from vmlkit.detr.dataset import DetrDataset
+from vmlkit.detr.official import predictions
 from vmlkit.detr.windows import PostProcessing, ranked_windows, suppress
-from vmlkit.errors import DataError
+from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.prediction_files import Changes, number, places, read_table, write_table
 from vmlkit.training.evaluate import KEPT, SIGNAL
 from vmlkit.training.task import Kept
@@ -34,11 +37,19 @@ def check(changes: Changes) -> None:
 
 
 def write(path: Path, kind: str, data: MomentDataset, kept: Kept, changes: Changes, task: Any, source: str) -> None:
-    """Write the file; four decimals where windows are rounded to clips, else all digits."""
-    rows = [_row(data, qid, kept, i, changes) for i, qid in enumerate(query_ids(data))]
+    """Write the file; four decimals where windows are rounded to clips, else all digits.
+
+    Answers about JSON lines are what the run's metrics score: processed as the released programs do.
+    """
+    if isinstance(data, DetrDataset) and data.lines is not None:
+        rows = _published(data, kept, changes)
+    else:
+        rows = [_row(data, qid, kept, i, changes) for i, qid in enumerate(query_ids(data))]
     if kind == ".jsonl":
         write_predictions(path, rows, decimals=None if changes.clip_length is None else 4)
         return
+    if any(row.windows_s is None for row in rows):
+        raise ConfigError(f"{path}: a table holds windows, and these answers are scores of clips: write .jsonl")
     table = (
         (row.qid, row.query, row.vid, draw, rank, *map(float, window))
         for row in rows
@@ -49,7 +60,7 @@ def write(path: Path, kind: str, data: MomentDataset, kept: Kept, changes: Chang
 
 
 def read(path: Path, kind: str, data: MomentDataset, task: Any) -> Kept:
-    """Answers as :func:`vmlkit.training.evaluate.kept_moments` keeps them, without signals per clip.
+    """Answers as :func:`vmlkit.training.evaluate.kept_moments` keeps them, of signals per clip the saliency at most.
 
     Raises:
         DataError: for queries of another split, a query without windows, or other draws for some of them.
@@ -59,16 +70,56 @@ def read(path: Path, kind: str, data: MomentDataset, task: Any) -> Kept:
     found: list[tuple[Any, ...]] = [()] * len(data)
     for place, row in zip(order, rows, strict=True):
         found[place] = (row.windows_s, *row.other_draws)
+    signals: dict[str, np.ndarray] = {}
+    if rows[0].clip_scores is not None:
+        by_place = dict(zip(order, rows, strict=True))
+        signals[f"{SIGNAL}saliency"] = _padded([by_place[i].clip_scores for i in range(len(data))])
+        if rows[0].windows_s is None:
+            return _without_windows(len(data)) | signals
     draws = len(found[0])
     for qid, windows in zip(query_ids(data), found, strict=True):
         if len(windows) != draws or any(part is None or not len(part) for part in windows):
             raise DataError(path, f"query {qid!r} has no windows, or another number of draws", "predict every query")
-    parts = [_kept([windows[draw] for windows in found], data.durations) for draw in range(draws)]
-    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    seconds = data.prediction_seconds if isinstance(data, DetrDataset) else data.durations
+    parts = [_kept([windows[draw] for windows in found], seconds) for draw in range(draws)]
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]} | signals
+
+
+def _padded(scores: Sequence[Any]) -> Float[np.ndarray, "N T"]:
+    """Clip scores of all queries, NaN on padding."""
+    out = np.full((len(scores), max(map(len, scores))), np.nan)
+    for row, values in zip(out, scores, strict=True):
+        row[: len(values)] = values
+    return out
+
+
+def _without_windows(count: int) -> dict[str, np.ndarray]:
+    """One draw of answers about clips alone."""
+    return {
+        "proposals": np.zeros((1, count, 1, 2)),
+        "nll": np.zeros((1, count, 1)),
+        "order": np.zeros((1, count, 1), dtype=np.int64),
+        "top1": np.zeros((1, count), dtype=np.int64),
+    }
+
+
+def _published(data: DetrDataset, kept: Kept, changes: Changes) -> list[QueryPrediction]:
+    """What the run's metrics score, with fewer windows where asked."""
+    if changes.clip_length is not None:
+        raise ConfigError("--clip-length does nothing to answers about JSON lines, which are rounded to their clips")
+    rows = []
+    for row in predictions(data, kept):
+        windows = row.windows_s
+        if windows is not None and changes.nms is not None:
+            windows = np.array(suppress(windows[:10].tolist(), changes.nms))
+        rows.append(replace(row, windows_s=None if windows is None else windows[: changes.top]))
+    return rows
 
 
 def query_ids(data: MomentDataset) -> list[Qid]:
     """The identifiers of the annotation file: Charades-CD's queries carry the part of the test split before them."""
+    if isinstance(data, DetrDataset) and data.lines is not None:
+        return [query.qid for query in data.lines.queries]
     if data.name.startswith("planted:charades_cd/"):
         return [int(name.rpartition("/")[2]) for name in data.query_ids]
     return list(data.query_ids)

@@ -48,6 +48,36 @@ class WordVectors:
         return [self._index[word] for word in words]
 
 
+@dataclass(frozen=True)
+class WordSource:
+    """Where the words of a run come from, in one line for people."""
+
+    line: str
+    random: bool = False  #: whether some words got random vectors, so that their meaning is lost
+
+    @classmethod
+    def of(cls, path: str | Path | None, hashed: Sequence[str], total: int, setting: str) -> "WordSource":
+        """The line about word vectors.
+
+        Args:
+            path: their file; None: there is none.
+            hashed: words that got a random vector.
+            total: words of the vocabulary.
+            setting: what would name better ones.
+
+        >>> print(WordSource.of(None, ["a", "b"], 2, "data.word_vectors").line)
+        NO WORD VECTORS: all 2 words have random ones, so the text carries no meaning (set data.word_vectors)
+        """
+        if path is None:
+            what = f"NO WORD VECTORS: all {total} words have random ones, so the text carries no meaning"
+            return cls(f"{what} (set {setting})", random=True)
+        if not hashed:
+            return cls(f"{path}, which has all {total} words")
+        some = ", ".join(hashed[:3]) + (", ..." if len(hashed) > 3 else "")
+        what = f"{path}, where {len(hashed)} of {total} words have NO VECTOR and got a random one ({some})"
+        return cls(what, random=True)
+
+
 def read_word_vectors(path: str | Path, wanted: Collection[str] | None = None) -> WordVectors:
     """Read ``.npz`` (see :func:`read_npz_vectors`) or GloVe text, told apart by the suffix."""
     if Path(path).suffix == ".npz":

@@ -173,7 +173,13 @@ def _predict_all(
                 if value is not None:
                     parts.setdefault(name, []).append(value)
         joined: dict[str, Any] = {name: torch.cat(values).cpu().numpy() for name, values in parts.items()}
-        return joined | {"clip_scores": {name: torch.cat(values).cpu().numpy() for name, values in signals.items()}}
+        return joined | {"clip_scores": {name: stacked(values).cpu().numpy() for name, values in signals.items()}}
+
+
+def stacked(parts: Sequence[Float[torch.Tensor, "B T"]]) -> Float[torch.Tensor, "N T"]:
+    """Signals of all batches below one another; a batch of shorter videos is padded with NaN."""
+    longest = max(part.shape[1] for part in parts)
+    return torch.cat([torch.nn.functional.pad(part, (0, longest - part.shape[1]), value=torch.nan) for part in parts])
 
 
 def _as_arrays(

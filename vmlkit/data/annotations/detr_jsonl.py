@@ -21,7 +21,8 @@ from vmlkit.data.annotations.layouts import CLIP_LABELS, MOMENT_DETR, explained
 from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 
-Kind = Literal["moments", "highlights", "labels"]
+#: "queries": nothing but the sentences, as in a test file whose labels are held back
+Kind = Literal["moments", "highlights", "labels", "queries"]
 Outside = Literal["keep", "clip", "drop", "error"]
 
 
@@ -56,7 +57,7 @@ PROFILES = {
     **dict.fromkeys(
         ("charades_sta", "charades_cd", "tacos", "activitynet"), Profile("moments", drops_whole_video=True)
     ),
-    "tvsum": Profile("labels"),
+    **dict.fromkeys(("tvsum", "youtube_highlights"), Profile("labels")),
 }
 
 
@@ -114,6 +115,8 @@ def read_queries(
     *,
     outside: Outside = "keep",
     drop_whole_video: bool | None = None,
+    unlabelled: bool = False,
+    warn: bool = True,
 ) -> QueryFile:
     """Read and check a file of the layout, plain or ``.gz``.
 
@@ -126,6 +129,8 @@ def read_queries(
             out a query of which no window remains; ``drop`` the query; or raise an ``error``.
         drop_whole_video: leave out queries with a window as long as the video, or longer.  None: as the profile says
             (no, without one).
+        unlabelled: also read a file of sentences alone, whose first line has neither windows nor labels.
+        warn: say in a Python warning how many queries were left out.
 
     A warning says how many queries were left out or changed, if any; :attr:`QueryFile.report` says it in full.
 
@@ -143,6 +148,8 @@ def read_queries(
     with explained(path, MOMENT_DETR, CLIP_LABELS):
         for line, fields in read_lines(path):
             record = Record(path, line, fields)
+            if unlabelled and not queries and not {"relevant_windows", "label"} & fields.keys():
+                kind = "queries"
             kind = kind or kind_of(fields)
             query = _annotation(record, kind)
             if query.qid in lines:
@@ -158,7 +165,7 @@ def read_queries(
     whole = drop_whole_video if drop_whole_video is not None else bool(known and known.drops_whole_video)
     if whole:
         file = file.without("a window as long as the video, or longer", _spans_the_video)
-    if file.dropped:
+    if file.dropped and warn:
         gone = "; ".join(f"{reason}: {len(qids)}" for reason, qids in file.dropped.items())
         warnings.warn(f"{path}: queries left out: {gone}", UserWarning, stacklevel=2)
     return file
@@ -185,7 +192,7 @@ def _annotation(record: Record, kind: Kind) -> QueryAnnotation:
         query=record.text("query").strip(),
         vid=record.text("vid"),
         duration_s=record.seconds("duration"),
-        windows_s=() if kind == "labels" else _windows(record),
+        windows_s=() if kind in ("labels", "queries") else _windows(record),
         relevant_clip_ids=_clip_ids(record) if kind == "highlights" else None,
         saliency_scores=_scores(record) if kind == "highlights" else None,
         clip_labels=tuple(map(tuple, record.rows("label"))) if kind == "labels" else None,
