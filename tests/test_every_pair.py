@@ -4,6 +4,7 @@ A pair trains for one step, is scored, and is scored again by ``vmlkit evaluate`
 in one sentence.  All sources but the toy world are small folders in the layouts of the real ones.
 """
 
+import functools
 import itertools
 import json
 import re
@@ -37,13 +38,9 @@ def charades(folder: Path, name: str = "charades") -> list[str]:
     return ["--annotations", str(folder), "--features", str(folder / "features.hdf5")]
 
 
-def planted_charades(folder: Path) -> list[str]:
-    write_corpus(folder, "charades")
+def planted(folder: Path, name: str) -> list[str]:
+    write_corpus(folder, name)
     return ["--annotations", str(folder)]
-
-
-def activitynet(folder: Path) -> list[str]:
-    return charades(folder, "activitynet")
 
 
 def planted_charades_cd(folder: Path) -> list[str]:
@@ -104,10 +101,9 @@ def two_streams(folder: Path, names: list[str]) -> Path:
 
 SOURCES: dict[str, Callable[[Path], list[str]]] = {
     "toy": toy,
-    "planted:charades": planted_charades,
+    **{f"planted:{name}": functools.partial(planted, name=name) for name in ("charades", "activitynet", "tvr")},
     "planted:charades_cd": planted_charades_cd,
-    "charades": charades,
-    "activitynet": activitynet,
+    **{name: functools.partial(charades, name=name) for name in ("charades", "activitynet", "tvr")},
     "planted:thumos14": planted_thumos14,
     "thumos14": thumos14,
     "activitynet1.3": activitynet_actions,

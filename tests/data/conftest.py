@@ -66,7 +66,12 @@ def write_corpus(folder: Path, layout: str = "charades") -> None:
             records[split].append([video, lengths[video], [5.0, 9.0], "The window closes slowly"])
     for split, rows in records.items():
         name = f"{split}_data.json" if layout == "activitynet" else f"{split}.json"
-        (folder / name).write_text(json.dumps(rows))
+        text = json.dumps(rows)
+        if layout == "tvr":
+            name = f"tvr_{'train' if split == 'train' else 'val'}_release.jsonl"
+            lines = [dict(zip(("vid_name", "duration", "ts", "desc"), row, strict=True)) for row in rows]
+            text = "\n".join(json.dumps({**line, "desc_id": i}) for i, line in enumerate(lines))
+        (folder / name).write_text(text)
     write_tags(folder, records)
     vectors = rng.normal(size=(len(WORDS), 12)).astype(np.float32)
     vectors[0] = 0

@@ -9,7 +9,8 @@ import pytest
 
 from tests.data.conftest import find_data, write_corpus, write_tags
 from vmlkit import cli
-from vmlkit.experiments.data_check import PUBLISHED, DataReport, check_data
+from vmlkit.data.published import PUBLISHED
+from vmlkit.experiments.data_check import DataReport, check_data
 from vmlkit.methods import DATA
 
 

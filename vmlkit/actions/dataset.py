@@ -19,7 +19,7 @@ from torch import Tensor
 from vmlkit.actions.sampling import random_indices, uniform_indices
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.data.batches import Draw, VideoTextBatch
-from vmlkit.data.corpus import held_videos
+from vmlkit.data.corpus import MEASURED_SHARE, held_videos
 from vmlkit.errors import DataError
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -227,8 +227,13 @@ class ActionDataset:
         )
 
     def split_by_video(self, share: float, seed: int) -> tuple["ActionDataset", "ActionDataset"]:
-        """Set aside ``share`` of the videos for choosing an epoch: (rest, set aside)."""
-        held = held_videos(len(self), share, seed)
+        """Set aside ``share`` of the videos for choosing an epoch: (rest, set aside).
+
+        With a share of 0, (all of them, a tenth of them to be measured besides).
+        """
+        held = held_videos(len(self), share or MEASURED_SHARE, seed)
+        if not share:
+            return self, self.subset(held, f"{self.name}-validation")
         rest = np.setdiff1d(np.arange(len(self)), held)
         return self.subset(rest, f"{self.name}-fit"), self.subset(held, f"{self.name}-validation")
 

@@ -30,6 +30,7 @@ from vmlkit.data.corpus import find_annotations
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import meant
 from vmlkit.data.left_out import Ledger, Missing
+from vmlkit.data.published import published
 from vmlkit.data.settings import DataConfig, ToyData
 from vmlkit.data.sources import Splits, View, limited
 from vmlkit.errors import DataError
@@ -68,7 +69,7 @@ class _Annotated(_Sentences, DataConfig):
 
     annotations: str | None = None  #: the file or its folder; None looks below $VMLKIT_DATA
     word_vectors: str | None = None  #: GloVe as .npz or text; None takes hashed vectors
-    validation_share: float = 0.1  #: of the training videos
+    validation_share: float = 0.1  #: of the training videos; 0 trains on all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def load_annotated(
         opened = nullcontext(PlantedActionFeatures(annotations.videos, config.planted))
     elif config.features is None:
         remedy = "give a file or folder (--features PATH), or take 'planted:thumos14', which needs none"
-        raise DataError(config.name, "no visual features were named", remedy)
+        raise DataError(config.name, "no visual features were named", remedy + published(config.name, "features"))
     else:
         opened = open_action_features(config.features, [video.video_id for video in annotations.videos])
     training, testing = annotations.subsets
@@ -121,8 +122,10 @@ def load_annotated(
         whole = _dataset(config, "train", annotations.subset(training), store, text, ledger, progress)
         test = _dataset(config, "test", annotations.subset(testing), store, text, ledger, progress)
     train, validation = whole.split_by_video(config.validation_share, config.seed)
-    notes, left_out = tuple(report.lines()), tuple(ledger)
-    return limited(Splits(train=train, validation=validation, test=test, left_out=left_out, notes=notes), config)
+    notes, left_out = report.lines(), tuple(ledger)
+    if not config.validation_share:
+        notes.append(f"{config.name}: every training video is trained on; validation numbers are of training videos")
+    return limited(Splits(train=train, validation=validation, test=test, left_out=left_out, notes=tuple(notes)), config)
 
 
 #: videos with their action classes

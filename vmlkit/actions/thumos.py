@@ -25,6 +25,7 @@ from vmlkit.actions.databases import (
 )
 from vmlkit.actions.object_arrays import read_array
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo
+from vmlkit.data.published import PUBLISHED
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence
 
@@ -60,7 +61,8 @@ def read_actions(path: str | Path) -> ActionAnnotations:
         if split_files(path):
             return read_per_split(path)
         names = f"{REDUCED}, segments.npy, {GT_JSON}, {', '.join(DATABASES)} or anet_anno_train.json"
-        raise DataError(path, f"holds none of {names}", "give the folder or the file of the annotations")
+        at = " or ".join(PUBLISHED[source]["annotations"] for source in ("thumos14", "activitynet1.3"))
+        raise DataError(path, f"holds none of {names}", f"give the folder or the file of annotations; see {at}")
     content = read_json(path)
     if isinstance(content, dict) and "videos" in content:
         return read_reduced(path)

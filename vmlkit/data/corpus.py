@@ -6,30 +6,49 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from vmlkit.data.annotations.charades import Beyond, MomentAnnotation, read_annotations
+from vmlkit.data.annotations.charades import Backward, Beyond, MomentAnnotation, read_annotations
 from vmlkit.data.left_out import Ledger
+from vmlkit.data.published import published
 from vmlkit.errors import DataError
-from vmlkit.files import write_text
+from vmlkit.files import default_cache_dir, write_text
 from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences, tagger_name
 
 #: file names, without ``.gz``, of each layout in the order of preference
-FILES = {
+FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "charades": {"train": ("train.json", "charades_sta_train.txt"), "test": ("test.json", "charades_sta_test.txt")},
-    "activitynet": {"train": ("train_data.json", "train.json"), "test": ("test_data.json", "test.json")},
+    "activitynet": {
+        "train": ("train_data.json", "train.json"),
+        "test": ("test_data.json", "test.json", "val_2.json", "val_1.json"),
+    },
+    # P0 reports on the validation file, whose labels are public
+    "tvr": {"train": ("tvr_train_release.jsonl",), "test": ("tvr_val_release.jsonl",)},
 }
+#: the two validation files of ActivityNet Captions, by their authors and by CNM and CPL; papers report on val_2
+TestSplit = Literal["val_1", "val_2"]
+VALIDATION_FILES: Mapping[str, tuple[str, ...]] = {
+    "val_1": ("val_1.json", "val_data.json"),
+    "val_2": ("val_2.json", "test_data.json", "test.json"),
+}
+#: of the training videos, measured during training where none is set aside
+MEASURED_SHARE = 0.1
 TAGGED = ("tokens_pos.jsonl.gz", "tokens_pos.jsonl")
 #: folders below ``$VMLKIT_DATA``
 FOLDERS = {
     "charades": "charades_sta",
     "charades_cd": "charades_cd",
     "activitynet": "activitynet_captions",
+    "tvr": "tvr",
     "thumos14": "thumos14",
     "activitynet1.3": "activitynet13",
 }
-VECTORS = dict.fromkeys(("charades", "charades_cd"), "glove_charades.npz") | {"activitynet": "glove_activitynet.npz"}
+VECTORS = dict.fromkeys(("charades", "charades_cd"), "glove_charades.npz") | {
+    "activitynet": "glove_activitynet.npz",
+    "tvr": "glove_tvr.npz",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +82,7 @@ def find_annotations(annotations: str | Path | None, corpus: str) -> Path:
     path = Path(annotations) if annotations else Path(root) / FOLDERS.get(corpus, corpus) if root else None
     remedy = "give the folder with its annotations (--annotations PATH, or the parent in $VMLKIT_DATA)"
     if path is None:
-        raise DataError(corpus, "no annotations were named", remedy)
+        raise DataError(corpus, "no annotations were named", remedy + published(corpus))
     if not path.exists():
         raise DataError(path, "there is no such file or folder", remedy)
     return path
@@ -80,6 +99,7 @@ def read_corpus(
     corpus: str,
     *,
     durations: str | None = None,
+    test_split: TestSplit | None = None,
     beyond_duration: Beyond = "error",
     cache_dir: str | Path | None = None,
     progress: bool = False,
@@ -89,9 +109,10 @@ def read_corpus(
 
     Args:
         folder: see :func:`find_folder`.
-        corpus: ``"charades"`` or ``"activitynet"``.
+        corpus: ``"charades"``, ``"activitynet"`` or ``"tvr"``.
         durations: a file of them, for the text layout; by default ``Charades_v1_SPLIT.csv`` in the folder.
-        cache_dir: where freshly made tags are kept.
+        test_split: of ActivityNet Captions, see :data:`VALIDATION_FILES`.
+        cache_dir: where freshly made tags are kept; the user's cache by default.
         ledger: the account of spans that were cut or left out; without one, a Python warning says so.
 
     Raises:
@@ -100,12 +121,16 @@ def read_corpus(
     stored = next((folder / name for name in TAGGED if (folder / name).is_file()), None)
     tagged = read_tagged(stored) if stored else None
     result = {}
-    paths = annotation_files(folder, corpus)
+    # four of the 37,421 training captions of ActivityNet end before they start; CNM's file of 37,417 lacks them
+    backward: Backward = "skip" if corpus == "activitynet" else "error"
+    paths = annotation_files(folder, corpus, test_split)
     if durations is not None and not any(".txt" in path.name for path in paths.values()):
         raise DataError(paths["train"], "holds durations itself", "leave 'durations' out")
     for split, path in paths.items():
         table = durations or durations_file(folder, split) if ".txt" in path.name else None
-        rows = read_annotations(path, durations=table, beyond_duration=beyond_duration, ledger=ledger, split=split)
+        rows = read_annotations(
+            path, durations=table, beyond_duration=beyond_duration, backward=backward, ledger=ledger, split=split
+        )
         if stored and tagged is not None:
             sentences = [_stored(stored, tagged, split, row) for row in rows]
         else:
@@ -115,16 +140,24 @@ def read_corpus(
     return result
 
 
-def annotation_files(folder: Path, corpus: str) -> dict[str, Path]:
-    """The annotation file of each split; raises :class:`DataError` for one that is missing."""
-    return {split: _find(folder, names) for split, names in FILES[corpus].items()}
+def annotation_files(folder: Path, corpus: str, test_split: TestSplit | None = None) -> dict[str, Path]:
+    """The training and the test file of a folder, each plain or ``.gz``.
+
+    Raises:
+        DataError: for one that is missing, saying its names and where it is published.
+    """
+    names: dict[str, tuple[str, ...]] = dict(FILES[corpus])
+    if test_split is not None:
+        names["test"] = VALIDATION_FILES[test_split]
+    return {split: _find(folder, corpus, choices) for split, choices in names.items()}
 
 
-def _find(folder: Path, names: Sequence[str]) -> Path:
+def _find(folder: Path, corpus: str, names: Sequence[str]) -> Path:
     candidates = [folder / f"{name}{suffix}" for name in names for suffix in ("", ".gz")]
     path = next((p for p in candidates if p.is_file()), None)
     if path is None:
-        raise DataError(folder, f"holds none of {', '.join(names)}", "give the folder with the annotation files")
+        remedy = "give the folder with the annotation files"
+        raise DataError(folder, f"holds none of {', '.join(names)}", remedy + published(corpus))
     return path
 
 
@@ -148,10 +181,8 @@ def _stored(
 
 def _fresh(sentences: list[str], cache_dir: str | Path | None, progress: bool) -> list[TaggedSentence]:
     """Tag sentences, or read the tags of an earlier call with the same sentences and tagger."""
-    if cache_dir is None:
-        return tag_sentences(sentences, progress=progress)
     key = hashlib.sha256(repr((tagger_name(), sentences)).encode()).hexdigest()[:16]
-    path = Path(cache_dir) / f"tags-{key}.jsonl.gz"
+    path = (default_cache_dir() if cache_dir is None else Path(cache_dir)) / f"tags-{key}.jsonl.gz"
     if path.is_file():
         stored = read_tagged(path)
         return [stored["cache", i] for i in range(len(sentences))]
@@ -186,13 +217,15 @@ def held_videos(count: int, share: float, seed: int) -> np.ndarray:
 def set_aside(video_ids: Sequence[str], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the queries to fit on and of those to choose an epoch by; no video is in both.
 
+    With a share of 0, all are to fit on, and those of a tenth of the videos are measured besides.
+
     Raises:
         DataError: as :func:`held_videos`.
     """
     videos = sorted(set(video_ids))
-    held = {videos[j] for j in held_videos(len(videos), share, seed)}
+    held = {videos[j] for j in held_videos(len(videos), share or MEASURED_SHARE, seed)}
     inside = np.array([video in held for video in video_ids])
-    return np.flatnonzero(~inside), np.flatnonzero(inside)
+    return np.flatnonzero(~inside) if share else np.arange(len(inside)), np.flatnonzero(inside)
 
 
 def sample(positions: np.ndarray, most: int | None, *key: int) -> np.ndarray:

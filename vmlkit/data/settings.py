@@ -9,6 +9,7 @@ from typing import Literal
 
 from vmlkit.data.annotations.charades import Beyond
 from vmlkit.data.assembly import Unknown
+from vmlkit.data.corpus import TestSplit
 from vmlkit.data.left_out import Missing
 from vmlkit.data.planted import PlantedConfig
 from vmlkit.data.toyworld import ToyConfig
@@ -20,7 +21,7 @@ class DataConfig:
     """What every source has: its name, and how much of it is used.
 
     Raises:
-        ConfigError: for a size below 1, a negative seed, or a share outside ]0, 1[.
+        ConfigError: for a size below 1, a negative seed, or a share outside [0, 1[.
     """
 
     name: str
@@ -40,8 +41,8 @@ class DataConfig:
         if seconds is not None and not seconds > 0:
             raise ConfigError(f"setting 'seconds_per_row' must be above 0, not {seconds}")
         share = getattr(self, "validation_share", 0.5)
-        if not 0 < share < 1:
-            raise ConfigError(f"setting 'validation_share' must lie between 0 and 1, not {share}")
+        if not 0 <= share < 1:
+            raise ConfigError(f"setting 'validation_share' must be 0 or more and below 1, not {share}")
 
     @property
     def limits(self) -> dict[str, int | None]:
@@ -77,25 +78,39 @@ class SentenceData(DataConfig):
     #: GloVe as .npz or text; None takes the .npz in the folder, if any (of Charades-CD also in ``charades_sta`` beside)
     word_vectors: str | None = None
     max_words: int = 20  #: longer sentences are cut
-    vocab_size: int | None = None  #: the most frequent words; None: 1,111 (Charades-STA), 8,000 (ActivityNet)
+    vocab_size: int | None = None  #: the most frequent words; None: 1,111 (Charades-STA), else 8,000
     unknown_sentence: Unknown = "keep"  #: a sentence without a known word: one padding word, left out, or an error
     feature_dtype: Literal["float32", "float16"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _TwoFiles(SentenceData):
-    """A corpus of a training and a test file; validation videos are set aside from the training file."""
+    """A corpus of a training and a test file; validation videos are set aside from the training file.
+
+    With ``validation_share=0`` every training video is trained on.  What is measured during training then is a tenth of
+    the training videos, which cannot choose an epoch: ``train.choose_epoch_by`` must be ``"last"``.
+
+    Raises:
+        ConfigError: as :class:`DataConfig`, and for a ``test_split`` of another corpus.
+    """
 
     durations: str | None = None  #: CSV or JSON of seconds by video, for the original Charades-STA text
-    validation_share: float = 0.1  #: of the training videos
+    #: of the training videos; 0 trains on all of them, and the epoch must be chosen by a rule (see below)
+    validation_share: float = 0.1
     beyond_duration: Beyond = "error"  #: a span that ends after its video: an error, cut, or left out
+    test_split: TestSplit | None = None  #: of ActivityNet Captions; None takes val_2 where its file is there
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.test_split is not None and not self.name.endswith("activitynet"):
+            raise ConfigError(f"setting 'test_split' is for ActivityNet Captions alone, not for '{self.name}'")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusData(_TwoFiles):
-    """Charades-STA or ActivityNet Captions with real features."""
+    """Charades-STA, ActivityNet Captions or TV show Retrieval with real features."""
 
-    name: Literal["charades", "activitynet"]
+    name: Literal["charades", "activitynet", "tvr"]
     features: str | None = None  #: HDF5 file or folder of arrays
     feature_dataset: str | None = None  #: name of the array inside a video's HDF5 group
     seconds_per_row: float | None = None  #: of the features; None finds it from the durations; held against them
@@ -104,9 +119,9 @@ class CorpusData(_TwoFiles):
 
 @dataclass(frozen=True, kw_only=True)
 class PlantedData(_TwoFiles):
-    """Charades-STA over planted features."""
+    """The sentences and moments of a corpus over planted features."""
 
-    name: Literal["planted:charades"] = "planted:charades"
+    name: Literal["planted:charades", "planted:activitynet", "planted:tvr"] = "planted:charades"
     planted: PlantedConfig = field(default_factory=PlantedConfig)
 
 

@@ -24,15 +24,16 @@ from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import open_features
 from vmlkit.data.left_out import Ledger, LeftOut, by_split
 from vmlkit.data.planted import PlantedFeatures
+from vmlkit.data.published import published
 from vmlkit.data.settings import CharadesCDData, CorpusData, DataConfig, PlantedData, ToyData
 from vmlkit.data.toyworld import toy_splits
 from vmlkit.errors import DataError
-from vmlkit.text.embeddings import WordSource, WordVectors, embedding_table, read_word_vectors
+from vmlkit.text.embeddings import PAD, WordSource, WordVectors, embedding_table, read_word_vectors
 from vmlkit.text.tagging import TaggedSentence
 from vmlkit.text.vocabulary import Vocabulary
 
 #: words kept by the released models where the word vectors do not say which
-DEFAULT_VOCABULARY = {"activitynet": 8000}
+DEFAULT_VOCABULARY = {"activitynet": 8000, "tvr": 8000}
 
 
 _Corpus = CorpusData | PlantedData | CharadesCDData
@@ -146,9 +147,9 @@ def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Spli
     corpus = config.name.removeprefix("planted:")
     ledger = Ledger(getattr(config, "missing", "leave_out"))
     if isinstance(config, CorpusData) and config.features is None:
-        remedy = "give an HDF5 file or a folder (--features PATH), or take 'planted:charades', which needs none"
-        raise DataError(config.name, "no visual features were named", remedy)
-    folder = find_folder(config.annotations, corpus)
+        remedy = f"give a file or a folder (--features PATH), or take 'planted:{config.name}', which needs none"
+        raise DataError(config.name, "no visual features were named", remedy + published(config.name, "features"))
+    folder, notes = find_folder(config.annotations, corpus), list[str]()
     if isinstance(config, CharadesCDData):
         files = read_charades_cd(folder, ledger)
         chosen = choose_queries(files, config.limits, config.seed)
@@ -157,20 +158,22 @@ def load_corpus(config: _Corpus, cache_dir: Path | None, progress: bool) -> Spli
             folder,
             corpus,
             durations=config.durations,
+            test_split=config.test_split,
             beyond_duration=config.beyond_duration,
             cache_dir=cache_dir,
             progress=progress,
             ledger=ledger,
         )
         chosen = _choose(config, files)
+        notes = _said(config, files)
     vectors, path, vocabulary = _words(config, folder, corpus, files["train"].sentences)
     opened: AbstractContextManager[FeatureStore]
     if isinstance(config, CorpusData):
         opened = open_features(str(config.features), config.feature_dataset)
     else:
-        opened = nullcontext(_plant(config, files, vectors))
+        opened = nullcontext(_plant(config, files, vectors, vocabulary))
     with opened as features:
-        return _assemble(config, chosen, features, vectors, path, vocabulary, ledger, cache_dir, progress)
+        return _assemble(config, chosen, features, vectors, path, vocabulary, ledger, notes, cache_dir, progress)
 
 
 #: single moments with their sentences
@@ -187,6 +190,7 @@ def _assemble(
     path: Path | None,
     vocabulary: Vocabulary,
     ledger: Ledger,
+    notes: list[str],
     cache_dir: Path | None,
     progress: bool,
 ) -> Splits[MomentDataset]:
@@ -216,7 +220,8 @@ def _assemble(
             progress=progress,
         )
     train, validation, test = (parts[split] for split in ("train", "validation", "test"))
-    return Splits(train=train, validation=validation, test=test, left_out=tuple(ledger), words=words_from)
+    account: dict[str, Any] = {"left_out": tuple(ledger), "notes": tuple(notes), "words": words_from}
+    return Splits(train=train, validation=validation, test=test, **account)
 
 
 def _words(
@@ -227,8 +232,9 @@ def _words(
     if corpus == "charades_cd" and not config.word_vectors and not path.is_file():
         path = folder.parent / FOLDERS["charades"] / VECTORS[corpus]  # whose words are the same
     given = config.word_vectors is not None or path.is_file()
+    own = config.word_vectors is None or corpus.startswith("charades")  # else the words are another corpus's
     vectors = read_word_vectors(path) if given and path.suffix == ".npz" else None
-    if vectors is not None and vectors.model_words is not None:
+    if own and vectors is not None and vectors.model_words is not None:
         return vectors, path, Vocabulary(vectors.model_words[: config.vocab_size])
     size = config.vocab_size or DEFAULT_VOCABULARY.get(corpus)
     vocabulary = Vocabulary.from_sentences((s.tokens for s in sentences), size)
@@ -238,15 +244,35 @@ def _words(
 
 
 def _plant(
-    config: PlantedData | CharadesCDData, files: dict[str, Rows], vectors: WordVectors | None
+    config: PlantedData | CharadesCDData,
+    files: dict[str, Rows],
+    vectors: WordVectors | None,
+    vocabulary: Vocabulary,
 ) -> PlantedFeatures:
-    if vectors is None:
+    """Features from the vectors of the words; hashed ones where no file of vectors circulates with the corpus."""
+    if vectors is None and "charades" in config.name:
         raise DataError(
             config.name, "planted features need word vectors", "put glove_charades.npz beside the annotations"
         )
+    if vectors is None:
+        table, _ = embedding_table(vocabulary, None)
+        vectors = WordVectors(words=(PAD, *vocabulary.words), vectors=table.numpy())
     annotations = [row for part in files.values() for row in part.annotations]
     tokens = [sentence.tokens for part in files.values() for sentence in part.sentences]
     return PlantedFeatures(annotations, tokens, vectors, config.planted)
+
+
+def _said(config: CorpusData | PlantedData, files: dict[str, Rows]) -> list[str]:
+    """What a reader of the numbers has to know about the choice of files and videos."""
+    notes = []
+    if config.name.endswith("activitynet"):
+        notes.append(f"{config.name}/test: the queries of {files['test'].path.name} (papers report on val_2)")
+    if not config.validation_share:
+        notes.append(
+            f"{config.name}: every training video is trained on, and the last epoch is taken; the numbers of the "
+            "validation split are of training videos"
+        )
+    return notes
 
 
 def _choose(config: CorpusData | PlantedData, files: dict[str, Rows]) -> dict[str, Rows]:

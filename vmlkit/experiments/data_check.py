@@ -1,6 +1,5 @@
 """``vmlkit data check``: everything that can be known about the data of a source before a model sees it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 from vmlkit.actions.label_report import label_report
 from vmlkit.actions.sources import ActionData, PlantedActionData, find_actions
 from vmlkit.data.packed import is_packed
+from vmlkit.data.published import PUBLISHED
 from vmlkit.data.settings import DataConfig
 from vmlkit.data.sources import Splits
 from vmlkit.errors import DataError
@@ -18,11 +18,6 @@ from vmlkit.experiments.data_findings import DataFinding, FeatureScan, check_ann
 from vmlkit.experiments.data_priors import best_window, location_priors
 from vmlkit.experiments.data_tables import MOMENTS, SourceTables, open_source, settings_of, tables_of
 from vmlkit.training.experiment import MethodEntry
-
-#: where annotations and features of each source are published
-PUBLISHED: Mapping[str, Mapping[str, str]] = json.loads(
-    Path(__file__).with_name("published_data.json").read_text(encoding="utf-8")
-)
 
 
 @dataclass(frozen=True, kw_only=True)

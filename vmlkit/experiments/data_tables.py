@@ -75,7 +75,8 @@ def tables_of(config: DataConfig) -> SourceTables | None:
         return _sentence_tables(config, files)
     if isinstance(config, (CorpusData, PlantedData)):
         corpus = config.name.removeprefix("planted:")
-        return _sentence_tables(config, annotation_files(find_folder(config.annotations, corpus), corpus))
+        folder = find_folder(config.annotations, corpus)
+        return _sentence_tables(config, annotation_files(folder, corpus, config.test_split))
     return None
 
 

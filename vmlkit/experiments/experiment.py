@@ -32,8 +32,14 @@ def task_of(experiment: Experiment) -> Task[Any, Any, Any]:
     """How the experiment's batches are drawn and its answers scored.
 
     Raises:
-        ConfigError: for a vote, or several draws of words, where no answer depends on them.
+        ConfigError: for a vote, or several draws of words, where no answer depends on them, or an epoch that is to be
+            chosen by validation where no video is set aside.
     """
+    if getattr(experiment.data, "validation_share", 1) == 0 and experiment.train.choose_epoch_by != "last":
+        raise ConfigError(
+            "setting 'data.validation_share' is 0, so no video is set aside to choose an epoch by: set "
+            "train.choose_epoch_by to 'last'"
+        )
     task = METHODS[experiment.method].task(experiment)
     if experiment.vote is not None and getattr(task, "vote", None) != experiment.vote:
         raise ConfigError(
@@ -166,6 +172,8 @@ def upgraded(data: Mapping[str, Any], kinds: Any) -> dict[str, Any]:
     types: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(kind_of(kinds, data))}
     every = {f.name for entry in METHODS.values() for kind in entry.view.loaders for f in dataclasses.fields(kind)}
     flat = {key.removeprefix("toy_"): value for key, value in data.items() if not key.startswith("planted_")}
+    if data["name"] in ("thumos14", "activitynet1.3"):
+        flat.pop("feature_dtype", None)  # action sources did not read it
     new = {key: value for key, value in flat.items() if key in types or key not in every}
     if "planted" in types:
         planted = [key for key in data if key.startswith("planted_")]

@@ -27,6 +27,7 @@ from vmlkit.files import read_text
 DURATION_TOLERANCE = 0.02
 
 Beyond = Literal["error", "clip", "skip"]
+Backward = Literal["error", "skip"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +47,7 @@ def read_annotations(
     *,
     durations: Mapping[str, float] | str | Path | None = None,
     beyond_duration: Beyond = "error",
+    backward: Backward = "error",
     ledger: Ledger | None = None,
     split: str | None = None,
 ) -> list[MomentAnnotation]:
@@ -59,6 +61,7 @@ def read_annotations(
         durations: for the text layout, seconds by video id, or a file of them (see :func:`read_durations`).
         beyond_duration: what to do with a span that ends more than ``DURATION_TOLERANCE`` after its video:
             raise, cut it there, or leave the record out.
+        backward: what to do with a span whose end is not after its start.
         ledger: the account of cut and skipped records; without one, a Python warning counts them.
         split: its name in the account; the file by default.
 
@@ -67,7 +70,7 @@ def read_annotations(
             empty sentence, or a value of the wrong kind.
     """
     records = records_of(path, durations)
-    return _checked(path, records, beyond_duration, ledger or Ledger(warn=True), split or str(path))
+    return _checked(path, records, beyond_duration, backward, ledger or Ledger(warn=True), split or str(path))
 
 
 #: video id, duration, start, end, sentence
@@ -178,23 +181,34 @@ def _split_line(path: str | Path, row: int, line: str, durations: Mapping[str, f
     return video_id, durations[video_id], start, end, sentence
 
 
-def _checked(path: str | Path, records: _Records, beyond: Beyond, ledger: Ledger, split: str) -> list[MomentAnnotation]:
+def _checked(
+    path: str | Path, records: _Records, beyond: Beyond, backward: Backward, ledger: Ledger, split: str
+) -> list[MomentAnnotation]:
     kept: list[MomentAnnotation] = []
     late: list[str] = []
+    turned: list[str] = []
     count = 0
     for row, (video_id, duration, start, end, sentence) in records:
         count += 1
         _check_kinds(path, row, video_id, duration, start, end, sentence)
+        name = f"record {row} of {video_id}"
+        if end <= start:
+            if backward == "error":
+                what = f"record {row} ({video_id}): the end {end:g} s is not after the start {start:g} s"
+                raise DataError(path, what, "correct the span or delete it")
+            turned.append(name)
+            continue
         if end > duration + DURATION_TOLERANCE:
             if beyond == "error" or (beyond == "clip" and start >= duration):
                 raise _beyond_error(path, f"record {row} ({video_id})", start, end, duration)
-            late.append(f"record {row} of {video_id}")
+            late.append(name)
             if beyond == "skip":
                 continue
             end = duration
         times = {"duration": float(duration), "start": float(start), "end": float(end)}
         kept.append(MomentAnnotation(video_id=video_id, **times, sentence=sentence.strip(), row=row))
     done = "are left out" if beyond == "skip" else "are cut there"
+    ledger.note(split, "spans end before they start", "are left out", len(turned), count, turned)
     ledger.note(split, "spans end after their video", done, len(late), count, late)
     if not kept:
         raise DataError(path, "holds no usable record", "check that the file is complete")
@@ -220,10 +234,6 @@ def _check_kinds(path: str | Path, row: int, video_id: Any, duration: Any, start
         raise DataError(path, f"{record} has the sentence {sentence!r}", "write it as a text in quotation marks")
     if not sentence.strip():
         raise DataError(path, f"{record} has an empty sentence", "write the sentence or delete the record")
-    if end <= start:
-        raise DataError(
-            path, f"{record}: the end {end:g} s is not after the start {start:g} s", "correct the span or delete it"
-        )
 
 
 def _read_json(path: str | Path) -> Any:
