@@ -24,10 +24,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   then command -v $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test lab notebooks figures site students gif pair lint format bench claims clean distclean
+.PHONY: help install tour test lab notebooks figures site students gif pair lint format bench bench-gpu claims clean distclean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 tour: $(STAMP) ## run notebooks/00_tour and say where its page, figures and numbers are
 	@$(BIN)/vmlkit tour
@@ -71,6 +71,10 @@ format: $(STAMP) ## put format and style right, as far as a program can
 
 bench: $(STAMP) ## run the benchmarks; times are printed, nothing is asserted
 	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python $$file; done
+
+bench-gpu: $(STAMP) ## measure steps on a card, below five minutes, and write benchmarks/results/step_gpu.json
+	@$(BIN)/python -m benchmarks.card --device cuda --json benchmarks/results/step_gpu.json
+	@$(BIN)/python -m tools.pages docs
 
 claims: $(STAMP) ## measure the claims of NAME over several seeds and write results/ (long; not part of CI)
 	@$(BIN)/vmlkit claims $(NAME)

@@ -31,6 +31,7 @@ from vmlkit.training.method import DataShape, Progress
 
 #: hidden, layers, batch, clips, words, clip features, word features
 SIZES = {"toy": (64, 2, 32, 32, 10, 128, 48), "charades": (256, 3, 8, 32, 16, 1024, 512)}
+SIZES["qvhighlights"] = (256, 3, 32, 75, 32, 2816, 512)
 VARIANTS = ("separate", "separate, no discarded decoder", "one batch")
 
 

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     students = commands.add_parser("students", help="write all notebooks without their solutions")
     students.add_argument("--out", type=Path, default=Path("site/students"))
     commands.add_parser("readme", help="write the results section of README.md from results/")
-    commands.add_parser("docs", help="write the departures on the pages of docs/ from the source")
+    commands.add_parser("docs", help="write departures and timings on the pages of docs/")
     for command in (run, site):
         command.add_argument("--executed", type=Path, default=Path("site/executed"), help="where executed copies go")
     options = parser.parse_args(arguments)

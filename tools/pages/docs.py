@@ -1,4 +1,4 @@
-"""The departures from the papers, gathered from the source: ``python -m tools.pages docs``.
+"""What is written on the pages of docs/ by ``python -m tools.pages docs``: departures from the papers, and timings.
 
 Where a paper and the program that its authors released differ, the line says so in a comment:
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.step import page as steps
 from tools.pages.readme import updated
 
 PACKAGE = Path(__file__).parents[2] / "vmlkit"
@@ -82,3 +83,13 @@ def write(folder: Path = Path("docs"), package: Path = PACKAGE) -> None:
         path = folder / f"{page}.md"
         text = updated(path.read_text(encoding="utf-8"), table(page, found), path, "departures")
         path.write_text(text, encoding="utf-8")
+    path = folder / "gpu.md"
+    path.write_text(measured(path.read_text(encoding="utf-8")), encoding="utf-8")
+    steps.draw(steps.ROOT / steps.FIGURE)
+
+
+def measured(text: str) -> str:
+    """The page about cards with what ``benchmarks/results`` has now."""
+    for mark, body in steps.tables().items():
+        text = updated(text, body, "docs/gpu.md", mark)
+    return text

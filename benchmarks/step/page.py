@@ -1,0 +1,134 @@
+"""Results of ``benchmarks/card.py`` and ``benchmarks/precision.py`` as tables and a picture, for docs/gpu.md.
+
+A result that no machine has written yet is said to be not measured; nothing on the page is typed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+FIGURE = Path("docs") / "gpu.png"
+#: files of results by what they were measured on
+FILES = {"a card": "step_gpu.json", "a CPU": "step_cpu.json"}
+NOT_MEASURED = "not measured"
+_HEADINGS = ("step", "ms", "from to", "busy ms", "kernels", "host waits", "peak GiB", "GFLOP", "times the floor")
+
+
+def read(name: str, results: Path = RESULTS) -> dict[str, Any] | None:
+    """A file of results; None where there is none."""
+    path = results / name
+    found: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return found
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number, or that there is none."""
+    return NOT_MEASURED if value is None else f"{value:,.{digits}f}"
+
+
+def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
+    ms, counts = row["ms"], (row["kernels"], row["host_waits"])
+    spread = f"{number(ms['min'], 2)} to {number(ms['max'], 2)}"
+    return [
+        name, number(ms["median"], 2), spread, number(row["busy_ms"], 2), *(number(c, 0) for c in counts),
+        number(row["peak_gib"], 2), number(row["gflop"]), number(row["times_the_floor"]),
+    ]  # fmt: skip
+
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def report(record: Mapping[str, Any]) -> str:
+    """Everything that one machine measured."""
+    machine, torch_version = record["hardware"], record["versions"]["torch"]
+    where = (
+        f"{machine['accelerator'] or machine['processor']}, torch {torch_version}, revision {record['revision'][:10]}"
+    )
+    parts = [f"Measured on {where}, in {number(record['seconds'], 0)} s.", _steps(record["size"], record["step"])]
+    if "toy" in record:
+        parts.append("At the size of the toy world:\n\n" + _steps(None, record["toy"]))
+    parts.append(markdown(("beside the step", "measured"), _beside(record)))
+    return "\n\n".join(parts)
+
+
+def _steps(size: Mapping[str, Any] | None, found: Mapping[str, Any]) -> str:
+    rates = ", ".join(f"{name} {number(rate, 0)}" for name, rate in found["gflops_a_second"].items())
+    sizes = "" if size is None else f"Sizes of CPL: {', '.join(f'{k} {v}' for k, v in size.items())}. "
+    table = markdown(_HEADINGS, [_cells(name, row) for name, row in found["rows"].items()])
+    return f"{sizes}Floor: GFLOP at the rate of one large product ({rates} GFLOP/s).\n\n{table}"
+
+
+def _beside(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    named = {"off": "plain", "auto": "captured"}
+    rows = [(f"a step of the loop, {named[g]}, ms", number(ms, 2)) for g, ms in record["loop_ms"].items()]
+    if "auto" not in record["loop_ms"]:
+        rows.append(("a step of the loop, captured, ms", NOT_MEASURED))
+    for count, rate in record["many_steps_a_second"].items():
+        rows.append((f"toy steps a second, {count} run{'s' * (count != '1')} in one process", number(rate)))
+    loader = record["loader_ms"]
+    rows += [(f"a batch on the host, {how}, ms", number(ms, 2)) for how, ms in loader.items()]
+    rows.append(
+        ("a batch by index against per item", f"{number(loader['per item'] / loader['by index'])} times faster")
+    )
+    whole = record["whole"]
+    said = f"a training of {whole['epochs']} epochs ({whole['steps']:,} steps), evaluated and recorded, s"
+    return [*rows, (said, number(whole["seconds"], 1))]
+
+
+def precisions(record: Mapping[str, Any] | None) -> str:
+    """What number formats change, by method."""
+    if record is None:
+        return f"{NOT_MEASURED.capitalize()}."
+    headings = ("method", "gradient, fp32", "gradient, bf16", "of the heads, bf16", "loss, bf16", "another best")
+    rows = [
+        (
+            name, f"{row['fp32']['gradient']:.1e}", f"{row['bf16']['gradient']:.1e}", f"{row['bf16']['heads']:.1e}"
+            if row["bf16"]["heads"] is not None else "no heads", f"{row['bf16']['loss']:.1e}",
+            "ranks nothing" if row["bf16"]["other_best"] is None else f"{100 * row['bf16']['other_best']:.0f} %",
+        )
+        for name, row in record["methods"].items()
+    ]  # fmt: skip
+    where = (
+        f"{record['hardware']['processor']}, torch {record['versions']['torch']}, revision {record['revision'][:10]}"
+    )
+    return f"Measured on {where}.\n\n{markdown(headings, rows)}"
+
+
+def tables(results: Path = RESULTS) -> dict[str, str]:
+    """The parts of the page by their marks."""
+    found = {"step": [], "precision": [precisions(read("precision_cpu.json", results))]}  # type: dict[str, list[str]]
+    for where, name in FILES.items():
+        record = read(name, results)
+        found["step"].append(f"### On {where}\n\n{report(record) if record else NOT_MEASURED.capitalize() + '.'}")
+    return {mark: "\n\n".join(parts) for mark, parts in found.items()}
+
+
+def draw(path: Path, results: Path = RESULTS) -> None:
+    """A bar for each step and machine, on an axis in powers of ten; a machine without results has an empty panel."""
+    import matplotlib.pyplot as plt
+    import pandas as pd
+    import seaborn as sns
+
+    records = {where: read(name, results) for where, name in FILES.items()}
+    figure, axes = plt.subplots(1, len(records), figsize=(11, 4.5), layout="constrained")
+    for ax, (where, record) in zip(axes, records.items(), strict=True):
+        ax.set_title(f"On {where}")
+        if record is None:
+            ax.text(0.5, 0.5, NOT_MEASURED, ha="center", va="center", transform=ax.transAxes)
+            ax.set_axis_off()
+            continue
+        rows = record["step"]["rows"]
+        table = pd.DataFrame(
+            [{"step": n, "ms": r["ms"]["median"], "how": n.partition(", ")[2]} for n, r in rows.items()]
+        )
+        sns.barplot(table, x="ms", y="step", hue="how", ax=ax, dodge=False, palette="colorblind", legend=False)
+        ax.set(xscale="log", xlabel="ms a step", ylabel="")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+    plt.close(figure)
