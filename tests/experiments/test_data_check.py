@@ -10,6 +10,8 @@ import pytest
 from tests.data.conftest import find_data, write_corpus, write_tags
 from vmlkit import cli
 from vmlkit.data.published import PUBLISHED
+from vmlkit.detr.corpora import CORPORA
+from vmlkit.errors import DataError
 from vmlkit.experiments.data_check import DataReport, check_data
 from vmlkit.methods import DATA
 
@@ -228,10 +230,63 @@ def test_action_sources(tmp_path: Path) -> None:
     assert check_data("thumos14", {"data.annotations": str(tmp_path)}).damaged is False
 
 
+def write_lines(folder: Path, name: str, lines: list[dict]) -> None:
+    (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """A folder in the layout of QVHighlights with one kind of features, a row every two seconds."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "clip_features").mkdir()
+    for part, name in (("train", "highlight_train_release"), ("val", "highlight_val_release"), ("test", "x")):
+        rows = []
+        for i in range(4):
+            vid, windows = f"{part}{i}_0_60", [[0, 10], [20, 30]][: 1 + i % 2]
+            row = {"qid": len(rows), "query": "a dog runs", "duration": 60, "vid": vid, "relevant_windows": windows}
+            rows.append(row | {"relevant_clip_ids": [0], "saliency_scores": [[1, 2, 3]]})
+            np.savez(tmp_path / "clip_features" / f"{vid}.npz", features=rng.normal(size=(30, 4)).astype(np.float32))
+        write_lines(tmp_path, "highlight_test_with_gt.jsonl" if part == "test" else f"{name}.jsonl", rows)
+    return tmp_path
+
+
+def test_sources_of_json_lines(lines: Path, tmp_path: Path) -> None:
+    given = {"data.annotations": str(lines), "data.features": str(lines), "data.kinds": ("clip",)}
+    report = check_data("qvhighlights", given)
+    assert not report.damaged, str(report)
+    assert report.sizes["moments"].to_dict() == {"train": 6, "validation": 6, "test": 6}
+    assert report.scan is not None
+    assert report.scan.seconds_per_row == 2.0
+    assert found(report, "also in the training split, word for word")[0] == ("note", "validation", 4, 4)
+    assert set(report.priors["N"]) == {2}  # of four queries, two have one window
+    assert "github.com/jayleicn/moment_detr" in str(report)
+    (lines / "clip_features" / "test1_0_60.npz").unlink()
+    np.savez(lines / "clip_features" / "val0_0_60.npz", features=np.zeros((60, 4), dtype=np.float32))
+    broken = check_data("qvhighlights", given)
+    assert found(broken, "videos have no features") == [("damage", "test", 1, 4)]
+    assert found(broken, "go on after the video") == [("warning", "validation", 1, 4)]
+    with pytest.raises(DataError, match=r"github\.com/jayleicn/moment_detr"):
+        check_data("qvhighlights", given | {"data.kinds": ("slowfast", "clip")})
+
+
+def test_lines_without_moments_and_windows_outside(tmp_path: Path) -> None:
+    for name in ("tvsum_train.jsonl", "tvsum_val.jsonl"):
+        vid = name.removesuffix(".jsonl")
+        write_lines(tmp_path, name, [{"qid": vid, "query": "a film", "vid": vid, "duration": 4, "domain": "BK",
+                                      "label": [[1], [5]], "relevant_windows": None}])  # fmt: skip
+    report = check_data("tvsum", {"data.annotations": str(tmp_path)})
+    assert not report.findings
+    assert report.priors.empty
+    line = {"qid": 1, "query": "a", "vid": "v", "duration": 9, "relevant_windows": [[10, 12]]}
+    for part in ("train", "val", "test_iid", "test_ood"):
+        write_lines(tmp_path, f"{part}.jsonl", [line | {"vid": part}])
+    report = check_data("charades_cd", {"data.annotations": str(tmp_path)})
+    assert [f.weight for f in report.findings if "start after" in f.what] == ["warning"] * 4
+
+
 def test_published_places_are_named_for_every_source_with_files() -> None:
-    real = {name.removeprefix("planted:") for name in DATA} - {"toy"}
-    named = set(PUBLISHED)
-    assert real & {"charades", "activitynet", "charades_cd", "thumos14", "activitynet1.3"} <= named
+    real = {name.removeprefix("planted:") for name in DATA} - {"toy", *CORPORA}
+    assert real <= set(PUBLISHED)
     assert all(set(places) == {"annotations", "features"} for places in PUBLISHED.values())
 
 

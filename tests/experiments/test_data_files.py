@@ -91,6 +91,25 @@ def test_a_packed_file_is_not_resampled_again(corpus: Path, capsys) -> None:
     assert "is packed and resampled already" in capsys.readouterr().err
 
 
+def test_one_kind_of_a_detr_source_is_packed_in_its_rows(tmp_path, capsys) -> None:
+    for part in ("train", "val", "test"):
+        line = {"qid": 1, "query": "a", "vid": part, "duration": 60, "relevant_windows": [[2, 4]],
+                "relevant_clip_ids": [1], "saliency_scores": [[1, 1, 1]]}  # fmt: skip
+        name = "highlight_test_with_gt" if part == "test" else f"highlight_{part}_release"
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(line) + "\n")
+        (tmp_path / "clip_features").mkdir(exist_ok=True)
+        np.savez(tmp_path / "clip_features" / f"{part}.npz", features=np.ones((30, 4), dtype=np.float32))
+    paths = ["--annotations", str(tmp_path), "--features", str(tmp_path), "--out", str(tmp_path / "p.safetensors")]
+    assert cli.main(["data", "pack", "qvhighlights", *paths, "--quiet"]) == 2
+    assert "several kinds of features (slowfast, clip) are joined when they are loaded" in capsys.readouterr().err
+    assert cli.main(["data", "pack", "qvhighlights", *paths, "--quiet", "--set", 'data.kinds=["clip"]']) == 0
+    assert PackedFeatures(tmp_path / "p.safetensors").read("val").shape == (30, 4)
+    paths[3] = paths[5]
+    check = ["data", "check", "qvhighlights", *paths[:4], "--quiet", "--set", 'data.kinds=["clip"]']
+    assert cli.main(check) == 0
+    assert "3 of 3 videos, 4 dimensions, 2 s a row" in capsys.readouterr().out
+
+
 CAPTIONS = {"v_a": {"duration": 82.7, "timestamps": [[0.8, 19.8], [17.3, 60.8]], "sentences": ["one", "été"]}}
 
 

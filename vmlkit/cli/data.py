@@ -37,7 +37,7 @@ def _pack_options(group: Any) -> Any:
         "pack",
         help="write features into one file that is mapped into memory",
         description="Write the features of all annotated videos into one file in float16, resampled once to the clips "
-        "of the settings (action sources keep their rows). Then give it as --features to train. "
+        "of the settings (sources of actions and of the DETR family keep their rows). Give it as --features to train. "
         "Example: vmlkit data pack charades --features i3d.hdf5 --out i3d-200.safetensors",
     )
     _source_options(pack, "whose number of clips counts; default: paper")

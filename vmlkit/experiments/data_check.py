@@ -13,6 +13,7 @@ from vmlkit.data.packed import is_packed
 from vmlkit.data.published import PUBLISHED
 from vmlkit.data.settings import DataConfig
 from vmlkit.data.sources import Splits
+from vmlkit.detr.settings import LinesData
 from vmlkit.errors import DataError
 from vmlkit.experiments.data_findings import DataFinding, FeatureScan, check_annotations, of_account, scan_features
 from vmlkit.experiments.data_priors import best_window, location_priors
@@ -149,7 +150,7 @@ def check_data(
         window=best_window(tables),
         scan=scan,
         notes=tuple(notes),
-        published=PUBLISHED.get(source.removeprefix("planted:"), {}),
+        published=_published(config),
     )
 
 
@@ -158,7 +159,8 @@ def _loaded(
 ) -> tuple[Splits[Any] | None, list[DataFinding], list[str]]:
     """The splits as training loads them, with what that leaves out; a refusal is a finding."""
     # one clip a video: words and sentences are looked at here, features were read already
-    small = replace(config, clips=1) if hasattr(config, "feature_dataset") and not _packed(config) else config
+    files = getattr(config, "features", None) is not None and not _packed(config)
+    small = replace(config, clips=1) if files else config
     try:
         splits = entry.view.loaders[type(config)](small, cache_dir, progress)
     except DataError as error:
@@ -169,6 +171,13 @@ def _loaded(
     described = getattr(splits, "words", None)
     words = [] if described is None else [f"words from {described.line}"]
     return splits, list(of_account(kept)), [*words, *splits.notes]
+
+
+def _published(config: DataConfig) -> Mapping[str, str]:
+    """Where annotations and features of the source are published."""
+    if isinstance(config, LinesData):
+        return {"annotations": config.corpus.annotations_at, "features": config.corpus.features_at}
+    return PUBLISHED.get(config.name.removeprefix("planted:"), {})
 
 
 def _packed(config: DataConfig) -> bool:

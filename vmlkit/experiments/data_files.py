@@ -13,6 +13,7 @@ from vmlkit.data.feature_files import ListedFeatures
 from vmlkit.data.features import meant, resample_clips
 from vmlkit.data.layouts import near_names
 from vmlkit.data.packed import PackedFeatures, pack_features
+from vmlkit.detr.settings import DetrData
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.data_tables import open_source, settings_of, tables_of
 from vmlkit.files import write_text
@@ -36,7 +37,7 @@ def pack_source(
         out: the file to write.
         given: settings by dotted key; ``data.features`` names the features, ``data.clips`` overrides the preset's.
         size: of the preset whose number of clips counts.
-        keep_rows: do not resample, as methods need it that read rows.
+        keep_rows: do not resample; sources of actions and of the DETR family always keep their rows.
         dtype: ``"float16"`` or ``"float32"``.
         near: write features under the id of the annotations where their own name differs in a usual way only.
 
@@ -50,10 +51,14 @@ def pack_source(
     _, _, config = settings_of(source, size, given)
     if getattr(config, "features", None) is None:
         raise ConfigError(f"nothing to pack for '{source}': name its features (--features PATH)")
+    if isinstance(config, DetrData) and len(config.kinds) > 1:
+        kinds = ", ".join(config.kinds)
+        raise ConfigError(f"several kinds of features ({kinds}) are joined when they are loaded, each with its own "
+                          f"norm: pack one, --set data.kinds='[\"{config.kinds[-1]}\"]'")  # fmt: skip
     tables = tables_of(config)
     if tables is None:
         raise ConfigError(f"the data '{source}' have no files of annotations to pack features for")
-    clips = None if keep_rows or isinstance(config, ActionData) else config.clips
+    clips = None if keep_rows or isinstance(config, (ActionData, DetrData)) else config.clips
     resample = None if clips is None else (lambda rows: resample_clips(rows, clips))
     with open_source(config) as store:
         assert store is not None

@@ -46,15 +46,17 @@ class DataFinding(Finding):
 def check_annotations(tables: SourceTables) -> Iterator[DataFinding]:
     """Spans outside their videos, without length or twice; durations that disagree; what two splits share."""
     for split, part in tables.moments.groupby("split", sort=False):
-        yield from _check_split(str(split), part, tables.kind)
+        yield from _check_split(str(split), part, tables)
     for video_split, part in tables.videos.groupby("split", sort=False):
         zero = part[part["duration"] <= 0]
         yield _rows("damage", str(video_split), "videos have a duration that is not above 0", zero["video"], len(part))
     yield from _check_overlap(tables)
 
 
-def _check_split(split: str, part: pd.DataFrame, kind: str) -> Iterator[DataFinding]:
-    unit = "moments" if kind == "sentences" else "segments"
+def _check_split(split: str, part: pd.DataFrame, tables: SourceTables) -> Iterator[DataFinding]:
+    sentences = tables.kind == "sentences"
+    refused = hasattr(tables.config, "beyond_duration")  # by a setting of these sources; others keep what is outside
+    unit = "moments" if sentences else "segments"
     names = "record " + part["record"].astype(str) + " of " + part["video"]
     start, end, duration = part["start"], part["end"], part["duration"]
     late = end > duration + DURATION_TOLERANCE
@@ -65,16 +67,15 @@ def _check_split(split: str, part: pd.DataFrame, kind: str) -> Iterator[DataFind
 
     yield found("damage", "end before or where they start", end <= start)
     yield found("damage", "start before 0", start < 0)
-    # weakly supervised action methods never read the bounds of segments, and published numbers have these in them
-    bad: Weight = "damage" if kind == "sentences" else "warning"
+    bad: Weight = "damage" if refused else "warning"
     yield found(bad, "start after the end of their video", start >= duration, "the durations may belong elsewhere")
-    cut = "" if kind == "actions" else "they are cut or left out by --set data.beyond_duration=clip or skip"
+    cut = "they are refused, cut or left out by --set data.beyond_duration=error, clip or skip" if refused else ""
     yield found("warning", "end after their video", late & (start < duration), cut)
     yield found("note", "are as long as their video, or longer", (span >= duration) & ~late)
     yield found("note", "are shorter than a hundredth of their video", (span > 0) & (span < 0.01 * duration))
     twice = part.duplicated(["video", "start", "end", "sentence"])
     yield found("warning", "are there twice", twice)
-    if kind == "sentences":
+    if sentences:
         empty = part["sentence"].astype(str).str.strip() == ""
         yield found("damage", "have an empty sentence", empty)
     lengths = part.groupby("video")["duration"].agg(["min", "max"])
@@ -92,10 +93,15 @@ def _check_overlap(tables: SourceTables) -> Iterator[DataFinding]:
         weight: Weight = "damage" if split.startswith("test") else "warning"
         yield _rows(weight, split, "videos are also in the training split", both, len(mine))
         if tables.kind == "sentences":
-            of = tables.moments.groupby("split")["sentence"].agg(lambda texts: list(texts.str.strip().str.lower()))
-            known = set(of["train"])
-            same = [text for text in of[split] if text in known]
-            yield _rows("note", split, "sentences are also in the training split, word for word", same, len(of[split]))
+            known, own = set(_sentences(tables, "train")), _sentences(tables, split)
+            same = [text for text in own if text in known]
+            yield _rows("note", split, "sentences are also in the training split, word for word", same, len(own))
+
+
+def _sentences(tables: SourceTables, split: str) -> list[str]:
+    """The sentences of a split, a record with several windows once, without differences of case."""
+    part = tables.moments[tables.moments["split"] == split].drop_duplicates("record")
+    return [str(text).strip().lower() for text in part["sentence"]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ Tables are made from the annotation files alone, before anything is left out, cu
 with a file is seen as it is.  Times are seconds.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,15 @@ from vmlkit.actions.sources import ActionData, PlantedActionData, find_actions
 from vmlkit.config import with_overrides
 from vmlkit.data import charades_cd
 from vmlkit.data.annotations.charades import records_of
-from vmlkit.data.annotations.layouts import rows_of
+from vmlkit.data.annotations.json_lines import Record, read_lines
+from vmlkit.data.annotations.layouts import CLIP_LABELS, MOMENT_DETR, explained, rows_of
 from vmlkit.data.corpus import annotation_files, durations_file, find_folder
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import open_features
 from vmlkit.data.settings import CharadesCDData, CorpusData, DataConfig, PlantedData
+from vmlkit.detr.corpora import find_files
+from vmlkit.detr.line_features import open_kinds
+from vmlkit.detr.settings import DetrData, LinesData
 from vmlkit.errors import ConfigError
 from vmlkit.methods import DATA, METHODS, preset
 from vmlkit.training.experiment import MethodEntry
@@ -70,6 +75,8 @@ def tables_of(config: DataConfig) -> SourceTables | None:
     """
     if isinstance(config, (ActionData, PlantedActionData)):
         return _action_tables(config)
+    if isinstance(config, LinesData):
+        return _line_tables(config)
     if isinstance(config, CharadesCDData):
         files = charades_cd.annotation_files(find_folder(config.annotations, "charades_cd"))
         return _sentence_tables(config, files)
@@ -94,6 +101,31 @@ def _sentence_tables(config: DataConfig, files: Mapping[str, Path]) -> SourceTab
     moments = pd.DataFrame(parts, columns=list(MOMENTS))
     videos = moments[["split", "video", "duration"]].drop_duplicates(["split", "video"], ignore_index=True)
     return SourceTables(config=config, kind="sentences", files=files, moments=moments, videos=videos)
+
+
+def _line_tables(config: LinesData) -> SourceTables:
+    """Lines of Moment-DETR as they stand there: a query may have several windows, or none where clips are rated."""
+    moments: list[tuple[Any, ...]] = []
+    videos: dict[tuple[str, str], float] = {}
+    files = find_files(config.corpus_name, config.annotations, config.test_file).files
+    for split, path in files.items():
+        with explained(path, MOMENT_DETR, CLIP_LABELS):
+            for line, fields in read_lines(path):
+                record = Record(path, line, fields)
+                video, duration = record.text("vid"), record.seconds("duration")
+                videos.setdefault((split, video), duration)
+                windows = record.rows("relevant_windows", width=2) if fields.get("relevant_windows") else []
+                common = (split, line, video, duration)
+                moments += [(*common, float(start), float(end), record.text("query")) for start, end in windows]
+    return SourceTables(
+        config=config,
+        kind="sentences",
+        files=files,
+        moments=pd.DataFrame(moments, columns=list(MOMENTS)),
+        videos=pd.DataFrame(
+            [(*key, duration) for key, duration in videos.items()], columns=["split", "video", "duration"]
+        ),
+    )
 
 
 def _action_tables(config: ActionData | PlantedActionData) -> SourceTables:
@@ -131,6 +163,10 @@ def open_source(config: DataConfig) -> Iterator[FeatureStore | None]:
         ids = [video.video_id for video in find_actions(config).videos]
         with open_action_features(path, ids) as store:
             yield store
+    elif isinstance(config, DetrData):
+        # all rows of a video, so that its length can be held against its duration
+        with open_kinds(path, config.kinds, config.corpus, sys.maxsize, unit_rows=False) as joined:
+            yield joined
     else:
         with open_features(path, getattr(config, "feature_dataset", None)) as store:
             yield store
