@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vmlkit.actions import methods as actions
+from vmlkit.actions.method import ActionMethod
 from vmlkit.components import methods as components
 from vmlkit.detr import methods as detr
 from vmlkit.experiments.experiment import build, task_of
@@ -153,6 +154,7 @@ def audited() -> Iterator[Audit]:
 class Case:
     """A method on the meta device with a batch of its family."""
 
+    experiment: Experiment
     method: Method[Any]
     batch: Any
     progress: Progress = dataclasses.field(default_factory=lambda: Progress(3, 10, 40))
@@ -163,6 +165,16 @@ class Case:
         optimizers = {name: IdleOptimizer(group) for name, group in self.method.parameter_groups().items()}
         self.method.step(self.batch, self.progress, DrawsOnMeta(), optimizers)
         return optimizers
+
+    def answer(self) -> None:
+        """What a method says of a batch, and what it measures on one at the end of an epoch."""
+        self.method.eval()
+        with torch.no_grad():
+            if isinstance(self.method, ActionMethod):
+                self.method.localise(self.batch.frames, self.method.localiser.class_queries())
+            elif self.experiment.method != "p4-xclip":  # ranks a whole split at once, by the parts of its step
+                self.method.predict(self.batch, DrawsOnMeta(), self.progress)
+        self.method.diagnose(self.batch, self.progress, DrawsOnMeta())
 
 
 def sizes() -> dict[str, Experiment]:
@@ -185,7 +197,7 @@ def make(name: str) -> Case:
         warnings.filterwarnings("ignore", "lambda was published")
         method, task = build(experiment, splits.train), task_of(experiment)
     rows = task.order(splits.train, experiment.train.batch_size, 0, 1)[0]
-    return Case(method.to(META), task.batch(splits.train, rows[:10], 0).to(META))
+    return Case(experiment, method.to(META), task.batch(splits.train, rows[:10], 0).to(META))
 
 
 @functools.lru_cache(maxsize=4)

@@ -24,6 +24,12 @@ def released(length: int, count: int, seed: int) -> list[int]:
 def test_indices_equal_the_released_loop(length: int, count: int) -> None:
     for seed in range(3):
         assert random_indices(length, count, np.random.RandomState(seed)).tolist() == released(length, count, seed)
+        generators = np.random.default_rng(seed), np.random.default_rng(seed)
+        one_by_one = np.append(starts := uniform_indices(length, count), length - 1)
+        for i in np.flatnonzero(starts < one_by_one[1:]) if length != count else ():
+            one_by_one[i] = generators[0].choice(range(starts[i], np.append(starts, length - 1)[i + 1] + 1))
+        assert random_indices(length, count, generators[1]).tolist() == one_by_one[:-1].tolist()
+        assert generators[0].random() == generators[1].random(), "and no number more or less"
     assert uniform_indices(length, count).tolist() == [int(i * length / count) for i in range(count)]
 
 

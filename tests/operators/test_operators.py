@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.operators import FAMILIES, META, audited, committed, count, sizes
+from benchmarks.operators import FAMILIES, META, audited, committed, count, make, sizes
 from vmlkit.methods import METHODS
 
 #: a count may differ by so much from the committed one before it has to be learned again
@@ -35,6 +35,17 @@ def test_a_step_stays_on_its_device_and_does_not_grow(name: str) -> None:
     for kind, expected in committed(family(name))[name].items():
         found = audit.counts[kind]
         assert abs(found - expected) <= TOLERANCE * expected, f"{found} {kind} instead of {expected}: {LEARN}"
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if not name.startswith("lnp")])
+def test_answers_and_diagnoses_stay_on_their_device(method: str) -> None:
+    """Those of P0 too, but an answer asks once whether its negatives are intervals at all."""
+    case = make(f"{method} (toy)")
+    case.answer()
+    with audited() as audit:
+        case.answer()
+    assert audit.problems == []
+    assert audit.launches
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,14 @@ def random_indices(length: int, count: int, rng: np.random.Generator | np.random
     may be one smaller than the one before it), else ``int(d_i)``; the last from ``int(d_i) .. length - 1``.
 
     Args:
-        rng: one ``choice`` per position with a range.  The released code uses NumPy's legacy generator;
+        rng: the indices are those of one ``choice`` after another.  The released code uses NumPy's legacy generator;
             ``numpy.random.RandomState(seed)`` reproduces its indices.
     """
     starts = uniform_indices(length, count)
     if length == count:
         return starts
     chosen, ends = starts.copy(), np.append(starts[1:], length - 1)
-    for i in np.flatnonzero(starts < ends):
-        chosen[i] = rng.choice(range(starts[i], ends[i] + 1))
+    wide = np.flatnonzero(starts < ends)
+    below = rng.integers if isinstance(rng, np.random.Generator) else rng.randint
+    chosen[wide] += below(0, (ends - starts)[wide] + 1)  # all at once: the numbers that one choice each would draw
     return chosen
