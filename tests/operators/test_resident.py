@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.operators import META, audited
 from vmlkit.actions.sampling import random_indices
-from vmlkit.data.batches import Batch
+from vmlkit.data.batches import LARGE, Batch, float_rows
 from vmlkit.data.resident import Residence, gathered_tensors, placed
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import task_of
@@ -151,3 +151,13 @@ def test_a_split_that_does_not_fit_stays_on_the_host_with_one_line() -> None:
 def test_on_the_cpu_a_split_is_where_it_is() -> None:
     _, split = case("lnp-cpl")
     assert Residence(torch.device("cpu"), "on", budget_gb=1e-9).admit(split) is split
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("shape", [(5, 4), (3, 8, LARGE // 8)])
+def test_rows_are_the_same_however_large_they_are(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    table = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    for rows in (torch.tensor([2, 0, 2]), torch.tensor([], dtype=torch.long)):
+        found = float_rows(table, rows)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, table[rows].float())

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vmlkit.actions.sampling import random_indices, uniform_indices
 from vmlkit.actions.segments import ActionSegments
-from vmlkit.data.batches import Draw, VideoTextBatch
+from vmlkit.data.batches import Draw, VideoTextBatch, float_rows
 from vmlkit.data.corpus import MEASURED_SHARE, held_videos
 from vmlkit.errors import DataError
 from vmlkit.text.vocabulary import Vocabulary
@@ -155,7 +155,7 @@ class ActionDataset:
         """The batch of a draw that lies where the split does; ids are left out, nothing is read by the host."""
         videos = draw.rows
         ids = self.word_ids[videos]
-        frames = self.rows[draw.snippets].float()
+        frames = float_rows(self.rows, draw.snippets.flatten()).unflatten(0, draw.snippets.shape)
         mask = torch.arange(draw.snippets.shape[1], device=self.device) < draw.counts[:, None]
         seconds, durations = self._times
         return ActionBatch(
