@@ -29,7 +29,7 @@ def device_table(
         return make(*sizes).to(device=device, dtype=dtype)
     key = (make, sizes, device, dtype)
     if (found := _KEPT.get(key)) is None:
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
             found = _KEPT[key] = make(*sizes).to(device=device, dtype=dtype)
     return found
 
