@@ -2,13 +2,16 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import vmlkit
 from benchmarks.operators import META, audited
 from vmlkit.actions.sampling import random_indices
 from vmlkit.data.batches import LARGE, Batch, float_rows
@@ -161,3 +164,20 @@ def test_rows_are_the_same_however_large_they_are(dtype: torch.dtype, shape: tup
         found = float_rows(table, rows)
         assert found.dtype == torch.float32
         assert torch.equal(found, table[rows].float())
+
+
+#: what lies on the host wherever the split lies: row numbers, lengths, answers that were fetched, saved generators
+ON_THE_HOST = {"draw.rows", "rows", "i", "self.lengths", "stacked(values)", "keys"}
+
+
+def test_arrays_are_made_of_what_was_fetched_from_the_device() -> None:
+    """A split or an answer may lie on a card, where ``.numpy()`` alone fails; without a card that would not show."""
+    package = Path(vmlkit.__file__).parent
+    files = [*package.glob("training/*.py"), *package.glob("*/task.py"), *package.glob("*/dataset.py")]
+    files.append(package / "components" / "retrieval.py")
+    found = [
+        (path, call) for path in files for call in re.findall(r"([\w.]*(?:\([^()]*\))?)\.numpy\(\)", path.read_text())
+    ]
+    assert found
+    for path, call in found:
+        assert call.endswith(".cpu()") or call in ON_THE_HOST, f"{path.name} makes an array of {call}: add .cpu()"

@@ -110,5 +110,5 @@ def bag_of_words(dataset: ComponentDataset) -> Triplets:
     batch = dataset.batch(range(len(dataset)))
     anchor = masked_mean(batch.words, batch.word_mask)
     words, mask = batch.variants.texts()
-    sigma = cosine(anchor[:, None], masked_mean(words, mask)).numpy()
-    return Triplets(sigma[:, 0], sigma[:, 1:], dataset.valid.numpy(), dataset.texts.components)
+    sigma = cosine(anchor[:, None], masked_mean(words, mask)).cpu().numpy()
+    return Triplets(sigma[:, 0], sigma[:, 1:], dataset.valid.cpu().numpy(), dataset.texts.components)

@@ -161,7 +161,7 @@ class DetrDataset(MomentDataset):
             batch = self.batch(rows, with_spans=True, static=True)
             assert batch.windows is not None
             assert batch.window_mask is not None
-            out[rows.numpy()] = clips_inside(batch.windows, batch.window_mask, batch.frame_mask).numpy()
+            out[rows.numpy()] = clips_inside(batch.windows, batch.window_mask, batch.frame_mask).cpu().numpy()
         return out
 
     def draw_negatives(
