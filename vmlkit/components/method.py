@@ -122,11 +122,18 @@ class JointEmbedding(Protocol):
 
 def compare_jointly(embedder: JointEmbedding, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
     """P4 Eq. (6) for any joint embedding: cosines of ``g``, the raw text for the importance module."""
-    length = max(batch.words.shape[1], variants.positive.shape[1])
-    anchors, anchor_mask = resized(batch.words[:, None], batch.word_mask[:, None], length)
-    texts, mask = resized(*variants.texts(), length)
-    g = embedder.joint(batch, torch.cat((anchors, texts), 1), torch.cat((anchor_mask, mask), 1), view)
+    g = embedder.joint(batch, *side_by_side(batch, variants), view)
     return compared(g[:, 0], g[:, 1:], batch, variants)
+
+
+def side_by_side(
+    batch: MomentBatch, variants: VariantBatch
+) -> tuple[Float[Tensor, "B K2 L Dw"], Bool[Tensor, "B K2 L"]]:
+    """Each sentence and its variants in one axis, itself first, padded to one length."""
+    words, mask = variants.texts()
+    length = max(batch.words.shape[1], words.shape[2])
+    own, others = resized(batch.words[:, None], batch.word_mask[:, None], length), resized(words, mask, length)
+    return torch.cat((own[0], others[0]), dim=1), torch.cat((own[1], others[1]), dim=1)
 
 
 def compared(
@@ -147,26 +154,26 @@ class XCLIPHost:
     def loss(
         self, batch: MomentBatch, variants: VariantBatch, view: View, progress: Progress, generator: torch.Generator
     ) -> tuple[LossTerms, Compared]:
-        """The symmetric retrieval loss and the comparison of texts; the anchors are encoded once."""
-        anchors = self.model.encode_texts(batch.words, batch.word_mask)
-        return self.model.retrieval_loss(anchors, batch), self._compare(anchors, variants)
+        """The symmetric retrieval loss and the comparison of texts; all texts are encoded in one pass."""
+        anchors, others = self._encode(batch, variants)
+        return self.model.retrieval_loss(anchors, batch), self._compared(anchors, others)
 
     def compare(self, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
         """The comparison of texts."""
-        return self._compare(self.model.encode_texts(batch.words, batch.word_mask), variants)
+        return self._compared(*self._encode(batch, variants))
 
-    def _compare(self, anchors: TextStates, variants: VariantBatch) -> Compared:
-        others = self.encode_variants(variants)
+    def _encode(self, batch: MomentBatch, variants: VariantBatch) -> tuple[TextStates, TextStates]:
+        """States of the sentences ``(B, ...)`` and of their variants ``(B, K + 1, ...)``, by one pass."""
+        words, mask = side_by_side(batch, variants)
+        states = self.model.encode_texts(words.flatten(0, 1), mask.flatten(0, 1))
+        texts = states.map(lambda x: x.unflatten(0, words.shape[:2]))
+        return texts.map(lambda x: x[:, 0]), texts.map(lambda x: x[:, 1:])
+
+    def _compared(self, anchors: TextStates, others: TextStates) -> Compared:
         sigma = late_interaction(
             anchors.words[:, None], anchors.mask[:, None], others.words, others.mask, form=self.form
         )
         return Compared(sigma[:, 0], sigma[:, 1:], anchors.sentence, others.words[:, 1:], others.mask[:, 1:])
-
-    def encode_variants(self, variants: VariantBatch) -> TextStates:
-        """States of positive and negatives, ``(B, K + 1, ...)``."""
-        words, mask = variants.texts()
-        shape = words.shape[:2]
-        return self.model.encode_texts(words.flatten(0, 1), mask.flatten(0, 1)).map(lambda x: x.unflatten(0, shape))
 
     def match(self, batch: ComponentBatch, shuffled: bool) -> tuple[Float[Tensor, " B"], Float[Tensor, "B K"]]:
         """Logits of each video, or of another one, with its sentence and with the negatives."""
@@ -174,7 +181,7 @@ class XCLIPHost:
         if shuffled:
             frames, mask = other_video(frames), other_video(mask)
         videos = self.model.encode_videos(frames, mask)
-        anchors, others = self.model.encode_texts(batch.words, batch.word_mask), self.encode_variants(batch.variants)
+        anchors, others = self._encode(batch, batch.variants)
         texts = joined((anchors.map(lambda x: x[:, None]), others.map(lambda x: x[:, 1:])), dim=1)
         # one video with its own few texts at a time: all pairs of the batch would be B times as many
         scores = (self.model.core.scores(texts[i], videos[i : i + 1]) for i in range(len(frames)))

@@ -2,12 +2,13 @@
 
     # PAPER: "joint embedding" / CODE: none; here the mean over valid clips, or QD-DETR's global token -> pool
 
-The anchor's pass is the model's ordinary one and its graph is shared.  The k + 1 other texts are one more pass of the
-encoder, side by side in the batch.  The video is projected once a sample: with other dropout masks on the same video,
-dropout would dominate the cosine.  The decoder, its heads and the saliency get no gradient from the comparison.
+The anchor's pass is the model's ordinary one and its graph is shared.  The k + 1 other texts lie beside it in the
+batch: one pass of projection and encoder, whose dropout draws for all of them layer by layer.  The video is projected
+once a sample: with other dropout masks on the same video, dropout would dominate the cosine.  The decoder, its heads
+and the saliency get no gradient from the comparison.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -23,9 +24,10 @@ from vmlkit.components.method import (
     compare_jointly,
     compared,
     other_video,
+    side_by_side,
 )
 from vmlkit.data.batches import MomentBatch
-from vmlkit.detr.method import DetrOutput, Memory
+from vmlkit.detr.method import DetrOutput, Memory, parts
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
 from vmlkit.errors import ConfigError
@@ -59,23 +61,45 @@ class DetrHost:
     ) -> tuple[LossTerms, Compared]:
         """The model's loss, and P4 Eq. (6) with the anchor's embedding taken from its pass."""
         truth = self.model.supervise(batch, generator)
-        video = self.model.video_projection(batch.frames)
-        text = self.model.text_projection(batch.words)
-        if isinstance(self.model, QDDetr):
-            out, negative = self.model.projected_pair(video, batch.frame_mask, text, batch.word_mask)
-            own = self.model.loss(out, negative, truth)
-        else:
-            memory = self.model.encode(video, batch.frame_mask, text, batch.word_mask)
-            out = DetrOutput(memory, self.model.decode(memory), self.model.saliency(memory))
-            own = self.model.loss(out, truth)
-        words, mask = variants.texts()
+        words, masks = side_by_side(batch, variants)
+        video, mask = self.model.video_projection(batch.frames), batch.frame_mask
         texts = self.project_texts(words)
+        further = None if view != "own" else (_flat(texts[:, 1:]), _flat(masks[:, 1:]))
+        if isinstance(self.model, QDDetr):
+            out, negative, memory = self.model.read_sentences(video, mask, texts[:, 0], masks[:, 0], further)
+            own = self.model.loss(out, negative, truth)
+            groups = [0, *range(2, words.shape[1] + 1)]  # the second one is the negative sentence
+        else:
+            out, memory = self._moment_detr(video, mask, texts[:, 0], masks[:, 0], further, batch.words.shape[1])
+            own, groups = self.model.loss(out, truth), list(range(words.shape[1]))
         if view == "own":
-            anchor = pooled(out.memory, self.pool)
-        else:  # the anchor must meet the same video as its variants, or none
-            anchor = self._embed(video, batch.frame_mask, text[:, None], batch.word_mask[:, None], view)[:, 0]
-        others = self._embed(video, batch.frame_mask, texts, mask, view)
-        return own, compared(anchor, others, batch, variants)
+            g = pooled(memory, self.pool).unflatten(0, (-1, len(video))).unbind(0)
+            return own, compared(g[groups[0]], torch.stack([g[i] for i in groups[1:]], dim=1), batch, variants)
+        # the anchor must meet the same video as its variants, or none
+        embedded = self._embed(video, mask, texts, masks, view)
+        return own, compared(embedded[:, 0], embedded[:, 1:], batch, variants)
+
+    def _moment_detr(
+        self,
+        video: Float[Tensor, "B T D"],
+        video_mask: Bool[Tensor, "B T"],
+        text: Float[Tensor, "B L D"],
+        text_mask: Bool[Tensor, "B L"],
+        further: tuple[Float[Tensor, "RB L D"], Bool[Tensor, "RB L"]] | None,
+        words: int,
+    ) -> tuple[DetrOutput, Memory]:
+        """Moment-DETR's own output, whose text ends with its ``words``, and the memory of it and further sentences."""
+        texts, masks = [text], [text_mask]
+        if further is not None:
+            texts.append(further[0])
+            masks.append(further[1])
+        groups = sum(map(len, texts)) // len(video)
+        memory = self.model.encode(
+            video.repeat(groups, 1, 1), video_mask.repeat(groups, 1), torch.cat(texts), torch.cat(masks)
+        )
+        own, _ = parts(memory, (len(video), (groups - 1) * len(video)))
+        own = replace(own, text=own.text[:, :words])
+        return DetrOutput(own, self.model.decode(own), self.model.saliency(own)), memory
 
     def compare(self, batch: MomentBatch, variants: VariantBatch, view: View) -> Compared:
         """P4 Eq. (6) alone."""

@@ -29,11 +29,9 @@ class ResidualBlock(nn.Module):
         self.contract = nn.Linear(4 * width, width)
         self.mlp_norm = nn.LayerNorm(width, eps=NORM_EPS)
 
-    def forward(
-        self, z: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"], causal: bool = False
-    ) -> Float[Tensor, "B T D"]:
-        """``mask`` hides padded keys; a row without any valid key attends uniformly."""
-        attended, _ = self.attention(self.attention_norm(z)[:, None], masking=Masking(key_mask=mask, causal=causal))
+    def forward(self, z: Float[Tensor, "B T D"], masking: Masking) -> Float[Tensor, "B T D"]:
+        """One block; a row without any valid key attends uniformly."""
+        attended, _ = self.attention(self.attention_norm(z)[:, None], masking=masking)
         z = z + attended[:, 0]
         hidden = self.expand(self.mlp_norm(z))
         found: Tensor = z + self.contract(hidden * torch.sigmoid(1.702 * hidden))
@@ -67,9 +65,9 @@ class TemporalEncoder(nn.Module):
         if self.header == "seqLSTM":
             found: Tensor = self.lstm(frames)[0] + frames
             return found
-        z = frames + self.positions.weight[: frames.shape[1]]
+        z, masking = frames + self.positions.weight[: frames.shape[1]], Masking(key_mask=mask)
         for block in self.blocks:
-            z = block(z, mask)
+            z = block(z, masking)
         return z + frames
 
 

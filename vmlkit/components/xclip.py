@@ -27,6 +27,7 @@ from vmlkit.components.temporal import Header, ResidualBlock, TemporalEncoder, p
 from vmlkit.components.xclip_heads import Scores, SimilarityHeads, TextStates, VideoStates, symmetric_loss
 from vmlkit.data.batches import MomentBatch
 from vmlkit.errors import ConfigError
+from vmlkit.nn.attention import Masking
 from vmlkit.nn.similarity import SHARP, resized
 from vmlkit.nn.tables import device_table
 from vmlkit.training.method import LossTerms, Method, Progress, StepOptimizer
@@ -129,9 +130,9 @@ class TextEncoder(nn.Module):
         padded = nn.functional.pad(words, (0, 0, 0, 1))
         is_end = (slot == count)[..., None]
         z = self.project(torch.where(is_end, self.end, padded)) + self.positions
-        seen = torch.ones_like(slot, dtype=torch.bool).expand(len(words), -1)
+        masking = Masking(causal=True)
         for block in self.blocks:
-            z = block(z, seen, causal=True)
+            z = block(z, masking)
         states = self.out(self.norm(z))
         sentence = (states * is_end).sum(dim=1)
         return TextStates(sentence, states, slot <= count)

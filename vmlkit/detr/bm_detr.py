@@ -49,7 +49,7 @@ from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, ini
 from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, parts, rated, weighted_total
 from vmlkit.detr.shift import Branch, shifted_branch
 from vmlkit.detr.span_decoder import SpanDecoder
-from vmlkit.nn.similarity import resized
+from vmlkit.nn.similarity import resized, unit
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
 Mode = Literal["authors", "paper"]
@@ -218,7 +218,7 @@ class BMDetr(DetrMethod):
         text_mask = memory.mask[:, memory.video.shape[1] :]
         pooled = (("video", memory.video, memory.video_mask), ("text", memory.text, text_mask))
         vectors = torch.stack([self.alignment[n](self.pooling[n](x, m)) for n, x, m in pooled])
-        video, text = F.normalize(vectors, dim=-1).unbind(0)
+        video, text = unit(vectors).unbind(0)
         return video, text
 
     @torch.no_grad()
@@ -251,8 +251,8 @@ class BMDetr(DetrMethod):
         memory = self.encode(
             video.repeat(len(texts), 1, 1), masks.repeat(len(texts), 1), torch.cat(texts), torch.cat(text_masks)
         )
-        own, *absent = parts(memory, len(texts))
-        return parts(self.answer(own, *absent), number)
+        own, *absent = parts(memory, [number * count] * len(texts))
+        return parts(self.answer(own, *absent), [count] * number)
 
     def branch_loss(self, out: BMDetrOutput, truth: Supervision) -> LossTerms:
         """P2 Sec. 3.5: the weighted terms of one branch; only the last decoder layer is supervised."""

@@ -5,6 +5,7 @@ Axes: B queries, T clips, L words, Q moment queries, D hidden; *layers* counts d
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,18 +77,18 @@ class Supervision:
     levels: Float[Tensor, "*G B T"]  #: rating of each clip; with spans alone, 1 inside and 0 outside
 
 
-def parts(whole: Any, count: int, axis: int = 0) -> list[Any]:
-    """The batch cut into ``count`` equal ones: a tensor, or whatever holds tensors (decoder layers come before it)."""
+def parts(whole: Any, sizes: Sequence[int], axis: int = 0) -> list[Any]:
+    """The items of a batch cut into runs of given sizes: a tensor, or whatever holds tensors (layers come first)."""
     if whole is None:
-        return [None] * count
+        return [None] * len(sizes)
     if isinstance(whole, Tensor):
-        return list(whole.chunk(count, axis))
+        return list(whole.split(list(sizes), axis))
     if isinstance(whole, tuple):
-        return list(zip(*(parts(value, count, axis) for value in whole), strict=True))
+        return list(zip(*(parts(value, sizes, axis) for value in whole), strict=True))
     if isinstance(whole, dict):
-        cut = {name: parts(value, count, axis) for name, value in whole.items()}
-        return [{name: value[i] for name, value in cut.items()} for i in range(count)]
-    fields = parts(dict(vars(whole)), count, int(isinstance(whole, Moments)))
+        cut = {name: parts(value, sizes, axis) for name, value in whole.items()}
+        return [{name: value[i] for name, value in cut.items()} for i in range(len(sizes))]
+    fields = parts(dict(vars(whole)), sizes, int(isinstance(whole, Moments)))
     return [type(whole)(**values) for values in fields]
 
 
@@ -112,8 +113,12 @@ class DetrMethod(Method[DetrBatch]):
         self, video_mask: Bool[Tensor, "B T"], text: Float[Tensor, "B L D"]
     ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B L D"]]:
         """Sine positions of the clips; zeros, or learned positions, of the words."""
-        where = clip_positions(video_mask, text.shape[-1], text.dtype)
-        return where, self.text_positions(text) if self.sizes.text_positions else torch.zeros_like(text)
+        return clip_positions(video_mask, text.shape[-1], text.dtype), self.word_positions(text)
+
+    def word_positions(self, text: Float[Tensor, "B L D"]) -> Float[Tensor, "B L D"]:
+        """Those of the words alone."""
+        found: Tensor = self.text_positions(text) if self.sizes.text_positions else torch.zeros_like(text)
+        return found
 
     def encode(
         self,

@@ -25,7 +25,6 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vmlkit.config import at_least, positive
 from vmlkit.data.batches import MomentBatch
@@ -36,6 +35,7 @@ from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, ini
 from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Moments, Supervision, named, weighted_total
 from vmlkit.errors import ConfigError
 from vmlkit.nn.attention import precisely
+from vmlkit.nn.similarity import unit
 from vmlkit.spans import to_center_width
 from vmlkit.training.method import DataShape, LossTerms, Progress
 
@@ -95,7 +95,7 @@ class MomentDetr(DetrMethod):
 
     def aligned(self, kind: str, hidden: Float[Tensor, "*A D"]) -> Float[Tensor, "*A a"]:
         """Unit vectors of the contrastive term."""
-        return F.normalize(self.alignment[kind](hidden), dim=-1)
+        return unit(self.alignment[kind](hidden))
 
     def targets(self, targets: Targets, memory: Memory) -> Targets:
         """The windows as what this span head is compared with: with their first and last clips where it names clips."""

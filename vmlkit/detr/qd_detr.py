@@ -131,29 +131,48 @@ class QDDetr(DetrMethod):
 
         The video is projected once, the decoder runs on the positive half alone.  A batch of one is its own negative.
         """
-        return self.projected_pair(self.video_projection(clips), video_mask, self.text_projection(words), text_mask)
+        video, text = self.video_projection(clips), self.text_projection(words)
+        out, absent, _ = self.read_sentences(video, video_mask, text, text_mask)
+        return out, absent
 
-    def projected_pair(
+    def read_sentences(
         self,
         video: Float[Tensor, "B T D"],
         video_mask: Bool[Tensor, "B T"],
         text: Float[Tensor, "B L D"],
         text_mask: Bool[Tensor, "B L"],
-    ) -> tuple[DetrOutput, Absent]:
-        """:meth:`pair` from projected clips and words, which others may share."""
+        further: tuple[Float[Tensor, "RB L D"], Bool[Tensor, "RB L"]] | None = None,
+    ) -> tuple[DetrOutput, Absent, Memory]:
+        """:meth:`pair` from projected clips and words.
+
+        Args:
+            further: projected words of R more sentences of each video, all first ones first, for the same pass.
+
+        Returns:
+            Also the memory of the whole pass: own sentences, negative ones, further ones.
+        """
+        count = len(video)
+        texts, masks = [text, text.roll(-1, 0)], [text_mask, text_mask.roll(-1, 0)]
         # PAPER: (silent) / CODE: the negative sentence has the word positions of the positive one -> no switch, because
         # a position only says where a word stands
         where, text_where = self.positions(video_mask, text)
-        both = self.encode(
-            video.repeat(2, 1, 1),
-            video_mask.repeat(2, 1),
-            torch.cat((text, text.roll(-1, 0))),
-            torch.cat((text_mask, text_mask.roll(-1, 0))),
-            positions=(where.repeat(2, 1, 1), text_where.repeat(2, 1, 1)),
-            groups=2,
+        positions = [text_where, text_where]
+        if further is not None:
+            texts.append(further[0])
+            masks.append(further[1])
+            positions.append(self.word_positions(further[0]))
+        groups = sum(map(len, texts)) // count
+        whole = self.encode(
+            video.repeat(groups, 1, 1),
+            video_mask.repeat(groups, 1),
+            torch.cat(texts),
+            torch.cat(masks),
+            positions=(where.repeat(groups, 1, 1), torch.cat(positions)),
+            groups=groups,
         )
-        (own, other), (salient, absent) = parts(both, 2), self.saliency(both).chunk(2)
-        return DetrOutput(own, self.decode(own), salient), Absent(other, absent)
+        own, other, _ = parts(whole, (count, count, (groups - 2) * count))
+        salient, absent = self.saliency(whole).split((count, (groups - 1) * count))
+        return DetrOutput(own, self.decode(own), salient), Absent(other, absent[:count]), whole
 
     def loss(self, out: DetrOutput, negative: Absent, truth: Supervision) -> LossTerms:
         """Window terms of every layer and the three saliency terms."""

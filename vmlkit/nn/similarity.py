@@ -3,6 +3,8 @@
 Axes: B samples, L words of the one text, M words of the other, D hidden.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -11,9 +13,28 @@ from torch import Tensor
 SHARP = 0.01
 
 
+class _Unit(torch.autograd.Function):
+    """``y = x / max(|x|, 1e-12)``; the gradient is that of y less its share along y, by a third of the operators."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-12)
+        found: Tensor = x / length
+        ctx.save_for_backward(found, length)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        found, length = ctx.saved_tensors
+        along = (found * gradient).sum(dim=-1, keepdim=True)
+        across: Tensor = torch.addcmul(gradient, found, along, value=-1) / length
+        return across
+
+
 def unit(x: Float[Tensor, "*A D"]) -> Float[Tensor, "*A D"]:
     """``x / |x|`` along the last axis; a zero vector stays zero."""
-    return torch.nn.functional.normalize(x, dim=-1)
+    found: Tensor = _Unit.apply(x)
+    return found
 
 
 def cosine(a: Float[Tensor, "*#A D"], b: Float[Tensor, "*#A D"]) -> Float[Tensor, "*#A"]:
