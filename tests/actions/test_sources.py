@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.text.encoders import save_encoder
 from vmlkit.actions.dataset import ActionDataset
 from vmlkit.actions.feature_layouts import JointFeatures, TwoStreamFolder
 from vmlkit.actions.planted import PlantedActionConfig
@@ -204,3 +205,32 @@ def test_the_real_annotations_give_the_documented_sizes() -> None:
     assert len(splits.train.rows) + len(splits.validation.rows) == 65215
     assert splits.test.rows.shape == (71691, 128)
     assert (len(splits.test.truth), len(splits.test.truth_under("seconds"))) == (3358, 3311)
+
+
+def test_random_words_of_labels_are_said_even_when_quiet_and_kept(
+    annotations: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """P3's text is the labels: with random vectors it carries no meaning."""
+    splits = load_actions(config(annotations))
+    said = "NO WORD VECTORS: all 12 words have random ones, so the text carries no meaning (set data.word_vectors)"
+    assert splits.words is not None
+    assert splits.words.line == said
+    assert f"planted:thumos14: words: {said}" in capsys.readouterr().err
+    assert splits.account()["words"] == said
+    known = splits.train.vocabulary.words
+    (tmp_path / "glove.txt").write_text("".join(f"{word} {i} 1\n" for i, word in enumerate(known[:7])))
+    some = load_actions(config(annotations, word_vectors=str(tmp_path / "glove.txt")))
+    assert "glove.txt, where 5 of 12 words have NO VECTOR" in capsys.readouterr().err
+    assert some.train.vectors.shape[1] == 2
+
+
+def test_a_text_encoder_gives_labels_their_vectors(
+    annotations: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = load_actions(config(annotations)).train.vocabulary.words
+    encoder = save_encoder(tmp_path_factory.mktemp("encoder"), list(known))
+    monkeypatch.setenv("VMLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    splits = load_actions(config(annotations, word_vectors=str(encoder)))
+    assert splits.train.class_vectors.shape[-1] == 16
+    assert splits.words is not None
+    assert not splits.words.random

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.text.encoders import save_encoder
 from vmlkit.config import from_dict, to_dict, with_overrides
 from vmlkit.data import sources
 from vmlkit.data.annotations.charades import read_annotations
@@ -21,6 +22,8 @@ from vmlkit.data.settings import CorpusData, DataConfig, PlantedData, ToyData, p
 from vmlkit.data.sources import MOMENTS, Splits
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.text import tagging
+from vmlkit.text.embeddings import read_word_vectors
+from vmlkit.text.sentence_features import EncoderStates
 from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -162,7 +165,7 @@ def test_real_features_do_without_word_vectors_and_say_so_even_when_quiet(
     corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load(real(corpus), progress=False)
-    assert "words from" not in capsys.readouterr().err
+    assert "words: " not in capsys.readouterr().err
     (corpus / "glove_charades.npz").unlink()
     splits = load(real(corpus), progress=False)
     assert splits.words is not None
@@ -281,3 +284,37 @@ def test_real_tokens(charades_folder: Path) -> None:
     pairs = [(a, b) for m, e in zip(made, expected, strict=True) for a, b in zip(m.tags, e.tags, strict=True)]
     same = np.mean([tagging.masking_weight(a) == tagging.masking_weight(b) for a, b in pairs])
     assert same > 0.99
+
+
+def test_words_may_have_vectors_that_depend_on_their_sentence(
+    corpus: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentences = ["person opens a door", "The window closes slowly"]
+    encoder = save_encoder(tmp_path_factory.mktemp("encoder"), sentences)
+    monkeypatch.setenv("VMLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    plain, made = load(real(corpus, vocab_size=7)), load(real(corpus, vocab_size=7, text_encoder=str(encoder)))
+    assert made.words is not None
+    assert made.words.line.startswith("words in context: states of the encoder")
+    assert torch.equal(made.train.word_ids, plain.train.word_ids), "what is predicted stays the vocabulary's word"
+    batch = made.train.batch([0, 1])
+    states, _ = EncoderStates(encoder).words([s.lower().split() for s in made.train.sentences[:2]]).padded()
+    for row, sentence in enumerate(made.train.sentences[:2]):
+        kept = [i for i, word in enumerate(sentence.lower().split()) if word in made.train.vocabulary]
+        torch.testing.assert_close(batch.words[row, : len(kept)], states[row, kept])
+        assert not batch.words[row, len(kept) :].any()
+    some = made.train.subset([1, 0]).batch([0, 1])
+    torch.testing.assert_close(some.words[0, : batch.words.shape[1]], batch.words[1])
+    assert made.train.fingerprint != plain.train.fingerprint
+
+
+def test_an_encoder_stands_for_a_file_of_word_vectors(
+    corpus: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = save_encoder(tmp_path_factory.mktemp("encoder"), ["person opens a door"])
+    monkeypatch.setenv("VMLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    splits = load(real(corpus, word_vectors=str(encoder)))
+    assert splits.train.vectors.shape == (9, 16)
+    assert splits.words is not None
+    assert not splits.words.random
+    with pytest.raises(DataError, match="answers for given words alone"):
+        read_word_vectors(encoder)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ from vmlkit.data.published import published
 from vmlkit.data.settings import DataConfig, ToyData
 from vmlkit.data.sources import Splits, View, limited
 from vmlkit.errors import DataError
-from vmlkit.text.embeddings import embedding_table, read_word_vectors
+from vmlkit.text.embeddings import WordSource, embedding_table, read_word_vectors
 
 #: dimensions of hashed word vectors, where no file of vectors is named
 HASHED_DIM = 50
@@ -68,7 +68,8 @@ class _Annotated(_Sentences, DataConfig):
     """Classes and segments from annotation files."""
 
     annotations: str | None = None  #: the file or its folder; None looks below $VMLKIT_DATA
-    word_vectors: str | None = None  #: GloVe as .npz or text; None takes hashed vectors
+    #: GloVe as .npz or text, or the folder of a saved text encoder; None gives the words of the labels random vectors
+    word_vectors: str | None = None
     validation_share: float = 0.1  #: of the training videos; 0 trains on all of them
 
 
@@ -122,10 +123,11 @@ def load_annotated(
         whole = _dataset(config, "train", annotations.subset(training), store, text, ledger, progress)
         test = _dataset(config, "test", annotations.subset(testing), store, text, ledger, progress)
     train, validation = whole.split_by_video(config.validation_share, config.seed)
-    notes, left_out = report.lines(), tuple(ledger)
+    notes = report.lines()
     if not config.validation_share:
         notes.append(f"{config.name}: every training video is trained on; validation numbers are of training videos")
-    return limited(Splits(train=train, validation=validation, test=test, left_out=left_out, notes=tuple(notes)), config)
+    account: dict[str, Any] = {"left_out": tuple(ledger), "notes": tuple(notes), "words": text.words_from}
+    return limited(Splits(train=train, validation=validation, test=test, **account), config)
 
 
 #: videos with their action classes
@@ -150,7 +152,8 @@ class _Text:
         labels = [thumos.label_text(name) for name in annotations.classes]
         self.words = class_words(labels, slots=5 if activitynet else 2, repeat=not activitynet)
         vectors = read_word_vectors(config.word_vectors, set(self.vocabulary.words)) if config.word_vectors else None
-        self.vectors, _ = embedding_table(self.vocabulary, vectors, dim=HASHED_DIM)
+        self.vectors, hashed = embedding_table(self.vocabulary, vectors, dim=HASHED_DIM)
+        self.words_from = WordSource.of(config.word_vectors, hashed, len(self.vocabulary) - 1, "data.word_vectors")
         # the words of the classes all occur in the sentences; an empty slot has the zero vector
         ids = [[self.vocabulary.ids([w])[0] if w else 0 for w in words] for words in self.words]
         self.class_vectors = self.vectors[torch.tensor(ids)]

@@ -37,7 +37,7 @@ def _unlabelled(method: str, metrics: Mapping[str, Any], columns: Sequence[str])
 
 def _words(metrics: Mapping[str, Any]) -> list[str]:
     """Where the words came from: without vectors a method of texts has learned from names alone."""
-    return ["", f"words from {metrics['words']}"] if metrics.get("words") else []
+    return ["", f"words: {metrics['words']}"] if metrics.get("words") else []
 
 
 def beside_the_run(found: Mapping[str, float], own: Mapping[str, float] | None, split: str) -> str:

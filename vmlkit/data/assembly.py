@@ -20,6 +20,7 @@ from vmlkit.data.features import meant, place_clips
 from vmlkit.data.left_out import Ledger
 from vmlkit.data.packed import PackedFeatures
 from vmlkit.errors import DataError
+from vmlkit.text.sentence_features import SentenceFeatures
 from vmlkit.text.tagging import TaggedSentence, masking_probabilities, masking_weight
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -33,10 +34,16 @@ class EncodedSentences:
     word_ids: Int[Tensor, "N L"]
     word_mask: Bool[Tensor, "N L"]
     word_weights: Float[Tensor, "N L"]  #: masking probabilities
+    places: Int[Tensor, "N L"]  #: position of each word among the tokens of its sentence
     tokens: int  #: tokens before anything was dropped
     dropped: int  #: tokens outside the vocabulary
     truncated: int  #: sentences cut to the longest allowed length
     unknown: tuple[int, ...]  #: sentences without any known word; they hold one padding word
+
+    def rows_of(self, states: SentenceFeatures) -> Int[Tensor, "N L"]:
+        """Row of each word in the table of token states; 0 on padding, and for a sentence without a known word."""
+        rows = torch.from_numpy(states.starts)[:, None] + self.places + 1
+        return torch.where(self.word_mask & (self.word_ids > 0), rows, 0)
 
     def report(self, ledger: Ledger, split: str, vocabulary: Vocabulary) -> None:
         """Write the losses down.
@@ -64,28 +71,30 @@ def encode_sentences(
     """
     kept = [
         [
-            (vocabulary.ids((token,))[0], masking_weight(tag))
-            for token, tag in zip(sentence.tokens, sentence.tags, strict=True)
+            (vocabulary.ids((token,))[0], masking_weight(tag), place)
+            for place, (token, tag) in enumerate(zip(sentence.tokens, sentence.tags, strict=True))
             if token in vocabulary
         ]
         for sentence in sentences
     ]
     unknown = tuple(i for i, words in enumerate(kept) if not words)
     for i in unknown:
-        kept[i].append((0, 1.0))
+        kept[i].append((0, 1.0, 0))
     lengths = np.minimum([len(words) for words in kept], max_words).astype(np.int64)
     ids = np.zeros((len(kept), int(lengths.max(initial=1))), dtype=np.int64)
-    weights = np.zeros(ids.shape, dtype=np.float32)
+    weights, places = np.zeros(ids.shape, dtype=np.float32), np.zeros_like(ids)
     for i, words in enumerate(kept):
         part = words[:max_words]
-        ids[i, : len(part)] = [word for word, _ in part]
-        weights[i, : len(part)] = [weight for _, weight in part]
+        ids[i, : len(part)] = [word for word, _, _ in part]
+        weights[i, : len(part)] = [weight for _, weight, _ in part]
+        places[i, : len(part)] = [place for _, _, place in part]
     mask = torch.from_numpy(np.arange(ids.shape[1]) < lengths[:, None])
     total = sum(len(s.tokens) for s in sentences)
     return EncodedSentences(
         word_ids=torch.from_numpy(ids),
         word_mask=mask,
         word_weights=masking_probabilities(torch.from_numpy(weights), mask),
+        places=torch.from_numpy(places),
         tokens=total,
         dropped=total - sum(map(len, kept)) + len(unknown),
         truncated=sum(len(words) > max_words for words in kept),
@@ -107,6 +116,7 @@ def build_dataset(
     split: str | None = None,
     ledger: Ledger | None = None,
     seconds_per_row: float | None = None,
+    contextual: SentenceFeatures | None = None,
     unknown_sentence: Unknown = "keep",
     feature_dtype: str = "float32",
     cache_dir: str | Path | None = None,
@@ -128,6 +138,7 @@ def build_dataset(
             left out and a Python warning says so.
         seconds_per_row: of the features; ``None`` takes it from the durations.  Rows and durations are compared, and
             features that do not fit are counted, unless they are planted.
+        contextual: a state of each token in its sentence, instead of ``vectors``.
         unknown_sentence: keep a sentence without a known word as one padding word, leave it out, or raise.
         feature_dtype: ``"float32"`` or ``"float16"``.
         cache_dir: where resampled features may be kept.
@@ -154,7 +165,8 @@ def build_dataset(
         word_ids=words.word_ids[keep],
         word_mask=words.word_mask[keep],
         word_weights=words.word_weights[keep],
-        vectors=vectors,
+        vectors=vectors if contextual is None else contextual.table()[0],
+        vector_ids=None if contextual is None else words.rows_of(contextual)[keep],
         spans_s=np.array([(row.start, row.end) for row in rows], dtype=np.float64),
         durations=np.array([row.duration for row in rows], dtype=np.float64),
         query_ids=tuple(names[i] for i in keep),

@@ -111,6 +111,8 @@ class MomentDataset:
     word_mask: Bool[Tensor, "N L"]
     word_weights: Float[Tensor, "N L"]
     vectors: Float[Tensor, "V Dw"]  #: word vector of each id; row 0 (padding) is zero
+    #: rows of ``vectors`` where a word's vector depends on its sentence; None: those of the word ids
+    vector_ids: Int[Tensor, "N L"] | None = None
     spans_s: np.ndarray  #: (N, 2) float64, start and end in seconds
     durations: np.ndarray  #: (N,) float64, seconds
     query_ids: tuple[str, ...]
@@ -123,7 +125,7 @@ class MomentDataset:
 
     #: what batches are gathered from, and what :func:`vmlkit.data.resident.placed` moves to a device
     gathered: ClassVar[tuple[str, ...]] = (
-        "frames", "video_index", "word_ids", "word_mask", "word_weights", "vectors",
+        "frames", "video_index", "word_ids", "word_mask", "word_weights", "vectors", "vector_ids",
     )  # fmt: skip
 
     def __len__(self) -> int:
@@ -133,6 +135,11 @@ class MomentDataset:
     def device(self) -> torch.device:
         """Where the split lies, and with it its batches."""
         return self.frames.device
+
+    @property
+    def word_rows(self) -> Int[Tensor, "N L"]:
+        """Row of ``vectors`` of each word, 0 on padding."""
+        return self.word_ids if self.vector_ids is None else self.vector_ids
 
     @property
     def spans(self) -> np.ndarray:
@@ -166,7 +173,7 @@ class MomentDataset:
         return MomentBatch(
             frames=frames,
             frame_mask=torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device),
-            words=self.vectors[ids],
+            words=self.vectors[ids if self.vector_ids is None else self.vector_ids[rows, :cut]],
             word_ids=ids,
             word_mask=self.word_mask[rows, :cut],
             word_weights=self.word_weights[rows, :cut],
@@ -208,6 +215,7 @@ class MomentDataset:
             word_ids=self.word_ids[i],
             word_mask=self.word_mask[i],
             word_weights=self.word_weights[i],
+            vector_ids=None if self.vector_ids is None else self.vector_ids[i],
             spans_s=self.spans_s[pick],
             durations=self.durations[pick],
             query_ids=tuple(self.query_ids[j] for j in pick),

@@ -77,6 +77,8 @@ class SentenceData(DataConfig):
     annotations: str | None = None  #: folder of the annotation files, or one of them; None looks below $VMLKIT_DATA
     #: GloVe as .npz or text; None takes the .npz in the folder, if any (of Charades-CD also in ``charades_sta`` beside)
     word_vectors: str | None = None
+    #: folder of a saved encoder, such as DistilBERT, that gives each word a vector in its sentence; None: word vectors
+    text_encoder: str | None = None
     max_words: int = 20  #: longer sentences are cut
     vocab_size: int | None = None  #: the most frequent words; None: 1,111 (Charades-STA), else 8,000
     unknown_sentence: Unknown = "keep"  #: a sentence without a known word: one padding word, left out, or an error

@@ -29,6 +29,7 @@ from vmlkit.data.settings import CharadesCDData, CorpusData, DataConfig, Planted
 from vmlkit.data.toyworld import toy_splits
 from vmlkit.errors import DataError
 from vmlkit.text.embeddings import PAD, WordSource, WordVectors, embedding_table, read_word_vectors
+from vmlkit.text.sentence_features import EncoderStates
 from vmlkit.text.tagging import TaggedSentence
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -66,7 +67,7 @@ class Splits(Generic[D]):
         """Lines for stderr; with ``quiet`` what was lost alone: queries, or the meaning of words."""
         yield from (f"{name}/{entry}" for entry in self.left_out)
         if self.words is not None and (self.words.random or not quiet):
-            yield f"{name}: words from {self.words.line}"
+            yield f"{name}: words: {self.words.line}"
         yield from () if quiet else self.notes
 
 
@@ -196,6 +197,10 @@ def _assemble(
 ) -> Splits[MomentDataset]:
     table, hashed = embedding_table(vocabulary, vectors)
     words_from = WordSource.of(path, hashed, len(vocabulary) - 1, "data.word_vectors")
+    encoder = None
+    if config.text_encoder is not None:
+        encoder = EncoderStates(config.text_encoder, cache_dir, progress=progress)
+        words_from = WordSource(f"words in context: {encoder.source}")
     parts: dict[str, MomentDataset] = {}
     for split, part in chosen.items():
         name = f"{config.name}/{split}"
@@ -214,6 +219,7 @@ def _assemble(
             split=split,
             ledger=ledger,
             seconds_per_row=getattr(config, "seconds_per_row", None),
+            contextual=None if encoder is None else encoder.words([s.tokens for s in part.sentences]),
             unknown_sentence=config.unknown_sentence,
             feature_dtype=config.feature_dtype,
             cache_dir=cache_dir,

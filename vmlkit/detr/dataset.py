@@ -191,7 +191,7 @@ class DetrDataset(MomentDataset):
     def with_sentences(self, batch: DetrBatch, draw: "DetrDraw") -> DetrBatch:
         """The batch with the negative sentences of a draw that lies where the split does."""
         assert draw.negatives is not None
-        ids = self.word_ids[draw.negatives, : draw.negative_words]
+        ids = self.word_rows[draw.negatives, : draw.negative_words]
         mask = self.word_mask[draw.negatives, : draw.negative_words]
         return dataclasses.replace(batch, negative_words=self.vectors[ids], negative_mask=mask)
 

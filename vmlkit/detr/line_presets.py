@@ -68,7 +68,7 @@ RECIPES: Mapping[str, Recipe] = {
         training={"lr": 1e-4, "drop_epochs": 400, "epochs": 200, "choose_epoch_by": "mAP"}, own={"bm-detr": _C3D}
     ),
     "tvsum": Recipe(
-        data={"clips": 1000, "kinds": ("i3d",), "unit_text": False, "max_words": 100},
+        data={"clips": 1000, "kinds": ("i3d",), "unit_text": False, "max_words": 100, "validation_share": 0.0},
         training={
             "lr": 1e-3, "batch_size": 4, "epochs": 2000, "drop_epochs": 2000, "evaluate_every": 50,
             "choose_epoch_by": "last",
@@ -77,6 +77,7 @@ RECIPES: Mapping[str, Recipe] = {
     "youtube_highlights": Recipe(
         data={
             "clips": 1000, "seconds_per_row": 1.0, "kinds": ("clip", "slowfast"), "unit_text": False, "max_words": 100,
+            "validation_share": 0.0,
         },
         training={
             "lr": 2e-4, "batch_size": 4, "epochs": 1000, "drop_epochs": 2000, "evaluate_every": 50,

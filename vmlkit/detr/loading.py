@@ -154,7 +154,7 @@ def _text(
         path = next((p for name in TEXT_FOLDERS if (p := Path(config.features) / name).is_dir()), None)
     if path is not None:
         source = open_sentences(path, cache_dir, progress=progress)
-        described = WordSource(f"token states of each sentence from {path}")
+        described = WordSource(f"token states of each sentence in {Path(path).resolve().name}")
         unit = isinstance(config, DetrData) and config.unit_text
         return Text(described, Vocabulary(()), torch.zeros(1, 1), source, unit)
     sentences = [words(q.query) for part in chosen.values() for q in part.queries]
@@ -307,7 +307,10 @@ def _notes(config: LinesData, files: Mapping[str, QueryFile], test: DetrDataset)
         notes.append(
             f"{path} has no labels: the test split is not scored, `vmlkit predict` writes what it is asked for"
         )
-    if "validation" not in files:
+    if "validation" not in files and not config.validation_share:
+        what = "every training video is trained on, and the last epoch is taken; the numbers of the validation split"
+        notes.append(f"{config.name}: {what} are of training videos")
+    elif "validation" not in files:
         share = 100 * config.validation_share
         notes.append(f"{config.name} has no validation file: {share:g} % of the training videos are set aside for it")
     if not test.lines.has_windows and config.domain is None:

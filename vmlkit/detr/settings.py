@@ -46,7 +46,8 @@ class LinesData(DataConfig):
     max_words: int = 32  #: words or tokens of a sentence (``max_q_l``); the rest is cut
     #: GloVe as .npz or text; None takes the .npz beside the annotations, if any
     word_vectors: str | None = None
-    validation_share: float = 0.1  #: of the training videos, where the data set has no validation file of its own
+    #: of the training videos, where the data set has no validation file; 0 trains on all and takes the last epoch
+    validation_share: float = 0.1
     negatives: NegativeRules = field(default_factory=NegativeRules)  #: which sentences are too similar
 
     def __post_init__(self) -> None:

@@ -111,6 +111,7 @@ def cell_of(run: RunDirectory) -> dict[str, Any]:
         "baselines": metrics["baselines"],
         "n_test": metrics["n_test"],
         "chosen_epoch": metrics["chosen_epoch"],
+        **({"words": metrics["words"]} if "words" in metrics else {}),
         "seconds_per_epoch": float(epochs.loc[epochs.epoch > 0, "seconds"].median()),
     }
 
@@ -128,12 +129,15 @@ class Results:
 
     @property
     def provenance(self) -> str:
-        """One line: command, seeds, versions, hardware, revision."""
+        """One line: command, seeds, versions, hardware, revision, and where the words of the data came from."""
         r = self.record
+        cells = (cell for row in r["rows"].values() for cell in row["seeds"].values())
+        words = "; ".join(dict.fromkeys(f"words: {cell['words']}" for cell in cells if "words" in cell))
         versions = ", ".join(f"{k} {v}" for k, v in r["versions"].items())
         return (
             f"`{r['command']}`, seeds {', '.join(map(str, r['seeds']))}; {versions}; "
             f"{r['hardware'].get('processor') or r['hardware']}; revision {str(r['revision'])[:10]}"
+            + (f"; {words}" if words else "")
         )
 
     def values(self, row: str, metric: str) -> list[float]:

@@ -169,7 +169,7 @@ def _loaded(
     # what the scan of the features says of videos is not said twice
     kept = [entry for entry in splits.left_out if not entry.what.startswith("videos")]
     described = getattr(splits, "words", None)
-    words = [] if described is None else [f"words from {described.line}"]
+    words = [] if described is None else [f"words: {described.line}"]
     return splits, list(of_account(kept)), [*words, *splits.notes]
 
 

@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vmlkit.errors import DataError
+from vmlkit.text.encoder import is_encoder
+from vmlkit.text.sentence_features import EncoderStates
 from vmlkit.text.vocabulary import Vocabulary
 
 PAD = "<PAD>"
@@ -71,18 +73,37 @@ class WordSource:
         if path is None:
             what = f"NO WORD VECTORS: all {total} words have random ones, so the text carries no meaning"
             return cls(f"{what} (set {setting})", random=True)
+        name = Path(path).name  # result files keep the line, and where the folder lies is nobody's business
         if not hashed:
-            return cls(f"{path}, which has all {total} words")
+            return cls(f"{name}, which has all {total} words")
         some = ", ".join(hashed[:3]) + (", ..." if len(hashed) > 3 else "")
-        what = f"{path}, where {len(hashed)} of {total} words have NO VECTOR and got a random one ({some})"
+        what = f"{name}, where {len(hashed)} of {total} words have NO VECTOR and got a random one ({some})"
         return cls(what, random=True)
 
 
 def read_word_vectors(path: str | Path, wanted: Collection[str] | None = None) -> WordVectors:
-    """Read ``.npz`` (see :func:`read_npz_vectors`) or GloVe text, told apart by the suffix."""
+    """Read ``.npz`` (see :func:`read_npz_vectors`) or GloVe text, told apart by the suffix; or ask a text encoder.
+
+    Args:
+        path: the file, or the folder of a saved encoder, which answers for the ``wanted`` words, each alone.
+    """
+    if is_encoder(path):
+        return encoded_words(path, sorted(wanted or ()))
     if Path(path).suffix == ".npz":
         return read_npz_vectors(path)
     return read_glove_text(path, wanted)
+
+
+def encoded_words(folder: str | Path, words: Sequence[str]) -> WordVectors:
+    """A vector of each word from a text encoder: the mean of the states of its pieces; kept in the cache folder.
+
+    Raises:
+        DataError: without a word, or for a folder that holds no usable encoder.
+    """
+    if not words:
+        raise DataError(folder, "is an encoder, which answers for given words alone", "name a file of word vectors")
+    states = EncoderStates(folder).words([[word] for word in words])
+    return WordVectors(words=tuple(words), vectors=states.rows[states.starts])
 
 
 def read_npz_vectors(path: str | Path) -> WordVectors:
