@@ -1,7 +1,8 @@
 """Every method on every source of data that ``vmlkit train --help`` offers, through the real command line.
 
-A pair trains for one step, is scored, and is scored again by ``vmlkit evaluate``; a pair that does not go together ends
-in one sentence.  All sources but the toy world are small folders in the layouts of the real ones.
+A pair trains for one step, is scored, and is scored again by ``vmlkit evaluate``, as is the file of its predictions; a
+pair that does not go together ends in one sentence.  All sources but the toy world are small folders in the layouts of
+the real ones.
 """
 
 import functools
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.components.msvd_files import msvd_options, write_msvd
 from tests.data.conftest import WORDS, write_corpus
 from tests.detr.line_folders import LAYOUTS, write_lines
 from vmlkit import cli
@@ -99,7 +101,13 @@ def two_streams(folder: Path, names: list[str]) -> Path:
     return folder / "two"
 
 
+def msvd(folder: Path) -> list[str]:
+    write_msvd(folder)
+    return msvd_options(folder)
+
+
 SOURCES: dict[str, Callable[[Path], list[str]]] = {
+    "msvd": msvd,
     "toy": toy,
     **{f"planted:{name}": functools.partial(planted, name=name) for name in ("charades", "activitynet", "tvr")},
     "planted:charades_cd": planted_charades_cd,
@@ -158,6 +166,12 @@ def test_a_pair_trains_and_evaluates(
     assert all(name in said.out for name in baselines)
     assert cli.main(["evaluate", str(tmp_path / "run")]) == 0
     assert table(capsys.readouterr().out, method) == numbers
+    answers = tmp_path / "predictions.jsonl"
+    assert cli.main(["predict", str(tmp_path / "run"), "--out", str(answers)]) == 0
+    assert cli.main(["evaluate", str(answers), "--run", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    (equal, count) = re.findall(r"(\d+) of (\d+) metrics are the run's own, to the last digit", shown)[0]
+    assert equal == count, shown
 
 
 @pytest.mark.parametrize(("method", "data"), REFUSED)

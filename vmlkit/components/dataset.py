@@ -18,10 +18,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit.components.variants.rows import MOMENT_NEGATIVES, Component, by_sentence, read_variants
-from vmlkit.data.batches import Batch, Draw, MomentDataset
+from vmlkit.data.batches import Batch, Draw, MomentBatch, MomentDataset
 from vmlkit.detr.batches import DetrBatch
 from vmlkit.detr.dataset import DetrDataset, DetrDraw
 from vmlkit.errors import DataError
+from vmlkit.text.sentence_features import SentenceSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,25 @@ class ComponentBatch(DetrBatch):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetrievalDataset(MomentDataset):
+    """A split of captions and videos, of which some have fewer frames than there is room for."""
+
+    counts: Int[Tensor, " videos"]  #: frames of each video; what follows them is padding
+
+    gathered: ClassVar[tuple[str, ...]] = (*MomentDataset.gathered, "counts")
+
+    def gather(self, draw: Draw, *, with_spans: bool = False) -> MomentBatch:
+        """As of any split, with the mask of frames."""
+        plain = super().gather(draw, with_spans=with_spans)
+        mask = self.frame_masks(self.video_index[draw.rows])[:, : plain.frames.shape[1]]
+        return dataclasses.replace(plain, frame_mask=mask)
+
+    def frame_masks(self, videos: Int[Tensor, " V"]) -> Bool[Tensor, "V T"]:
+        """True on the frames of some videos."""
+        return torch.arange(self.frames.shape[1], device=self.device) < self.counts[videos][:, None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComponentDraw(DetrDraw):
     """Rows of a batch with the variants of its sentences."""
 
@@ -101,7 +121,7 @@ class ComponentDataset(DetrDataset):
     texts: ComponentTexts
     ids: Int[Tensor, "N K1 L"]  #: rows of ``word_vectors``, the positive first, 0 on padding
     valid: Bool[Tensor, "N K"]
-    word_vectors: Float[Tensor, "V Dw"]  #: of every word of the variants; row 0 is zero
+    word_vectors: Float[Tensor, "V Dw"]  #: of every word or token of the variants; row 0 is zero
 
     gathered: ClassVar[tuple[str, ...]] = (*DetrDataset.gathered, "base", "ids", "valid", "word_vectors")
 
@@ -160,18 +180,25 @@ class ComponentDataset(DetrDataset):
 
 
 def texts_from_file(
-    path: str | Path, sentences: Sequence[str], components: Sequence[Component] = MOMENT_NEGATIVES
+    path: str | Path,
+    sentences: Sequence[str],
+    components: Sequence[Component] = MOMENT_NEGATIVES,
+    *,
+    needed: bool = True,
 ) -> ComponentTexts:
     """Variants of a split's sentences from a file that ``vmlkit variants`` wrote; the positive is the file's too.
 
     A sentence that the file lacks has none.  Blanks are compared as the command reads them: each run counts as one.
 
+    Args:
+        needed: whether the file must know some of the sentences.
+
     Raises:
-        DataError: for a file that cannot be read, or that knows none of the sentences.
+        DataError: for a file that cannot be read, or that knows none of the sentences although it must.
     """
     texts = by_sentence(read_variants(path))
     known = [" ".join(sentence.split()) for sentence in sentences]
-    if not {sentence for sentence, _ in texts} & set(known):
+    if needed and not {sentence for sentence, _ in texts} & set(known):
         raise DataError(path, "knows no sentence of this split", "run `vmlkit variants` on its annotations")
     return ComponentTexts(
         components=tuple(components),
@@ -191,12 +218,7 @@ def attach(base: MomentDataset, texts: ComponentTexts, vector_of: Callable[[str]
     Raises:
         DataError: where the numbers of sentences differ or nothing is valid.
     """
-    if len(texts.positives) != len(base):
-        what = f"{len(texts.positives)} sentences have variants, the split has {len(base)}"
-        raise DataError(base.name, what, "make the variants from the sentences of this split")
-    valid = texts.valid
-    if not valid.any():
-        raise DataError(base.name, "no sentence has a positive and a negative", "look at the rejected variants")
+    valid = _checked(base, texts)
     rows = [[_tokens(p), *map(_tokens, row)] for p, row in zip(texts.positives, texts.negatives, strict=True)]
     words = sorted({word for row in rows for text in row for word in text})
     number = {word: i for i, word in enumerate(words, start=1)}
@@ -213,6 +235,53 @@ def attach(base: MomentDataset, texts: ComponentTexts, vector_of: Callable[[str]
         valid=torch.from_numpy(valid),
         word_vectors=torch.from_numpy(np.concatenate((np.zeros_like(table[:1]), table))),
     )
+
+
+def attach_states(
+    base: MomentDataset, texts: ComponentTexts, source: SentenceSource, max_tokens: int, *, needed: bool = True
+) -> ComponentDataset:
+    """Wrap a split with variants of its sentences, each as token states.
+
+    Args:
+        source: knows a variant by its text, or by the id ``QUERY.COMPONENT``.
+        max_tokens: longer variants are cut.
+        needed: whether some sentence must have a positive and a negative.
+
+    Raises:
+        DataError: as :func:`attach`, and for states that the source lacks or that have another dimension.
+    """
+    valid = _checked(base, texts, needed)
+    names = ("positive", *texts.components)
+    rows = [(positive, *row) for positive, row in zip(texts.positives, texts.negatives, strict=True)]
+    there = [(i, j, text) for i, row in enumerate(rows) for j, text in enumerate(row) if text is not None]
+    # a text that is missing is never valid, but attention over no token has no meaning: it takes the first one's
+    ids = torch.ones((len(rows), len(names), 1), dtype=torch.long)
+    table = base.vectors[:2]
+    if there:
+        asked = [f"{base.query_ids[i]}.{names[j]}" for i, j, _ in there]
+        gone = source.missing(asked)
+        if gone:
+            what = f"has no token states of the variant '{gone[0]}' (nor of {len(gone) - 1} more)"
+            raise DataError(base.name, what, "extract them too, or let data.text name the folder of the encoder")
+        table, found, _ = source.read(asked, [text for *_, text in there], max_tokens).table()
+        ids = torch.zeros((len(rows), len(names), found.shape[1]), dtype=torch.long)
+        ids[..., 0] = 1
+        ids[[i for i, _, _ in there], [j for _, j, _ in there]] = found
+    if table.shape[1] != base.vectors.shape[1]:
+        what = f"variants have states of {table.shape[1]} dimensions and captions of {base.vectors.shape[1]}"
+        raise DataError(base.name, what, "extract both with the same encoder")
+    return ComponentDataset._of(base, texts=texts, ids=ids, valid=torch.from_numpy(valid), word_vectors=table)
+
+
+def _checked(base: MomentDataset, texts: ComponentTexts, needed: bool = True) -> Bool[np.ndarray, "N K"]:
+    """Where a variant is valid, of a split that has some."""
+    if len(texts.positives) != len(base):
+        what = f"{len(texts.positives)} sentences have variants, the split has {len(base)}"
+        raise DataError(base.name, what, "make the variants from the sentences of this split")
+    valid = texts.valid
+    if needed and not valid.any():
+        raise DataError(base.name, "no sentence has a positive and a negative", "look at the rejected variants")
+    return valid
 
 
 def _tokens(text: str | None) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from vmlkit.components.dataset import ComponentDataset, attach
 from vmlkit.components.method import XCLIPWithComponents, xclip_with_components
+from vmlkit.components.msvd_data import MsvdData, load_msvd
 from vmlkit.components.on_detr import MomentDetrWithComponents, QDDetrWithComponents, detr_with_components
-from vmlkit.components.presets import PRESETS
+from vmlkit.components.presets import PRESETS, RETRIEVAL_PRESETS
 from vmlkit.components.retrieval import RetrievalTask
 from vmlkit.components.task import MATCH_ACCURACY, component_accuracy
 from vmlkit.components.toy_texts import toy_components
@@ -17,6 +18,7 @@ from vmlkit.data.settings import ToyData
 from vmlkit.data.sources import Splits, View, load_toy
 from vmlkit.detr.dataset import DetrDataset
 from vmlkit.detr.task import DetrTask
+from vmlkit.errors import ConfigError
 from vmlkit.training.experiment import Experiment, MethodEntry
 
 
@@ -33,12 +35,17 @@ def _toy(adapt: Callable[[MomentDataset], Any]) -> Callable[[ToyData, Path | Non
 
 
 #: generated variants join any other split by :func:`vmlkit.components.dataset.attach`
-COMPONENTS = View("sentence components", {ToyData: _toy(lambda split: split)})
+COMPONENTS: View[ComponentDataset] = View(
+    "sentence components", {ToyData: _toy(lambda split: split), MsvdData: load_msvd}
+)
 DETR_COMPONENTS = View("sentence components of the DETR family", {ToyData: _toy(DetrDataset.of)})
 
 
 def retrieval_task(experiment: Experiment) -> RetrievalTask:
     """Text-video retrieval with component metrics; the comparison sees no video, so there is one view of it."""
+    if isinstance(experiment.data, MsvdData) and experiment.data.clips != experiment.model.host.frames:
+        frames = f"{experiment.data.clips}, and 'model.host.frames' is {experiment.model.host.frames}"
+        raise ConfigError(f"setting 'data.clips' is {frames}: frames are chosen when they are read, make them equal")
     columns = ("component accuracy", "match accuracy", "match accuracy, shuffled video", *RetrievalTask.columns)
     return RetrievalTask(columns=columns, also=(component_accuracy("own"), MATCH_ACCURACY))
 
@@ -56,5 +63,5 @@ def _on_detr(config: type) -> MethodEntry:
 METHODS: dict[str, MethodEntry] = {
     "p4-moment-detr": _on_detr(MomentDetrWithComponents),
     "p4-qd-detr": _on_detr(QDDetrWithComponents),
-    "p4-xclip": MethodEntry(xclip_with_components, XCLIPWithComponents, PRESETS, retrieval_task, COMPONENTS),
+    "p4-xclip": MethodEntry(xclip_with_components, XCLIPWithComponents, RETRIEVAL_PRESETS, retrieval_task, COMPONENTS),
 }

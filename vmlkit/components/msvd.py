@@ -22,8 +22,17 @@ Split = Literal["train", "val", "test"]
 _TABLES = ("video_corpus.csv", "MSR Video Description Corpus.csv")
 
 
+#: where the lists and captions are published
+PUBLISHED = "github.com/ArrowLuo/CLIP4Clip publishes them as msvd_data.zip (release v0.0)"
+
+
 def read_msvd(folder: str | Path, split: Split) -> list[str]:
-    """All captions of the videos of a split, in the order of its list.
+    """All captions of the videos of a split, in the order of its list; errors as :func:`captions_by_video`."""
+    return [caption for captions in captions_by_video(folder, split).values() for caption in captions]
+
+
+def captions_by_video(folder: str | Path, split: Split) -> dict[str, list[str]]:
+    """The captions of each video of a split, in the order of its list.
 
     Raises:
         DataError: for a missing file, captions that exist as a pickle only, an empty or repeated entry, or a listed
@@ -41,7 +50,7 @@ def read_msvd(folder: str | Path, split: Split) -> list[str]:
     silent = next((video for video in videos if not captions.get(video)), None)
     if silent is not None:
         raise DataError(source, f"has no caption for '{silent}' of {path.name}", "add one or take it off the list")
-    return [caption for video in videos for caption in captions[video]]
+    return {video: captions[video] for video in videos}
 
 
 def _captions(folder: Path) -> tuple[Path, dict[str, list[str]]]:
@@ -60,7 +69,8 @@ def _captions(folder: Path) -> tuple[Path, dict[str, list[str]]]:
             "is a pickle, which can run code when opened",
             f'if you trust it, convert it once: python -c "{convert}"',
         )
-    raise DataError(folder, "holds no captions", f"add raw-captions.json, AllVideoDescriptions.txt or {_TABLES[0]}")
+    remedy = f"add raw-captions.json, AllVideoDescriptions.txt or {_TABLES[0]}: {PUBLISHED}"
+    raise DataError(folder, "holds no captions", remedy)
 
 
 def _from_json(path: Path) -> dict[str, list[str]]:
@@ -120,6 +130,6 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", "check the folder of MSVD") from error
+        raise DataError(path, "there is no such file", f"check the folder of MSVD: {PUBLISHED}") from error
     except UnicodeDecodeError as error:
         raise DataError(path, "is not UTF-8 text", "download it again") from error

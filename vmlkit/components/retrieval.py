@@ -9,13 +9,14 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 
+from vmlkit.components.dataset import RetrievalDataset
 from vmlkit.components.method import WithComponents, XCLIPHost
 from vmlkit.components.ranking import retrieval_metrics
 from vmlkit.components.xclip import XCLIP
 from vmlkit.components.xclip_heads import TextStates, VideoStates, joined
 from vmlkit.data.batches import MomentDataset
 from vmlkit.training.evaluate import undisturbed
-from vmlkit.training.history import proposal_rows
+from vmlkit.training.history import probe_strips, proposal_rows
 from vmlkit.training.method import Progress
 from vmlkit.training.task import Kept, Metrics, SentenceTask
 
@@ -42,7 +43,11 @@ def embed_split(model: XCLIP, dataset: MomentDataset, batch_size: int) -> tuple[
     rows = torch.unique(dataset.video_index)
     for some in rows.split(batch_size):
         frames = dataset.frames[some].float().to(device)
-        videos.append(model.encode_videos(frames, torch.ones(frames.shape[:2], dtype=torch.bool, device=device)))
+        mask = torch.ones(frames.shape[:2], dtype=torch.bool)
+        own = getattr(dataset, "base", dataset)  # a split with variants stands on one without
+        if isinstance(own, RetrievalDataset):
+            mask = own.frame_masks(some)
+        videos.append(model.encode_videos(frames, mask.to(device)))
     return joined(texts), joined(videos)
 
 
@@ -89,6 +94,25 @@ class RetrievalTask(SentenceTask[WithComponents[XCLIPHost], MomentDataset, Retri
     def score(self, dataset: MomentDataset, kept: Kept) -> Metrics:
         """Metrics under every convention."""
         return as_fractions(retrieval_metrics(kept["logits"], caption_rows(dataset)))
+
+    def describe(
+        self, dataset: MomentDataset, probes: Int[np.ndarray, " probes"], frames: int, pixels: int
+    ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+        """As of any sentences; the words of a sentence that is token states are its own."""
+        if len(dataset.vocabulary) > 1:
+            return super().describe(dataset, probes, frames, pixels)
+        records = [
+            {
+                "query_id": dataset.query_ids[i],
+                "video_id": dataset.video_ids[i],
+                "sentence": dataset.sentences[i],
+                "words": dataset.sentences[i].split(),
+                "duration_s": float(dataset.durations[i]),
+                "span_s": dataset.spans_s[i].tolist(),
+            }
+            for i in probes
+        ]
+        return records, probe_strips(dataset, probes, frames, pixels)
 
     def observe(
         self, epoch: int, arrays: RetrievalArrays, probes: Int[np.ndarray, " probes"]

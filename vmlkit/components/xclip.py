@@ -10,7 +10,8 @@
 Order: encoders -> temporal encoder -> four scores (:mod:`vmlkit.components.xclip_heads`) -> symmetric loss.
 
 Frames are resident features and words resident vectors, so the text encoder is a small causal transformer of CLIP's own
-blocks.  The part after the encoders is the released one.
+blocks, or, where tokens are states of CLIP itself (``clip_states``), a linear map.  The part after the encoders is the
+released one.
 
     # PAPER: (silent) / CODE: CLIP's weights are float16 and updated in float16, where most of them never move -> no
     # switch, because CLIP is not trained here and everything is float32
@@ -23,6 +24,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vmlkit.components.clip_states import ClipTexts, identity_map
 from vmlkit.components.temporal import Header, ResidualBlock, TemporalEncoder, pooled
 from vmlkit.components.xclip_heads import Scores, SimilarityHeads, TextStates, VideoStates, symmetric_loss
 from vmlkit.data.batches import MomentBatch
@@ -49,6 +51,9 @@ class XCLIPConfig:
     text_layers: int = 2  #: blocks of the small text encoder (CLIP's has 12)
     heads: int = 8  #: width / 64 in the release
     positions: int = 77  #: rows of the table of frame positions
+    #: frames and tokens are states of CLIP's joint space, the start token first: in the place of encoders there is one
+    #: linear map for each, the identity at first (``text_layers`` and word vectors play no part)
+    clip_states: bool = False
     temperature: float = SHARP  #: of the softmaxes inside the scores
     mask_padding: bool = False  #: False, as released: padded words and frames take part in the fine-grained scores
     initial_scale: float = 1 / 0.07  #: lambda at the start; 100 in the released weights
@@ -153,8 +158,12 @@ class XCLIP(Method[MomentBatch]):
     def __init__(self, config: XCLIPConfig, frame_dim: int, word_dim: int) -> None:
         super().__init__()
         self.config = config
-        self.text = TextEncoder(word_dim, config)
-        self.frame_projection = nn.Linear(frame_dim, config.width)
+        if config.clip_states:
+            self.text: nn.Module = ClipTexts(word_dim, config.width, config.words)
+            self.frame_projection = identity_map(frame_dim, config.width, "frames")
+        else:
+            self.text = TextEncoder(word_dim, config)
+            self.frame_projection = nn.Linear(frame_dim, config.width)
         self.core = XCLIPCore(config)
 
     def encode_texts(self, words: Float[Tensor, "N L Dw"], mask: Bool[Tensor, "N L"]) -> TextStates:
