@@ -70,7 +70,7 @@ def _beside(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "auto" not in record["loop_ms"]:
         rows.append(("a step of the loop, captured, ms", NOT_MEASURED))
     for count, rate in record["many_steps_a_second"].items():
-        rows.append((f"toy steps a second, {count} run{'s' * (count != '1')} in one process", number(rate)))
+        rows.append((f"toy steps in a second, {count} run{'s' * (count != '1')} in one process", number(rate)))
     loader = record["loader_ms"]
     rows += [(f"a batch on the host, {how}, ms", number(ms, 2)) for how, ms in loader.items()]
     rows.append(

@@ -107,3 +107,13 @@ def test_turns_are_taken_in_order_and_end_one_by_one():
     assert said == ["a0", "b0", "b1", "b2"]
     assert turn_on("cpu") is None
     assert turn_on("meta") == TURN
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_runs_that_share_a_card_have_the_bits_they_have_alone(tmp_path):
+    settings = {"device": "cuda", "epochs": 4}
+    outcomes = train_many(trainings(tmp_path / "many", **settings))
+    for i, (kind, outcome) in enumerate(zip(KINDS, outcomes, strict=True)):
+        alone, _ = tiny_train(tmp_path / "alone" / str(i), method=kind(), seed=SEEDS[i], graph="off", **settings)
+        written = ("checkpoint.safetensors", "last.safetensors")
+        assert all((outcome.run.path / n).read_bytes() == (alone.path / n).read_bytes() for n in written)

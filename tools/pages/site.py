@@ -6,6 +6,7 @@
 import base64
 import html
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,6 +82,9 @@ def build_site(sources: list[Path], executed: Path, figures: Path, site: Path, d
 def _render_texts(texts: list[Path], site: Path) -> dict[str, str]:
     """Write every Markdown file as a page, ``index.md`` as ``docs.html``, and return the titles by address."""
     names = {text: "docs" if text.stem == "index" else text.stem for text in texts}
+    site.mkdir(parents=True, exist_ok=True)
+    for picture in {picture for text in texts for picture in text.parent.glob("*.png")}:
+        shutil.copy(picture, site / picture.name)
     return {f"{name}.html": render_text(text, site / f"{name}.html") for text, name in names.items()}
 
 
