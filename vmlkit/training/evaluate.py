@@ -17,6 +17,7 @@ from torch import nn
 from vmlkit import spans as sp
 from vmlkit.data.batches import MomentDataset
 from vmlkit.errors import DataError, TrainingDiverged
+from vmlkit.metrics.dependence import sentence_dependence
 from vmlkit.metrics.moments import VoteRule, moment_metrics
 from vmlkit.metrics.moments import vote as voted
 from vmlkit.metrics.negatives import ion_metrics
@@ -41,6 +42,7 @@ class EvaluationArrays:
     """What the method said about every query of a split; times in fractions of the video."""
 
     query_ids: tuple[str, ...]
+    video_ids: tuple[str, ...]  #: per query
     centers: Float[np.ndarray, "N P"]
     widths: Float[np.ndarray, "N P"]
     proposals: Float[np.ndarray, "N P 2"]  #: start/end, clipped to [0, 1] by the method
@@ -64,6 +66,26 @@ class EvaluationArrays:
             return None
         half = self.negative_widths / 2
         return np.clip(np.stack((self.negative_centers - half, self.negative_centers + half), axis=-1), 0, 1)
+
+    def dependence(self) -> dict[str, float]:
+        """How much proposals depend on the sentence: ``<role> <measure>`` for positives, the chosen one, negatives.
+
+        See :func:`vmlkit.metrics.dependence.sentence_dependence`; and ``negative NLL gap``, the mean of
+        NLL(negative) - NLL(chosen positive).
+        """
+        rows = np.arange(len(self.top1))
+        chosen = [values[rows, self.top1][:, None] for values in (self.centers, self.widths, self.nll)]
+        roles = {"positive": (self.centers, self.widths), "chosen": (chosen[0], chosen[1])}
+        if self.negative_centers is not None and self.negative_widths is not None:
+            roles["negative"] = (self.negative_centers, self.negative_widths)
+        found = {
+            f"{role} {name}": value
+            for role, (centers, widths) in roles.items()
+            for name, value in sentence_dependence(centers, widths, self.truth, self.video_ids).items()
+        }
+        if self.negative_nll is not None:
+            found["negative NLL gap"] = float((self.negative_nll - chosen[2]).mean())
+        return found
 
     def negative_ion(self) -> Float[np.ndarray, "N M"] | None:
         """Share of each negative inside the chosen positive and outside the truth (:func:`vmlkit.spans.ion`)."""
@@ -197,7 +219,9 @@ def _as_arrays(
         )
     if vote is not None:
         said["top1"] = voted(proposals, said["nll"], vote) if ranked else said["order"][:, 0]
-    return EvaluationArrays(query_ids=dataset.query_ids, proposals=proposals, truth=truth, **said)
+    return EvaluationArrays(
+        query_ids=dataset.query_ids, video_ids=dataset.video_ids, proposals=proposals, truth=truth, **said
+    )
 
 
 def _score(arrays: EvaluationArrays) -> dict[str, float]:

@@ -48,8 +48,8 @@ def final_evaluation(
         device: where the method answers (afterwards it lies where it did); where it lies unless given.
 
     Returns:
-        What was written: ``chosen_epoch, chosen_by, validation, test, spread, baselines, n_test, draws`` and what the
-        task records of itself.
+        What was written: ``chosen_epoch, chosen_by, validation, test, dependence, spread, baselines, n_test, draws``
+        and what the task records of itself.
 
     Raises:
         DataError: if the run has no checkpoint or it is of another model.
@@ -76,6 +76,7 @@ def final_evaluation(
         "chosen_epoch": epoch,
         "chosen_by": chosen_by,
         **scores,
+        "dependence": {name: scoring.dependence(a) for name, a in arrays.items()},
         "spread": {name: a.spread for name, a in arrays.items()},
         "baselines": scoring.baselines(train, test),
         "n_test": len(test),

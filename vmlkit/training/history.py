@@ -21,7 +21,7 @@ from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory
 from vmlkit.training.evaluate import PROBE, EvaluationArrays, derive_seed
 
 #: groups of columns in ``epochs.parquet``, in order
-_GROUPS = ("epoch", "loss", "metric", "curriculum", "lr", "grad_norm", "gradient", "seconds")
+_GROUPS = ("epoch", "loss", "metric", "dependence", "curriculum", "lr", "grad_norm", "gradient", "seconds")
 
 
 def probe_indices(dataset: MomentDataset, count: int, seed: int) -> Int[np.ndarray, " probes"]:

@@ -202,7 +202,8 @@ class _Run:
             raise ConfigError(f"setting 'train.choose_epoch_by' is {rule!r}: choose 'last' or one of {list(metrics)}")
         pictures = self.config.strip_frames, self.config.strip_pixels
         records, strips = self.task.describe(self.validation, self.probe, *pictures)
-        row = epoch_row(0, time.perf_counter() - started, metric=metrics)
+        known = {"metric": metrics, "dependence": self.task.dependence(arrays)}
+        row = epoch_row(0, time.perf_counter() - started, **known)
         self._record(row, arrays)
 
         def fill(folder: Path) -> None:
@@ -287,6 +288,7 @@ class _Run:
         groups = {
             **state.log.means(),
             "metric": metrics,
+            "dependence": {} if arrays is None else self.task.dependence(arrays),
             "curriculum": self.method.curriculum(clock),
             "lr": rates,
             "gradient": self._diagnose(clock),

@@ -153,6 +153,10 @@ class Task(ABC, Generic[M, D, A]):
     ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
         """Rows of ``proposals.parquet`` for one epoch, and signals ``(probes, T)`` per clip by name; NaN on padding."""
 
+    def dependence(self, arrays: A) -> Metrics:
+        """How much an answer depends on the sentence, where there are proposals and sentences."""
+        return {}
+
     @abstractmethod
     def own_baselines(self, train: D, test: D) -> dict[str, Metrics]:
         """Rows that never look at a test video, with the metrics of :meth:`answer`."""
@@ -228,6 +232,10 @@ class MomentTask(SentenceTask[M, S, EvaluationArrays]):
         """Every proposal, and the signals that the method gives."""
         signals = {name: values[probes] for name, values in arrays.clip_scores.items()}
         return history.moment_rows(epoch, arrays, probes), signals
+
+    def dependence(self, arrays: EvaluationArrays) -> Metrics:
+        """See :meth:`vmlkit.training.evaluate.EvaluationArrays.dependence`."""
+        return arrays.dependence()
 
     def own_baselines(self, train: S, test: S) -> dict[str, Metrics]:
         """Location priors fitted on the training moments."""
