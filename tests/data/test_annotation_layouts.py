@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from vmlkit.actions.thumos import read_actions
 from vmlkit.data.annotations.charades import read_annotations
 from vmlkit.data.annotations.detr_jsonl import read_queries
 from vmlkit.data.annotations.foreign import Row
@@ -186,6 +188,16 @@ def test_annotations_in_the_place_of_predictions(tmp_path) -> None:
     path.write_text(READ["Moment-DETR"][0])
     with pytest.raises(DataError, match=r"is JSON lines of Moment-DETR; convert|is JSON lines of Moment-DETR"):
         read_predictions(path)
+
+
+@pytest.mark.parametrize("name", ["ActivityNet Captions", "TVR", "Ego4D", "CNM"])
+def test_the_reader_of_actions_names_another_layout(tmp_path, name: str) -> None:
+    path = tmp_path / "train.json"
+    path.write_text(READ[name][0])
+    layout, _ = layout_of(path)
+    assert layout is not None
+    with pytest.raises(DataError, match=re.escape(f"is {layout.name}; convert it")):
+        read_actions(path)
 
 
 @pytest.mark.parametrize(

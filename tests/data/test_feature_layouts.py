@@ -14,11 +14,16 @@ from safetensors.torch import save_file as save_tensors
 
 from tests.data.conftest import write_tags
 from vmlkit import cli
+from vmlkit.actions.feature_layouts import open_action_features
+from vmlkit.actions.sources import ActionData
 from vmlkit.data.feature_files import FileFeatures, FolderFeatures, ListedFeatures
 from vmlkit.data.feature_layouts import FEATURES, layout_of
 from vmlkit.data.features import load_clips, open_features
 from vmlkit.data.layouts import near_names
 from vmlkit.data.packed import pack_features
+from vmlkit.detr.corpora import CORPORA
+from vmlkit.detr.line_features import open_kinds
+from vmlkit.detr.settings import DetrData
 from vmlkit.errors import DataError
 
 Arrays = dict[str, np.ndarray]
@@ -252,6 +257,17 @@ def test_missing_videos_are_answered_with_near_names(tmp_path, arrays: Arrays) -
     )
     with open_features(tmp_path / "all.h5") as store, pytest.raises(DataError, match=say):
         load_clips(store, ["v_V000", "V001", "v_W"], 4)
+
+
+def test_the_array_can_be_named_for_action_and_detr_sources_too(tmp_path, arrays: Arrays) -> None:
+    hdf5(tmp_path / "two.h5", {f"{k}/{s}": v * (s == "flow") for k, v in arrays.items() for s in ("rgb", "flow")})
+    with open_action_features(tmp_path / "two.h5", list(arrays), "flow") as store:
+        np.testing.assert_array_equal(store.read("V001"), arrays["V001"])
+    one = {"unit_rows": False, "dataset": "flow"}
+    with open_kinds(tmp_path / "two.h5", ("clip",), CORPORA["qvhighlights"], 99, **one) as joined:
+        np.testing.assert_array_equal(joined.read("V001"), arrays["V001"])
+    for settings in (ActionData(name="thumos14"), DetrData(name="qvhighlights")):
+        assert settings.feature_dataset is None
 
 
 CASES = ("all.npz", "all.pt", "all.safetensors", "pt", "h5_each", "two.h5")

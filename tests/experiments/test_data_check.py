@@ -143,7 +143,8 @@ def test_hashed_words_and_words_outside_the_vocabulary(corpus: Path) -> None:
     change(corpus, "train", lambda r: r[0].__setitem__(3, "zebu zebu zebu"))
     (corpus / "glove_charades.npz").unlink()
     report = check(corpus, vocab_size=4)
-    assert any(note.startswith("words: ") for note in report.notes)
+    assert found(report, "words have a random vector") == [("warning", "", 4, 4)]
+    assert "NO WORD VECTORS" in str(report)
     assert found(report, "tokens are not among the 4 words of the vocabulary and are dropped")
 
 

@@ -166,20 +166,27 @@ class WithPrefix:
 
 
 @contextmanager
-def open_action_features(path: str | Path, video_ids: Sequence[str]) -> Iterator[FeatureStore]:
-    """The features at ``path``, whatever their layout; ``video_ids`` in the order of the annotations."""
+def open_action_features(
+    path: str | Path, video_ids: Sequence[str], dataset: str | None = None
+) -> Iterator[FeatureStore]:
+    """The features at ``path``, whatever their layout.
+
+    Args:
+        video_ids: in the order of the annotations.
+        dataset: the array to read where a video has several.
+    """
     with ExitStack() as stack:
-        yield WithPrefix(_opened(Path(path), video_ids, stack))
+        yield WithPrefix(_opened(Path(path), video_ids, dataset, stack))
 
 
-def _opened(path: Path, video_ids: Sequence[str], stack: ExitStack) -> FeatureStore:
+def _opened(path: Path, video_ids: Sequence[str], dataset: str | None, stack: ExitStack) -> FeatureStore:
     if (path / "rgb").is_dir() and (path / "flow").is_dir():
         return TwoStreamFolder(path)
     splits = [path / name for name in ("train", "val", "validation", "test") if (path / name).is_dir()]
     if splits:
-        return SplitFolders(path, [_opened(split, video_ids, stack) for split in splits])
+        return SplitFolders(path, [_opened(split, video_ids, dataset, stack) for split in splits])
     if path.suffix == ".npy":
         return JointFeatures(path, video_ids)
     if path.is_dir() and next(path.glob("*.csv"), None) is not None:
         return TextFolder(path)
-    return stack.enter_context(open_features(path))
+    return stack.enter_context(open_features(path, dataset))

@@ -79,6 +79,7 @@ class ActionData(_Annotated):
 
     name: Literal["thumos14", "activitynet1.3"]
     features: str | None = None  #: file or folder of arrays
+    feature_dataset: str | None = None  #: name of the array to read where a video has several
     seconds_per_row: float | None = None  #: of the features; None finds it from the durations; held against them
     missing: Missing = "leave_out"  #: videos without features: left out, counted and said, or an error
     feature_dtype: Literal["float32", "float16"] = "float32"  #: in memory; batches are float32
@@ -115,7 +116,8 @@ def load_annotated(
         remedy = "give a file or folder (--features PATH), or take 'planted:thumos14', which needs none"
         raise DataError(config.name, "no visual features were named", remedy + published(config.name, "features"))
     else:
-        opened = open_action_features(config.features, [video.video_id for video in annotations.videos])
+        ids = [video.video_id for video in annotations.videos]
+        opened = open_action_features(config.features, ids, config.feature_dataset)
     training, testing = annotations.subsets
     report, ledger = label_report(annotations), Ledger(getattr(config, "missing", "leave_out"))
     with opened as store:

@@ -25,6 +25,7 @@ from vmlkit.actions.databases import (
 )
 from vmlkit.actions.object_arrays import read_array
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo
+from vmlkit.data.annotations.layouts import ACTIONS, explained
 from vmlkit.data.published import PUBLISHED
 from vmlkit.errors import DataError
 from vmlkit.text.tagging import TaggedSentence
@@ -63,6 +64,11 @@ def read_actions(path: str | Path) -> ActionAnnotations:
         names = f"{REDUCED}, segments.npy, {GT_JSON}, {', '.join(DATABASES)} or anet_anno_train.json"
         at = " or ".join(PUBLISHED[source]["annotations"] for source in ("thumos14", "activitynet1.3"))
         raise DataError(path, f"holds none of {names}", f"give the folder or the file of annotations; see {at}")
+    with explained(path, ACTIONS):
+        return _read_file(path)
+
+
+def _read_file(path: Path) -> ActionAnnotations:
     content = read_json(path)
     if isinstance(content, dict) and "videos" in content:
         return read_reduced(path)

@@ -73,7 +73,7 @@ class JoinedFeatures:
 
 @contextmanager
 def open_kinds(
-    root: str | Path, kinds: Sequence[str], corpus: Corpus, most: int, *, unit_rows: bool
+    root: str | Path, kinds: Sequence[str], corpus: Corpus, most: int, *, unit_rows: bool, dataset: str | None = None
 ) -> Iterator[JoinedFeatures]:
     """The features of a data set below ``root``.
 
@@ -81,6 +81,7 @@ def open_kinds(
         root: folder with one folder (or file) per kind; with a single kind, also that folder or file itself.
         kinds: such as ``("slowfast", "clip")``; each is looked for under the names that circulate, see
             :data:`vmlkit.detr.corpora.FOLDERS`.
+        dataset: the array to read where a video has several.
 
     Raises:
         DataError: for a kind that is not there, naming where it is published.
@@ -90,7 +91,7 @@ def open_kinds(
         for kind in kinds:
             path = find_kind(Path(root), kind, corpus, alone=len(kinds) == 1)
             two = path.is_dir() and next(path.glob(f"*{STREAMS[0]}.npy"), None) is not None
-            stores.append(TwoStreams(path) if two else opened.enter_context(open_features(path)))
+            stores.append(TwoStreams(path) if two else opened.enter_context(open_features(path, dataset)))
         yield JoinedFeatures(tuple(stores), most, unit_rows)
 
 

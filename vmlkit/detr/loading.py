@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -173,7 +174,8 @@ def _features(config: LinesData, files: Mapping[str, QueryFile], text: Text) -> 
         if config.features is None:
             remedy = f"give their folder (--features PATH); they are published at {corpus.features_at}"
             raise DataError(config.name, "no clip features were named", remedy)
-        return open_kinds(config.features, config.kinds, corpus, config.clips, unit_rows=config.unit_rows)
+        options: Any = {"unit_rows": config.unit_rows, "dataset": config.feature_dataset}
+        return open_kinds(config.features, config.kinds, corpus, config.clips, **options)
     assert isinstance(config, PlantedLinesData)
     rows = [
         MomentAnnotation(row=q.line, video_id=q.vid, duration=q.duration_s, start=start, end=end, sentence=q.query)

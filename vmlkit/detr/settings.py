@@ -74,6 +74,7 @@ class DetrData(LinesData):
         "qvhighlights", "charades_sta", "charades_cd", "tacos", "activitynet_captions", "tvsum", "youtube_highlights"
     ]
     features: str | None = None  #: folder of the feature folders, or, with a single kind, that folder or file itself
+    feature_dataset: str | None = None  #: name of the array to read where a video has several
     #: kinds of clip features, joined in this order; each circulates under several names (``clip``, ``clip_features``)
     kinds: tuple[str, ...] = ("slowfast", "clip")
     unit_rows: bool = True  #: divide every row of every kind by its norm

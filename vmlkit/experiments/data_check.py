@@ -168,9 +168,18 @@ def _loaded(
         return None, [DataFinding(weight="damage", what=refusal, count=1, total=1)], []
     # what the scan of the features says of videos is not said twice
     kept = [entry for entry in splits.left_out if not entry.what.startswith("videos")]
-    described = getattr(splits, "words", None)
-    words = [] if described is None else [f"words: {described.line}"]
-    return splits, list(of_account(kept)), [*words, *splits.notes]
+    found, notes = list(of_account(kept)), list(splits.notes)
+    if splits.words is not None and splits.words.random:
+        said = f"words come from {splits.words.line}"
+        total = max(len(splits.train.vocabulary) - 1, splits.words.hashed)
+        found.append(
+            DataFinding(
+                weight="warning", what="words have a random vector", count=splits.words.hashed, total=total, remedy=said
+            )
+        )
+    elif splits.words is not None:
+        notes.append(f"words: {splits.words.line}")
+    return splits, found, notes
 
 
 def _published(config: DataConfig) -> Mapping[str, str]:

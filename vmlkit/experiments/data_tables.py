@@ -161,11 +161,12 @@ def open_source(config: DataConfig) -> Iterator[FeatureStore | None]:
         yield None
     elif isinstance(config, ActionData):
         ids = [video.video_id for video in find_actions(config).videos]
-        with open_action_features(path, ids) as store:
+        with open_action_features(path, ids, config.feature_dataset) as store:
             yield store
     elif isinstance(config, DetrData):
         # all rows of a video, so that its length can be held against its duration
-        with open_kinds(path, config.kinds, config.corpus, sys.maxsize, unit_rows=False) as joined:
+        options: Any = {"unit_rows": False, "dataset": config.feature_dataset}
+        with open_kinds(path, config.kinds, config.corpus, sys.maxsize, **options) as joined:
             yield joined
     else:
         with open_features(path, getattr(config, "feature_dataset", None)) as store:

@@ -55,7 +55,12 @@ class WordSource:
     """Where the words of a run come from, in one line for people."""
 
     line: str
-    random: bool = False  #: whether some words got random vectors, so that their meaning is lost
+    hashed: int = 0  #: words that got a random vector, so that their meaning is lost
+
+    @property
+    def random(self) -> bool:
+        """Whether some words have random vectors."""
+        return self.hashed > 0
 
     @classmethod
     def of(cls, path: str | Path | None, hashed: Sequence[str], total: int, setting: str) -> "WordSource":
@@ -72,13 +77,13 @@ class WordSource:
         """
         if path is None:
             what = f"NO WORD VECTORS: all {total} words have random ones, so the text carries no meaning"
-            return cls(f"{what} (set {setting})", random=True)
+            return cls(f"{what} (set {setting})", total)
         name = Path(path).name  # result files keep the line, and where the folder lies is nobody's business
         if not hashed:
             return cls(f"{name}, which has all {total} words")
         some = ", ".join(hashed[:3]) + (", ..." if len(hashed) > 3 else "")
         what = f"{name}, where {len(hashed)} of {total} words have NO VECTOR and got a random one ({some})"
-        return cls(what, random=True)
+        return cls(what, len(hashed))
 
 
 def read_word_vectors(path: str | Path, wanted: Collection[str] | None = None) -> WordVectors:
