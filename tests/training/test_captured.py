@@ -26,6 +26,7 @@ from vmlkit.training.graphs import CudaGraphs, OwnStream, Recorder, recorder_for
 from vmlkit.training.loop import TrainConfig
 from vmlkit.training.method import LossTerms, Method, Progress
 from vmlkit.training.optim import ScheduledAdam
+from vmlkit.training.task import MomentTask
 
 #: recorded in every run of the tests: one update, two of one clip, four phases
 QUICK = ("lnp-cpl", "cnm", "tsm-vlc")
@@ -120,6 +121,24 @@ def test_a_captured_run_is_the_plain_run(tmp_path, monkeypatch, recorded, kind):
     monkeypatch.undo()
     plain, _ = tiny_train(tmp_path / "plain", method=kind(), **SETTINGS)
     assert_same_run(captured_run, plain)
+
+
+def test_a_recording_begins_with_row_numbers(tmp_path, monkeypatch, recorded):
+    """What is replayed gathers nothing in Python; a task that makes batches in its own way is asked for each."""
+    gathered, asked, plain = [], [], MomentTask.gather
+
+    class OwnBatches(MomentTask):
+        def batch(self, dataset, indices, seed, *, static=False):
+            asked.append(len(indices))
+            return super().batch(dataset, indices, seed, static=static)
+
+    monkeypatch.setattr(MomentTask, "gather", lambda *given: (gathered.append(1), plain(*given))[1])
+    run, _ = tiny_train(tmp_path / "rows", method=EpochsAsTensors(), **SETTINGS)
+    # the plain steps at the beginning, the recording, and in each epoch the smaller batch and the diagnosis
+    assert len(gathered) == WARM_UP + 1 + 2 * SETTINGS["epochs"]
+    other, _ = tiny_train(tmp_path / "batches", method=EpochsAsTensors(), task=OwnBatches(), **SETTINGS)
+    assert len(asked) == (5 + 1) * SETTINGS["epochs"]
+    assert_same_run(run, other)
 
 
 class Stopped(BaseException):

@@ -133,11 +133,11 @@ DESCRIPTION = {"name": "tiny", "method": "tiny", "settings": {"model": {"hidden"
 CONFIG = TrainConfig(epochs=3, batch_size=8, warmup_updates=4, lr=2e-2, probe_queries=6, device="cpu", threads=1)
 
 
-def tiny_train(run_dir: Path, *, method: Method | None = None, resume: bool = True, **settings):
+def tiny_train(run_dir: Path, *, method: Method | None = None, resume: bool = True, task=None, **settings):
     """Train on the tiny data; returns (run, method)."""
     method = method or TinyMethod()
     config = dataclasses.replace(CONFIG, **settings)
-    run = train(method, TRAIN, VALIDATION, config, run_dir, DESCRIPTION, resume=resume, progress=False)
+    run = train(method, TRAIN, VALIDATION, config, run_dir, DESCRIPTION, resume=resume, task=task, progress=False)
     return run, method
 
 

@@ -61,6 +61,11 @@ class Draw(Batch):
     words: int  #: columns that are kept of the padded word axis
     clips: int | None = None  #: columns that are kept of the clips; None: all
 
+    def to(self, device: torch.device | str) -> Self:
+        """On ``device``; by page-locked memory, for the host may wait for a card before it copies from any other."""
+        lock = torch.device(device).type == "cuda" and self.rows.device.type == "cpu"
+        return super(Draw, self.pin_memory() if lock else self).to(device)
+
 
 def float_rows(table: Float[Tensor, "N *A"], rows: Int[Tensor, " B"]) -> Float[Tensor, "B *A"]:
     """``table[rows]`` in float32."""

@@ -224,6 +224,7 @@ class CapturedStep:
         draws: the generator that the step draws from.
         recorder: see :func:`vmlkit.training.graphs.recorder_for`; None makes plain steps.
         precision: see :mod:`vmlkit.training.precision`.
+        gather: makes a batch of what a step is given, as a part of its recording; None: it is given the batch.
 
     Attributes:
         refused: why steps are no longer recorded; None while they may be.
@@ -237,8 +238,10 @@ class CapturedStep:
         draws: torch.Generator,
         recorder: Recorder | None,
         precision: Precision = "fp32",
+        gather: Callable[[Any], Batch] | None = None,
     ) -> None:
         self._precision: Precision = precision
+        self._gather = gather
         self._method, self._optimizers, self._draws, self._recorder = method, optimizers, draws, recorder
         self.refused: str | None = None
         self.replays = 0
@@ -258,7 +261,8 @@ class CapturedStep:
         self.replays += 1
         return recording.replay(batch, progress)
 
-    def _run(self, batch: Batch, progress: Progress, optimizers: dict[str, StepOptimizer]) -> LossTerms:
+    def _run(self, given: Batch, progress: Progress, optimizers: dict[str, StepOptimizer]) -> LossTerms:
+        batch = given if self._gather is None else self._gather(given)
         with at_precision(self._precision, self._draws.device):
             return self._method.step(batch, progress, self._draws, optimizers)
 
@@ -267,7 +271,8 @@ class CapturedStep:
         if self._plain < WARM_UP:
             self._plain += 1
             return None
-        key = type(batch), tuple((name, t.shape, t.dtype) for name, t in _tensors(batch).items())
+        numbers = tuple(value for value in vars(batch).values() if isinstance(value, int))  # widths that a draw states
+        key = type(batch), numbers, tuple((name, t.shape, t.dtype) for name, t in _tensors(batch).items())
         kept = self._recordings.get(key)
         if kept is not None and kept.clock.holds(progress):
             return kept

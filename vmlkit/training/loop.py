@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vmlkit.config import at_least, positive, to_dict
+from vmlkit.data.batches import Batch
 from vmlkit.data.resident import Residence, Resident
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
 from vmlkit.files import LEFTOVERS, write_json, write_npz
@@ -177,7 +178,7 @@ class _Run:
         self.evaluate = functools.partial(task.evaluate, method, asked, batch_size=config.evaluation_batch_size)
         static = config.static_shapes or self.device.type == "cuda"
         self.batch = functools.partial(task.batch, near, static=static)
-        self.copied = near.device != self.device  # each batch, from page-locked memory
+        self.near, self.static = near, static
         self.probe = task.probe(validation, config.probe_queries, config.seed)
         self.history = History()
         self.state = TrainingState(
@@ -189,7 +190,10 @@ class _Run:
             epochs=config.epochs,
         )
         recorder = None if config.graph == "off" else recorder_for(self.device)
-        self.step = CapturedStep(method, self.state.optimizers, self.state.draws, recorder, config.precision)
+        # a recording begins with row numbers where the split is at hand, unless a task makes its batches in its own way
+        self.gathers = recorder is not None and near.device == self.device and type(task).batch is Task.batch
+        gather = functools.partial(task.gather, near) if self.gathers else None
+        self.step = CapturedStep(method, self.state.optimizers, self.state.draws, recorder, config.precision, gather)
 
     def create(self, record: Mapping[str, Any]) -> None:
         """Epoch 0: evaluate the untrained method, and only then make the directory."""
@@ -238,9 +242,7 @@ class _Run:
         batches = self.task.order(self.train, config.batch_size, config.seed, epoch)
         self.method.train()
         for indices in batches[state.batch :]:
-            batch = self.batch(indices, seed=derive_seed(config.seed, BATCH_DRAWS, epoch, state.batch))
-            if self.copied:
-                batch = (batch.pin_memory() if self.device.type == "cuda" else batch).to(self.device)
+            batch = self._given(indices, derive_seed(config.seed, BATCH_DRAWS, epoch, state.batch))
             whole = len(indices) == len(batches[0])
             loss = self.step(batch, Progress(epoch, config.epochs, state.step), whole=whole)
             state.log.add(loss, state.optimizers)
@@ -255,6 +257,15 @@ class _Run:
             yield
         self._check(epoch, batches, bar)
         self._finish_epoch(epoch, started, bar)
+
+    def _given(self, indices: Tensor, seed: int) -> Batch:
+        """What a step is given: row numbers where it gathers its batch itself, else the batch, on the device."""
+        if self.gathers:
+            return self.task.draw(self.near, indices, seed, static=self.static).to(self.device)
+        batch = self.batch(indices, seed=seed)
+        if self.near.device == self.device:
+            return batch
+        return (batch.pin_memory() if self.device.type == "cuda" else batch).to(self.device)
 
     def _check(self, epoch: int, batches: tuple[Tensor, ...], bar: "tqdm[Any]") -> None:
         """Fetch the loss terms since the last look; stop at the first one that is not finite."""
