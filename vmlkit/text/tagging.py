@@ -54,7 +54,7 @@ def read_tagged(path: str | Path) -> dict[tuple[str, int], TaggedSentence]:
                 path, f"line {number} lacks one of split, row, tokens and tags", "write these four fields"
             ) from error
         lists = isinstance(tokens, list) and isinstance(tags, list) and len(tokens) == len(tags)
-        if not lists or not all(isinstance(t, str) for t in tokens + tags):
+        if not lists or not set(map(type, tokens + tags)) <= {str}:
             raise DataError(path, f"line {number} does not have one tag per token", "write two lists of equal length")
         table[key] = TaggedSentence(tuple(tokens), tuple(tags))
     return table
@@ -121,13 +121,8 @@ def _tagger() -> Tagger:
         stacklevel=3,
     )
 
-    def lexicon_tags(tokens: Sequence[str]) -> list[str]:
-        pairs = en.tag(" ".join(tokens), tokenize=False)
-        if [word for word, _ in pairs] != list(tokens):
-            return [next((str(tag) for _, tag in en.tag(token, tokenize=False)), "NN") for token in tokens]
-        return [str(tag) for _, tag in pairs]
-
-    return lexicon_tags
+    # what en.tag() asks too, without its way through a text of slashes and back
+    return lambda tokens: [str(tag) for _, tag in en.parser.find_tags(list(tokens))]
 
 
 def _installed(resource: str) -> bool:
