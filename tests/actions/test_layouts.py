@@ -183,10 +183,13 @@ def trained(data: str, folder: Path, features: str, *settings: str) -> RunDirect
     return RunDirectory(folder / "run")
 
 
+@pytest.mark.parametrize("seconds", [SLOW, FAST])
 @pytest.mark.parametrize("layout", THUMOS)
-def test_one_command_trains_on_every_layout(tmp_path: Path, layout: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_command_trains_on_every_layout(
+    tmp_path: Path, layout: str, seconds: float, capsys: pytest.CaptureFixture[str]
+) -> None:
     write, features = THUMOS[layout]
-    write(tmp_path, SLOW)
+    write(tmp_path, seconds)
     run = trained("thumos14", tmp_path, features, "model.steps_per_epoch=1")
     assert run.metrics["n_test"] == 4
     assert "whole video" in capsys.readouterr().out

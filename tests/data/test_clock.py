@@ -112,6 +112,14 @@ def test_no_clock_is_common_where_nothing_fits() -> None:
     assert fits(rows, durations, 3.0).tolist() == [True, False, False]
 
 
+def test_the_shortest_videos_may_have_eight_rows() -> None:
+    durations = [*DURATIONS, 1.2]
+    arrays = extracted(DURATIONS, 0.5)
+    for count, expected in ((8, 0), (9, 1)):
+        _, said = clock_of({**arrays, "short": np.random.default_rng(0).random((count, 6))}, durations)
+        assert len(said) == expected
+
+
 def write(corpus: Path, seconds: float, cut: str | None = None) -> None:
     """Features of a corpus on one clock; those of one video end early."""
     rng = np.random.default_rng(0)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import write_corpus
+from tests.text.encoders import save_encoder
 from vmlkit.cli import main
 from vmlkit.data import sources
 from vmlkit.data.batches import MomentDataset
@@ -249,6 +250,15 @@ def test_one_command_trains_and_evaluates(tmp_path: Path, data: str, write, seco
     metrics = RunDirectory(tmp_path / "run").metrics
     assert metrics["n_test"] == (6 if data == "tvr" else 4)
     assert "whole video" in metrics["baselines"]
+
+
+@pytest.mark.filterwarnings("ignore:lambda was published")
+def test_words_in_context_train_from_one_command(tmp_path: Path) -> None:
+    """P0's rows with a dagger: the states of a local encoder stand for word vectors."""
+    path = features(tmp_path, tvr(tmp_path), 1.5)
+    encoder = save_encoder(tmp_path / "distilbert", list(SENTENCES))
+    assert main(command("tvr", tmp_path, f"data.text_encoder={encoder}", method="lnp-pps", path=path)) == 0
+    assert RunDirectory(tmp_path / "run").metrics["words"].startswith("words in context: states of the encoder")
 
 
 @pytest.mark.parametrize(("data", "write"), [("planted:activitynet", captions), ("planted:tvr", tvr)])

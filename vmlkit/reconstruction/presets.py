@@ -205,7 +205,8 @@ def activitynet(method: str, size: Size = "paper") -> Experiment:
 def tvr(method: str, size: Size = "paper") -> Experiment:
     """TV show Retrieval as P0 trains on it: I3D, 50 epochs, T 200; reported on the validation file.
 
-    Features of TVR have a row for 1.5 s.  The vocabulary has 8,000 words.
+    Features of TVR have a row for 1.5 s.  The vocabulary has 8,000 words.  P0's rows with a dagger, here and on the two
+    other corpora, are features of OATrans with ``data.text_encoder=FOLDER`` of DistilBERT.
     """
     # PAPER: gives epochs, clips, words a sentence and rate for TVR, no setting of the generators / CODE: none released
     # -> no switch, because every setting of a generator can be given; those of Charades-STA, whose moments are as short
