@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.components.line_variants import write_variants
 from tests.components.msvd_files import msvd_options, write_msvd
 from tests.data.conftest import WORDS, write_corpus
 from tests.detr.line_folders import LAYOUTS, write_lines
@@ -129,11 +130,16 @@ def step(method: str, data: str, folder: Path) -> list[str]:
     """The command that trains for one step."""
     actions = any("thumos" in name for name in METHODS[method].presets)
     # three pairs of videos that share a class are the head of a batch of actions
-    limits = {"model.steps_per_epoch": 1, "train.batch_size": 6} if actions else {"data.max_train_queries": 4}
+    limits: dict[str, object] = (
+        {"model.steps_per_epoch": 1, "train.batch_size": 6} if actions else {"data.max_train_queries": 4}
+    )
     made = folder / "data"
     made.mkdir()
     where = ["--data", data, "--run-dir", str(folder / "run"), "--quiet"]
-    return ["train", method, *where, *SOURCES[data](made), *settings({**STEP, **limits})]
+    files = SOURCES[data](made)
+    if method.startswith("p4-") and (name := data.removeprefix("planted:")) in LAYOUTS:
+        limits |= {"data.variants": str(write_variants(made, name))}
+    return ["train", method, *where, *files, *settings({**STEP, **limits})]
 
 
 def table(shown: str, method: str) -> list[float]:

@@ -74,7 +74,7 @@ def test_splits_without_variants_train_nothing_and_are_asked_nothing(
     (tmp_path / "one.jsonl").write_text("".join(line for line in lines if json.loads(line)["sentence"] == first))
     few = splits_of(files, variants=str(tmp_path / "one.jsonl"))
     said = capsys.readouterr().err
-    assert "captions have no positive with a negative among the variants" in said
+    assert "sentences have no positive with a negative among the variants" in said
     assert "train the host alone" in said
     assert few.train.valid.any()
     assert "are not asked about components" in said

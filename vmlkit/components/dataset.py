@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vmlkit.components.variants.rows import MOMENT_NEGATIVES, Component, by_sentence, read_variants
 from vmlkit.data.batches import Batch, Draw, MomentBatch, MomentDataset
+from vmlkit.data.left_out import Ledger
 from vmlkit.detr.batches import DetrBatch
 from vmlkit.detr.dataset import DetrDataset, DetrDraw
 from vmlkit.errors import DataError
@@ -207,18 +208,21 @@ def texts_from_file(
     )
 
 
-def attach(base: MomentDataset, texts: ComponentTexts, vector_of: Callable[[str], np.ndarray]) -> ComponentDataset:
+def attach(
+    base: MomentDataset, texts: ComponentTexts, vector_of: Callable[[str], np.ndarray], *, needed: bool = True
+) -> ComponentDataset:
     """Wrap a split with variants of its sentences.
 
     Args:
         base: the split, of single moments or of the DETR family.
         texts: variants in the order of the split.
         vector_of: vector of any word that occurs.
+        needed: whether some sentence must have a positive and a negative.
 
     Raises:
         DataError: where the numbers of sentences differ or nothing is valid.
     """
-    valid = _checked(base, texts)
+    valid = _checked(base, texts, needed)
     rows = [[_tokens(p), *map(_tokens, row)] for p, row in zip(texts.positives, texts.negatives, strict=True)]
     words = sorted({word for row in rows for text in row for word in text})
     number = {word: i for i, word in enumerate(words, start=1)}
@@ -238,13 +242,20 @@ def attach(base: MomentDataset, texts: ComponentTexts, vector_of: Callable[[str]
 
 
 def attach_states(
-    base: MomentDataset, texts: ComponentTexts, source: SentenceSource, max_tokens: int, *, needed: bool = True
+    base: MomentDataset,
+    texts: ComponentTexts,
+    source: SentenceSource,
+    max_tokens: int,
+    *,
+    ids: Sequence[str] | None = None,
+    needed: bool = True,
 ) -> ComponentDataset:
     """Wrap a split with variants of its sentences, each as token states.
 
     Args:
         source: knows a variant by its text, or by the id ``QUERY.COMPONENT``.
         max_tokens: longer variants are cut.
+        ids: what the source calls the queries; their own ids unless given.
         needed: whether some sentence must have a positive and a negative.
 
     Raises:
@@ -255,22 +266,22 @@ def attach_states(
     rows = [(positive, *row) for positive, row in zip(texts.positives, texts.negatives, strict=True)]
     there = [(i, j, text) for i, row in enumerate(rows) for j, text in enumerate(row) if text is not None]
     # a text that is missing is never valid, but attention over no token has no meaning: it takes the first one's
-    ids = torch.ones((len(rows), len(names), 1), dtype=torch.long)
+    places = torch.ones((len(rows), len(names), 1), dtype=torch.long)
     table = base.vectors[:2]
     if there:
-        asked = [f"{base.query_ids[i]}.{names[j]}" for i, j, _ in there]
+        asked = [f"{(ids or base.query_ids)[i]}.{names[j]}" for i, j, _ in there]
         gone = source.missing(asked)
         if gone:
             what = f"has no token states of the variant '{gone[0]}' (nor of {len(gone) - 1} more)"
             raise DataError(base.name, what, "extract them too, or let data.text name the folder of the encoder")
         table, found, _ = source.read(asked, [text for *_, text in there], max_tokens).table()
-        ids = torch.zeros((len(rows), len(names), found.shape[1]), dtype=torch.long)
-        ids[..., 0] = 1
-        ids[[i for i, _, _ in there], [j for _, j, _ in there]] = found
+        places = torch.zeros((len(rows), len(names), found.shape[1]), dtype=torch.long)
+        places[..., 0] = 1
+        places[[i for i, _, _ in there], [j for _, j, _ in there]] = found
     if table.shape[1] != base.vectors.shape[1]:
         what = f"variants have states of {table.shape[1]} dimensions and captions of {base.vectors.shape[1]}"
         raise DataError(base.name, what, "extract both with the same encoder")
-    return ComponentDataset._of(base, texts=texts, ids=ids, valid=torch.from_numpy(valid), word_vectors=table)
+    return ComponentDataset._of(base, texts=texts, ids=places, valid=torch.from_numpy(valid), word_vectors=table)
 
 
 def _checked(base: MomentDataset, texts: ComponentTexts, needed: bool = True) -> Bool[np.ndarray, "N K"]:
@@ -282,6 +293,24 @@ def _checked(base: MomentDataset, texts: ComponentTexts, needed: bool = True) ->
     if needed and not valid.any():
         raise DataError(base.name, "no sentence has a positive and a negative", "look at the rejected variants")
     return valid
+
+
+def words_of_texts(texts: ComponentTexts) -> set[str]:
+    """Every word of the variants, as :func:`attach` asks for it."""
+    rows = [(positive, *row) for positive, row in zip(texts.positives, texts.negatives, strict=True)]
+    return {word for row in rows for text in row for word in _tokens(text)}
+
+
+def variants_of_split(
+    path: str, name: str, sentences: Sequence[str], ledger: Ledger, components: Sequence[Component], ids: Sequence[str]
+) -> ComponentTexts:
+    """:func:`texts_from_file` of a split; the training split must have some, and what has none is written down."""
+    texts = texts_from_file(path, sentences, components, needed=name == "train")
+    without = [query for query, valid in zip(ids, texts.valid, strict=True) if not valid.any()]
+    what = "sentences have no positive with a negative among the variants"
+    done = "train the host alone" if name == "train" else "are not asked about components"
+    ledger.note(name, what, done, len(without), len(ids), without)
+    return texts
 
 
 def _tokens(text: str | None) -> list[str]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from vmlkit.components.dataset import ComponentDataset, attach
+from vmlkit.components.lines_data import ComponentLinesData, ComponentPlantedData, load_component_lines
 from vmlkit.components.method import XCLIPWithComponents, xclip_with_components
 from vmlkit.components.msvd_data import MsvdData, load_msvd
 from vmlkit.components.on_detr import MomentDetrWithComponents, QDDetrWithComponents, detr_with_components
-from vmlkit.components.presets import PRESETS, RETRIEVAL_PRESETS
+from vmlkit.components.presets import MOMENT_PRESETS, RETRIEVAL_PRESETS
 from vmlkit.components.retrieval import RetrievalTask
 from vmlkit.components.task import MATCH_ACCURACY, component_accuracy
 from vmlkit.components.toy_texts import toy_components
@@ -17,6 +18,8 @@ from vmlkit.data.batches import MomentDataset
 from vmlkit.data.settings import ToyData
 from vmlkit.data.sources import Splits, View, load_toy
 from vmlkit.detr.dataset import DetrDataset
+from vmlkit.detr.methods import columns_of
+from vmlkit.detr.settings import LinesData
 from vmlkit.detr.task import DetrTask
 from vmlkit.errors import ConfigError
 from vmlkit.training.experiment import Experiment, MethodEntry
@@ -38,7 +41,14 @@ def _toy(adapt: Callable[[MomentDataset], Any]) -> Callable[[ToyData, Path | Non
 COMPONENTS: View[ComponentDataset] = View(
     "sentence components", {ToyData: _toy(lambda split: split), MsvdData: load_msvd}
 )
-DETR_COMPONENTS = View("sentence components of the DETR family", {ToyData: _toy(DetrDataset.of)})
+DETR_COMPONENTS: View[ComponentDataset] = View(
+    "sentence components of the DETR family",
+    {
+        ToyData: _toy(DetrDataset.of),
+        ComponentLinesData: load_component_lines,
+        ComponentPlantedData: load_component_lines,
+    },
+)
 
 
 def retrieval_task(experiment: Experiment) -> RetrievalTask:
@@ -52,12 +62,15 @@ def retrieval_task(experiment: Experiment) -> RetrievalTask:
 
 def moment_task(experiment: Experiment) -> DetrTask:
     """Supervised moment retrieval with component metrics."""
-    columns = ("component accuracy", "component accuracy, shuffled video", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU")
+    own: tuple[str, ...] = ("R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU")
+    if isinstance(experiment.data, LinesData):
+        own = columns_of(experiment.data)
+    columns = ("component accuracy", "component accuracy, shuffled video", *own)
     return DetrTask(columns=columns, also=(component_accuracy("own", "shuffled", "none"),))
 
 
 def _on_detr(config: type) -> MethodEntry:
-    return MethodEntry(detr_with_components, config, PRESETS, moment_task, DETR_COMPONENTS)
+    return MethodEntry(detr_with_components, config, MOMENT_PRESETS, moment_task, DETR_COMPONENTS)
 
 
 METHODS: dict[str, MethodEntry] = {

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from vmlkit.components.dataset import ComponentDataset, RetrievalDataset, attach_states, texts_from_file
+from vmlkit.components.dataset import ComponentDataset, RetrievalDataset, attach_states, variants_of_split
 from vmlkit.components.msvd import PUBLISHED, Split, captions_by_video
 from vmlkit.components.variants.rows import RETRIEVAL_NEGATIVES
 from vmlkit.data.feature_files import FeatureStore
@@ -65,11 +65,7 @@ def load_msvd(config: MsvdData, cache_dir: Path | None, progress: bool) -> Split
     with open_features(features) as store:
         for name, captions in parts.items():
             base = _split(config, name, captions, store, source, ledger)
-            texts = texts_from_file(variants, base.sentences, RETRIEVAL_NEGATIVES, needed=name == "train")
-            without = [query for query, valid in zip(base.query_ids, texts.valid, strict=True) if not valid.any()]
-            what = "captions have no positive with a negative among the variants"
-            done = "train the host alone" if name == "train" else "are not asked about components"
-            ledger.note(name, what, done, len(without), len(base), without)
+            texts = variants_of_split(variants, name, base.sentences, ledger, RETRIEVAL_NEGATIVES, base.query_ids)
             made[name] = attach_states(base, texts, _Projected(source), config.max_words, needed=name == "train")
     train, validation, test = (made[name] for name in _LISTS)
     return limited(Splits(train=train, validation=validation, test=test, left_out=tuple(ledger)), config)

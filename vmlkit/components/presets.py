@@ -1,4 +1,6 @@
-"""Experiments of P4: Moment-DETR, QD-DETR and X-CLIP with sentence components, in the toy world; X-CLIP on MSVD.
+"""Experiments of P4: Moment-DETR, QD-DETR and X-CLIP with sentence components.
+
+All in the toy world, the first two on QVHighlights, X-CLIP on MSVD.
 
 Where the paper is silent (tau, lambda_c, h) the values are those of :class:`ComponentLossConfig`, but for the width of
 the importance module, which follows the small networks.
@@ -6,8 +8,10 @@ the importance module, which follows the small networks.
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from vmlkit.components.lines_data import ComponentLinesData, ComponentPlantedData
 from vmlkit.components.losses import ComponentLossConfig
 from vmlkit.components.method import ComponentsConfig, XCLIPWithComponents
 from vmlkit.components.msvd_data import MsvdData
@@ -15,6 +19,7 @@ from vmlkit.components.on_detr import MomentDetrWithComponents, QDDetrWithCompon
 from vmlkit.components.variants.rows import MOMENT_NEGATIVES, RETRIEVAL_NEGATIVES
 from vmlkit.components.xclip import XCLIPConfig
 from vmlkit.data.settings import ToyData
+from vmlkit.detr.line_presets import LINES
 from vmlkit.detr.presets import detr_models, detr_training, small_sizes
 from vmlkit.training.experiment import Experiment, Size
 from vmlkit.training.loop import TrainConfig
@@ -79,7 +84,23 @@ def msvd(method: str, size: Size = "paper") -> Experiment:
     return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
 
 
+def lines(name: str, method: str, size: Size = "paper") -> Experiment:
+    """A host on a data set of JSON lines with P4's loss; data, training and host are those of the host alone."""
+    host = LINES[name](method.removeprefix("p4-"), size)
+    kind = ComponentPlantedData if name.startswith("planted:") else ComponentLinesData
+    data = kind(**{field.name: getattr(host.data, field.name) for field in dataclasses.fields(host.data)})
+    make = MomentDetrWithComponents if method == "p4-moment-detr" else QDDetrWithComponents
+    hidden = ComponentLossConfig().hidden if size == "paper" else 32
+    components = ComponentsConfig(names=tuple(MOMENT_NEGATIVES), loss=ComponentLossConfig(hidden=hidden))
+    return dataclasses.replace(host, method=method, data=data, model=make(host=host.model, components=components))
+
+
 #: by the name of the data
 PRESETS: dict[str, Callable[[str, Size], Experiment]] = {"toy": toy}
+#: of moment retrieval; P4 reports QVHighlights
+MOMENT_PRESETS: dict[str, Callable[[str, Size], Experiment]] = {
+    **PRESETS,
+    **{name: partial(lines, name) for name in ("qvhighlights", "planted:qvhighlights")},
+}
 #: of text-video retrieval
-RETRIEVAL_PRESETS = {**PRESETS, "msvd": msvd}
+RETRIEVAL_PRESETS: dict[str, Callable[[str, Size], Experiment]] = {**PRESETS, "msvd": msvd}

@@ -150,9 +150,7 @@ def _text(
     config: LinesData, folder: Path, chosen: Mapping[str, Chosen], cache_dir: Path | None, progress: bool
 ) -> Text:
     """Token states where they are named or lie beside the features, else word vectors, else random ones."""
-    path = getattr(config, "text_features", None)
-    if path is None and config.word_vectors is None and isinstance(config, DetrData) and config.features is not None:
-        path = next((p for name in TEXT_FOLDERS if (p := Path(config.features) / name).is_dir()), None)
+    path = token_folder(config)
     if path is not None:
         source = open_sentences(path, cache_dir, progress=progress)
         described = WordSource(f"token states of each sentence in {Path(path).resolve().name}")
@@ -160,12 +158,25 @@ def _text(
         return Text(described, Vocabulary(()), torch.zeros(1, 1), source, unit)
     sentences = [words(q.query) for part in chosen.values() for q in part.queries]
     vocabulary = Vocabulary.from_sentences(sentences)
-    beside = folder / config.corpus.vectors
-    file = Path(config.word_vectors) if config.word_vectors else beside if beside.is_file() else None
+    file = vectors_file(config, folder)
     given = None if file is None else read_word_vectors(file, set(vocabulary.words))
     table, hashed = embedding_table(vocabulary, given)
     described = WordSource.of(file, hashed, len(vocabulary) - 1, "data.word_vectors or data.text_features")
     return Text(described, vocabulary, table, given=given)
+
+
+def token_folder(config: LinesData) -> Path | None:
+    """The folder of token states or of an encoder: named, or beside the clip features where no vectors are named."""
+    named = getattr(config, "text_features", None)
+    if named is not None or config.word_vectors is not None or not isinstance(config, DetrData) or not config.features:
+        return None if named is None else Path(named)
+    return next((p for name in TEXT_FOLDERS if (p := Path(config.features) / name).is_dir()), None)
+
+
+def vectors_file(config: LinesData, folder: Path) -> Path | None:
+    """The file of word vectors: named, or beside the annotations in ``folder``."""
+    beside = folder / config.corpus.vectors
+    return Path(config.word_vectors) if config.word_vectors else beside if beside.is_file() else None
 
 
 def _features(config: LinesData, files: Mapping[str, QueryFile], text: Text) -> AbstractContextManager[FeatureStore]:
