@@ -34,7 +34,7 @@ def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
     spread = f"{number(ms['min'], 2)} to {number(ms['max'], 2)}"
     return [
         name, number(ms["median"], 2), spread, number(row["busy_ms"], 2), *(number(c, 0) for c in counts),
-        number(row["peak_gib"], 2), number(row["gflop"]), number(row["times_the_floor"]),
+        number(row["peak_gib"], 2), number(row["gflop"], 2), number(row["times_the_floor"]),
     ]  # fmt: skip
 
 
@@ -77,7 +77,8 @@ def _beside(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("a batch by index against per item", f"{number(loader['per item'] / loader['by index'])} times faster")
     )
     whole = record["whole"]
-    said = f"a training of {whole['epochs']} epochs ({whole['steps']:,} steps), evaluated and recorded, s"
+    epochs = f"{whole['epochs']} epoch{'s' * (whole['epochs'] != 1)}"
+    said = f"a training of {epochs} ({whole['steps']:,} steps), evaluated and recorded, s"
     return [*rows, (said, number(whole["seconds"], 1))]
 
 
@@ -110,10 +111,11 @@ def tables(results: Path = RESULTS) -> dict[str, str]:
 
 
 def draw(path: Path, results: Path = RESULTS) -> None:
-    """A bar for each step and machine, on an axis in powers of ten; a machine without results has an empty panel."""
+    """A dot for each step and machine, on a logarithmic axis; a machine without results has an empty panel."""
     import matplotlib.pyplot as plt
     import pandas as pd
     import seaborn as sns
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     records = {where: read(name, results) for where, name in FILES.items()}
     figure, axes = plt.subplots(1, len(records), figsize=(11, 4.5), layout="constrained")
@@ -127,8 +129,14 @@ def draw(path: Path, results: Path = RESULTS) -> None:
         table = pd.DataFrame(
             [{"step": n, "ms": r["ms"]["median"], "how": n.partition(", ")[2]} for n, r in rows.items()]
         )
-        sns.barplot(table, x="ms", y="step", hue="how", ax=ax, dodge=False, palette="colorblind", legend=False)
-        ax.set(xscale="log", xlabel="ms a step", ylabel="")
+        sns.stripplot(
+            table, x="ms", y="step", hue="how", ax=ax, size=9, jitter=False, palette="colorblind", legend=False
+        )
+        ax.set(xscale="log", xlabel="ms a step", ylabel="", xlim=(table["ms"].min() / 2, table["ms"].max() * 2))
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.grid(axis="both", which="both", alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)
