@@ -159,6 +159,16 @@ def test_what_each_loss_reaches() -> None:
     assert "vlc.front.mask" not in rec, "released: the mask vector never trains"
 
 
+def test_the_frozen_pass_is_the_part_of_the_whole_that_l_rec_reads() -> None:
+    torch.manual_seed(0)
+    model, data = no_dropout(VLC(vlc(), small_shape())), batch()
+    frozen, whole = model(data, None, frozen=True), model(data, None)
+    torch.testing.assert_close(frozen.nll, whole.nll[:, :2])
+    gradients = [with_gradient(model, completion_loss(x.nll, vlc()).total) for x in (frozen, whole)]
+    assert not any("own_attention" in name for name in gradients[0])
+    assert set(gradients[0]) == {name for name in gradients[1] if "own_attention" not in name}
+
+
 def test_masked_input_trains_the_mask_vector_and_hides_words() -> None:
     torch.manual_seed(0)
     model = no_dropout(VLC(vlc(mask_input=True), small_shape()))

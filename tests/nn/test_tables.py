@@ -2,7 +2,7 @@
 
 import torch
 
-from vmlkit.nn.tables import device_table
+from vmlkit.nn.tables import device_table, weighted_sum
 from vmlkit.nn.transformer import positions_of, word_positions
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -37,3 +37,8 @@ def test_a_table_serves_training_wherever_it_was_first_asked_for() -> None:
 def test_word_positions_are_those_of_the_last_two_axes() -> None:
     found = positions_of(torch.zeros(2, 5, 8, dtype=torch.float64))
     assert torch.equal(found, word_positions(5, 8).double())
+
+
+def test_a_weighted_sum_counts_every_number_of_a_term() -> None:
+    one, layers = torch.tensor(3.0, dtype=torch.float64), torch.tensor([1.0, 2.0], dtype=torch.float64)
+    assert float(weighted_sum([one, layers], [0.1, 10.0])) == 0.1 * 3 + 30

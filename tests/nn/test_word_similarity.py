@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vmlkit.components.importance import ImportanceModule
-from vmlkit.nn.similarity import cosine, late_interaction, masked_mean, masked_softmax, soft_maximum
+from vmlkit.nn.similarity import cosine, late_interaction, masked_mean, masked_softmax, soft_maximum, unit
 
 
 def texts(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,3 +116,14 @@ def test_scaling_changes_the_attention() -> None:
     mask = torch.ones(2, 3, 4, dtype=torch.bool)
     sharp, soft = (module(scaled)(sentence, words, mask).attention for scaled in (False, True))
     assert float(sharp.detach().max()) > float(soft.detach().max())
+
+
+def test_unit_vectors_have_the_gradient_of_torch() -> None:
+    x, results = texts()[0].double(), []
+    x[0, 0] = 0.0
+    for normalise in (unit, lambda y: torch.nn.functional.normalize(y, dim=-1)):
+        given = x.clone().requires_grad_()
+        out = normalise(given)
+        results.append((out, *torch.autograd.grad((out * torch.arange(16.0)).sum(), given)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
