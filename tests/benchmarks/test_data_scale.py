@@ -1,0 +1,31 @@
+"""The benchmark of large data sets: every stage runs and is measured."""
+
+import json
+
+import pytest
+
+from benchmarks import data_scale, loader
+
+
+def test_every_stage_runs_and_is_measured(tmp_path) -> None:
+    found = data_scale.measure(data_scale.SIZES["tiny"], tmp_path)
+    assert found["queries"] == {"train": 10, "validation": 2, "test": 6}
+    assert found["seconds"].keys() == found["memory_gb"].keys() == {"pack", "load", "step, score, record"}
+    assert 0 < found["memory_gb_before"] <= max(found["memory_gb"].values())
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_a_size_that_needs_more_than_stated_is_a_failure(monkeypatch) -> None:
+    done = type(
+        "Done", (), {"returncode": 0, "stdout": json.dumps({"memory_gb": {"load": 3}, "size": {"limit_gb": 2}})}
+    )
+    monkeypatch.setattr(data_scale.subprocess, "run", lambda *args, **rest: done)
+    with pytest.raises(SystemExit, match=r"charades needs 3\.00 GB, and 2 GB were stated"):
+        data_scale.child("charades")
+
+
+def test_the_packed_split_serves_the_batches_of_the_others(tmp_path) -> None:
+    corpus = loader.Corpus.made(loader.SIZES["toy"], tmp_path)
+    splits = {"packed float16": corpus.packed()}
+    worst = loader.gate(corpus, splits, loader.torch.arange(4))
+    assert worst["packed float16"] < 4e-3
