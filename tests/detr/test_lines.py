@@ -65,6 +65,17 @@ def test_clips_are_the_joined_unit_rows_of_each_kind_and_keep_their_number(qvhig
     torch.testing.assert_close(whole.frames[:, :9], batch.frames)
 
 
+def test_features_may_lie_in_memory_at_half_precision(qvhighlights):
+    whole, half = (loaded(qvhighlights, "qvhighlights", feature_dtype=f"float{n}").train for n in (32, 16))
+    assert half.frames.dtype == torch.float16
+    assert half.batch([0]).frames.dtype == torch.float32
+    torch.testing.assert_close(half.batch([0]).frames, whole.batch([0]).frames, atol=1e-3, rtol=0)
+    path = qvhighlights / "features/clip_features/highlight_train_release_0.npz"
+    np.savez(path, features=np.full((9, 4), 1e9, dtype=np.float32))
+    with pytest.raises(DataError, match="exceeds the range of float16"):
+        loaded(qvhighlights, "qvhighlights", feature_dtype="float16", unit_rows=False)
+
+
 def test_words_are_the_unit_token_states_of_the_query(qvhighlights):
     splits = loaded(qvhighlights, "qvhighlights")
     qid = splits.train.lines.queries[3].qid

@@ -299,8 +299,11 @@ def _clips(
         watch.see(video, rows)
         rows = rows[: min(longest, labels.get(video, longest))]
         if out is None:  # zeros cost no memory until they are written
-            out = np.zeros((len(seconds), longest, rows.shape[1]), dtype=np.float32)
-        out[i, : len(rows)], counts[i] = rows, len(rows)
+            out = np.zeros((len(seconds), longest, rows.shape[1]), dtype=getattr(config, "feature_dtype", "float32"))
+        with np.errstate(over="ignore"):
+            out[i, : len(rows)], counts[i] = rows, len(rows)
+        if out.dtype == np.float16 and not np.isfinite(out[i]).all():
+            raise DataError(store, f"video '{video}' exceeds the range of float16", "use feature_dtype='float32'")
     assert out is not None
     return torch.from_numpy(out[:, : int(counts.max())]), torch.from_numpy(counts)
 
