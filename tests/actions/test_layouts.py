@@ -169,6 +169,7 @@ def test_without_durations_the_clock_is_the_setting(tmp_path: Path) -> None:
     assert given.durations == pytest.approx([v["duration"] for v in videos()[8:]], abs=FAST)
     usual = load(source(tmp_path, "features"), view=ACTIONS, progress=False).test
     assert (usual.snippet_s == SLOW).all()
+    assert usual.fingerprint != given.fingerprint
 
 
 SMALL = ["--size", "ci", "--quiet", "--set", "train.epochs=1", "--set", "train.probe_queries=2"]

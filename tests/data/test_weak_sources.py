@@ -48,9 +48,15 @@ def duration(video: str) -> float:
     return 30.5 + int(video[-3:])
 
 
-def features(folder: Path, videos: list[str], seconds: float, inside: str | None = None, dim: int = 12) -> Path:
+#: the features that circulate: name of the file, and of the array inside the group of a video
+C3D, I3D = ("sub_activitynet_v1-3.c3d.hdf5", "c3d_features"), ("tvr_i3d_rgb600_avg_cl-1.5.h5", None)
+
+
+def features(
+    folder: Path, videos: list[str], seconds: float, inside: str | None = None, name: str = "features.hdf5"
+) -> Path:
     """An HDF5 file with a dataset, or a group that holds one, for each video."""
-    rng, path = np.random.default_rng(0), folder / "features.hdf5"
+    rng, path, dim = np.random.default_rng(0), folder / name, 12
     with h5py.File(path, "w") as file:
         for video in videos:
             rows = rng.random((int(duration(video) / seconds), dim)).astype(np.float32)
@@ -239,13 +245,15 @@ def test_nothing_set_aside_needs_a_rule_for_the_epoch(corpus: Path, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("data", "write", "seconds"),
-    [("activitynet", captions, 0.5), ("activitynet", cnm_lists, 0.5), ("tvr", tvr, 1.5)],
+    ("data", "write", "seconds", "circulating"),
+    [("activitynet", captions, 0.5, C3D), ("activitynet", cnm_lists, 0.5, C3D), ("tvr", tvr, 1.5, I3D)],
 )
 @pytest.mark.parametrize("method", ["cnm", "lnp-pps"])
 @pytest.mark.filterwarnings("ignore:lambda was published")
-def test_one_command_trains_and_evaluates(tmp_path: Path, data: str, write, seconds: float, method: str) -> None:
-    path = features(tmp_path, write(tmp_path), seconds)
+def test_one_command_trains_and_evaluates(
+    tmp_path: Path, data: str, write, seconds: float, circulating: tuple[str, str | None], method: str
+) -> None:
+    path = features(tmp_path, write(tmp_path), seconds, circulating[1], circulating[0])
     assert main(command(data, tmp_path, method=method, path=path)) == 0
     metrics = RunDirectory(tmp_path / "run").metrics
     assert metrics["n_test"] == (6 if data == "tvr" else 4)
