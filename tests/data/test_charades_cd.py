@@ -46,7 +46,6 @@ def config(folder: Path, kind: type = CharadesCDData, **settings: object) -> Cha
     return made
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_splits_and_groups(folder: Path) -> None:
     splits = load(config(folder, DetrCharadesCDData), view=DETR_MOMENTS, progress=False)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [11, 6, 12]
@@ -62,7 +61,6 @@ def test_splits_and_groups(folder: Path) -> None:
     assert torch.isfinite(batch.words).all()
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_sample_of_each_file(folder: Path) -> None:
     small = config(folder, max_train_queries=5, max_test_queries=3)
     splits = load(small, progress=False)
@@ -71,7 +69,6 @@ def test_a_sample_of_each_file(folder: Path) -> None:
     assert load(small, progress=False).train.query_ids == splits.train.query_ids
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_half_precision_and_what_was_dropped(folder: Path) -> None:
     splits = load(config(folder, feature_dtype="float16", vocab_size=1), progress=False)
     assert splits.test.frames.dtype == torch.float16
@@ -79,7 +76,6 @@ def test_half_precision_and_what_was_dropped(folder: Path) -> None:
     assert [entry["done"] for entry in lost if entry["what"].startswith("tokens")] == ["are dropped"]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_missing_file_is_named(folder: Path) -> None:
     (folder / "test_ood.jsonl").unlink()
     with pytest.raises(DataError, match=r"test_ood\.jsonl"):
@@ -88,7 +84,6 @@ def test_a_missing_file_is_named(folder: Path) -> None:
         load(config(folder / "nowhere"), progress=False)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_real_files_at_the_documented_size(charades_folder: Path) -> None:
     if not (charades_folder.parent / "charades_cd").is_dir():
         pytest.skip("needs the Charades-CD annotations beside charades_sta")

@@ -29,7 +29,7 @@ def read_charades_cd(folder: Path, ledger: Ledger) -> dict[str, Rows]:
     """
     files = {}
     for name, path in annotation_files(folder).items():
-        read = read_queries(path, "charades_cd", outside="clip")
+        read = read_queries(path, "charades_cd", outside="clip", warn=False)
         tokens = [tuple(words(q.query)) for q in read.queries]
         files[name] = Rows(
             path=folder,
