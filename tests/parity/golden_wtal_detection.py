@@ -121,7 +121,7 @@ def _suppression(case: GoldenCase) -> dict[str, np.ndarray]:
 def _map(case: GoldenCase) -> dict[str, np.ndarray]:
     annotations, meta, c = annotations_of(case), case.meta, Settings(case)
     names, classes = meta["video_names"], meta["class_list"]
-    tested = [video for video in annotations.videos if video.subset == thumos.TEST_SUBSET]
+    tested = [video for video in annotations.videos if video.subset == annotations.subsets[1]]
     computed: dict[str, np.ndarray] = {}
     for key in (k for k in case.arrays if k.endswith("_ap")):
         prefix = key.removeprefix("output/").removesuffix("_ap")
