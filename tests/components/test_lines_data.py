@@ -53,6 +53,8 @@ def test_word_vectors_serve_where_there_are_no_token_states(folder: Path) -> Non
     sentence = splits.train.sentences[0]
     count = len(TEXTS["negated_verb"].format(sentence).split())
     assert int(variants.negative_mask[0, 0].sum()) == count
+    assert splits.words is not None
+    assert "of the variants: NO WORD VECTORS" in splits.words.line
     again = splits_of(folder, "planted:qvhighlights").train.batch([0]).variants
     assert torch.equal(variants.negative, again.negative)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vmlkit.components.dataset import (
     ComponentDataset,
@@ -26,9 +25,9 @@ from vmlkit.data.sources import Splits
 from vmlkit.detr.corpora import find_files
 from vmlkit.detr.dataset import DetrDataset
 from vmlkit.detr.loading import load_lines, token_folder, vectors_file
-from vmlkit.detr.settings import DetrData, LinesData, PlantedLinesData
+from vmlkit.detr.settings import DetrData, PlantedLinesData
 from vmlkit.errors import DataError
-from vmlkit.text.embeddings import embedding_table, read_word_vectors
+from vmlkit.text.embeddings import WordSource, embedding_table, read_word_vectors
 from vmlkit.text.sentence_features import SentenceFeatures, SentenceSource, open_sentences
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -64,27 +63,43 @@ def load_component_lines(
     states = token_folder(config)
     source = None if states is None else open_sentences(states, cache_dir, progress=progress)
 
+    vectors = None if source is not None else _Vectors(vectors_file(config, folder))
+
     def wrap(name: str, split: DetrDataset) -> ComponentDataset:
         ids = [str(query.qid) for query in split.lines.queries] if split.lines is not None else split.query_ids
         texts = variants_of_split(path, name, split.sentences, ledger, MOMENT_NEGATIVES, ids)
         needed = name == "train"
-        if source is None:
-            return attach(split, texts, _vectors(config, folder, texts, split), needed=needed)
-        unit = isinstance(config, DetrData) and config.unit_text
-        return attach_states(split, texts, _Unit(source) if unit else source, config.max_words, ids=ids, needed=needed)
+        if vectors is not None:
+            return attach(split, texts, vectors.of(texts, split.vectors.shape[1]), needed=needed)
+        assert source is not None
+        states = _Unit(source) if isinstance(config, DetrData) and config.unit_text else source
+        return attach_states(split, texts, states, config.max_words, ids=ids, needed=needed)
 
     made = splits.map(wrap)
-    return dataclasses.replace(made, left_out=(*splits.left_out, *ledger))
+    words = made.words
+    if vectors is not None and words is not None:
+        own = WordSource.of(vectors.file, sorted(vectors.hashed), len(vectors.words), "data.word_vectors")
+        words = WordSource(f"{words.line}; of the variants: {own.line}", words.hashed + own.hashed)
+    return dataclasses.replace(made, left_out=(*splits.left_out, *ledger), words=words)
 
 
-def _vectors(config: LinesData, folder: Path, texts: ComponentTexts, split: DetrDataset) -> Callable[[str], np.ndarray]:
-    """The vector of a word of the variants, by hash where the file has none."""
-    vocabulary = Vocabulary(tuple(sorted(words_of_texts(texts))))
-    file = vectors_file(config, folder)
-    given = None if file is None else read_word_vectors(file, set(vocabulary.words))
-    table, _ = embedding_table(vocabulary, given, dim=split.vectors.shape[1])
-    row = {word: i for i, word in enumerate(vocabulary.words, start=1)}
-    return lambda word: table[row[word]].numpy() if word in row else torch.zeros(table.shape[1]).numpy()
+class _Vectors:
+    """Vectors of the words of variants, by hash where the file has none; remembers which."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self.words: set[str] = set()
+        self.hashed: set[str] = set()
+
+    def of(self, texts: ComponentTexts, dim: int) -> Callable[[str], np.ndarray]:
+        """The vector of any word of these variants."""
+        vocabulary = Vocabulary(tuple(sorted(words_of_texts(texts))))
+        given = None if self.file is None else read_word_vectors(self.file, set(vocabulary.words))
+        table, hashed = embedding_table(vocabulary, given, dim=dim)
+        self.words |= set(vocabulary.words)
+        self.hashed |= set(hashed)
+        row = {word: i for i, word in enumerate(vocabulary.words, start=1)}
+        return lambda word: table[row[word]].numpy()
 
 
 class _Unit:

@@ -28,6 +28,7 @@ from vmlkit.data.left_out import Ledger, Missing
 from vmlkit.data.settings import DataConfig
 from vmlkit.data.sources import Splits, limited
 from vmlkit.errors import DataError
+from vmlkit.text.embeddings import WordSource
 from vmlkit.text.sentence_features import EncoderStates, SentenceFeatures, SentenceSource, open_sentences
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -68,7 +69,9 @@ def load_msvd(config: MsvdData, cache_dir: Path | None, progress: bool) -> Split
             texts = variants_of_split(variants, name, base.sentences, ledger, RETRIEVAL_NEGATIVES, base.query_ids)
             made[name] = attach_states(base, texts, _Projected(source), config.max_words, needed=name == "train")
     train, validation, test = (made[name] for name in _LISTS)
-    return limited(Splits(train=train, validation=validation, test=test, left_out=tuple(ledger)), config)
+    words = WordSource(f"token states of each caption and variant in {Path(text).resolve().name}")
+    splits = Splits(train=train, validation=validation, test=test, left_out=tuple(ledger), words=words)
+    return limited(splits, config)
 
 
 def _folder(config: MsvdData) -> Path:
