@@ -74,6 +74,29 @@ def test_the_gate_scales_what_attention_adds() -> None:
     assert not torch.allclose(a, open_)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_last_layer_can_be_computed_at_some_places_alone(layers: int) -> None:
+    """The outputs there, and what they send back, are those of computing it everywhere."""
+    model = DualTransformer(dataclasses.replace(CONFIG, video_layers=layers, text_layers=layers)).double()
+    video, video_mask, text, text_mask = (x.double() if x.is_floating_point() else x for x in inputs())
+    text_mask[1, 3:], video_mask[2, 5:] = False, False
+    video.requires_grad_()
+    data, column, weight = (
+        (video, video_mask, text, text_mask),
+        torch.tensor([4, 2, 0]),
+        Conditioning(torch.rand(3, 4, 7)),
+    )
+    full, asked = model.reconstruct(*data, weight).hidden, model.reconstruct(*data, weight, column=column).hidden
+    everywhere, last = model.generate(*data)[0], model.generate(*data, last=2)[0]
+    for ours, expected in ((asked, full[torch.arange(3), :, column][:, :, None]), (last, everywhere[:, -2:])):
+        torch.testing.assert_close(ours, expected)
+        upstream = torch.randn_like(ours)
+        wanted = [video, model.video_stack[0].self_attention.in_proj.weight]
+        pairs = (torch.autograd.grad(y, wanted, upstream) for y in (ours, expected))
+        for a, b in zip(*pairs, strict=True):
+            torch.testing.assert_close(a, b)
+
+
 def test_tape_plays_the_winner_back_exactly() -> None:
     model = DualTransformer(dataclasses.replace(CONFIG, dropout=0.3)).train()
     data, weight, tape = inputs(), torch.rand(3, 4, 7), DropoutTape()
@@ -89,7 +112,9 @@ def test_tape_plays_the_winner_back_exactly() -> None:
 
 
 def test_tape_keeps_the_dropout_rate() -> None:
-    kept = dropout_factors((1, 1, 1, 1, 20000), 0.25, torch.ones(1), DropoutTape())
+    kept = DropoutTape()(1, 1, 0.25, torch.ones(1, 1, 1, 20001))
+    assert kept.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert dropout_factors(1, 1, 0.1, torch.ones(1, 1, 1, 7, dtype=torch.bfloat16)).dtype == torch.float32
     assert (kept == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
     assert kept.mean().item() == pytest.approx(1.0, abs=0.02)
 

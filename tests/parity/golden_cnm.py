@@ -7,6 +7,7 @@ from tests.parity.golden import GoldenCase, hold
 from tests.parity.golden_blocks import gradients_by_released_name, transformer_config
 from tests.parity.golden_models import (
     data_shape,
+    generated,
     generator_settings,
     golden_batch,
     golden_optimizer,
@@ -72,7 +73,7 @@ def _forward(model: CNM, batch, masked: Tensor) -> dict[str, Tensor]:  # type: i
         "easy_neg_words_logit": logits[:, 2],
         "words_mask": out.encoded.text_mask,
         "attn_weight": out.reconstruction.attention[:, 0].mean(1),
-        "gen_hidden": out.encoded.hidden,
+        "gen_hidden": generated(model.front, model.transformer, batch),
         "gen_text_memory": out.encoded.text_memory,
         "pos_video_memory": out.reconstruction.memory[:, 0],
         "pos_hidden": out.reconstruction.hidden[:, 0],

@@ -10,6 +10,7 @@ from tests.parity.golden_blocks import gradients_by_released_name, transformer_c
 from tests.parity.golden_models import (
     data_shape,
     flat,
+    generated,
     generator_settings,
     golden_batch,
     masked_words,
@@ -93,7 +94,7 @@ def _forward(model: CPL, batch: MomentBatch, masked: Tensor, progress: Progress)
         "gauss_weight": flat(out.proposals.masks),
         "words_logit": flat(words),
         "words_mask": encoded.text_mask,
-        "gen_hidden": encoded.hidden,
+        "gen_hidden": generated(model.front, model.transformer, batch),
         "gen_text_memory": encoded.text_memory,
         "pos_video_memory": flat(passed.memory),
         "pos_hidden": flat(passed.hidden),

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from tests.parity.case_settings import CaseSettings
 from tests.parity.golden import GoldenCase
 from vmlkit.data.batches import MomentBatch
+from vmlkit.nn.transformer import DualTransformer, positions_of
+from vmlkit.reconstruction.front import FrontEnd
 from vmlkit.released import our_name
 from vmlkit.training.method import DataShape
 from vmlkit.training.optim import ScheduledAdam
@@ -78,6 +80,13 @@ def generator_settings(case: GoldenCase) -> CaseSettings:
     c.expect(frames_input_size=shape.frame_dim, frame_feat_dim=shape.frame_dim, vocab_size=shape.vocabulary)
     c.expect(words_input_size=shape.word_dim, word_feat_dim=shape.word_dim)
     return c
+
+
+def generated(front: FrontEnd, generator: DualTransformer, batch: MomentBatch) -> Tensor:
+    """The generator's output at every clip; a step computes it where proposals are read from."""
+    words = front.behind_start(batch.words)
+    read = nn.functional.pad(batch.word_mask, (1, 0), value=True)
+    return generator.generate(*front.frames(batch), words + positions_of(words), read)[0]
 
 
 def training_steps(case: GoldenCase, model: nn.Module, loss: Callable[[], Tensor]) -> dict[str, Tensor]:

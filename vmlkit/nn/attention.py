@@ -82,15 +82,15 @@ def weighted_attention(
     Args:
         weight: mask values in [0, 1]; None is plain attention (so is a mask of ones).
         key_mask: True where a key is data.
-        causal: query i sees keys up to i only (Q must equal K).
+        causal: query i sees keys up to i only; fewer queries than keys stand at the last keys.
     """
     scores = full_precision(torch.matmul(q / math.sqrt(q.shape[-1]), k.transpose(-1, -2)))  # (B, R, H, Q, K)
     if weight is not None:
         spread = weight[:, :, None, None, :]
         scores = scores * spread if form == "logit" else scores + torch.log(spread + MASK_EPS)
     if causal:
-        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-        scores = scores.masked_fill(future, -math.inf)
+        behind = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
+        scores = scores.masked_fill(behind.triu(1 + scores.shape[-1] - scores.shape[-2]), -math.inf)
     if key_mask is not None:
         scores = scores.masked_fill(~key_mask[:, None, None, None, :], PADDED)
     attention = torch.softmax(scores, dim=-1)
@@ -165,7 +165,7 @@ class Masking:
     Args:
         weight: ``(B, R, K)``, mask values in [0, 1]; None is plain attention.
         key_mask: ``(B, K)``, True where a key is data.
-        causal: query i sees keys up to i only.
+        causal: query i sees keys up to i only; fewer queries than keys stand at the last keys.
         form: how ``weight`` acts, see the module docstring.
     """
 
@@ -178,7 +178,10 @@ class Masking:
         form: AttentionForm = "prob",
     ) -> None:
         self.weight, self.key_mask, self.causal, self.form = weight, key_mask, causal, form
-        self._wide: dict[int, Tensor] = {}  #: bias by number of rows: a first layer may hold one for all proposals
+        #: bias by number of queries; and, spread over heads, by numbers of rows (a first layer may hold one for all
+        #: proposals) and of queries
+        self._narrow: dict[int, Tensor] = {}
+        self._wide: dict[tuple[int, int], Tensor] = {}
 
     @property
     def rows(self) -> int:
@@ -194,17 +197,19 @@ class Masking:
         """
         if self.weight is None and self.key_mask is None and not self.causal:
             return None
-        if rows not in self._wide:
-            self._wide[rows] = self._narrow(keys, like).expand(batch, rows, heads, queries, keys).flatten(0, 2)
-        return self._wide[rows]
+        if (rows, queries) not in self._wide:
+            if queries not in self._narrow:
+                self._narrow[queries] = self._made(queries, keys, like)
+            self._wide[rows, queries] = self._narrow[queries].expand(batch, rows, heads, queries, keys).flatten(0, 2)
+        return self._wide[rows, queries]
 
-    def _narrow(self, keys: int, like: Tensor) -> Any:
+    def _made(self, queries: int, keys: int, like: Tensor) -> Any:
         """The bias before it is spread over rows, heads and queries: ``(B, R, 1, Q, K)`` or what broadcasts to it."""
         bias = None
         if self.weight is not None:
             bias = torch.log(self.weight.to(like.dtype) + MASK_EPS)[:, :, None, None]
         if self.causal:
-            behind = device_table(future, keys, device=like.device, dtype=like.dtype)
+            behind = device_table(future, keys, device=like.device, dtype=like.dtype)[-queries:]
             bias = behind if bias is None else bias + behind
         if self.key_mask is not None:
             bias = like.new_zeros(()) if bias is None else bias

@@ -93,7 +93,8 @@ class CPL(ContrastingGenerator):
         self.transformer = DualTransformer(network.transformer)
         self.proposal_head = nn.Linear(network.transformer.hidden, 2 * config.proposals)
         self.reader = config.reading.reader(network.transformer.hidden, 1)
-        if self.reader is not None:  # one place is read; the P windows begin around it
+        if self.reader is not None:  # one place is read, of all clips; the P windows begin around it
+            self.front.read_places = None
             with torch.no_grad():
                 self.proposal_head.bias.view(-1, 2)[:, 0] = torch.linspace(-1, 1, config.proposals)
 

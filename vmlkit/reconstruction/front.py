@@ -44,7 +44,8 @@ class ReconstructionConfig:
 class Encoded:
     """A batch after projection and generation: what proposals are made from and reconstructed with."""
 
-    hidden: Float[Tensor, "B T1 D"]  #: generator output; T1 = T, or T + 1 with a token at the end
+    #: generator output at the last ``FrontEnd.read_places`` of the T1 places of a video; T1 = T, or T + 1 with a token
+    hidden: Float[Tensor, "B t D"]
     text_memory: Float[Tensor, "B L1 D"]  #: the sentence as the generator read it
     clips: Float[Tensor, "B S D"]  #: projected frames on the proposal grid
     clip_mask: Bool[Tensor, "B S"]
@@ -85,6 +86,9 @@ class FrontEnd(nn.Module):
         super().__init__()
         size = config.transformer.hidden
         self.config = config
+        #: at how many places the generator's output is wanted: at the last frame and the token behind it, which the
+        #: papers' proposals are read from; None is everywhere
+        self.read_places: int | None = 2
         self.frame_projection = nn.Linear(shape.frame_dim, size)
         self.word_projection = nn.Linear(shape.word_dim, size)
         self.vocabulary_head = nn.Linear(size, shape.vocabulary)
@@ -145,7 +149,7 @@ def encode(front: FrontEnd, generator: DualTransformer, batch: MomentBatch, mask
     projected = front.behind_start(batch.words)
     positions = positions_of(projected)
     read_mask = nn.functional.pad(batch.word_mask, (1, 0), value=True)
-    hidden, memory = generator.generate(video, video_mask, projected + positions, read_mask)
+    hidden, memory = generator.generate(video, video_mask, projected + positions, read_mask, last=front.read_places)
     text = front.masked_words(projected, masked) + positions
     columns = text.shape[1] - (front.config.end_symbol != "always")
     targets, counted = front.targets(batch, columns)
@@ -250,9 +254,8 @@ class Generator(Method[MomentBatch]):
         here = columns == column[:, None]
         asked = self.front.word_projection(token) + positions_of(sentence)
         text, key = torch.where(here[..., None], asked, sentence), columns <= column[:, None]
-        out = self.reconstructor(encoded.clips, encoded.clip_mask, text, key, Conditioning(masks)).hidden
-        index = column[:, None, None, None].expand(-1, out.shape[1], 1, out.shape[3])
-        found: Tensor = out.gather(2, index).squeeze(2)
+        out = self.reconstructor(encoded.clips, encoded.clip_mask, text, key, Conditioning(masks), column=column)
+        found: Tensor = out.hidden.squeeze(2)
         return found
 
     @torch.no_grad()

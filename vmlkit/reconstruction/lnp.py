@@ -285,13 +285,14 @@ class LNP(Method[MomentBatch]):
         self.config = config
         self.host = host
         self.learner = LearnableNegatives(config, host.front.config.transformer.hidden, word_dim)
+        host.front.read_places = host.front.read_places if self.learner.reader is None else None
 
     def forward(
         self, batch: MomentBatch, masked: Bool[Tensor, "B L"], progress: Progress, generator: torch.Generator
     ) -> LNPOutput:
         """Positives without a graph to find the best; then the best, the whole video and M negatives with one.
 
-        The best row is replayed under the dropout that made it win, so dropping the other rows' graph changes nothing.
+        The best row replays the dropout that made it win, so dropping the other rows' graph changes nothing.
         """
         host, tape = self.host, DropoutTape()
         encoded = host.encode(batch, masked)
@@ -299,8 +300,8 @@ class LNP(Method[MomentBatch]):
         with torch.no_grad():
             best = host.reconstruct(encoded, proposals.masks, tape=tape).argmin(dim=1)
         drawn = self.learner(host, encoded, proposals, best, progress, generator)
-        chosen = pick(proposals.masks, best)[:, None]
-        kept = Conditioning(torch.cat((chosen, torch.ones_like(chosen)), dim=1), tape=tape.rewind(best))
+        chosen = pick(proposals.masks, best)
+        kept = Conditioning(torch.stack((chosen, torch.ones_like(chosen)), dim=1), tape=tape.rewind(best))
         positive, nll, triplet = self.explain(encoded, kept, drawn, progress)
         return LNPOutput(encoded, proposals, best, positive[:, 0], positive[:, 1], drawn, nll, triplet)
 

@@ -176,7 +176,9 @@ class PPS(ContrastingGenerator):
         prompt, token_column = self._prompt(batch)
         positions = positions_of(prompt)
         read_mask = nn.functional.pad(batch.word_mask, (1, 0), value=True)
-        hidden, memory = self.generator.generate(video, video_mask, words + positions[:-1], read_mask)
+        hidden, memory = self.generator.generate(
+            video, video_mask, words + positions[:-1], read_mask, last=front.read_places
+        )
         prompt = front.masked_words(prompt, masked) + positions
         columns = batch.word_ids.shape[1] + (front.config.end_symbol == "always")
         targets, counted = front.targets(batch, columns)
@@ -244,10 +246,14 @@ class PPS(ContrastingGenerator):
         if self.component_score is None or count == 1:
             return component_weights(torch.zeros_like(components[..., 0]), count)
         read = self.reconstructor.reconstruct(
-            encoded.clips, encoded.clip_mask, encoded.prompt, encoded.prompt_mask, Conditioning(components[:, 1:])
-        ).hidden  # (B, C-1, L2, D)
-        column = encoded.token_column[:, None, None, None].expand(-1, read.shape[1], 1, read.shape[3])
-        scores = precisely(self.component_score, read.gather(2, column).squeeze(2))
+            encoded.clips,
+            encoded.clip_mask,
+            encoded.prompt,
+            encoded.prompt_mask,
+            Conditioning(components[:, 1:]),
+            column=encoded.token_column,
+        ).hidden  # (B, C-1, 1, D)
+        scores = precisely(self.component_score, read.squeeze(2))
         return component_weights(nn.functional.pad(scores, (1, 0)), count)
 
     def negatives(
