@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -348,6 +349,16 @@ def test_planted_features_carry_every_window_of_the_real_annotations(qvhighlight
     others = rows[torch.from_numpy(np.flatnonzero(~inside))].mean(0)
     assert (rows @ code)[torch.from_numpy(np.flatnonzero(inside))].mean() > (rows @ code)[3:5].mean()
     assert code.norm() > others.norm()
+
+
+@pytest.mark.parametrize("seconds", [2.0, 5.0])
+def test_a_planted_row_is_a_clip_however_short_the_video(qvhighlights, seconds):
+    data = data_of(qvhighlights, "planted:qvhighlights", seconds_per_row=seconds)
+    counts = load(data, view=DETR_MOMENTS, progress=False).train.counts
+    assert counts.tolist() == [math.ceil(clips * 2 / seconds) for clips in (8, 9, 10, 8, 9, 10)]
+    for name in ("fps", "least_frames"):
+        with pytest.raises(ConfigError, match=rf"'planted\.{name}' does nothing here"):
+            with_overrides(data, {f"planted.{name}": 3})
 
 
 def test_a_subset_keeps_the_labels_of_its_queries(qvhighlights):

@@ -35,12 +35,13 @@ class PlantedConfig:
     seed: int = 2024  #: S
     dim: int = 128  #: D, dimensions of a frame
     fps: float = 2.0  #: frames per second
+    least_frames: int = 8  #: of a video, however short
     a: float = 1.0  #: norm of each active sentence's signal
     b: float = 1.0  #: bound of the background's norm
     sigma: float = 1.0  #: root mean square norm of the noise of one frame
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "dim")
+        at_least(self, 1, "dim least_frames")
         at_least(self, 0, "seed")
         positive(self, "fps")
 
@@ -90,7 +91,7 @@ class PlantedFeatures:
         """No cache: generating is about as fast as reading."""
 
     def read(self, video_id: str) -> Float[np.ndarray, "rows Dv"]:
-        """``max(8, ceil(duration * fps))`` frames of a video, float32.
+        """``max(least_frames, ceil(duration * fps))`` frames of a video, float32.
 
         Raises:
             DataError: for a video without a sentence.
@@ -99,7 +100,7 @@ class PlantedFeatures:
             raise DataError(self, f"video '{video_id}' has no sentence", "check the annotations")
         cfg, rows = self.config, self._rows[video_id]
         duration = rows[0][0].duration
-        frames = max(8, ceil(duration * cfg.fps))
+        frames = max(cfg.least_frames, ceil(duration * cfg.fps))
         tau = (np.arange(frames) + 0.5) / frames
         rng = _rng(cfg.seed, 1, zlib.crc32(video_id.encode()))
         scene = rng.standard_normal((2, cfg.dim))

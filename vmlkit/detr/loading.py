@@ -194,7 +194,7 @@ def _features(config: LinesData, files: Mapping[str, QueryFile], text: Text) -> 
         for q in file.queries
         for start, end in q.windows_s
     ]
-    planted = replace(config.planted, fps=1 / config.seconds_per_row)
+    planted = replace(config.planted, fps=1 / config.seconds_per_row, least_frames=1)
     return nullcontext(PlantedFeatures(rows, [words(row.sentence) for row in rows], _codes(text), planted))
 
 

@@ -1,7 +1,8 @@
 """The settings of the sources of the DETR family; each is a kind of :class:`vmlkit.data.settings.DataConfig`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from vmlkit.config import at_least, positive
 from vmlkit.data.left_out import Missing
@@ -92,7 +93,13 @@ class PlantedLinesData(LinesData):
     """A data set of JSON lines over planted features, one row a clip: the annotations are real, the videos are not."""
 
     name: Literal["planted:qvhighlights", "planted:tacos"]
-    planted: PlantedConfig = field(default_factory=PlantedConfig)  #: but for ``fps``, which ``seconds_per_row`` decides
+    planted: PlantedConfig = field(default_factory=PlantedConfig)
+
+    #: what acts on planted features elsewhere, and does not here
+    idle: ClassVar[Mapping[str, str]] = {
+        "planted.fps": "a row is a clip, set data.seconds_per_row",
+        "planted.least_frames": "a video has as many clips as it lasts",
+    }
 
 
 def grouped(config: DataConfig) -> bool:
