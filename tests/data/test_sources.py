@@ -218,6 +218,11 @@ def test_fresh_tags_are_made_once(corpus: Path, tmp_path: Path, monkeypatch: pyt
     second = load(planted(corpus), cache_dir=tmp_path / "cache")
     assert calls == [20, 6]
     assert first.train.fingerprint == second.train.fingerprint
+    for kept in (tmp_path / "cache").glob("tags-*.json.gz"):
+        kept.write_bytes(kept.read_bytes()[:-9])
+    third = load(planted(corpus), cache_dir=tmp_path / "cache")
+    assert calls == [20, 6, 20, 6], "damaged files are written anew"
+    assert third.train.fingerprint == first.train.fingerprint
 
 
 def test_toy_world() -> None:
