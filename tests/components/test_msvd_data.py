@@ -171,6 +171,8 @@ def test_sizes_that_do_not_fit_are_refused(files: dict[str, Path]) -> None:
     wide = preset("p4-xclip", "msvd", "ci")
     with pytest.raises(ConfigError, match=rf"'model\.host\.width' is 512, and the tokens have {DIM} dimensions"):
         build(wide, splits_of(files).train)
+    with pytest.raises(ConfigError, match="'text_layers' does nothing with clip_states"):
+        with_overrides(wide, {"model.host.text_layers": 1})
     with pytest.raises(ConfigError, match=r"'data\.clips' is 12, and 'model\.host\.frames' is 6"):
         task_of(with_overrides(wide, {"model.host.frames": 6}))
 

@@ -50,6 +50,7 @@ OTHERS: dict[type, dict[str, Any]] = {
     XCLIPConfig: {
         "width": 12, "words": 9, "frames": 6, "header": "seqLSTM", "temporal_layers": 2, "text_layers": 2, "heads": 4,
         "positions": 3, "temperature": 0.3, "mask_padding": True, "initial_scale": 20.0, "max_scale": 14.0,
+        "clip_states": True,
     },
 }  # fmt: skip
 
@@ -128,7 +129,7 @@ def test_a_setting_acts_on_xclip_or_is_refused(owner: type, name: str) -> None:
     try:
         found = outcome(moved(XCLIP, owner, name))
     except ConfigError:
-        assert name == "positions"
+        assert name in ("positions", "clip_states")  # the latter asks for states of the model's width
     else:
         assert differ(found, outcome(XCLIP))
 

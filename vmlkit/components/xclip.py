@@ -69,6 +69,8 @@ class XCLIPConfig:
                 raise ConfigError(f"setting '{name}' must be positive, not {getattr(self, name)}")
         if self.width % self.heads:
             raise ConfigError(f"width {self.width} is not a multiple of {self.heads} heads")
+        if self.clip_states and self.text_layers != XCLIPConfig.text_layers:
+            raise ConfigError("setting 'text_layers' does nothing with clip_states, where tokens are not encoded again")
         if self.header == "seqTransf" and self.frames > self.positions:
             raise ConfigError(f"{self.frames} frames need as many positions, there are {self.positions}")
 
