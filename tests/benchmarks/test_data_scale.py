@@ -1,10 +1,13 @@
-"""The benchmark of large data sets: every stage runs and is measured."""
+"""The benchmark of large data sets: every stage runs, and the committed numbers keep what they are said to show."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from benchmarks import data_scale, loader
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 def test_every_stage_runs_and_is_measured(tmp_path) -> None:
@@ -22,6 +25,21 @@ def test_a_size_that_needs_more_than_stated_is_a_failure(monkeypatch) -> None:
     monkeypatch.setattr(data_scale.subprocess, "run", lambda *args, **rest: done)
     with pytest.raises(SystemExit, match=r"charades needs 3\.00 GB, and 2 GB were stated"):
         data_scale.child("charades")
+
+
+@pytest.mark.parametrize("name", ["charades", "activitynet"])
+def test_committed_numbers_are_of_the_published_sizes_and_within_the_stated_memory(name: str) -> None:
+    found = json.loads((RESULTS / "data_scale_cpu.json").read_text(encoding="utf-8"))["sizes"][name]
+    size = data_scale.SIZES[name]
+    assert (found["size"]["videos"], found["size"]["queries"]) == (list(size.videos), list(size.queries))
+    assert sum(found["queries"].values()) == sum(size.queries)
+    assert max(found["memory_gb"].values()) <= size.limit_gb < found["file_gb"]
+    assert found["seconds"]["load"] < 10
+
+
+def test_packed_serving_is_twenty_times_the_released_way_at_the_published_size() -> None:
+    seconds = json.loads((RESULTS / "loader_cpu.json").read_text(encoding="utf-8"))["sizes"]["charades"]["seconds"]
+    assert seconds["packed float16"]["median"] * 20 <= seconds[loader.RELEASED]["median"]
 
 
 def test_the_packed_split_serves_the_batches_of_the_others(tmp_path) -> None:
