@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import random
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -121,3 +123,51 @@ def test_masking_probabilities_are_proportional_to_e_squared_and_e() -> None:
 )
 def test_masking_weight(tag: str, weight: float) -> None:
     assert masking_weight(tag) == weight
+
+
+def test_the_short_way_through_plain_sentences_gives_the_tokens_of_the_long_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sentences of every kind of part, in random order; the short way takes some of them and never changes one."""
+    parts = [
+        "a man",
+        "cannot",
+        "Gonna",
+        "re-opens",
+        "--",
+        "it's",
+        "3.5",
+        "1,000",
+        "ends.",
+        "so,",
+        "well,then",
+        "?",
+        "(",
+    ]
+    parts += [
+        "the door",
+        "and",
+        "runs,",
+        "then",
+        "up",
+        " ",
+        "is",
+        "lemme",
+        "whaddya",
+        "e.g.",
+        "x,",
+        "'tis",
+        "50%",
+        "red",
+        "ball",
+        "…",
+        "two  blanks",
+    ]
+    draw = random.Random(0)
+    sentences = [" ".join(draw.choices(parts, k=draw.randint(1, 6))) + draw.choice([".", "", " .", "..", "!"])
+                 for _ in range(3000)]  # fmt: skip
+    plain = [bool(tagging._PLAIN.fullmatch(s) and not tagging._CONTRACTED.search(s)) for s in sentences]
+    assert 50 < sum(plain) < 2950
+    short = [tagging._tokenizer()(sentence) for sentence in sentences]
+    monkeypatch.setattr(tagging, "_PLAIN", re.compile(r"(?!)"))
+    assert [tagging._tokenizer()(sentence) for sentence in sentences] == short

@@ -97,15 +97,31 @@ def tagger_name() -> str:
     return f"{words} tokenizer, {'perceptron' if _installed(PERCEPTRON) else 'lexicon'} tagger"
 
 
+#: words, commas behind them and one full stop at the end: nothing else in it concerns the word tokenizer
+_PLAIN = re.compile(r" *[A-Za-z0-9-]+(?:,? +[A-Za-z0-9-]+)*\.? *")
+#: what the word tokenizer takes apart although it is made of letters
+_CONTRACTED = re.compile(r"--|cannot|gimme|gonna|gotta|lemme|wanna|whaddya", re.IGNORECASE)
+
+
 def _tokenizer() -> Callable[[str], list[str]]:
     nltk = required("nltk", "text", "splitting sentences into words")
     if _installed(PUNKT):
-        found: Callable[[str], list[str]] = nltk.word_tokenize
-        return found
-    # without the sentence splitter's data: the same word tokenizer after a plain split at sentence ends, because it
-    # detaches only the last full stop of what it is given
-    words = nltk.tokenize.NLTKWordTokenizer()
-    return lambda text: [t for part in re.split(r"(?<=[.!?])\s+", text.strip()) for t in words.tokenize(part)]
+        full = nltk.word_tokenize
+    else:
+        # without the sentence splitter's data: the same word tokenizer after a plain split at sentence ends, because
+        # it detaches only the last full stop of what it is given
+        words = nltk.tokenize.NLTKWordTokenizer()
+
+        def full(text: str) -> list[str]:
+            return [t for part in re.split(r"(?<=[.!?])\s+", text.strip()) for t in words.tokenize(part)]
+
+    def tokens(text: str) -> list[str]:
+        """Two dozen substitutions a sentence are most of the time of loading; most sentences need none."""
+        if not _PLAIN.fullmatch(text) or _CONTRACTED.search(text):
+            return list(full(text))
+        return text.replace(",", " ,").replace(".", " .").split()
+
+    return tokens
 
 
 def _tagger() -> Tagger:
