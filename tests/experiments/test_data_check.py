@@ -185,6 +185,11 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys, arguments: list[str], mes
     assert message in err
 
 
+def test_a_source_without_tables_says_so(capsys) -> None:
+    assert cli.main(["data", "check", "msvd"]) == 2
+    assert "msvd: is checked by training alone" in capsys.readouterr().err
+
+
 def test_debug_shows_the_traceback_wherever_it_stands(capsys) -> None:
     for arguments in (["data", "--debug", "check", "charades"], ["data", "check", "charades", "--debug"]):
         assert cli.main([*arguments, "--annotations", "no/such"]) == 2

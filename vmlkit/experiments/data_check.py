@@ -139,6 +139,9 @@ def check_data(
     elif not own and scan is None:
         notes = ["no features were named (--features PATH), so the annotations alone were checked"]
     if tables is None:
+        if not own:
+            what = "is checked by training alone, which names what is wrong with a file"
+            raise DataError(source, what, f"train on it: vmlkit train METHOD --data {source}")
         tables = _tables_of_splits(config, splits)
     findings = [*check_annotations(tables), *findings, *_labels(config)]
     return DataReport(
