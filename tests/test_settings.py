@@ -178,6 +178,7 @@ TRAINED: dict[str, Any] = {
     "probe_queries": 2, "strip_frames": 5, "strip_pixels": 7, "choose_epoch_by": "last", "evaluate_every": 2,
     "evaluation_batch_size": 2, "checkpoint_every_steps": 1, "check_every_steps": 1, "device": "cuda:99",
     "threads": 2, "deterministic": False, "static_shapes": True, "resident": "off", "resident_gb": 0.5, "graph": "off",
+    "precision": "bf16",
 }  # fmt: skip
 #: what a training setting needs beside it
 TRAINED_CONTEXT: dict[str, dict[str, Any]] = {
