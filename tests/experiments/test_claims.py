@@ -1,10 +1,13 @@
 """Studies, verdicts, and that every committed result still belongs to a study that exists."""
 
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+import vmlkit
 from tools.pages import readme
 from vmlkit.actions.baselines import NAMES
 from vmlkit.cli import main
@@ -133,3 +136,20 @@ def test_missing_results_and_unknown_studies_say_what_to_do(tmp_path: Path) -> N
 def test_readme_section_needs_its_markers() -> None:
     with pytest.raises(DataError, match="markers"):
         readme.updated("no markers", "body")
+
+
+def test_results_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copied notebook has no ``results/``: what is there comes first, then the clone, then a wheel."""
+    monkeypatch.chdir(tmp_path)
+    assert load_results("cpl").record == load_results("cpl", ROOT / "results").record
+    prefix, package = tmp_path / "prefix", tmp_path / "site" / "vmlkit" / "__init__.py"
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    monkeypatch.setattr(vmlkit, "__file__", str(package))
+    with pytest.raises(DataError, match="no results of this study"):
+        load_results("cpl")
+    (prefix / "share" / "vmlkit" / "results").mkdir(parents=True)
+    shutil.copy(ROOT / "results" / "cpl.json", prefix / "share" / "vmlkit" / "results")
+    assert load_results("cpl").path.is_relative_to(prefix)
+    (tmp_path / "results").mkdir()
+    shutil.copy(ROOT / "results" / "cpl.json", tmp_path / "results")
+    assert load_results("cpl").path == Path("results/cpl.json")

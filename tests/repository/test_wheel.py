@@ -19,6 +19,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     shutil.copytree(ROOT / "vmlkit", source / "vmlkit", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "results", source / "results")
     (source / "tests").mkdir()
     (source / "tests" / "test_nothing.py").write_text("")
     target = source / "wheel"
@@ -44,8 +45,15 @@ def test_the_scrubber_module_is_inside(wheel: set[str]) -> None:
 def test_nothing_else_is_installed(wheel: set[str]) -> None:
     tops = {name.split("/")[0] for name in wheel}
     assert "vmlkit" in tops
-    assert all(top == "vmlkit" or top.endswith(".dist-info") for top in tops)
+    assert all(top == "vmlkit" or top.endswith((".dist-info", ".data")) for top in tops)
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
+
+
+def test_results_of_the_studies_come_along(wheel: set[str]) -> None:
+    """A notebook that was copied out of the repository finds them under the interpreter's ``share/vmlkit``."""
+    wanted = {p.relative_to(ROOT).as_posix() for p in (ROOT / "results").rglob("*.json") if "data" not in p.parts}
+    found = {name.partition(".data/data/share/vmlkit/")[2] for name in wheel if ".data/" in name}
+    assert found == wanted
 
 
 def test_the_command_is_declared(wheel: set[str]) -> None:

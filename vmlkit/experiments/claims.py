@@ -12,6 +12,7 @@ positive; anything between is **not settled** by these seeds.
 import dataclasses
 import math
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+import vmlkit
 from vmlkit import provenance
 from vmlkit.config import config_hash, to_dict, with_overrides
 from vmlkit.errors import ConfigError, DataError
@@ -212,13 +214,19 @@ def mean_and_spread(values: Sequence[float]) -> str:
     return f"{100 * statistics.fmean(values):.1f}{spread}"
 
 
+def shipped(path: Path) -> Path:
+    """``path`` where it is a file; else the file of that name that came with the package, from a clone or a wheel."""
+    homes = (Path(vmlkit.__file__).parents[1], Path(sys.prefix) / "share" / "vmlkit")
+    return next((file for file in (path, *(home / path for home in homes)) if file.is_file()), path)
+
+
 def load_results(name: str, results: Path = RESULTS) -> Results:
-    """The committed results of a study.
+    """The committed results of a study: of the folder, or those that came with the package (:func:`shipped`).
 
     Raises:
         DataError: if there are none, with the command that makes them.
     """
-    path = Path(results) / f"{name}.json"
+    path = shipped(Path(results) / f"{name}.json")
     if not path.is_file():
         raise DataError(path, "there are no results of this study", f"run `vmlkit claims {name}`")
     return Results(path, read_json(path))

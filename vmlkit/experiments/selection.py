@@ -15,7 +15,7 @@ from vmlkit import provenance
 from vmlkit.actions.model_selection import read_training_curve, selections
 from vmlkit.actions.task import ActionTask
 from vmlkit.config import to_dict, with_overrides
-from vmlkit.experiments.claims import RESULTS
+from vmlkit.experiments.claims import RESULTS, shipped
 from vmlkit.experiments.experiment import build
 from vmlkit.files import write_json
 from vmlkit.methods import METHODS, preset
@@ -84,8 +84,8 @@ def _own(experiment: Experiment, seed: int, runs: Path) -> dict[str, Any]:
 
 
 def load_selection(results: Path = RESULTS) -> dict[str, Any]:
-    """What :func:`measure` wrote."""
-    found: dict[str, Any] = read_json(results / FILE)
+    """What :func:`measure` wrote: in the folder, or as it came with the package."""
+    found: dict[str, Any] = read_json(shipped(results / FILE))
     return found
 
 
