@@ -100,8 +100,12 @@ def projected(module: MaskedAttention, x: Tensor, memory: Tensor | None) -> list
 
 @pytest.mark.parametrize("form", ["prob", "logit"])
 @pytest.mark.parametrize("crossed", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("learns", [False, True])
-def test_every_kernel_computes_the_plain_expression(form: str, crossed: bool, learns: bool) -> None:
+@pytest.mark.parametrize("asked", [False, True])
+def test_every_kernel_computes_the_plain_expression(
+    form: str, crossed: bool, causal: bool, learns: bool, asked: bool
+) -> None:
     """Outputs, maps, and the gradients of everything that goes in; without a gradient it is torch's fused kernel."""
     torch.manual_seed(0)
     module = MaskedAttention(8, 2).double()
@@ -110,19 +114,18 @@ def test_every_kernel_computes_the_plain_expression(form: str, crossed: bool, le
     x = torch.randn(2, 1, 6, 8, dtype=torch.float64, requires_grad=True)
     weight = torch.rand(2, 3, 6, dtype=torch.float64, requires_grad=True)
     out, looks = weighted_attention(
-        *projected(module, x, memory), weight=weight, key_mask=KEYS, causal=not crossed, form=form
+        *projected(module, x, memory), weight=weight, key_mask=KEYS, causal=causal, form=form
     )
     expected = module.out_proj(out.transpose(2, 3).flatten(3))
-    masking = Masking(weight, KEYS, causal=not crossed, form=form)
+    masking = Masking(weight, KEYS, causal=causal, form=form)
+    with torch.set_grad_enabled(learns):
+        ours, maps = module(x, memory, masking, maps=asked)
+    torch.testing.assert_close(ours.detach(), expected.detach())
+    assert (maps is not None) == asked, "maps are returned where they are asked for"
+    if maps is not None:
+        torch.testing.assert_close(maps.detach(), looks.detach())
     if not learns:
-        with torch.no_grad():
-            ours, none = module(x, memory, masking)
-        assert none is None, "maps are returned where they are asked for"
-        torch.testing.assert_close(ours, expected.detach())
         return
-    ours, maps = module(x, memory, masking, maps=True)
-    torch.testing.assert_close(ours, expected)
-    torch.testing.assert_close(maps, looks)
     inputs = [x, weight, *module.parameters(), *([] if memory is None else [memory])]
     upstream = torch.randn_like(ours)
     for a, b in zip(

@@ -9,6 +9,7 @@ from vmlkit.nn.transformer import (
     Conditioning,
     DropoutTape,
     DualTransformer,
+    QuickDropout,
     TransformerConfig,
     dropout_factors,
     word_positions,
@@ -117,6 +118,25 @@ def test_tape_keeps_the_dropout_rate() -> None:
     assert dropout_factors(1, 1, 0.1, torch.ones(1, 1, 1, 7, dtype=torch.bfloat16)).dtype == torch.float32
     assert (kept == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
     assert kept.mean().item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_what_is_dropped_does_not_depend_on_the_type() -> None:
+    """Under autocast a tape sees halves where it saw floats; it must drop the same entries at the same rate."""
+    drawn = []
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        torch.manual_seed(0)
+        drawn.append(dropout_factors(2, 3, 0.1, torch.ones(2, 1, 5, 7, dtype=dtype)).float())
+    assert torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[0], drawn[2])
+
+
+def test_quick_dropout_keeps_its_rate_and_its_gradient() -> None:
+    module, x = QuickDropout(0.25), torch.ones(20001, requires_grad=True)
+    out = module(x)
+    assert out.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert out.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert torch.equal(torch.autograd.grad(out.sum(), x)[0], out)
+    assert torch.equal(module.eval()(x), x)
 
 
 def test_positions_start_at_zero_and_are_not_interleaved() -> None:

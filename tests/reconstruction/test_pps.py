@@ -190,7 +190,7 @@ def test_the_words_are_read_anew_for_reconstruction():
     model, seen = make_model(dropout=0.5), []
     model.front.dropout.register_forward_hook(lambda _, args, out: seen.append(tuple(out.shape)))
     model.encode(random_batch(), hidden_words(random_batch()))
-    assert seen == [(3, 41, 6), (3, 6, 5), (3, 7, 5)]
+    assert seen == [(3, 40, 6), (3, 1, 6), (3, 6, 5), (3, 7, 5)], "frames, their token, words, and words with a token"
 
 
 def test_the_prompt_is_masked_words_and_the_token_behind_the_last_one():

@@ -6,10 +6,13 @@ program draws from the same global generator in the same order.  A hook that wai
 read in Python, would show here.
 """
 
+import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,6 +63,28 @@ def test_half_precision_has_the_loss_and_gradients_of_full_precision(name: str) 
     exact = torch.cat([g.flatten() for g in gradients.values()])
     other = torch.cat([blurred[n].flatten() for n in gradients])
     assert float((other - exact).norm()) <= GRADIENT_TOLERANCE * float(exact.norm())
+
+
+@pytest.mark.parametrize("name", ["cpl", "pps", "lnp-cpl", "lnp-pps"])
+def test_proposals_and_likelihoods_are_float32_under_half_precision(name: str) -> None:
+    """The best proposal is chosen among them, so fewer bits would choose another one."""
+    method, batch = made(name)
+    words, generator = torch.zeros_like(batch.word_mask), torch.Generator().manual_seed(5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = method(batch, words, PROGRESS, *([generator] if name in LNP else []))
+    found = {key: value for key, value in _tensors(out) if not key.startswith("encoded")}
+    assert {"best", "proposals.centers", "proposals.masks", "whole_video"} <= found.keys()
+    assert "nll" in found
+    assert {value.dtype for key, value in found.items() if key != "best"} <= {torch.float32, torch.bool}
+
+
+def _tensors(record: Any, prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, torch.Tensor):
+            yield prefix + field.name, value
+        elif dataclasses.is_dataclass(value):
+            yield from _tensors(value, f"{prefix}{field.name}.")
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -152,6 +152,38 @@ class Attend(torch.autograd.Function):
         return beside[0], beside[1], d_bias, None
 
 
+class AttendAlike(torch.autograd.Function):
+    """:class:`Attend` of queries, keys and values that all rows share: their scores are one product, not R.
+
+    Args:
+        shared: ``(B, 1, Q, 3 D)`` queries, keys and values that lie side by side.
+        bias: ``(B, R, 1, Q, K)``, or with one row for all queries, where rows differ.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, shared: Tensor, bias: Tensor, heads: int) -> Tensor:
+        q, k, v = by_head(shared, 3, heads)  # (B H, Q, d)
+        ctx.heads, ctx.scale, ctx.bias_shape = heads, q.shape[-1] ** -0.5, bias.shape
+        scores = _scaled_product(q, k.transpose(1, 2), ctx.scale).unflatten(0, (-1, heads))
+        attention = torch.softmax(scores.unsqueeze(2) + bias.transpose(1, 2), dim=-1)  # (B, H, R, Q, K)
+        ctx.save_for_backward(q, k, v, attention)
+        out = torch.bmm(attention.flatten(2, 3).flatten(0, 1), v).view(*attention.shape[:-1], -1)
+        return out.permute(0, 2, 3, 1, 4).flatten(3)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, attention = ctx.saved_tensors
+        g = gradient.unflatten(-1, (ctx.heads, -1)).permute(0, 3, 1, 2, 4).reshape(len(v), -1, v.shape[-1])
+        d_v = torch.bmm(attention.flatten(2, 3).flatten(0, 1).transpose(1, 2), g)
+        d_attention = torch.bmm(g, v.transpose(1, 2)).view_as(attention)
+        d_each = torch._softmax_backward_data(d_attention, attention, -1, attention.dtype)
+        d_scores = d_each.sum(2).flatten(0, 1)
+        d_q = _scaled_product(d_scores, k, ctx.scale)
+        d_k = _scaled_product(d_scores.transpose(1, 2), q, ctx.scale)
+        d_bias = d_each.sum(1).unsqueeze(2).sum_to_size(ctx.bias_shape) if ctx.needs_input_grad[1] else None
+        return side_by_side([d_q, d_k, d_v], torch.Size((len(gradient), 1)), ctx.heads), d_bias, None
+
+
 def _scaled_product(a: Tensor, b: Tensor, scale: float, plus: Tensor | None = None) -> Tensor:
     """``scale a b + plus`` as one operation."""
     if plus is not None:
@@ -198,13 +230,17 @@ class Masking:
         if self.weight is None and self.key_mask is None and not self.causal:
             return None
         if (rows, queries) not in self._wide:
-            if queries not in self._narrow:
-                self._narrow[queries] = self._made(queries, keys, like)
-            self._wide[rows, queries] = self._narrow[queries].expand(batch, rows, heads, queries, keys).flatten(0, 2)
+            narrow = self.narrow_bias(queries, keys, like)
+            self._wide[rows, queries] = narrow.expand(batch, rows, heads, queries, keys).flatten(0, 2)
         return self._wide[rows, queries]
 
-    def _made(self, queries: int, keys: int, like: Tensor) -> Any:
+    def narrow_bias(self, queries: int, keys: int, like: Tensor) -> Any:
         """The bias before it is spread over rows, heads and queries: ``(B, R, 1, Q, K)`` or what broadcasts to it."""
+        if queries not in self._narrow:
+            self._narrow[queries] = self._made(queries, keys, like)
+        return self._narrow[queries]
+
+    def _made(self, queries: int, keys: int, like: Tensor) -> Any:
         bias = None
         if self.weight is not None:
             bias = torch.log(self.weight.to(like.dtype) + MASK_EPS)[:, :, None, None]
@@ -284,14 +320,15 @@ def attend(
 
     In the released form and at full precision: without a gradient torch's fused kernel (on a CPU it is faster forwards
     and slower backwards), and on a card also where the mask needs none, for kernels that do give it one are recent;
-    else :class:`Attend`.  Half precision and the ``logit`` form take the plain expressions.
+    else :class:`Attend`, or :class:`AttendAlike` where rows differ in their masks alone.  Half precision and the
+    ``logit`` form take the plain expressions.
 
     Args:
         queries: queries, and without ``memory`` keys and values, ``(B, R, Q, D)`` or ``(B, R, Q, 3 D)``.
         memory: keys and values of cross-attention, ``(B, R, K, 2 D)``.
     """
     rows = max(queries.shape[1], masking.rows, 1 if memory is None else memory.shape[1])
-    queries = queries.expand(-1, rows, -1, -1)
+    shared, queries = queries, queries.expand(-1, rows, -1, -1)
     memory = None if memory is None else memory.expand(-1, rows, -1, -1)
     if masking.form == "logit" or queries.dtype in (torch.bfloat16, torch.float16):
         q, k, v = _heads_apart(queries, memory, heads)
@@ -301,16 +338,19 @@ def attend(
         return out.transpose(2, 3).flatten(3), attention if maps else None
     batch, length = queries.shape[0], queries.shape[2]
     keys = length if memory is None else memory.shape[2]
-    bias = masking.bias(batch, rows, heads, length, keys, queries)
     learns = torch.is_grad_enabled() and (queries.requires_grad or (memory is not None and memory.requires_grad))
-    masked = torch.is_grad_enabled() and bias is not None and bias.requires_grad
+    masked = torch.is_grad_enabled() and masking.weight is not None and masking.weight.requires_grad
+    if not maps and memory is None and shared.shape[1] == 1 < rows and (masked or (learns and not queries.is_cuda)):
+        found: Tensor = AttendAlike.apply(shared, masking.narrow_bias(length, keys, queries), heads)
+        return found, None
+    bias = masking.bias(batch, rows, heads, length, keys, queries)
     if not maps and not masked and (queries.is_cuda or not learns):
         q, k, v = (x.flatten(0, 1) for x in _heads_apart(queries, memory, heads))
         mask = None if bias is None else bias.unflatten(0, (-1, heads))
         out = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return out.transpose(1, 2).flatten(2).unflatten(0, (batch, rows)), None
-    found, attention = Attend.apply(queries, memory, bias, heads)
-    return found, attention.view(batch, rows, heads, length, keys) if maps else None
+    out, attention = Attend.apply(queries, memory, bias, heads)
+    return out, attention.view(batch, rows, heads, length, keys) if maps else None
 
 
 def _heads_apart(queries: Tensor, memory: Tensor | None, heads: int) -> tuple[Tensor, Tensor, Tensor]:

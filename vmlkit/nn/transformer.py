@@ -97,23 +97,43 @@ class DropoutTape:
             return self._kept[-1]
         recorded = self._kept[self._next]
         self._next += 1
-        index = self._chosen.view(1, -1, 1, 1, 1).expand(blocks, -1, 1, *x.shape[2:])
-        return torch.cat((recorded.gather(2, index), dropout_factors(blocks, rows - 1, p, x)), dim=2)
+        places = torch.arange(0, recorded.shape[1] * recorded.shape[2], recorded.shape[2], device=x.device)
+        winner = recorded.flatten(1, 2).index_select(1, places + self._chosen).unsqueeze(2)
+        return torch.cat((winner, dropout_factors(blocks, rows - 1, p, x)), dim=2)
 
 
 def dropout_factors(blocks: int, rows: int, p: float, x: Float[Tensor, "B _ Q D"]) -> Float[Tensor, "K B R Q D"]:
     """Dropout for K residual blocks of a stack, in one draw: 0 with probability ``p``, else ``1 / (1 - p)``.
 
-    A drawn integer of 64 bits serves four entries, which takes a fifth of the time of Bernoulli draws on a CPU; ``p``
-    is therefore rounded to 1 / 65536, and the factor follows what it is rounded to.
-
     Args:
         x: positions of a row, for their shape, device and type.
     """
-    shape, dropped = (blocks, x.shape[0], rows, *x.shape[2:]), round(p * 2**16)
-    bits = torch.empty(-(-math.prod(shape) // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    kept = bits.view(torch.int16)[: math.prod(shape)].ge_(dropped - 2**15)  # ones and zeros, from -2^15 to 2^15 - 1
-    return kept.to(torch.promote_types(x.dtype, torch.float32)).mul_(1 / (1 - dropped / 2**16)).view(shape)
+    return _factors((blocks, x.shape[0], rows, *x.shape[2:]), p, x)
+
+
+def _factors(shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
+    """Dropout's factors in float32, or in float64 as ``like`` is; the draws are the same whatever its type.
+
+    A drawn integer of 64 bits serves four entries, which takes a fifth of the time of Bernoulli draws on a CPU; ``p``
+    is therefore rounded to 1 / 65536, and the factor follows what it is rounded to.
+    """
+    count, dropped = math.prod(shape), round(p * 2**16)
+    bits = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device).random_(-(2**63), None)
+    kept = bits.view(torch.int16)[:count].ge_(dropped - 2**15)  # ones and zeros, from -2^15 to 2^15 - 1
+    return kept.to(torch.promote_types(like.dtype, torch.float32)).mul_(1 / (1 - dropped / 2**16)).view(shape)
+
+
+class QuickDropout(nn.Dropout):
+    """Dropout by the draws of :func:`dropout_factors` on a CPU, where Bernoulli draws cost as much as a projection.
+
+    Any other device has torch's own, which is one kernel on a card.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` with some of its entries dropped."""
+        if x.device.type != "cpu" or not (self.training and self.p):
+            return super().forward(x)
+        return x * _factors(x.shape, self.p, x)
 
 
 @dataclass(frozen=True)
@@ -159,24 +179,25 @@ class AddNorm(torch.autograd.Function):
         bias: Tensor,
         eps: float,
     ) -> Tensor:
-        wide = None if gate is None else gate[:, :, None, None]
-        factor = dropped if wide is None else wide if dropped is None else dropped * wide
+        scale = None if gate is None else gate[:, :, None, None]
+        factor = dropped if scale is None else scale if dropped is None else dropped * scale
         total = full_precision(x + y if factor is None else torch.addcmul(x, y, factor))
         out, mean, rstd = torch.native_layer_norm(total, total.shape[-1:], weight, bias, eps)
-        ctx.save_for_backward(total, mean, rstd, weight, bias, factor, dropped, None if gate is None else y)
+        ctx.save_for_backward(total, mean, rstd, weight, bias, dropped, scale, None if gate is None else y)
         return out
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        total, mean, rstd, weight, bias, factor, dropped, y = ctx.saved_tensors
+        total, mean, rstd, weight, bias, dropped, scale, y = ctx.saved_tensors
         d_x, d_weight, d_bias = torch.ops.aten.native_layer_norm_backward(
             gradient, total, total.shape[-1:], mean, rstd, weight, bias, [True, *ctx.needs_input_grad[4:6]]
         )
-        d_y = d_x if factor is None else d_x * factor
+        d_y = d_x if dropped is None else d_x * dropped
         d_gate = None
-        if y is not None and ctx.needs_input_grad[2]:
-            kept = d_x if dropped is None else d_x * dropped
-            d_gate = torch.linalg.vecdot(kept.flatten(2), y.flatten(2).to(kept.dtype))
+        if scale is not None:
+            if ctx.needs_input_grad[2]:
+                d_gate = torch.linalg.vecdot(d_y.flatten(2), y.flatten(2).to(d_y.dtype))
+            d_y = d_y * scale if d_y is d_x else d_y.mul_(scale)
         return d_x, d_y, d_gate, None, d_weight, d_bias, None
 
 
@@ -225,7 +246,8 @@ class DecoderLayer(nn.Module):
         if memory is not None:
             attended, attention = self.cross_attention(x, memory, memory_masking, maps=maps)
             x = _add_norm(self.cross_norm, x, attended, dropped[1], memory_gate)
-        inner = self.contract(torch.relu(self.expand(x)))
+        # a matrix, since what is written in place must not be a view: autograd would copy it
+        inner = self.contract(torch.relu_(self.expand(x.flatten(0, 2)))).view(x.shape)
         return _add_norm(self.final_norm, x, inner, dropped[-1]), attention
 
 
@@ -327,7 +349,7 @@ class DualTransformer(nn.Module):
             stacks = [draw(parts * alike, rows, p, x)] if alike else []
             if places is not None:
                 stacks.append(draw(parts, rows, p, x[:, :, -places:]))
-            dropped = [factors for stacked in stacks for factors in stacked.unbind()]
+            dropped = [each for stacked in stacks for each in stacked.unbind()]
         for i, layer in enumerate(layers):
             yield layer, dropped[parts * i : parts * (i + 1)], i + 1 == len(layers)
 

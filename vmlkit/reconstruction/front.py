@@ -19,7 +19,14 @@ from torch import Tensor, nn
 
 from vmlkit.config import at_least, share
 from vmlkit.data.batches import MomentBatch, Predictions
-from vmlkit.nn.transformer import Conditioning, DropoutTape, DualTransformer, TransformerConfig, positions_of
+from vmlkit.nn.transformer import (
+    Conditioning,
+    DropoutTape,
+    DualTransformer,
+    QuickDropout,
+    TransformerConfig,
+    positions_of,
+)
 from vmlkit.reconstruction.losses import EndSymbol, margin, target_mask, word_nll
 from vmlkit.text.masking import draw_masked_words
 from vmlkit.training.method import DataShape, LossTerms, Method, Progress
@@ -95,18 +102,18 @@ class FrontEnd(nn.Module):
         self.start = nn.Parameter(torch.zeros(shape.word_dim))
         self.mask = nn.Parameter(torch.zeros(shape.word_dim))
         self.token = nn.Parameter(torch.zeros(shape.frame_dim)) if token else None
-        self.dropout = nn.Dropout(config.transformer.dropout)
+        self.dropout = QuickDropout(config.transformer.dropout)
 
     def frames(self, batch: MomentBatch) -> tuple[Float[Tensor, "B T1 D"], Bool[Tensor, "B T1"]]:
         """Projected frames, with the token appended where there is one.
 
         The token's key stays masked: it is only ever a query, so it changes nothing but its own output.
         """
-        frames, mask = batch.frames, batch.frame_mask
-        if self.token is not None:
-            frames = torch.cat((frames, self.token.expand(frames.shape[0], 1, -1)), dim=1)
-            mask = nn.functional.pad(mask, (0, 1), value=False)
-        return self.frame_projection(self.dropout(frames)), mask
+        projected, mask = self.frame_projection(self.dropout(batch.frames)), batch.frame_mask
+        if self.token is not None:  # projected on its own: among the frames, they all would get a gradient
+            token = self.frame_projection(self.dropout(self.token.expand(len(projected), 1, -1)))
+            projected, mask = torch.cat((projected, token), dim=1), nn.functional.pad(mask, (0, 1), value=False)
+        return projected, mask
 
     def behind_start(self, words: Float[Tensor, "B L Dw"]) -> Float[Tensor, "B L1 D"]:
         """Projected words behind the start vector, without positions (L1 = L + 1)."""
