@@ -102,7 +102,7 @@ class FrontEnd(nn.Module):
         self.start = nn.Parameter(torch.zeros(shape.word_dim))
         self.mask = nn.Parameter(torch.zeros(shape.word_dim))
         self.token = nn.Parameter(torch.zeros(shape.frame_dim)) if token else None
-        self.dropout = QuickDropout(config.transformer.dropout)
+        self.dropout: nn.Dropout = QuickDropout(config.transformer.dropout)
 
     def frames(self, batch: MomentBatch) -> tuple[Float[Tensor, "B T1 D"], Bool[Tensor, "B T1"]]:
         """Projected frames, with the token appended where there is one.
