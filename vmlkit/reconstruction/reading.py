@@ -2,8 +2,8 @@
 
 CPL, PPS and P0 read every center from one token behind the clips.  Nothing tells that token *when* a clip is (clips
 carry no positions), and what it hears of the loss is the slope of the CE curve at the place where its proposal already
-lies.  In practice the windows settle at the same places for all sentences, and only the choice among them knows the
-sentence; the study ``reading`` measures this.
+lies.  Whether centers follow their sentence is measured at every epoch: the columns ``dependence/...`` of a history
+(:mod:`vmlkit.metrics.dependence`).
 
 Two small changes, both off in every paper's preset, let a center follow its sentence:
 
