@@ -291,7 +291,7 @@ def test_a_truncated_video_stays_on_the_clock_of_the_others(tmp_path: Path) -> N
             "video 'v1' has no subset; write one, or give the folder of anet_anno_train.json",
         ),
         ({"database": {"v1": {"subset": "test", "annotations": [{"label": "x"}]}}}, "a record cannot be used"),
-        ({"v1": {"duration": 3}}, "is of no known layout"),
+        ({"v1": {"duration": 3}}, "is durations of videos, without sentences"),
         ({}, "is of no known layout"),
     ],
 )
