@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import functools
 import importlib
-import json
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from vmlkit import provenance
+from vmlkit.files import write_json
 from vmlkit.methods import METHODS
 
 METHOD_NAMES = ("cnm", "cpl", "pps", "lnp-cpl", "lnp-pps")
@@ -155,12 +155,9 @@ def main() -> None:
             f"--methods {' '.join(arguments.methods)} --threads {' '.join(map(str, arguments.threads))}",
             "before": arguments.before,
             "seconds": rows,
-            "versions": provenance.versions(),
-            "revision": provenance.revision(),
-            "hardware": provenance.hardware(None, max(arguments.threads)),
+            **provenance.made_with(None, max(arguments.threads)),
         }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(arguments.json, record)
 
 
 if __name__ == "__main__":

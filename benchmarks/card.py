@@ -12,7 +12,6 @@ loader, and a whole training at the size of Charades-STA.  What a machine cannot
 import argparse
 import contextlib
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import torch
 from benchmarks.step import measure, page, runs
 from benchmarks.step.cases import SIZES, Size, Variant, variants
 from vmlkit import provenance
+from vmlkit.files import write_json
 from vmlkit.training.graphs import OwnStream
 from vmlkit.training.start import choose_device
 
@@ -131,14 +131,11 @@ def main(arguments: list[str] | None = None) -> None:
     record |= {
         "benchmark": "step",
         "seconds": time.perf_counter() - started,
-        "versions": provenance.versions(),
-        "revision": provenance.revision(),
-        "hardware": provenance.hardware(named, 1),
+        **provenance.made_with(named, 1),
     }
     print(page.report(record))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(options.json, record)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from vmlkit.data.packed import pack_features
 from vmlkit.data.settings import CorpusData
 from vmlkit.data.sources import load
 from vmlkit.experiments.experiment import run_experiment
+from vmlkit.files import write_json
 
 
 @dataclass(frozen=True)
@@ -212,12 +213,9 @@ def main() -> None:
             "benchmark": "data_scale",
             "command": "python -m benchmarks.data_scale --json benchmarks/results/data_scale_cpu.json",
             "sizes": found,
-            "versions": provenance.versions(),
-            "revision": provenance.revision(),
-            "hardware": provenance.hardware(None, 1),
+            **provenance.made_with(None, 1),
         }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(options.json, record)
 
 
 if __name__ == "__main__":

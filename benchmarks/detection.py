@@ -9,7 +9,6 @@ with the smallest and largest round.  The videos have the size of THUMOS14's tes
 """
 
 import argparse
-import json
 import platform
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ import numpy as np
 from vmlkit.actions.detection import THRESHOLDS, detection_map
 from vmlkit.actions.detections import Detections
 from vmlkit.actions.segments import ActionSegments
+from vmlkit.files import write_json
 
 VIDEOS, INSTANCES, CLASSES = 212, 3358, 20
 TOLERANCE = 1e-12
@@ -167,8 +167,7 @@ def main() -> int:
             f"difference {row['largest difference']:.1e}"
         )
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(arguments.json, report)
     correct = all(row["largest difference"] <= TOLERANCE for row in report["rows"])
     print("correct within 1e-12" if correct else "NOT EQUAL: the timing above is void")
     return 0 if correct else 1

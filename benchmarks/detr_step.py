@@ -13,7 +13,6 @@ First the correctness gate: at dropout 0 all variants must have the same loss an
 
 import argparse
 import functools
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from vmlkit.detr.batches import DetrBatch, with_endpoints
 from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, BMDetrOutput
 from vmlkit.detr.layers import DetrSizes
 from vmlkit.detr.shift import Branch
+from vmlkit.files import write_json
 from vmlkit.training.method import DataShape, Progress
 
 #: hidden, layers, batch, clips, words, clip features, word features
@@ -155,10 +155,9 @@ def main() -> None:
             print(f"{name:32s} {row['median']:.3f} ({row['min']:.3f} to {row['max']:.3f})  x {ratio:.2f}")
     if chosen.json:
         record = {
-            "sizes": sizes, "rounds": chosen.rounds, "threads": 1, "versions": provenance.versions(),
-            "revision": provenance.revision(), "hardware": provenance.hardware(threads=1),
+            "sizes": sizes, "rounds": chosen.rounds, "threads": 1, **provenance.made_with(threads=1),
         }  # fmt: skip
-        chosen.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(chosen.json, record)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from tests.parity.golden_detr_metrics import flat
 from vmlkit import provenance
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, read_predictions
+from vmlkit.files import write_json
 from vmlkit.metrics.protocols import evaluate_qvhighlights
 
 ROOT = Path(__file__).parents[1]
@@ -131,10 +132,8 @@ def main() -> int:
     print("correct" if good else "NOT EQUAL: the timing above is void")
     if arguments.json:
         report = {"benchmark": "evaluation", "source": source, "queries": len(predictions), "rounds": arguments.rounds}
-        report |= {"gate": correct, "correct": bool(good), "seconds": seconds, "versions": provenance.versions()}
-        report |= {"revision": provenance.revision(), "hardware": provenance.hardware(None, 1)}
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+        report |= {"gate": correct, "correct": bool(good), "seconds": seconds, **provenance.made_with(None, 1)}
+        write_json(arguments.json, report)
     return 0 if good else 1
 
 

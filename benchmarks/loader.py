@@ -15,7 +15,6 @@ is printed.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -37,6 +36,7 @@ from vmlkit.data.batches import MomentBatch, MomentDataset
 from vmlkit.data.features import open_features, resample_clips
 from vmlkit.data.packed import pack_features
 from vmlkit.data.resident import Residence
+from vmlkit.files import write_json
 from vmlkit.text.tagging import TaggedSentence, masking_weight
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -224,12 +224,9 @@ def main() -> None:
             "command": "python -m benchmarks.loader --json benchmarks/results/loader_cpu.json",
             "threads": 1,
             "sizes": found,
-            "versions": provenance.versions(),
-            "revision": provenance.revision(),
-            "hardware": provenance.hardware(card, 1),
+            **provenance.made_with(card, 1),
         }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(arguments.json, record)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from vmlkit import provenance
 from vmlkit.data.assembly import encode_sentences
 from vmlkit.data.corpus import read_corpus
 from vmlkit.data.left_out import Ledger
+from vmlkit.files import write_json
 from vmlkit.text.vocabulary import Vocabulary
 
 #: videos and sentences of each file
@@ -109,9 +110,8 @@ def main() -> int:
     if arguments.json:
         source = "the real files" if arguments.annotations else "made here, as large as the real ones"
         report = {"benchmark": "loading", "source": source, "videos": later["videos"], "queries": later["queries"]}
-        report |= {"first": loads[0], "later": loads[1:], "versions": provenance.versions()}
-        report |= {"revision": provenance.revision(), "hardware": provenance.hardware(None, 1)}
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        report |= {"first": loads[0], "later": loads[1:], **provenance.made_with(None, 1)}
+        write_json(arguments.json, report)
     return 0
 
 

@@ -9,7 +9,6 @@ thread; the figures are medians with the smallest and largest round.
 """
 
 import argparse
-import json
 import platform
 import statistics
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vmlkit.files import write_json
 from vmlkit.metrics.moments import RANKS, THRESHOLDS, moment_metrics, order_by_nll, vote
 
 RULES = ("none", "activitynet", "charades", "pps_charades")
@@ -127,7 +127,7 @@ def main() -> int:
             f"difference {row['largest difference']:.1e}, answers {'equal' if row['same answers'] else 'DIFFER'}"
         )
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(arguments.json, report)
     correct = all(row["same answers"] and row["largest difference"] <= TOLERANCE for row in report["rows"])
     print("correct within 1e-12" if correct else "NOT EQUAL: the timing above is void")
     return 0 if correct else 1

@@ -17,6 +17,7 @@ from torch import Tensor
 from vmlkit import provenance
 from vmlkit.config import with_overrides
 from vmlkit.experiments.experiment import build
+from vmlkit.files import write_json
 from vmlkit.methods import METHODS, preset
 from vmlkit.training.method import LossTerms, Method, Progress, outside_autocast
 from vmlkit.training.precision import Precision, at_precision
@@ -106,12 +107,9 @@ def main(arguments: list[str] | None = None) -> None:
         record = {
             "benchmark": "precision",
             "methods": found,
-            "versions": provenance.versions(),
-            "revision": provenance.revision(),
-            "hardware": provenance.hardware(None, 1),
+            **provenance.made_with(None, 1),
         }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(options.json, record)
 
 
 if __name__ == "__main__":

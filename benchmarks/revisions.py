@@ -140,6 +140,7 @@ def main() -> None:
         worker.terminate()
     if options.json:
         from vmlkit import provenance
+        from vmlkit.files import write_json
 
         record = {
             "milliseconds": rows, "revisions": {name: revision(tree) for name, tree in trees.items()}, "threads": 1,
@@ -147,7 +148,7 @@ def main() -> None:
             "rounds": options.rounds, "steps": options.steps, "versions": provenance.versions(),
             "hardware": provenance.hardware(threads=1),
         }  # fmt: skip
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(options.json, record)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from lab import find_chromium, jupyterlab, new_page  # noqa: E402
 from make_run import write_run  # noqa: E402
 
 from vmlkit import provenance  # noqa: E402
+from vmlkit.files import write_json  # noqa: E402
 
 EPOCHS, QUERIES, POSITIVES, NEGATIVES = 50, 32, 8, 8
 MEDIAN_MS, P95_MS = 16.0, 50.0
@@ -197,12 +198,9 @@ def main() -> None:
             "wanted": {"median_ms": MEDIAN_MS, "p95_ms": P95_MS, "of": "drawn"},
             **found,
             "note": "the machine was shared: see load_average (before, after) of each condition",
-            "versions": provenance.versions(),
-            "revision": provenance.revision(),
-            "hardware": provenance.hardware(None, 1),
+            **provenance.made_with(None, 1),
         }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(arguments.json, record)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ and the gradients of ``all`` (the released program's computation), else no time 
 import argparse
 import dataclasses
 import functools
-import json
 import statistics
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from vmlkit import provenance
 from vmlkit.data.batches import MomentBatch
+from vmlkit.files import write_json
 from vmlkit.nn.transformer import TransformerConfig
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
 from vmlkit.reconstruction.front import ReconstructionConfig
@@ -141,12 +141,9 @@ def main() -> None:
             "threads": 1,
             "seconds": times,
             "difference_at_dropout_0": exact,
-            "versions": provenance.versions(),
-            "revision": provenance.revision(),
-            "hardware": provenance.hardware(None, 1),
+            **provenance.made_with(None, 1),
         }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(arguments.json, record)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,11 @@ def hardware(accelerator: str | None = None, threads: int | None = None) -> dict
     }
 
 
+def made_with(accelerator: str | None = None, threads: int | None = None) -> dict[str, Any]:
+    """What a measurement records beside its numbers: ``versions``, ``revision`` and ``hardware``."""
+    return {"versions": versions(), "revision": revision(), "hardware": hardware(accelerator, threads)}
+
+
 def _processor() -> str | None:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
