@@ -32,7 +32,7 @@ REQUIRED = ("torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxty
 OPTIONAL = {
     "notebooks": (
         "notebooks, figures, scrubber",
-        "anywidget ipykernel jupyterlab jupytext matplotlib nbconvert papermill seaborn",
+        "anywidget ipykernel jupyterlab jupytext matplotlib nbconvert papermill scipy seaborn",
     ),
     "text": ("tagging sentences, variants by rules or by a local model", "lemminflect nltk textblob transformers"),
     "llm": ("variants from a language model, local or behind an endpoint", "openai pydantic"),

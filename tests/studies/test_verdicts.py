@@ -1,0 +1,136 @@
+"""Four words and one for void controls: how often they are wrong, and what decides them."""
+
+import numpy as np
+import pytest
+
+from tests.studies.simulated import one, rows
+from vmlkit.errors import ConfigError
+from vmlkit.studies.statistics import Sample, scalar_sample
+from vmlkit.studies.verdicts import Claimed, Verdict, count, judge, still_rising, table_of
+
+
+def claim(better: str, worse: str = "plain", **more) -> Claimed:
+    return Claimed(text=f"{better} beats {worse}", better=better, worse=worse, metric="R@1,mIoU", **more)
+
+
+def words(samples: dict[str, Sample], *claims: Claimed, rising: tuple[str, ...] = ()) -> list[Verdict]:
+    return judge(claims, lambda row, _: samples[row], rising)
+
+
+@pytest.mark.parametrize("seeds", [5, 10, 20])
+def test_nothing_holds_and_nothing_is_contradicted_where_nothing_is_different(seeds: int) -> None:
+    """Four claims about nothing in each study: a study with any false word is counted once."""
+    studies = 400
+    samples = dict(zip("abcd", rows([0.0] * 4, "toy world", seeds=seeds, studies=studies), strict=True))
+    held = contradicted = 0
+    for study in range(studies):
+        of_study = {name: one(sample, study) for name, sample in samples.items()}
+        found = {v.word for v in words(of_study, *(claim(x, "d") for x in "abc"))}
+        held += "holds" in found
+        contradicted += "contradicted" in found
+    assert held / studies <= 0.05
+    assert contradicted / studies <= 0.05
+
+
+@pytest.mark.parametrize(("effect", "word"), [(0.08, "holds"), (-0.08, "contradicted")])
+def test_a_large_difference_is_seen(effect: float, word: str) -> None:
+    samples = rows([effect, 0.0], "toy world", seeds=10, studies=200)
+    found = [words({"a": one(samples[0], i), "plain": one(samples[1], i)}, claim("a"))[0].word for i in range(200)]
+    assert found.count(word) > 180
+    assert set(found) <= {word, "open"}
+
+
+def test_a_sign_decides_nothing() -> None:
+    """The same mean, below or above zero, is open with a wide interval and no difference with a narrow one."""
+    for sign in (1, -1):
+        values = 0.5 + sign * 0.004 + np.array([-0.1, 0.1, -0.05, 0.05, 0.0])
+        wide = {"a": scalar_sample(values.tolist()), "plain": scalar_sample([0.5] * 5)}
+        assert words(wide, claim("a"))[0].word == "open"
+        narrow = {"a": scalar_sample((0.5 + sign * 0.004 + 0.06 * (values - values.mean())).tolist())}
+        assert words(narrow | {"plain": wide["plain"]}, claim("a"))[0].word == "no difference"
+
+
+def test_a_small_difference_that_is_sure_holds_and_says_how_small() -> None:
+    values = {"a": scalar_sample([0.504, 0.5041, 0.5039]), "plain": scalar_sample([0.5, 0.5001, 0.4999])}
+    (found,) = words(values, claim("a"))
+    assert found.word == "holds"
+    assert "less than 1" in found.said
+    assert "not counted" in found.said
+
+
+def test_every_claim_of_a_class_makes_the_others_harder() -> None:
+    samples = {"a": scalar_sample([0.53, 0.56, 0.54, 0.57]), "plain": scalar_sample([0.50, 0.52, 0.49, 0.50])}
+    (alone,) = words(samples, claim("a"))
+    crowd = [claim("a"), *(claim("plain") for _ in range(9))]
+    among = words(samples, *crowd)[0]
+    assert alone.word == "holds"
+    assert among.p == pytest.approx(10 * alone.p)
+    assert among.word == "open"
+    assert among.detectable > alone.detectable
+    apart = words(samples, crowd[0], *(claim("plain", kind="prior") for _ in range(9)))[0]
+    assert apart.p == alone.p
+
+
+def test_a_control_is_void_where_its_premise_does_not_hold() -> None:
+    samples = {
+        "a": scalar_sample([0.50, 0.52, 0.48]),
+        "b": scalar_sample([0.80, 0.81, 0.79]),
+        "plain": scalar_sample([0.50, 0.51, 0.49]),
+    }
+    control = Claimed(text="c", better="b", worse="a", metric="R@1,mIoU", kind="control", premise="a beats plain")
+    assert [v.word for v in words(samples, claim("a"), control)] == ["open", "void"]
+    premise = Claimed(text="c", better="b", worse="a", metric="R@1,mIoU", kind="control", premise="b beats plain")
+    assert [v.word for v in words(samples, claim("b"), premise)] == ["holds", "holds"]
+    lost = Claimed(text="c", better="b", worse="a", metric="R@1,mIoU", kind="control", premise="z beats plain")
+    with pytest.raises(ConfigError, match="no claim of the study"):
+        words(samples, lost)
+
+
+def test_less_is_better_for_an_error() -> None:
+    samples = {"a": scalar_sample([0.10, 0.11, 0.09]), "plain": scalar_sample([0.30, 0.31, 0.29])}
+    (found,) = words(samples, claim("a", lower=True))
+    assert found.word == "holds"
+    assert found.difference == pytest.approx(0.2)
+
+
+def test_classes_are_counted_apart() -> None:
+    samples = {"a": scalar_sample([0.80, 0.81, 0.79]), "plain": scalar_sample([0.50, 0.51, 0.49])}
+    table = count(words(samples, claim("a"), claim("a", kind="prior"), claim("plain", "a", kind="paper")))
+    assert table.loc["ours", "holds"] == table.loc["prior", "holds"] == table.loc["paper", "contradicted"] == 1
+    assert table.to_numpy().sum() == 3
+    assert "control" not in table.index
+
+
+def test_a_row_that_still_rises_marks_the_verdicts_that_rest_on_it() -> None:
+    flat = [(2, 0.30), (4, 0.40), (8, 0.45), (10, 0.452)]
+    rises = [(2, 0.30), (4, 0.40), (8, 0.45), (10, 0.46)]
+    assert not still_rising([flat, flat])
+    assert still_rising([rises, rises])
+    assert not still_rising([flat, [*flat[:-1], (10, 0.456)]]), "the mean curve decides, not the best seed"
+    assert not still_rising([])
+    assert not still_rising([[(1, 0.2)]])
+    samples = {"a": scalar_sample([0.80, 0.81, 0.79]), "plain": scalar_sample([0.50, 0.51, 0.49])}
+    (found,) = words(samples, claim("a"), rising=("plain",))
+    assert found.rising == ("plain",)
+    assert "plain still rising" in table_of([found])["verdict"][0]
+
+
+def test_an_open_verdict_says_what_the_study_could_have_found() -> None:
+    samples = {"a": scalar_sample([0.50, 0.54, 0.52, 0.50]), "plain": scalar_sample([0.50, 0.52, 0.49, 0.50])}
+    (found,) = words(samples, claim("a"))
+    assert found.word == "open"
+    assert f"could find {100 * found.detectable:.1f}" in found.said
+    assert found.detectable > found.difference
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kind": "sanity"}, "choose from paper, prior, control, ours"),
+        ({"delta": 0.0}, "give a number above 0"),
+        ({"premise": "x"}, "only a claim of class 'control'"),
+    ],
+)
+def test_a_claim_that_makes_no_sense_is_refused(fields: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        claim("a", **fields)

@@ -1,0 +1,195 @@
+"""From intervals to words: what a study's numbers say about each of its claims, by rules that were fixed before.
+
+============= ======================================================================================================
+word          rule, in this order
+============= ======================================================================================================
+void          a claim of class *control* whose premise does not hold: it controls nothing
+holds         the difference is above zero, and p, adjusted by Holm over the claims of its class, is at most 0.05
+contradicted  the same with a difference below zero
+no difference the interval of 90 % lies within -delta to +delta (two one-sided tests)
+open          otherwise; shown with the difference that this study finds with a power of 80 %
+============= ======================================================================================================
+
+Classes are counted apart, for they are not equally hard: *paper* (a sentence or a cell of the paper), *prior* (beats an
+answer that never sees the video), *control*, and *ours*.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from vmlkit.errors import ConfigError
+from vmlkit.studies.statistics import RISK, Contrast, Sample, contrast, holm
+
+WORDS = ("holds", "contradicted", "no difference", "open", "void")
+CLASSES = ("paper", "prior", "control", "ours")
+#: a difference below this is none, in fractions, unless the claim says otherwise
+DELTA = 0.01
+#: a row whose mean validation curve gains more than this in the last fifth of its epochs is still rising
+RISING = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """What a verdict needs of a claim: ``better`` is above ``worse`` in ``metric``."""
+
+    text: str
+    better: str
+    worse: str
+    metric: str
+    source: str = ""
+    kind: str = "ours"  #: one of :data:`CLASSES`
+    delta: float = DELTA  #: in the unit of the metric
+    primary: bool = False
+    premise: str = ""  #: of a control: the text of the claim, in the same metric, that must hold first
+    lower: bool = False  #: the metric is an error or a rank: less is better
+
+    def __post_init__(self) -> None:
+        if self.kind not in CLASSES:
+            raise ConfigError(f"the claim '{self.text}' has the class '{self.kind}': choose from {', '.join(CLASSES)}")
+        if not self.delta > 0:
+            raise ConfigError(f"the claim '{self.text}' has delta {self.delta}: give a number above 0")
+        if self.premise and self.kind != "control":
+            raise ConfigError(f"the claim '{self.text}' has a premise, but only a claim of class 'control' can be void")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A claim with the word that its numbers earn."""
+
+    claim: Claimed
+    word: str  #: one of :data:`WORDS`
+    difference: float  #: better minus worse (or the reverse where less is better), in the unit of the metric
+    low: float  #: of the interval of 95 %
+    high: float
+    p: float  #: two-sided, after Holm
+    detectable: float  #: found with a power of 80 % at the strictest step of Holm
+    videos_counted: bool  #: whether the error of the test set is in the interval
+    rising: tuple[str, ...] = ()  #: rows of the claim that were still rising when they ended
+
+    @property
+    def said(self) -> str:
+        """The word with what limits it."""
+        marks = [f"{row} still rising" for row in self.rising]
+        marks += [] if self.videos_counted else ["the test set's own error is not counted"]
+        if self.word == "open" and math.isfinite(self.detectable):
+            marks.insert(0, f"could find {100 * self.detectable:.1f}")
+        if self.word in ("holds", "contradicted") and abs(self.difference) < self.claim.delta:
+            marks.insert(0, f"less than {100 * self.claim.delta:g}")
+        return self.word + (f" ({'; '.join(marks)})" if marks else "")
+
+
+def judge(claims: Sequence[Claimed], sample: Callable[[str, str], Sample], rising: Iterable[str] = ()) -> list[Verdict]:
+    """The verdict on every claim of one study.
+
+    Args:
+        claims: all of the study: those of one class are one family.
+        sample: of (row, metric).
+        rising: rows that were still rising (:func:`still_rising`).
+
+    Raises:
+        ConfigError: for a premise that names no claim.
+    """
+    contrasts = [_contrast(claim, sample) for claim in claims]
+    adjusted, families = _adjust(claims, contrasts)
+    marked = set(rising)
+    verdicts = []
+    for claim, found, p in zip(claims, contrasts, adjusted, strict=True):
+        low, high = found.interval()
+        verdicts.append(
+            Verdict(
+                claim=claim,
+                word=word(found, p, claim.delta),
+                difference=float(found.difference),
+                low=float(low),
+                high=float(high),
+                p=p,
+                detectable=float(found.detectable(RISK / families[claim.kind])),
+                videos_counted=found.videos_counted,
+                rising=tuple(row for row in (claim.better, claim.worse) if row in marked),
+            )
+        )
+    return [_void(verdict, verdicts) for verdict in verdicts]
+
+
+def word(found: Contrast, p: float, delta: float) -> str:
+    """The word for one contrast; ``p`` is two-sided and adjusted for the other claims of its class."""
+    if p <= RISK:
+        return "holds" if float(found.difference) > 0 else "contradicted"
+    return "no difference" if float(found.p_equivalent(delta)) <= RISK else "open"
+
+
+def still_rising(curves: Sequence[Sequence[tuple[int, float]]], gain: float = RISING) -> bool:
+    """Whether the mean validation curve of a row gains more than ``gain`` in the last fifth of its epochs.
+
+    Args:
+        curves: one a seed: pairs of epoch and value (a fraction; more is better).  Only epochs that every seed
+            evaluated count.
+        gain: as a fraction.
+    """
+    tables = [dict(curve) for curve in curves]
+    epochs = sorted(set.intersection(*(set(table) for table in tables))) if tables else []
+    if len(epochs) < 2:
+        return False
+    before = [epoch for epoch in epochs if epoch <= 0.8 * epochs[-1]] or epochs[:1]
+    mean = {epoch: sum(table[epoch] for table in tables) / len(tables) for epoch in (before[-1], epochs[-1])}
+    return mean[epochs[-1]] - mean[before[-1]] > gain
+
+
+def count(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """How many claims of each class (rows) got each word (columns); classes without a claim are left out."""
+    table = pd.DataFrame(0, index=list(CLASSES), columns=list(WORDS))
+    for verdict in verdicts:
+        table.loc[verdict.claim.kind, verdict.word] += 1
+    return table[table.sum(axis=1) > 0]
+
+
+def table_of(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """One line a claim: difference and interval in percent points, p after Holm, and the word with what limits it."""
+    lines = [
+        {
+            "claim": verdict.claim.text,
+            "class": verdict.claim.kind,
+            "source": verdict.claim.source,
+            "metric": verdict.claim.metric,
+            "difference": f"{100 * verdict.difference:+.1f}",
+            "95 % interval": f"{100 * verdict.low:+.1f} to {100 * verdict.high:+.1f}",
+            "p (Holm)": f"{verdict.p:.3f}",
+            "verdict": verdict.said,
+        }
+        for verdict in verdicts
+    ]
+    return pd.DataFrame(lines)
+
+
+def _contrast(claim: Claimed, sample: Callable[[str, str], Sample]) -> Contrast:
+    pair = [sample(row, claim.metric) for row in (claim.better, claim.worse)]
+    return contrast(*(pair[::-1] if claim.lower else pair))
+
+
+def _adjust(claims: Sequence[Claimed], contrasts: Sequence[Contrast]) -> tuple[list[float], Mapping[str, int]]:
+    """p of each claim after Holm over its class, and the size of each class."""
+    adjusted, sizes = [1.0] * len(claims), {}
+    for kind in {claim.kind for claim in claims}:
+        places = [i for i, claim in enumerate(claims) if claim.kind == kind]
+        sizes[kind] = len(places)
+        for place, p in zip(places, holm([float(contrasts[i].p) for i in places]), strict=True):
+            adjusted[place] = p
+    return adjusted, sizes
+
+
+def _void(verdict: Verdict, every: Sequence[Verdict]) -> Verdict:
+    """The same, or void where it is a control whose premise does not hold."""
+    claim = verdict.claim
+    if not claim.premise:
+        return verdict
+    premises = [v for v in every if v.claim.text == claim.premise and v.claim.metric == claim.metric]
+    if not premises:
+        raise ConfigError(f"the control '{claim.text}' rests on '{claim.premise}', which is no claim of the study")
+    if all(premise.word == "holds" for premise in premises):
+        return verdict
+
+    return dataclasses.replace(verdict, word="void")
