@@ -77,6 +77,18 @@ def test_train_names_the_run_directory_after_what_decides_it(ran):
     assert third.name.startswith("cnm-toy-ci-seed0-")
 
 
+def test_train_takes_a_variant_that_no_paper_has(ran, capsys):
+    cli.main(["train", "lnp-cpl"])
+    cli.main(["train", "lnp-cpl", "--variant", "follow-sentences"])
+    plain, changed = (call[0].model for call in ran)
+    assert (plain.lnp.reading.follow_weight, changed.lnp.reading.follow_weight) == (0.0, 3.0)
+    assert ran[0][1] != ran[1][1]
+    assert cli.main(["train", "cnm", "--variant", "follow-sentences"]) == 2
+    assert "'cnm' has no variant 'follow-sentences': leave it out" in capsys.readouterr().err
+    assert cli.main(["train", "lnp-pps", "--variant", "x"]) == 2
+    assert "choose one of visible-negatives" in capsys.readouterr().err
+
+
 def test_train_takes_paths(ran):
     cli.main(["train", "cpl", "--data", "charades", "--annotations", "a/b", "--features", "f.h5"])
     data = ran[0][0].data

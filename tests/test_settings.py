@@ -35,6 +35,8 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "sigma_neg_inverse": {"~neg_type": "inverse_gaussian"},
     "reading.follow_weight": {"~centers": "sentence"},
     "reading.candidates": {"~centers": "sentence", "~follow_weight": 1.0},
+    "reading.candidate_width": {"~centers": "sentence", "~follow_weight": 1.0},
+    "reading.judge": {"~centers": "sentence", "~follow_weight": 1.0},
     "lnp.gamma": {"~negatives": "variable"},
     "lnp.rule_sigma": {"~negatives": "gaussian"},
 }

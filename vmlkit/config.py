@@ -90,6 +90,14 @@ def positive(config: Any, names: str) -> None:
             raise ConfigError(f"setting '{name}' must be positive, not {value}")
 
 
+def at_most(config: Any, most: float, names: str) -> None:
+    """Raise :class:`ConfigError` for a number above ``most`` among the fields ``names``; None is no number."""
+    for name in names.split():
+        value = getattr(config, name)
+        if value is not None and value > most:
+            raise ConfigError(f"setting '{name}' must be at most {most}, not {value}")
+
+
 def share(config: Any, names: str) -> None:
     """Raise :class:`ConfigError` for a number outside [0, 1[ among the fields ``names``."""
     for name in names.split():

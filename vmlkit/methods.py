@@ -1,5 +1,6 @@
 """Every method, preset and study by name: the families' own tables, merged."""
 
+import dataclasses
 from typing import get_args
 
 from vmlkit.actions import methods as actions
@@ -31,8 +32,11 @@ STUDIES = {
 }
 
 
-def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
+def preset(method: str, data: str = "toy", size: str = "ci", variant: str | None = None) -> Experiment:
     """The experiment of a method on a data source at a size.
+
+    Args:
+        variant: a named change of the method's settings that no paper has, such as ``follow-sentences`` of P0 on CPL.
 
     Raises:
         ConfigError: for an unknown name, or data on which the method has no preset.
@@ -44,4 +48,11 @@ def preset(method: str, data: str = "toy", size: str = "ci") -> Experiment:
     makers = METHODS[method].presets
     if data not in makers:
         raise ConfigError(f"'{method}' has no preset for the data '{data}': choose one of {', '.join(makers)}")
-    return makers[data](method, size)  # type: ignore[arg-type]
+    experiment = makers[data](method, size)  # type: ignore[arg-type]
+    if variant is None:
+        return experiment
+    variants = METHODS[method].variants
+    if variant not in variants:
+        choice = f"choose one of {', '.join(variants)}" if variants else "leave it out"
+        raise ConfigError(f"'{method}' has no variant '{variant}': {choice}")
+    return dataclasses.replace(experiment, model=variants[variant](experiment.model))

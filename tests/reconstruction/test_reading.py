@@ -102,6 +102,34 @@ def test_following_trains_the_reader_and_nothing_else_of_the_candidates() -> Non
     assert model.eval().positives(encoded(model)).follow == {}  # an answer pays for no candidates
 
 
+def judged(model: CPL, monkeypatch: pytest.MonkeyPatch, **changes: object) -> tuple[Encoded, torch.Tensor]:
+    """What a candidate's judge read, and the masks that it saw."""
+    seen: list[tuple[Encoded, torch.Tensor]] = []
+    monkeypatch.setattr(model, "reconstruct", lambda of, masks: seen.append((of, masks)) or torch.rand(3, 8))
+    reading = dataclasses.replace(FOLLOWS, **changes)  # type: ignore[arg-type]
+    read, widths = torch.rand(3, 2, requires_grad=True), torch.full((3, 2), 0.1)
+    reading.draw("near", model, encoded(model), read, widths, lambda c, w: peak_gaussian(c, w, 10, sigma=9.0))
+    return seen[0]
+
+
+def test_candidates_are_as_wide_as_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = cpl().train()
+    own, given = (judged(model, monkeypatch, **c)[1] for c in ({}, {"candidate_width": 0.5}))
+    assert (given >= own).all()
+    assert given.sum() > own.sum()
+    places = (torch.arange(8) + 0.5) / 8
+    assert torch.equal(given, peak_gaussian(places.expand(3, -1), torch.full((3, 8), 0.5), 10, sigma=9.0))
+
+
+def test_another_sentence_judges_the_same_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = cpl().train()
+    own, other = (judged(model.eval().train(), monkeypatch, judge=whose)[0] for whose in ("own", "other"))
+    assert torch.equal(own.targets.roll(-1, dims=0), other.targets)
+    assert torch.equal(own.text_mask.roll(-1, dims=0), other.text_mask)
+    assert not torch.equal(own.targets, other.targets)
+    assert own.clips.shape == other.clips.shape
+
+
 def test_negatives_change_sides_with_c(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(1)
     model = LNP(LNPConfig(reading=FOLLOWS), cpl(), SHAPE.word_dim).train()
@@ -120,6 +148,9 @@ def test_negatives_change_sides_with_c(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("method", "changes", "message"), [
     ("cpl", {"model.reading.follow_weight": 1.0}, "reading.centers=sentence"),
+    ("cpl", {"model.reading.candidate_width": 1.5}, "candidate_width"),
+    ("cpl", {"model.reading.candidate_width": 0.3}, "reading.follow_weight"),
+    ("cpl", {"model.reading.judge": "other"}, "reading.follow_weight"),
     ("lnp-cpl", {"model.lnp.reading.centers": "sentence", "model.lnp.reading.candidates": 2}, "candidates"),
     ("lnp-cpl", {"model.lnp.reading.centers": "sentence", "model.lnp.negatives": "random"}, "lnp.negatives=learned"),
 ])  # fmt: skip

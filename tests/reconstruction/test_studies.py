@@ -1,9 +1,9 @@
 """Studies of the reconstruction family as their file describes them."""
 
-import dataclasses
+import pytest
 
 from vmlkit.config import to_dict
-from vmlkit.reconstruction.presets import toy, visible_negatives
+from vmlkit.methods import preset
 from vmlkit.reconstruction.studies import STUDIES
 
 
@@ -13,8 +13,17 @@ def test_a_list_of_metrics_is_a_claim_each() -> None:
     assert {c.text for c in found} == {"learned negatives beat square negatives"}
 
 
-def test_the_study_shows_the_visible_negatives_of_the_presets() -> None:
-    (row,) = [r for r in STUDIES["lnp-generators"]().rows if r.name == "LNP on CPL, visible negatives"]
-    own = toy("lnp-cpl", "demo").model.lnp
-    wanted = dataclasses.replace(visible_negatives(), rule_sigma=own.rule_sigma, gamma=own.gamma)
-    assert to_dict(row.experiment.model.lnp) == to_dict(wanted)
+@pytest.mark.parametrize(("study", "row", "variant"), [
+    ("lnp-generators", "LNP on CPL, visible negatives", "visible-negatives"),
+    ("windows-controls", "visible negatives", "visible-negatives"),
+    ("windows-remedy", "windows that follow", "follow-sentences"),
+])  # fmt: skip
+def test_studies_measure_the_variants_of_the_presets(study: str, row: str, variant: str) -> None:
+    (found,) = [r for r in STUDIES[study]().rows if r.name == row]
+    wanted = preset("lnp-cpl", variant=variant)
+    assert to_dict(found.experiment.model) == to_dict(wanted.model)
+
+
+def test_the_cpl_of_the_controls_is_the_variant() -> None:
+    (found,) = [r for r in STUDIES["windows-controls"]().rows if r.experiment.method == "cpl"]
+    assert to_dict(found.experiment.model) == to_dict(preset("cpl", variant="follow-sentences").model)

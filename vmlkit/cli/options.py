@@ -46,6 +46,8 @@ def add_experiment_options(command: Any, size: str) -> None:
     command.add_argument("--features", metavar="PATH", help="clip features (sets data.features)")
     help_size = f"%(choices)s; default: {size}; ci takes a minute on two cores"
     command.add_argument("--size", choices=SIZES, default=size, metavar="SIZE", help=help_size)
+    help_variant = "named settings that no paper has, such as follow-sentences of cpl and lnp-cpl"
+    command.add_argument("--variant", metavar="NAME", help=help_variant)
     command.add_argument("--seed", type=int, metavar="N", help="sets train.seed")
     command.add_argument(
         "--set",
@@ -58,14 +60,14 @@ def add_experiment_options(command: Any, size: str) -> None:
 
 
 def experiment_from(options: argparse.Namespace, release: Mapping[str, Any] | None = None) -> "Experiment":
-    """The preset with the overrides of the command line, applied in the order: release, paths, seed, ``--set``.
+    """The preset and its variant with the overrides of the command line, in the order: release, paths, seed, ``--set``.
 
     Raises:
         ConfigError: for an unknown name or setting, a file that the source does not read, or a value of the wrong type.
     """
     from vmlkit.methods import preset
 
-    experiment = preset(options.method, options.data, options.size)
+    experiment = preset(options.method, options.data, options.size, options.variant)
     named = {"data.annotations": options.annotations, "data.features": options.features, "train.seed": options.seed}
     given = {key: value for key, value in named.items() if value is not None}
     for name in ("annotations", "features"):
@@ -95,5 +97,5 @@ def parse_settings(items: Sequence[str]) -> dict[str, Any]:
 def default_run_dir(options: argparse.Namespace, experiment: "Experiment") -> Path:
     """``runs/METHOD-DATA-SIZE-seedN``, with a hash of the settings where some were changed by hand."""
     parts = [experiment.method, options.data.replace(":", "_"), options.size, f"seed{experiment.train.seed}"]
-    changed = options.settings or options.annotations or options.features
+    changed = options.settings or options.annotations or options.features or options.variant
     return Path("runs", "-".join([*parts, config_hash(experiment)] if changed else parts))

@@ -28,6 +28,7 @@ from vmlkit.experiments.experiment import run_experiments
 from vmlkit.files import write_json
 from vmlkit.methods import METHODS, STUDIES
 from vmlkit.runs import RunDirectory, read_json
+from vmlkit.training.history import turn_and_end
 from vmlkit.training.study import METRICS, Study
 
 RESULTS = Path("results")
@@ -104,7 +105,10 @@ def run_study(
 
 
 def cell_of(run: RunDirectory) -> dict[str, Any]:
-    """What a study keeps of one run: test and validation metrics, spread over word masks, baselines, cost."""
+    """What a study keeps of one run: test and validation metrics, spread over word masks, baselines, cost.
+
+    ``dependence`` says how far windows followed their sentence on validation (:mod:`vmlkit.metrics.dependence`).
+    """
     metrics, epochs = run.metrics, run.epochs
     return {
         "test": metrics["test"],
@@ -114,6 +118,7 @@ def cell_of(run: RunDirectory) -> dict[str, Any]:
         "n_test": metrics["n_test"],
         "chosen_epoch": metrics["chosen_epoch"],
         **({"words": metrics["words"]} if "words" in metrics else {}),
+        **({"dependence": dependence} if (dependence := turn_and_end(epochs)) else {}),
         "seconds_per_epoch": float(epochs.loc[epochs.epoch > 0, "seconds"].median()),
     }
 

@@ -10,7 +10,7 @@ from vmlkit.reconstruction.cnm import CNM, CNMConfig
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
 from vmlkit.reconstruction.lnp_hosts import LNPOnCNM, LNPOnCPL, LNPOnPPS, build_lnp
 from vmlkit.reconstruction.pps import PPS, PPSConfig
-from vmlkit.reconstruction.presets import PRESETS
+from vmlkit.reconstruction.presets import FOLLOWING, PRESETS, VISIBLE, VISIBLE_AND_FOLLOWING
 from vmlkit.training.experiment import MethodEntry
 from vmlkit.training.method import DataShape, Method
 
@@ -44,9 +44,9 @@ def _say_rescaled_lambda(settings: Any, data: MomentDataset) -> None:
 
 METHODS: dict[str, MethodEntry] = {
     "cnm": MethodEntry(sized(CNM), CNMConfig, PRESETS),
-    "cpl": MethodEntry(sized(CPL), CPLConfig, PRESETS),
+    "cpl": MethodEntry(sized(CPL), CPLConfig, PRESETS, variants=FOLLOWING),
     "pps": MethodEntry(sized(PPS), PPSConfig, PRESETS),
-    "lnp-cnm": MethodEntry(sized(build_lnp), LNPOnCNM, PRESETS),
-    "lnp-cpl": MethodEntry(sized(build_lnp), LNPOnCPL, PRESETS),
-    "lnp-pps": MethodEntry(sized(build_lnp), LNPOnPPS, PRESETS),
+    "lnp-cnm": MethodEntry(sized(build_lnp), LNPOnCNM, PRESETS, variants=VISIBLE),
+    "lnp-cpl": MethodEntry(sized(build_lnp), LNPOnCPL, PRESETS, variants=VISIBLE_AND_FOLLOWING),
+    "lnp-pps": MethodEntry(sized(build_lnp), LNPOnPPS, PRESETS, variants=VISIBLE),
 }

@@ -51,17 +51,32 @@ def visible_negatives() -> LNPConfig:
     )
 
 
-def follow_sentences(model: Any, weight: float = 3.0) -> Any:
+def follow_sentences(model: Any) -> Any:
     """A variant of CPL, or of P0 on CPL, in which windows follow their sentence (not the default, no paper's).
 
-    Centers are read from the clips that have read the sentence, and drawn to the better of twelve candidates; learned
-    negatives likewise, to the worst while c < 0 and to the best after.  See :mod:`vmlkit.reconstruction.reading`.
+    Centers are read from the clips that have read the sentence, and drawn to the better of eight candidates: positives
+    with weight 1 by candidates of width .3, learned negatives with weight 3 by candidates of their own width, to the
+    worst while c < 0 and to the best after.  The values were chosen by single runs on validation videos of the toy
+    worlds 0 and 1; docs/windows.md measures them on world 2.  See :mod:`vmlkit.reconstruction.reading`.
     """
-    reading = ReadingConfig(centers="sentence", follow_weight=weight, candidates=12)
+    positives = ReadingConfig(centers="sentence", follow_weight=1.0, candidates=8, candidate_width=0.3)
     if isinstance(model, LNPOnCPL):
-        host, lnp = follow_sentences(model.host, weight), dataclasses.replace(model.lnp, reading=reading)
+        negatives = ReadingConfig(centers="sentence", follow_weight=3.0, candidates=8)
+        host, lnp = follow_sentences(model.host), dataclasses.replace(model.lnp, reading=negatives)
         return dataclasses.replace(model, host=host, lnp=lnp)
-    return dataclasses.replace(model, reading=reading)
+    return dataclasses.replace(model, reading=positives)
+
+
+def _visible(model: Any) -> Any:
+    """:func:`visible_negatives` in the place of a model's own, on the generator that it has."""
+    rules = {name: getattr(model.lnp, name) for name in ("rule_sigma", "gamma")}
+    return dataclasses.replace(model, lnp=dataclasses.replace(visible_negatives(), **rules))
+
+
+#: variants of a model by name (``vmlkit train lnp-cpl --variant follow-sentences``); no paper's, and never the default
+VISIBLE: dict[str, Callable[[Any], Any]] = {"visible-negatives": _visible}
+FOLLOWING: dict[str, Callable[[Any], Any]] = {"follow-sentences": follow_sentences}
+VISIBLE_AND_FOLLOWING = {**VISIBLE, "follow-sentences": lambda model: follow_sentences(_visible(model))}
 
 
 def _choose(method: str, cnm: CNMConfig, cpl: CPLConfig, pps: PPSConfig) -> Any:

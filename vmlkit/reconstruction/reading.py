@@ -14,6 +14,7 @@ Two small changes, both off in every paper's preset, let a center follow its sen
   No time label is read.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vmlkit.config import at_least
+from vmlkit.config import at_least, at_most, positive
 from vmlkit.errors import ConfigError
 from vmlkit.nn.attention import precisely
 from vmlkit.reconstruction.front import Encoded, Generator, proposal_grid
@@ -34,16 +35,25 @@ class ReadingConfig:
     """Where centers come from; the default is what every paper of the family does.
 
     Raises:
-        ConfigError: for centers that shall follow candidates and are not read from the sentence.
+        ConfigError: for centers that shall follow candidates and are not read from the sentence, or for what acts on
+            candidates without any.
     """
 
     centers: Literal["token", "sentence"] = "token"  #: of the token behind the clips, or by :class:`SentenceReader`
     follow_weight: float = 0.0  #: weight of :func:`follow`; 0 leaves the slope of the CE curve alone as a teacher
     candidates: int = 8  #: places that :func:`follow` looks at
+    #: of the windows there, a fraction of the video; None is the mean of the query's own proposals
+    candidate_width: float | None = None
+    judge: Literal["own", "other"] = "own"  #: whose CE ranks them; "other", a query's neighbour, is a control
 
     def __post_init__(self) -> None:
         at_least(self, 0, "follow_weight")
         at_least(self, 1, "candidates")
+        positive(self, "candidate_width")
+        at_most(self, 1, "candidate_width")
+        if not self.follow_weight and (self.candidate_width is not None or self.judge == "other"):
+            raise ConfigError("settings 'reading.candidate_width' and 'reading.judge' act on candidates: leave them "
+                              "out, or set reading.follow_weight too")  # fmt: skip
         if self.follow_weight and self.centers == "token":
             raise ConfigError("setting 'reading.follow_weight' acts on centers that are read from the sentence: set "
                               "reading.centers=sentence too")  # fmt: skip
@@ -62,7 +72,10 @@ class ReadingConfig:
         """:func:`follow` with its weight, as a term called ``name``, where a training asks for it; else no term."""
         if not (host.training and self.follow_weight):
             return {}
-        near = follow(host, encoded, read, widths, masks, self.candidates, hardest=hardest)
+        judged = encoded if self.judge == "own" else of_the_neighbour(encoded)
+        if self.candidate_width is not None:
+            widths = torch.full_like(widths, self.candidate_width)
+        near = follow(host, judged, read, widths, masks, self.candidates, hardest=hardest)
         return {name: self.follow_weight * near}
 
     def reader(self, hidden: int, columns: int) -> "SentenceReader | None":
@@ -96,6 +109,12 @@ def moved(read: Float[Tensor, "B K"], raw: Float[Tensor, "B P"], *, floor: float
     return torch.sigmoid(torch.logit(read.clamp(floor, 1 - floor)) + raw)
 
 
+def of_the_neighbour(encoded: Encoded) -> Encoded:
+    """Each query's clips beside the words of the next query of the batch: a judge that knows nothing of the query."""
+    fields = ("text", "text_mask", "targets")
+    return dataclasses.replace(encoded, **{name: getattr(encoded, name).roll(-1, dims=0) for name in fields})
+
+
 #: masks of centers and widths, each ``(B, G)``
 Masks = Callable[[Tensor, Tensor], Tensor]
 
@@ -112,7 +131,7 @@ def follow(
 ) -> Float[Tensor, ""]:
     """Mean distance of K centers from the K best of G evenly spaced candidates, in fractions of the video.
 
-    The candidates have the mean width of the proposals and are told apart by the CE of the sentence under their masks,
+    The candidates have the mean of the widths and are told apart by the CE of the sentence under their masks,
     without dropout and without a graph.  In order of time, each center has one of its own, so that several never settle
     on the middle between two good places.
 

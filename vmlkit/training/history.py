@@ -218,6 +218,28 @@ class History:
         return cls([dict(row) for row in kept.to_dict("records")], [seen], clips)
 
 
+def turn_and_end(epochs: pd.DataFrame, group: str = "dependence") -> dict[str, dict[str, float]]:
+    """What a group of columns says at the ``turn`` and at the ``end`` of a training, four digits each.
+
+    The turn is the last evaluated epoch with c(e) < 0, of methods that have such a clock; the end is the last evaluated
+    epoch.  Nothing where the group was not recorded.
+
+    >>> table = pd.DataFrame({"epoch": [1, 2, 3], "curriculum/c": [-0.5, -0.1, 0.2], "dependence/R2": [0.1, 0.2, 0.3]})
+    >>> turn_and_end(table)
+    {'turn': {'epoch': 2, 'R2': 0.2}, 'end': {'epoch': 3, 'R2': 0.3}}
+    """
+    columns = [name for name in epochs if name.startswith(f"{group}/")]
+    known = epochs.dropna(subset=columns, how="all") if columns else epochs[:0]
+    clock = known.get("curriculum/c", pd.Series(0.0, index=known.index))
+    rows = {"turn": known[clock < 0], "end": known}
+    return {
+        when: {"epoch": int(table["epoch"].iloc[-1])}
+        | {name.split("/", 1)[1]: round(float(table[name].iloc[-1]), 4) for name in columns}
+        for when, table in rows.items()
+        if len(table)
+    }
+
+
 def epoch_row(epoch: int, seconds: float, **groups: Mapping[str, float]) -> dict[str, float]:
     """A row of ``epochs.parquet``: ``group/name`` for every entry of every group.
 
