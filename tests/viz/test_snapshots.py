@@ -65,14 +65,16 @@ def test_a_run_without_proposals_is_refused(run_path: Path) -> None:
         _ = RunView(Altered(run_path, proposals=empty)).recorded_epochs
 
 
-def test_negatives_are_easy_while_c_is_negative(run_path: Path) -> None:
+def test_the_sign_of_c_says_what_training_asks_of_negatives_and_no_more(run_path: Path) -> None:
     view = RunView(run_path)
     c = view.epochs.set_index("epoch")["curriculum/c"]
     roles = {e: set(view.snapshot("test/0", e).negative_roles) for e in range(1, 13)}
-    assert roles == {e: {"easy_negative" if c[e] < 0 else "hard_negative"} for e in range(1, 13)}
-    assert set.union(*roles.values()) == {"easy_negative", "hard_negative"}
+    assert roles == {e: {"pushed_negative" if c[e] < 0 else "pulled_negative"} for e in range(1, 13)}
+    assert set.union(*roles.values()) == {"pushed_negative", "pulled_negative"}
+    assert view.clock(0) == view.clock(1) == c[1]
     plain = RunView(Altered(run_path, epochs=view.epochs.drop(columns="curriculum/c")))
     assert plain.snapshot("test/0", 5).negative_roles == ("negative",) * 3
+    assert np.isnan(plain.clock(5))
 
 
 def test_negatives_without_a_place_are_left_out(run_path: Path) -> None:

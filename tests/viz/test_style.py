@@ -10,7 +10,9 @@ import pytest
 from vmlkit.errors import DataError, MissingDependency
 from vmlkit.viz import style
 
-ROLES = {name: role for name, role in style.ROLES.items() if name != "negative"}
+# the two phases of the clock and negatives of no kind have the colour of hard ones until theirs is measured
+UNCOLOURED = ("negative", "pushed_negative", "pulled_negative")
+ROLES = {name: role for name, role in style.ROLES.items() if name not in UNCOLOURED}
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB
 BLINDNESS = {
@@ -63,7 +65,8 @@ def test_negatives_differ_from_positives_in_more_than_colour() -> None:
     assert drawn["easy_negative"] != drawn["hard_negative"]
     assert all(drawn[n][0] and drawn[n][1] for n in ("easy_negative", "hard_negative"))
     assert ROLES["chosen"].width > 1.5 * ROLES["positive"].width
-    assert style.ROLES["negative"].color == ROLES["hard_negative"].color
+    assert {style.ROLES[name].color for name in UNCOLOURED} == {ROLES["hard_negative"].color}
+    assert style.ROLES["pushed_negative"].dash != style.ROLES["pulled_negative"].dash
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

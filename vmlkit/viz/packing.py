@@ -16,7 +16,7 @@ from vmlkit.viz.signals import Signals, read_signals
 from vmlkit.viz.snapshots import RunView, Snapshot, thin_log
 from vmlkit.viz.style import ROLES, Role
 
-_NEGATIVE_ROLES = ("easy_negative", "hard_negative", "negative")
+_NEGATIVE_ROLES = ("easy_negative", "hard_negative", "pushed_negative", "pulled_negative", "negative")
 
 #: bytes per proposal: seven 16-bit numbers and a kind
 _PROPOSAL_BYTES = 15
@@ -166,7 +166,7 @@ def _add_run(
 
 def _role(role: Role) -> dict[str, Any]:
     colors = {"light": role.color, "text": role.text, "dark": role.dark}
-    return {"label": role.label, **colors, "dash": list(role.dash), "width": role.width}
+    return {"label": role.label, **colors, "dash": list(role.dash), "width": role.width, "dots": "." in role.hatch}
 
 
 def _rank(view: RunView) -> list[str]:
@@ -214,7 +214,7 @@ def _add_proposals(block: Block, view: RunView, epochs: list[int], queries: list
             _fill({n: a[e, q] for n, a in arrays.items()}, shot, sizes)
             chosen[e, q] = 255 if shot.chosen is None else shot.chosen
             for m, name in enumerate(shot.negative_roles[: sizes[1]]):
-                role[e, q, m] = _NEGATIVE_ROLES.index(name) if name in _NEGATIVE_ROLES else 2
+                role[e, q, m] = _NEGATIVE_ROLES.index(name if name in _NEGATIVE_ROLES else "negative")
     for name in ("nll", "weight"):
         values = arrays.pop(name)
         block.add(name, values, *_range(values))

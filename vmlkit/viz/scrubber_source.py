@@ -9,7 +9,7 @@ from vmlkit.viz.live import html_fragment, module, write_page
 from vmlkit.viz.packing import Packed, pack
 from vmlkit.viz.snapshots import AnyRun, RunView
 from vmlkit.viz.style import png_bytes, styled
-from vmlkit.viz.timeline import draw_timeline, lanes_of
+from vmlkit.viz.timeline import draw_epochs
 
 #: bound on the embedded data unless another is given
 MAX_BYTES = 1_500_000
@@ -123,10 +123,5 @@ class ScrubberSource:
 
 def preview_png(view: RunView, query_id: str, epoch: int) -> bytes:
     """A picture of one query at one epoch, for places where scripts do not run."""
-    query, shot = view.query(query_id), view.snapshot(query_id, epoch)
     with styled():
-        strip, truths = view.film_strip(query["video_id"]), view.truths(query_id)
-        places = (query["duration_s"], truths, shot.positives, shot.negatives)
-        axes = draw_timeline(None, strip, *places, **lanes_of(view, shot))
-        axes.strip.set_title(f"“{query['sentence']}” · epoch {epoch}", loc="left", fontsize=10.5)
-        return png_bytes(axes.figure)
+        return png_bytes(draw_epochs(view, query_id, (epoch,)))

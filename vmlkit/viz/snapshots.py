@@ -36,7 +36,9 @@ class Snapshot:
     """One query at one epoch; centers, widths, starts and ends are fractions of the video.
 
     ``chosen`` is the place of the predicted proposal among the positives, or None when nothing was chosen;
-    ``negative_roles`` names each negative ``easy_negative``, ``hard_negative`` or (kind unknown) ``negative``.
+    ``negative_roles`` says by the sign of c what training asks of each negative, ``pushed_negative`` (c < 0) or
+    ``pulled_negative`` (c > 0), or ``negative`` where there is no c.  How hard a negative is, is measured:
+    :mod:`vmlkit.viz.hardness`.
     """
 
     epoch: int
@@ -50,6 +52,7 @@ class Snapshot:
     negative_spans: Float[np.ndarray, "M 2"]
     negative_weights: Float[np.ndarray, " M"]
     negative_nll: Float[np.ndarray, " M"]
+    negative_iou: Float[np.ndarray, " M"]
     ion: Float[np.ndarray, " M"]
     chosen: int | None
     negative_roles: tuple[str, ...]
@@ -160,16 +163,20 @@ class RunView:
         )
         return positive, negative
 
-    def negative_role(self, epoch: int) -> str:
-        """``easy_negative`` while the schedule value c is below zero, ``hard_negative`` after; ``negative`` without c.
+    def clock(self, epoch: int) -> float:
+        """P0's c at an epoch (before training that of the first epoch); NaN for a run without it."""
+        if "curriculum/c" not in self.epochs:
+            return float("nan")
+        c = self.epochs.loc[self.epochs["epoch"] == max(epoch, 1), "curriculum/c"]
+        return float(c.iloc[0]) if len(c) else float("nan")
 
-        For c < 0 P0's dual-signed cross-entropy drives negatives away from the query, for c > 0 towards it.
+    def negative_role(self, epoch: int) -> str:
+        """``pushed_negative`` while c is below zero, ``pulled_negative`` after; ``negative`` without c.
+
+        For c < 0 P0's dual-signed cross-entropy pushes negatives away from the query, for c > 0 it pulls them to it.
         """
-        if "curriculum/c" in self.epochs:
-            c = self.epochs.loc[self.epochs["epoch"] == max(epoch, 1), "curriculum/c"]
-            if len(c) and np.isfinite(c.iloc[0]):
-                return "easy_negative" if float(c.iloc[0]) < 0 else "hard_negative"
-        return "negative"
+        c = self.clock(epoch)
+        return "negative" if np.isnan(c) else "pushed_negative" if c < 0 else "pulled_negative"
 
     def snapshot(self, query_id: object, epoch: int) -> Snapshot:
         """The proposals of one query at one epoch.
@@ -202,6 +209,7 @@ class RunView:
             negative_spans=_columns(negative, "start", "end"),
             negative_weights=_columns(negative, "weight")[:, 0],
             negative_nll=_columns(negative, "nll")[:, 0],
+            negative_iou=_columns(negative, "iou")[:, 0],
             ion=_columns(negative, "ion")[:, 0],
             chosen=int(chosen[0]) if len(chosen) else None,
             negative_roles=tuple(common if r == "negative" else str(r) for r in negative["role"]),

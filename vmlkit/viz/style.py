@@ -57,14 +57,19 @@ class Role:
         return (0.0, self.dash) if self.dash else "-"
 
 
-#: ``negative`` is a negative of no stated kind; it looks like a hard one
+_DOTTED, _DASHED = (1.2, 1.6), (4.5, 1.8)
+
+#: ``negative`` is a negative of no stated kind; it looks like a hard one.  ``pushed_negative`` and ``pulled_negative``
+#: are the two phases of P0's clock: their dashes say which, and their colour is measured (:mod:`vmlkit.viz.hardness`)
 ROLES: dict[str, Role] = {
     "truth": Role("ground truth", "#16956B", "#0E7A57", "#36C79A", width=1.0),
     "chosen": Role("chosen positive", "#12367A", "#12367A", "#E1EDFF", width=2.4),
     "positive": Role("other positives", "#5FA0DA", "#2C74B3", "#457BCB", width=1.3),
-    "easy_negative": Role("easy negatives", "#E2A323", "#916208", "#F4CF62", (1.2, 1.6), 1.7, "...."),
-    "hard_negative": Role("hard negatives", "#A82A17", "#A82A17", "#F2694C", (4.5, 1.8), 1.5, "////"),
-    "negative": Role("negatives", "#A82A17", "#A82A17", "#F2694C", (4.5, 1.8), 1.5, "////"),
+    "easy_negative": Role("easy negatives", "#E2A323", "#916208", "#F4CF62", _DOTTED, 1.7, "...."),
+    "hard_negative": Role("hard negatives", "#A82A17", "#A82A17", "#F2694C", _DASHED, 1.5, "////"),
+    "negative": Role("negatives", "#A82A17", "#A82A17", "#F2694C", _DASHED, 1.5, "////"),
+    "pushed_negative": Role("negatives, c < 0", "#A82A17", "#A82A17", "#F2694C", _DOTTED, 1.7, "...."),
+    "pulled_negative": Role("negatives, c > 0", "#A82A17", "#A82A17", "#F2694C", _DASHED, 1.5, "////"),
     "attention": Role("attention", "#A84D9B", "#96408A", "#A8408F", width=1.4),
 }
 

@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from vmlkit.viz.filmstrip import draw_strip
-from vmlkit.viz.layout import BOTTOM, CAP, FLOOR, TOP, lay_out
+from vmlkit.viz.following import following
+from vmlkit.viz.hardness import HardnessScale, hardness_scale
+from vmlkit.viz.layout import BOTTOM, CAP, FLOOR, TOP, foot_inches, lay_out, write_foot
 from vmlkit.viz.shapes import Curve, gaussian, grid, visible
 from vmlkit.viz.snapshots import AnyRun, RunView, Snapshot
 from vmlkit.viz.style import FAINT, INK, ROLES, plain_axis, spread_apart
@@ -87,6 +89,7 @@ def draw_lanes(
     curve: Curve | None = None,
     negative_curve: Curve | None = None,
     negative_roles: str | Sequence[str] = "hard_negative",
+    negative_colors: Sequence[str] | None = None,
     cap: bool = True,
 ) -> "Axes":
     """The part of :func:`draw_timeline` below the film strip, on an axis of its own.
@@ -98,7 +101,8 @@ def draw_lanes(
         weights: one selection weight per negative, written below it.
         curve: ``curve(center, width, t)`` with t in fractions; :func:`gaussian` with sigma 9 unless given.
         negative_curve: the same for negatives; ``curve`` unless given.
-        negative_roles: ``"easy_negative"``, ``"hard_negative"`` or ``"negative"``, for all negatives or one for each.
+        negative_roles: a role of :data:`~vmlkit.viz.style.ROLES` for all negatives, or one for each.
+        negative_colors: one for each negative (:mod:`vmlkit.viz.hardness`); those of the roles unless given.
         cap: draw the bar that names the ground truth; rows below the first leave it out.
     """
     curve = curve or gaussian()
@@ -113,7 +117,7 @@ def draw_lanes(
     _draw_positives(ax, duration_s, np.asarray(positives, dtype=float).reshape(-1, 2), chosen, curve)
     if chosen is not None and len(positives):
         _draw_answer(ax, duration_s, positives[chosen], iou, answer_s)
-    _draw_negatives(ax, duration_s, negatives, weights, negative_curve or curve, negative_roles)
+    _draw_negatives(ax, duration_s, negatives, weights, negative_curve or curve, negative_roles, negative_colors)
     ax.locator_params(axis="x", nbins=9, steps=[1, 2, 5, 10])
     ax.set_xlabel("time (s)")
     return ax
@@ -124,7 +128,7 @@ def draw_epochs(
     query_id: object,
     epochs: Iterable[int] = (0, 1, 3, -1),
 ) -> "Figure":
-    """One query at several epochs, one row each below a shared film strip: watch the curve move into the band.
+    """One query at several epochs, one row each below a shared film strip, and whether the windows follow it.
 
     Args:
         run: a run directory or its path.
@@ -138,18 +142,21 @@ def draw_epochs(
     query = view.query(query_id)
     shots = [view.snapshot(query_id, e) for e in view.pick_epochs(epochs)]
     strip = view.film_strip(query["video_id"])
-    strip_ax, *rows = lay_out(None, strip, len(shots), any(len(s.negatives) for s in shots))
+    scale, words = hardness_scale(view), following(view)
+    negatives = any(len(s.negatives) for s in shots)
+    strip_ax, *rows = lay_out(None, strip, len(shots), negatives, foot=foot_inches(words, scale))
     draw_strip(strip_ax, strip, query["duration_s"])
     write_sentence(strip_ax, query["sentence"])
     for i, (ax, shot) in enumerate(zip(rows, shots, strict=True)):
-        look = {**lanes_of(view, shot), "weights": _informative(shot), "cap": i == 0}
+        look = {**lanes_of(view, shot, scale), "weights": _informative(shot), "cap": i == 0}
         draw_lanes(ax, query["duration_s"], view.truths(query_id), shot.positives, shot.negatives, **look)
         _label_row(ax, shot, last=i == len(shots) - 1)
+    write_foot(_root(strip_ax), words, scale)
     return _root(strip_ax)
 
 
-def lanes_of(view: RunView, shot: Snapshot) -> dict[str, Any]:
-    """What :func:`draw_lanes` takes beside the places of a recorded moment: its answer, curves and roles."""
+def lanes_of(view: RunView, shot: Snapshot, scale: HardnessScale | None) -> dict[str, Any]:
+    """What :func:`draw_lanes` takes beside the places of a recorded moment: its answer, curves, roles and colours."""
     positive, negative = view.shapes()
     return {
         "chosen": shot.chosen,
@@ -158,6 +165,7 @@ def lanes_of(view: RunView, shot: Snapshot) -> dict[str, Any]:
         "curve": gaussian(*astuple(positive)),
         "negative_curve": gaussian(*astuple(negative)),
         "negative_roles": shot.negative_roles,
+        "negative_colors": scale.colors(shot) if scale else None,
     }
 
 
@@ -242,21 +250,22 @@ def _draw_negatives(
     weights: Sequence[float] | np.ndarray | None,
     curve: Curve,
     roles: str | Sequence[str],
+    colors: Sequence[str] | None,
 ) -> None:
     names = [roles] * len(negatives) if isinstance(roles, str) else list(roles)
-    for (center, width), name in zip(negatives, names, strict=True):
+    measured, colors = colors is not None, colors or [ROLES[name].color for name in names]
+    for (center, width), name, color in zip(negatives, names, colors, strict=True):
         role = ROLES[name]
         t = grid(center, width)
         height, x = -_DIP * visible(curve(center, width, t)), t * duration_s
-        ax.fill_between(x, 0, height, facecolor="none", edgecolor=role.color, hatch=role.hatch, linewidth=0, alpha=0.35)
-        ax.plot(x, height, color=role.color, linewidth=role.width, linestyle=role.linestyle, label=role.label, zorder=4)
+        ax.fill_between(x, 0, height, facecolor="none", edgecolor=color, hatch=role.hatch, linewidth=0, alpha=0.35)
+        ax.plot(x, height, color=color, linewidth=role.width, linestyle=role.linestyle, label=role.label, zorder=4)
     for name, y in zip(dict.fromkeys(names), (-0.4, -0.76), strict=False):
-        _lane_label(ax, y, ROLES[name].label, ROLES[name].text, "negatives")
+        _lane_label(ax, y, ROLES[name].label, FAINT if measured else ROLES[name].text, "negatives")
     if weights is not None:
         places = spread_apart([float(np.clip(c, 0, 1)) for c in negatives[:, 0]], 0.06, 0.02, 0.98)
-        for place, weight, name in zip(places, weights, names, strict=True):
-            at, color = place * duration_s, ROLES[name].text
-            ax.text(at, -0.83, f"{weight:.2f}", ha="center", va="top", fontsize=7.5, color=color)
+        for place, weight in zip(places, weights, strict=True):
+            ax.text(place * duration_s, -0.83, f"{weight:.2f}", ha="center", va="top", fontsize=7.5, color=FAINT)
 
 
 def _lane_label(ax: "Axes", y: float, text: str, color: str, gid: str) -> None:

@@ -92,7 +92,7 @@ function line(ctx, x0, y0, x1, y1) {
   ctx.stroke();
 }
 
-// dots for easy negatives, strokes for all others: what colour says, said once more
+// dots where training pushes negatives away, strokes elsewhere: what the dash says, said once more
 function hatch(ctx, look, color, dots) {
   const name = `${color}${dots}`;
   if (!look.patterns.has(name)) {

@@ -135,7 +135,7 @@ function drawProposal(ctx, look, box, item, roles, selected, filled) {
   if (!filled) return;
   ctx.lineTo(box.left + box.inner * to, box.base);
   ctx.lineTo(box.left + box.inner * from, box.base);
-  ctx.fillStyle = item.negative ? hatch(ctx, look, color, item.role === "easy_negative") : color;
+  ctx.fillStyle = item.negative ? hatch(ctx, look, color, role.dots) : color;
   ctx.globalAlpha = item.negative ? 1 : 0.22;
   ctx.fill();
   ctx.globalAlpha = 1;
