@@ -12,6 +12,8 @@ PYTEST_ARGS ?=
 JOBS        ?= 2
 # the size at which notebooks run: ci, demo or paper
 SIZE        ?= ci
+# names of notebooks for the regression targets, such as 01_cnm; none for all
+NOTEBOOKS   ?=
 # which claims to measure: make claims NAME=cnm
 NAME        ?= cnm
 
@@ -24,10 +26,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   then command -v $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test lab notebooks figures site students gif pair lint format bench bench-gpu claims clean distclean
+.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format bench bench-gpu claims clean distclean
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 tour: $(STAMP) ## run notebooks/00_tour and say where its page, figures and numbers are
 	@$(BIN)/vmlkit tour
@@ -40,6 +42,15 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 
 notebooks: $(STAMP) ## run every notebook (SIZE=ci, demo or paper); copies with outputs in site/executed
 	@$(BIN)/python -m tools.pages notebooks --size $(SIZE)
+
+regression: $(STAMP) ## run the notebooks and compare their numbers with tests/regression
+	@$(BIN)/python -m tools.regression check $(NOTEBOOKS)
+
+regression-learn: $(STAMP) ## learn the bands of NOTEBOOKS (default: all) again over ten seeds (hours)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.regression learn $(NOTEBOOKS)
+
+regression-mutations: $(STAMP) ## show that the comparison bites: break the package, and every page must notice
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.regression mutations $(NOTEBOOKS)
 
 figures: notebooks ## make the pictures of figures/ again; every one is drawn by a notebook
 	@ls -l figures

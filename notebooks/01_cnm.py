@@ -752,6 +752,20 @@ order = ["CNM, this run", "same weights, answer by sweep", *run.metrics["baselin
 assert swept.mean() > rows["CNM, this run"]["R@1,mIoU"] + 0.05, "on this seed the sweep does not help"
 metrics_table({name: {m: rows[name][m] for m in metrics} for name in order}, run.metrics["n_test"]).round(1)
 
+# %%
+trained = epochs.set_index("epoch").iloc[-1]
+band = {f"CNM {m}": rows["CNM, this run"][m] for m in metrics}
+band |= {f"sweep {m}": rows["same weights, answer by sweep"][m] for m in metrics}
+band |= {"NLL": trained["loss/nll"], "NLL easy minus positive": trained["loss/nll_easy"] - trained["loss/nll"]}
+band |= {"mean width": last.width.mean(), "sd of centers": last.center.std(), "lowest point inside": inside.mean()}
+band |= {f"mIoU with the {k}": repaired[k] / 100 for k in ("true width", "true center")}
+band |= {f"center inside on {split}: {name}": shares[split][name] for split, name in (
+    ("training", "same generator, with labels"), ("training", "CNM"), ("test", "CNM"))}  # fmt: skip
+constant = rows["best constant window"]["R@1,mIoU"]
+exact = {"test sentences": run.metrics["n_test"], "constant window mIoU": constant, "width cap": cap}
+exact |= {"true width": true_width.mean(), "weight a quarter away": float(by_hand[1])}
+nb.record(exact=exact, band=band, above=[("sweep R@1,mIoU", "CNM R@1,mIoU"), ("lowest point inside", "true width")])
+
 # %% [markdown]
 # Same weights, same training, no labels: only the way of answering changed. It is **not CNM as published**, costs 21
 # reconstructions per sentence, and this table is one seed. But it shows where the knowledge is.
@@ -781,6 +795,11 @@ for name, overrides in switches.items():
     slope = torch.autograd.grad(losses.total, variant.proposal_head.weight)[0].norm()
     rows[name] |= {"L_ivc": losses.total.item(), "gradient on the head": slope.item()}
 pd.DataFrame(rows).T.round(3)
+
+# %%
+band = {f"{name}: easy minus positive": rows[name]["easy"] - rows[name]["positive"] for name in list(switches)[:2]}
+band |= {f"attention outside, {form}": float(maps[form][:, outside].sum(-1).mean()) for form in maps}
+nb.record(band=band, above=[("attention outside, logit", "attention outside, prob")])
 
 # %% [markdown]
 # The whole video is the same in the first two rows: a mask of ones changes nothing in either form. The paper's plain

@@ -694,6 +694,22 @@ print(f"standard deviation of its center over sentences {float(centers.std(dim=0
 costs = run.epochs.set_index("epoch")["loss/rank_negative"]
 print(f"cost of the ranking against it: epoch 1 {costs[1]:.4f}, last epoch {costs.iloc[-1]:.4f}")
 
+# %%
+band = {f"trained width, lambda {target:g}": widths.iloc[-1] for target, widths in trained.items()}
+band |= {"trained width, weight 0.5": weak.iloc[-1]}
+band |= {f"trained width, {n}": w.iloc[-1] for n, w in zip(("as published", "rescaled"), on_16.values(), strict=True)}
+band |= {f"PPS {m}": scores[m] for m in ("R@1,IoU=0.5", "R@1,mIoU", "R@5,IoU=0.5", "R@5,mIoU")}
+band |= {"fixed windows R@1,mIoU": frozen_scores["R@1,mIoU"], "vote R@1,mIoU": rules["charades"]["R@1,mIoU"]}
+band |= {"NLL": run.epochs["loss/nll"].iloc[-1], "pull": run.epochs["loss/pull"].iloc[-1]}
+band |= {"width of a negative": widths.mean(), "distance of a negative from the border": border.mean()}
+exact = {"test sentences": len(said.truth), "natural width": natural_width(4, 0.26, 16)}
+exact |= {f"settled width on {cells} cells": found[2] for cells, found in settled.items()}
+exact |= {"pushed alone: spread": last["push alone"][0]}
+exact |= {f"five windows {m}": table["five constant windows"][m] for m in ("R@1,IoU=0.5", "R@5,IoU=0.5")}
+wide, middle, narrow = (f"trained width, lambda {target:g}" for target in trained)
+pairs = [(wide, middle), (middle, narrow), ("trained width, weight 0.5", middle)]
+nb.record(exact=exact, band=band, above=[*pairs, ("trained width, as published", "trained width, rescaled")])
+
 # %% [markdown]
 # What they learn: narrow slivers, mostly near a border of the video, the same for every sentence, soon easy to beat.
 # Notebook 03 is about negatives that are asked to become *hard*.

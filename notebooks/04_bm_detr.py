@@ -436,6 +436,20 @@ metrics = ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU"]
 beside = {name: done.metrics["test"] for name, done in runs.items()} | run.metrics["baselines"]
 metrics_table({name: {m: row[m] for m in metrics} for name, row in beside.items()}, run.metrics["n_test"]).round(1)
 
+# %%
+names = {"QD-DETR": "QD-DETR", "BM-DETR (authors)": "authors", "BM-DETR (paper)": "paper"}
+band = {f"{short} {m}": beside[name][m] for name, short in names.items() for m in ("R@1,IoU=0.5", "R@1,mIoU")}
+for name in list(names)[1:]:
+    band |= {f"{names[name]} {c}": runs[name].metrics["test"][c] for c in columns}
+    losses = runs[name].epochs.set_index("epoch").iloc[-1]
+    band |= {f"{names[name]} {c}": losses[f"loss/{c}"] for c in ("giou", "probability", "alignment")}
+constant = beside["best constant window"]["R@1,mIoU"]
+exact = {"test queries": run.metrics["n_test"], "constant window R@1,mIoU": constant}
+exact |= {"sum of o, padded to 16": frame["sum over the video"].iloc[-1], "cost of the matched span": float(cost[1])}
+exact |= {f"{mode}: shifted label, clips": float(shifted[mode][1].windows[0, 0, 1]) * clips for mode in shifted}
+above = [(f"{mode} joint,inside", f"{mode} joint,outside") for mode in ("authors", "paper")]
+nb.record(exact=exact, band=band, above=[*above, ("QD-DETR R@1,mIoU", "authors R@1,mIoU")])
+
 # %% [markdown]
 # Runs of this length say little about which method is better; they show what learning looks like. The claims above
 # had twice the moments and several seeds.

@@ -579,6 +579,23 @@ pd.DataFrame({n: [100 * r[m] for m in kept] for n, r in rows.items() if all(m in
     1
 )
 
+# %%
+band = {f"told apart, {name}": accuracy.loc["", name] for name in accuracy}
+band |= {f"match, {name}": found[""] for name, found in matches.items()}
+band |= {"entropy, first": entropies.iloc[0], "entropy, last": entropies.iloc[-1], "largest weight": last.max()}
+band |= {"alone, own part": trained / 100, "alone, other parts": carried / 100, "no loss": before / 100}
+band |= {f"retrieval {c}": scores[c] for c in ("t2v R@1", "t2v R@10", "v2t R@1", "t2v MnR")}
+band |= {f"QD-DETR {m}": test[m] for m in kept}
+band |= {"QD-DETR told apart": test["component accuracy"], "QD-DETR loss": run.epochs["loss/total"].iloc[-1]}
+exact = {"test sentences": len(splits.test.sentences), "chance t2v R@1": chance["t2v R@1"]}
+exact |= {f"share with {c}": share for c, share in zip(texts.components, texts.valid.mean(axis=0), strict=True)}
+exact |= {"drift after 500 steps": held[499][0], "drift after 2000 steps": held[-1][0]}
+exact |= {f"loss, {name}": float(value) for name, value in values.items()}
+above = [("told apart, with components", "told apart, X-CLIP"), ("entropy, first", "entropy, last")]
+nb.record(
+    exact=exact, band=band, above=[*above, ("alone, own part", "no loss"), ("retrieval t2v R@1", "chance t2v R@1")]
+)
+
 # %% [markdown]
 # At `ci` size the localiser has seen 574 sentences six times and is about level with the priors beside it. The claims
 # below train longer, on twice the videos.

@@ -224,6 +224,16 @@ pd.DataFrame({name: {"N": run.metrics["n_test"], "left out": str([
     f"{entry['count']} of {entry['of']} {entry['what']}" for entry in run.metrics["left_out"].get("test", [])
     if "features" in entry["what"]])} for name, run in runs.items()}).T  # fmt: skip
 
+# %%
+band = {c: runs["features"].epochs[f"loss/{c}"].iloc[-1] for c in ("nll", "nll_whole_video", "nll_easy")}
+band |= {f"{name}: mIoU": run.metrics["test"]["R@1,mIoU"] for name, run in runs.items()}
+exact = {f"{name}: test queries": run.metrics["n_test"] for name, run in runs.items()}
+exact |= {f"findings, {accident}": len(report.findings) for accident, report in found.items()}
+exact |= {"toy moments": len(moments), "toy findings": len(toy.findings)}
+constant = toy.priors[toy.priors["prior"].str.contains("constant|whole")].to_dict("records")
+exact |= {f"toy {row['split']}, {row['prior']}: mIoU": row["R@1,mIoU"] / 100 for row in constant}
+nb.record(exact=exact, band=band)
+
 # %% [markdown]
 # ## Files of other projects
 #

@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom at CI size.
+"""Every notebook runs from top to bottom at CI size, and its numbers stay within their bands (tests/regression).
 
 The copies with outputs go to a temporary folder, or to ``$VMLKIT_EXECUTED``, from where ``make site`` takes them.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.regression.quantities import drift, load, path_of, recorded
 from vmlkit.experiments.notebooks import failing_cells, list_notebooks, read
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,9 @@ def test_notebook_runs(
     figures = list((sandbox / "figures").glob(f"{path.stem}*.png"))
     assert figures, f"the notebook saved no figures/{path.stem}*.png"
     assert all(file.stat().st_size > 2000 for file in figures)
+
+    if path_of(path.stem).is_file():  # a new page has none until its bands are learned
+        assert drift(load(path.stem), recorded(executed)) == []
 
     seconds = float(notebook.metadata.papermill.duration)
     record_property("seconds", seconds)

@@ -1,21 +1,25 @@
-"""What a notebook shows besides figures: the code behind an equation, tables of results, and verdicts."""
+"""What a notebook shows besides figures: code behind an equation, tables of results, verdicts, numbers it must keep."""
 
 import inspect
+import math
 import os
 import re
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vmlkit.errors import required
+from vmlkit.errors import ConfigError, required
 from vmlkit.viz.style import use_style
 
 if TYPE_CHECKING:
     from IPython.display import Code, Markdown
+
+#: the output of a cell that :func:`record` made
+QUANTITIES = "application/vnd.vmlkit.quantities+json"
 
 
 def start() -> None:
@@ -74,6 +78,42 @@ def show_verdicts(results: Any) -> "Markdown":
         f"seeds). *Holds*: above zero with every seed and by twice the standard error. Made by {results.provenance}."
     )
     return page
+
+
+def record(
+    *,
+    exact: Mapping[str, Any] | None = None,
+    band: Mapping[str, Any] | None = None,
+    above: Sequence[tuple[str, str]] = (),
+) -> None:
+    """State headline quantities of the page, by which ``make regression`` notices that they drift.
+
+    They are kept in the output of the cell, so every executed copy holds its own.
+
+    Args:
+        exact: numbers that no training changes, such as counts of the data and values of formulas.
+        band: numbers that depend on the seed; the range over seeds is learned by ``make regression-learn``.
+        above: pairs of names, the first larger than the second with every seed.
+
+    Raises:
+        ConfigError: for a value that is no finite number, or a pair that names what is not recorded here.
+    """
+    groups = {"exact": _numbers(exact or {}), "band": _numbers(band or {})}
+    named = groups["exact"] | groups["band"]
+    unknown = next((name for pair in above for name in pair if name not in named), None)
+    if unknown is not None:
+        raise ConfigError(f"'{unknown}' is not among the quantities that this call records: {', '.join(named)}")
+    said = f"{len(named)} numbers of this page are held by `make regression`: {', '.join(named)}"
+    content = {QUANTITIES: {**groups, "above": [list(pair) for pair in above]}, "text/plain": said}
+    _display().display(content, raw=True)
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    numbers = {name: float(value) for name, value in values.items()}
+    wrong = next((name for name, value in numbers.items() if not math.isfinite(value)), None)
+    if wrong is not None:
+        raise ConfigError(f"the recorded quantity '{wrong}' is {numbers[wrong]}: record finite numbers")
+    return numbers
 
 
 def to_markdown(table: pd.DataFrame) -> str:

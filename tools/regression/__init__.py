@@ -1,0 +1,1 @@
+"""Pages that fail when a number drifts: what notebooks record, compared with ``tests/regression/NAME.json``."""

@@ -1,0 +1,69 @@
+"""Learning the bands of a notebook: one execution a seed, kept, so that a stopped run goes on where it was."""
+
+import dataclasses
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from tools.regression.quantities import Quantities, learned, recorded, save
+from vmlkit import provenance
+from vmlkit.errors import DataError
+from vmlkit.experiments import notebooks as nb
+from vmlkit.files import write_json
+from vmlkit.runs import read_json
+
+KEPT = Path("runs/regression")
+SEEDS = 10
+
+
+def execute(path: Path, seed: int, out: Path) -> tuple[Quantities, list[str]]:
+    """Run a notebook at ``ci`` size with a seed, in a run folder of its own.
+
+    An assertion that names its seed may fail with another; the page goes on, and what failed is returned.
+
+    Returns:
+        What it recorded, and one line for every cell that raised.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        parameters = {"size": "ci", "seed": seed, "run_dir": f"{folder}/run"}
+        executed = nb.run_notebook(path, out, parameters, keep_going=True)
+    cells = nb.read(executed).cells
+    raised = [
+        f"cell {i} with seed {seed}: {output.ename}: {output.evalue}"
+        for i in nb.failing_cells(cells)
+        for output in cells[i].outputs
+        if output.output_type == "error"
+    ]
+    return recorded(executed), raised
+
+
+def learn(path: Path, seeds: Iterable[int] = range(SEEDS), kept: Path = KEPT) -> tuple[Path, list[str]]:
+    """Learn the bands of one notebook and write its file.
+
+    Args:
+        path: the notebook.
+        seeds: the first is the page's own.
+        kept: folder of what each seed recorded; one of the same notebook and sources is not run again.
+
+    Returns:
+        The file written, and what was raised on the way.
+
+    Raises:
+        DataError: where tracked files differ from the revision that the file would name.
+    """
+    made = provenance.made_with(threads=None)
+    if str(made["revision"]).endswith("+changes"):
+        raise DataError(path.parent, "tracked files differ from the last commit", "commit before bands are learned")
+    mark = nb.fingerprint(path)
+    found, raised = {}, []
+    for seed in seeds:
+        note = kept / f"{path.stem}-{mark}-{seed}.json"
+        if not note.is_file():
+            quantities, failed = execute(path, seed, kept / "executed" / str(seed))
+            write_json(note, {"quantities": dataclasses.asdict(quantities), "raised": failed})
+            print(f"{path.stem}, seed {seed}: {len(quantities.every)} quantities", flush=True)
+        record = read_json(note)
+        pairs = [(a, b) for a, b in record["quantities"]["above"]]
+        found[seed] = Quantities(record["quantities"]["exact"], record["quantities"]["band"], pairs)
+        raised += record["raised"]
+    return save(learned(path.stem, found, made)), raised
