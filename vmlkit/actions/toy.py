@@ -82,8 +82,8 @@ def toy_action_splits(
     path = _path(config, cache_dir)
     frames = load(path, config)
     if frames is None:
-        frames = _build(config, cache_dir, progress, processes)
-        save(path, frames)
+        frames, scaler = _build(config, cache_dir, progress, processes)
+        save(path, frames, scaler)
     return {split: _dataset(config, split, rows, prompt) for split, rows in frames.items()}
 
 
@@ -106,14 +106,14 @@ def _path(config: ToyConfig, cache_dir: Path | None) -> Path:
     return moments.with_name(f"toyactions-{moments.stem.removeprefix('toyworld-')}-{code}.npz")
 
 
-def _build(config: ToyConfig, cache_dir: Path | None, progress: bool, processes: int | None) -> Frames:
+def _build(config: ToyConfig, cache_dir: Path | None, progress: bool, processes: int | None) -> tuple[Frames, Scaler]:
     raw = raw_features(config, processes or min(2, os.cpu_count() or 1), progress)
     scaler = Scaler.fit(raw["train"])
     moments = cache_path(config, cache_dir)
     if not moments.is_file():
         # the same pixels serve the sentence task: nobody has to draw them again
-        save(moments, {split: scaler.project(rows, config.feature_dim) for split, rows in raw.items()})
-    return {split: project_halves(scaler, rows, config.feature_dim) for split, rows in raw.items()}
+        save(moments, {split: scaler.project(rows, config.feature_dim) for split, rows in raw.items()}, scaler)
+    return {split: project_halves(scaler, rows, config.feature_dim) for split, rows in raw.items()}, scaler
 
 
 def _words(prompt: PromptConfig) -> tuple[Vocabulary, torch.Tensor]:

@@ -16,7 +16,7 @@ from vmlkit.data.toyworld.word_vectors import toy_vocabulary, word_vector, word_
 from vmlkit.data.toyworld.world import ACTIONS, ACTORS, Actor, Event
 
 if TYPE_CHECKING:
-    from vmlkit.data.toyworld.dataset import FilmStrip, toy_sentences, toy_splits, toy_videos
+    from vmlkit.data.toyworld.dataset import FilmStrip, toy_scaler, toy_sentences, toy_splits, toy_videos
 
 __all__ = [
     "ACTIONS",
@@ -31,6 +31,7 @@ __all__ = [
     "frame_features",
     "make_video",
     "render",
+    "toy_scaler",
     "toy_sentences",
     "toy_splits",
     "toy_videos",
@@ -40,7 +41,7 @@ __all__ = [
     "word_vectors",
 ]
 
-_WITH_TORCH = ("FilmStrip", "toy_sentences", "toy_splits", "toy_videos")
+_WITH_TORCH = ("FilmStrip", "toy_scaler", "toy_sentences", "toy_splits", "toy_videos")
 
 
 def __getattr__(name: str) -> Any:

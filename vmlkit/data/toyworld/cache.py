@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from vmlkit.config import config_hash
 from vmlkit.data.toyworld.config import Split, ToyConfig
+from vmlkit.data.toyworld.features import RAW_DIM, Scaler
 from vmlkit.files import atomic_path, default_cache_dir
 
 #: the modules that decide pixels, words or features
@@ -48,12 +49,27 @@ def load(path: Path, config: ToyConfig) -> Frames | None:
     return frames
 
 
-def save(path: Path, frames: Frames) -> None:
+def load_scaler(path: Path) -> Scaler | None:
+    """The scaler of a world from its cache file; ``None`` where there is none, as in files of earlier versions."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = Scaler(file["mean"], file["deviation"])
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None
+    return found if found.mean.shape == found.deviation.shape == (RAW_DIM,) else None
+
+
+def save(path: Path, frames: Frames, scaler: Scaler) -> None:
     """Write the cache file under a temporary name and rename it; a folder that cannot be written is only reported."""
+    arrays = {
+        **{str(split): rows for split, rows in frames.items()},
+        "mean": scaler.mean,
+        "deviation": scaler.deviation,
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **{str(split): rows for split, rows in frames.items()})
+            np.savez(file, allow_pickle=False, **arrays)
     except OSError as error:
         print(f"vmlkit: the toy world was not cached ({error}); it will be built again next time.", file=sys.stderr)
 

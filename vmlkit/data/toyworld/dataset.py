@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from vmlkit.config import config_hash
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.toyworld.build import raw_features
-from vmlkit.data.toyworld.cache import Frames, cache_path, load, save
+from vmlkit.data.toyworld.cache import Frames, cache_path, load, load_scaler, save
 from vmlkit.data.toyworld.config import Split, ToyConfig, check_video, parse_video_id
 from vmlkit.data.toyworld.features import Scaler
 from vmlkit.data.toyworld.grammar import ToySentence
@@ -40,16 +40,33 @@ def toy_splits(
     path = cache_path(config, cache_dir)
     frames = load(path, config)
     if frames is None:
-        frames = build_frames(config, progress=progress, processes=processes)
-        save(path, frames)
+        frames, scaler = build_frames(config, progress=progress, processes=processes)
+        save(path, frames, scaler)
     return {split: _dataset(config, split, rows) for split, rows in frames.items()}
 
 
-def build_frames(config: ToyConfig, *, progress: bool, processes: int | None = None) -> Frames:
-    """Clip features of all splits, float16 ``(videos, T, Dv)``; scaled by the statistics of the train split only."""
+def toy_scaler(config: ToyConfig | None = None, cache_dir: Path | None = None, progress: bool = True) -> Scaler:
+    """The statistics by which the features of a world are scaled: out of its cache, or built and cached now.
+
+    Args:
+        config: the world; the default one if ``None``.
+        cache_dir: as of :func:`toy_splits`.
+        progress: show a progress bar on standard error while building.
+    """
+    config = config or ToyConfig()
+    path = cache_path(config, cache_dir)
+    found = load_scaler(path)
+    if found is None:
+        frames, found = build_frames(config, progress=progress)
+        save(path, frames, found)
+    return found
+
+
+def build_frames(config: ToyConfig, *, progress: bool, processes: int | None = None) -> tuple[Frames, Scaler]:
+    """Clip features of all splits, float16 ``(videos, T, Dv)``, and the train split's statistics, which scale them."""
     raw = raw_features(config, processes or min(2, _processors()), progress)
     scaler = Scaler.fit(raw["train"])
-    return {split: scaler.project(rows, config.feature_dim) for split, rows in raw.items()}
+    return {split: scaler.project(rows, config.feature_dim) for split, rows in raw.items()}, scaler
 
 
 def toy_videos(config: ToyConfig, split: Split) -> list[ToyVideo]:

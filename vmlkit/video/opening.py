@@ -1,0 +1,96 @@
+"""A decoder or an encoder by its name, and a whole file of video through both."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from vmlkit.errors import ConfigError, DataError
+from vmlkit.video.decode import Decoder, VideoInfo
+from vmlkit.video.encoders import VideoEncoder
+from vmlkit.video.ffmpeg import FfmpegDecoder
+from vmlkit.video.torchcodec import TorchcodecDecoder
+from vmlkit.video.toy_encoder import TOY, ToyEncoder
+
+#: "auto" is torchcodec where it can be imported, else the ffmpeg that the package imageio-ffmpeg brings
+DecoderName = Literal["auto", "torchcodec", "ffmpeg"]
+
+
+def decoder(name: DecoderName = "auto") -> Decoder:
+    """A decoder by its name.
+
+    Raises:
+        ConfigError: for a name that there is not, or torchcodec where it does not work.
+        MissingDependency: without the package ``imageio-ffmpeg`` where ffmpeg is to decode.
+    """
+    if name == "torchcodec" or (name == "auto" and torchcodec_works()):
+        return TorchcodecDecoder()
+    if name in ("auto", "ffmpeg"):
+        return FfmpegDecoder()
+    raise ConfigError(f"decoder must be 'auto', 'torchcodec' or 'ffmpeg', not {name!r}")
+
+
+def torchcodec_works() -> bool:
+    """Whether torchcodec can be imported: it also needs the shared libraries of ffmpeg."""
+    if importlib.util.find_spec("torchcodec") is None:
+        return False
+    try:
+        importlib.import_module("torchcodec.decoders")
+    except (ImportError, RuntimeError, OSError):
+        return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedVideo:
+    """A video as rows of features."""
+
+    rows: Float[np.ndarray, "T D"]
+    times: Float[np.ndarray, "T 2"]  #: seconds
+    info: VideoInfo
+
+
+def encode_video(encoder: VideoEncoder, path: str | Path, *, using: Decoder | None = None) -> EncodedVideo:
+    """Decode and encode a file of video.
+
+    Args:
+        using: the decoder; torchcodec where it works, else ffmpeg.
+
+    Raises:
+        DataError: for a file that is missing, is no video, is shorter than one clip, or is not of the encoder's kind.
+    """
+    using = using or decoder()
+    info = using.probe(path)
+    clip = 1 / encoder.rate
+    if info.duration_s + 1 / info.rate < clip:
+        what = f"lasts {info.duration_s:.2g} s, shorter than one clip of {clip:g} s"
+        raise DataError(path, what, "give a longer video, or an encoder with a higher rate")
+    try:
+        rows, times = encoder.encode(using.frames(path, times=encoder.rate))
+    except DataError as error:
+        if error.where == str(path):
+            raise
+        raise DataError(path, error.what, error.remedy) from error
+    return EncodedVideo(rows=rows, times=times, info=info)
+
+
+def open_encoder(name: str | Path = TOY, *, rate: float | None = None, device: str = "cpu") -> VideoEncoder:
+    """An encoder: ``"toy"``, or the folder of a saved model.
+
+    Args:
+        rate: pictures a second; None takes the encoder's own.
+        device: where a saved model runs.
+
+    Raises:
+        DataError: for a folder that holds no model, or a rate that the encoder does not have.
+        MissingDependency: without a package that the model needs.
+    """
+    if str(name) == TOY:
+        made = ToyEncoder()
+        if rate is not None and rate != made.rate:
+            raise DataError(name, f"sees {made.rate:g} pictures a second, not {rate:g}", "leave the rate out")
+        return made
+    raise DataError(name, "is no encoder", "give 'toy'")
