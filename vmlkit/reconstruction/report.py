@@ -29,6 +29,7 @@ class RecordedNegatives:
 
     negatives: Float[np.ndarray, "N M 2"]  #: start/end, clipped
     centers: Float[np.ndarray, "N M"]  #: not clipped
+    widths: Float[np.ndarray, "N M"]  #: not clipped
     nll: Float[np.ndarray, "N M"]
     weights: Float[np.ndarray, "N M"]  #: selection weights s
     answers: Float[np.ndarray, "N 2"]  #: start/end of the chosen positive
@@ -59,6 +60,7 @@ def recorded_negatives(run: RunDirectory, epoch: int) -> RecordedNegatives:
     return RecordedNegatives(
         negatives=np.clip(column("start", "end"), 0, 1),
         centers=column("center")[..., 0],
+        widths=column("width")[..., 0],
         nll=column("nll")[..., 0],
         weights=column("weight")[..., 0],
         answers=chosen[["start", "end"]].to_numpy(dtype=float),

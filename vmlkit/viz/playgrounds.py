@@ -31,6 +31,14 @@ class Kind:
     title: str
     dials: tuple[str, ...]
     picture: Callable[[dict[str, Any]], "Figure"]
+    parts: tuple[str, ...] = ()  #: files of ``web/`` that make the module, where it is more than ``file``
+    given: tuple[str, ...] = ()  #: names of what the page reads and never changes
+    width: int = 980  #: of a saved page, pixels
+
+    @property
+    def source(self) -> str:
+        """The module that the browser runs."""
+        return module(*(self.parts or (self.file,)))
 
 
 class LivePage:
@@ -46,14 +54,14 @@ class LivePage:
         """HTML that is live where scripts run, and a picture elsewhere."""
         with styled():
             preview = png_bytes(self.kind.picture(self.state))
-        return html_fragment(module(self.kind.file), self.state, preview=preview, alt=repr(self))
+        return html_fragment(self.kind.source, self.state, preview=preview, alt=repr(self))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/html": self.fragment(), "text/plain": repr(self)}
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write it as it stands as one self-contained page and return its path."""
-        return write_page(path, self.kind.title, self.fragment())
+        return write_page(path, self.kind.title, self.fragment(), self.kind.width)
 
 
 def gaussian_playground(
@@ -75,7 +83,7 @@ def gaussian_playground(
     _require(0 <= center <= 1, "the center must lie in [0, 1]")
     _require(width > 0 and sigma > 0 and cells > 1 and queries > 0, "width, sigma and sizes must be positive")
     scores = np.random.default_rng(seed).normal(0, 1.2, (queries, cells)).round(3)
-    return _show(
+    return show(
         _GAUSSIAN, {"center": center, "width": width, "sigma": sigma, "cells": cells, "scores": scores.tolist()}
     )
 
@@ -89,7 +97,7 @@ def schedule_playground(alpha: float = 0.5, beta: float = 0.8, *, epochs: int = 
     _require(
         alpha >= 0 and 0 <= beta <= 1 and epochs >= 1, "the schedule needs alpha >= 0, 0 <= beta <= 1, epochs >= 1"
     )
-    return _show(_SCHEDULE, {"alpha": float(alpha), "beta": float(beta), "epochs": int(epochs)})
+    return show(_SCHEDULE, {"alpha": float(alpha), "beta": float(beta), "epochs": int(epochs)})
 
 
 def overlap_playground(
@@ -108,7 +116,7 @@ def overlap_playground(
     for name, (start, end) in spans.items():
         _require(0 <= start <= end <= 1, f"the {name} must be a start and an end within [0, 1]")
     state = {f"{n}_{edge}": float(v) for n, s in spans.items() for edge, v in zip(("start", "end"), s, strict=True)}
-    return _show(_OVERLAP, state)
+    return show(_OVERLAP, state)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -116,7 +124,8 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _show(kind: Kind, state: dict[str, Any]) -> Any:
+def show(kind: Kind, state: dict[str, Any]) -> Any:
+    """The playground as a widget; as a page without a kernel where anywidget is not installed."""
     roles = {n: {"light": r.color, "text": r.text, "dark": r.dark} for n, r in ROLES.items()}
     state = {**state, "roles": roles}
     if importlib.util.find_spec("anywidget") is None:
@@ -131,7 +140,7 @@ def _widget_class(kind: Kind) -> Any:
     import traitlets
 
     class Playground(anywidget.AnyWidget):
-        _esm = module(kind.file)
+        _esm = kind.source
         _css = stylesheet()
         roles = traitlets.Dict().tag(sync=True)
 
@@ -153,8 +162,7 @@ def _widget_class(kind: Kind) -> Any:
     traits: dict[str, Any] = {n: traitlets.Float().tag(sync=True) for n in kind.dials}
     if kind.file == "schedule":
         traits["epochs"] = traitlets.Int(min=1).tag(sync=True)
-    if kind.file == "gaussian":
-        traits |= {"cells": traitlets.Int().tag(sync=True), "scores": traitlets.List().tag(sync=True)}
+    traits |= {n: traitlets.Any().tag(sync=True) for n in kind.given}
     return type(f"{kind.file.capitalize()}Playground", (Playground,), traits)
 
 
@@ -214,7 +222,11 @@ def _overlap_picture(state: dict[str, Any]) -> "Figure":
 
 
 _GAUSSIAN = Kind(
-    "gaussian", "A Gaussian and what attention makes of it", ("center", "width", "sigma"), _gaussian_picture
+    "gaussian",
+    "A Gaussian and what attention makes of it",
+    ("center", "width", "sigma"),
+    _gaussian_picture,
+    given=("cells", "scores"),
 )
 _SCHEDULE = Kind("schedule", "The dual-signed schedule", ("alpha", "beta", "epochs"), _schedule_picture)
 _OVERLAP = Kind(
