@@ -12,8 +12,9 @@ import numpy as np
 
 from vmlkit.errors import ConfigError
 from vmlkit.viz.blocks import encode_strip
+from vmlkit.viz.hardness import STOPS, HardnessScale, mix
 from vmlkit.viz.playgrounds import Kind, show
-from vmlkit.viz.style import FAINT, ROLES, new_figure
+from vmlkit.viz.style import FAINT, INK, ROLES, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,9 +47,6 @@ def uphill_playground(
     if not -1 <= epoch <= record["epochs"]:
         raise ConfigError(f"the record has epochs 0 to {record['epochs']}, not {epoch}")
     shown = [{**s, "strip": _picture((strips or {}).get(s["video"]))} for s in record["sentences"]]
-    stops = {
-        shade: [_STOPS[name][i] for name in ("easy", "middle", "hard")] for i, shade in enumerate(("light", "dark"))
-    }
     state = {
         "alpha": float(record["alpha"]),
         "beta": float(record["beta"]),
@@ -57,7 +55,12 @@ def uphill_playground(
         "sentence": float(sentence),
         "network": 0.0,
         "epoch": float(record["epochs"] if epoch < 0 else epoch),
-        "record": {**record, "sentences": shown, "hardness": stops, "note": _NOTE},
+        "record": {
+            **record,
+            "sentences": shown,
+            "hardness": {"light": list(STOPS["color"]), "dark": list(STOPS["dark"])},
+            "note": _NOTE,
+        },
     }
     return show(_UPHILL, state)
 
@@ -80,26 +83,21 @@ def _still(state: dict[str, Any]) -> "Figure":
     fig = new_figure(figsize=(8, 3.6), layout="constrained")
     upper, lower = fig.subplots(2, 1, sharex=True)
     places = np.linspace(0, seconds, len(curve))
-    upper.plot(places, curve, color="C0")
-    upper.plot(
-        path[-1] * seconds, np.interp(path[-1] * seconds, places, curve), "o", color=ROLES["hard_negative"].color
-    )
+    answer = network["answer"][int(state["sentence"])][2]
+    scale = HardnessScale("gap", max(float(curve.max()) - answer, 0.01), 0.0)
+    upper.plot(places, curve, color=INK)
+    for way in path.T * seconds:
+        height = float(np.interp(way[-1], places, curve))
+        color = mix(STOPS["color"], float(scale.place(np.array(height - answer))))
+        upper.plot(way[-1], height, "o", color=color, markeredgecolor=INK)
+        lower.plot(way, range(len(way)), color=color)
     upper.set(ylabel="CE of the sentence", title=f"“{sentence['sentence']}”")
-    for way in path.T:
-        lower.plot(way * seconds, range(len(way)), color=ROLES["hard_negative"].color)
     lower.set(ylabel="epoch", xlabel="time (s)", ylim=(len(path) - 1, 0), xlim=(0, seconds))
     for ax in (upper, lower):
         ax.axvspan(*(t * seconds for t in sentence["truth"]), color=ROLES["truth"].color, alpha=0.16, linewidth=0)
         ax.tick_params(colors=FAINT)
     return fig
 
-
-#: colours of a negative from easy to hard, on a light and on a dark ground
-_STOPS = {
-    "easy": (ROLES["easy_negative"].color, ROLES["easy_negative"].dark),
-    "middle": ("#CF6C1C", "#F59B56"),
-    "hard": (ROLES["hard_negative"].color, ROLES["hard_negative"].dark),
-}
 
 _UPHILL = Kind(
     "uphill",
