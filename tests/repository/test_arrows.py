@@ -34,10 +34,10 @@ CORE = set(RANK) - {"viz", "experiments", "studies", "tour", "check", "cli", "__
 CORE_PACKAGES = {"torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxtyping", "tqdm"}
 #: what a user of the command line alone need not have
 OPTIONAL = {
-    "accelerate", "anywidget", "gguf", "imageio_ffmpeg", "IPython", "ipykernel", "ipywidgets", "jupyter_client",
-    "jupyter_core", "jupyterlab", "jupytext", "lemminflect", "matplotlib", "nbclient", "nbconvert", "nbformat", "nltk",
-    "openai", "papermill", "PIL", "playwright", "pydantic", "pytest", "scipy", "seaborn", "textblob", "torchcodec",
-    "traitlets", "transformers", "yaml",
+    "accelerate", "anywidget", "gguf", "huggingface_hub", "imageio_ffmpeg", "IPython", "ipykernel", "ipywidgets",
+    "jupyter_client", "jupyter_core", "jupyterlab", "jupytext", "lemminflect", "matplotlib", "nbclient", "nbconvert",
+    "nbformat", "nltk", "openai", "papermill", "PIL", "playwright", "pydantic", "pytest", "scipy", "seaborn",
+    "textblob", "timm", "torchcodec", "traitlets", "transformers", "yaml",
 }  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

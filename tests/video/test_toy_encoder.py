@@ -7,7 +7,7 @@ import pytest
 
 from tests.video.conftest import WORLD, run_ffmpeg, toy_frames
 from vmlkit.data.toyworld import ToyVideo, frame_features, make_video, render, toy_splits
-from vmlkit.errors import DataError
+from vmlkit.errors import ConfigError, DataError
 from vmlkit.video.opening import encode_video, open_encoder
 from vmlkit.video.toy_encoder import ToyEncoder, looks_like_toy
 from vmlkit.video.writing import write_video
@@ -98,8 +98,10 @@ def test_a_sentence_without_colour_or_action_is_named(encoder: ToyEncoder) -> No
 
 def test_the_toy_encoder_is_opened_by_name_and_has_one_rate() -> None:
     assert open_encoder("toy").name == "toy"
-    with pytest.raises(DataError, match="sees 2 pictures a second, not 5; leave the rate out"):
+    with pytest.raises(ConfigError, match="sees 2 pictures a second, not 5: leave the rate out"):
         open_encoder("toy", rate=5)
+    with pytest.raises(ConfigError, match="has a norm of its own"):
+        open_encoder("toy", norm="l2")
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".webm"])

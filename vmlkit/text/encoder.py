@@ -95,13 +95,18 @@ class TextEncoder:
 
     def fingerprint(self) -> str:
         """Changes when the configuration, the tokenizer or the weights do."""
-        digest = hashlib.sha256()
-        for path in sorted(self.folder.iterdir()):
-            if path.suffix in (".json", ".txt", ".safetensors", ".model"):
-                digest.update(path.name.encode())
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()[:16]
+        return folder_fingerprint(self.folder)
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Changes when the configuration, the tokenizer or the weights of a saved model do."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".txt", ".safetensors", ".model"):
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 def is_encoder(folder: str | Path) -> bool:

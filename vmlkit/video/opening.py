@@ -12,6 +12,7 @@ from vmlkit.errors import ConfigError, DataError
 from vmlkit.video.decode import Decoder, VideoInfo
 from vmlkit.video.encoders import VideoEncoder
 from vmlkit.video.ffmpeg import FfmpegDecoder
+from vmlkit.video.saved_encoder import RATE, Norm, SavedEncoder
 from vmlkit.video.torchcodec import TorchcodecDecoder
 from vmlkit.video.toy_encoder import TOY, ToyEncoder
 
@@ -77,20 +78,26 @@ def encode_video(encoder: VideoEncoder, path: str | Path, *, using: Decoder | No
     return EncodedVideo(rows=rows, times=times, info=info)
 
 
-def open_encoder(name: str | Path = TOY, *, rate: float | None = None, device: str = "cpu") -> VideoEncoder:
-    """An encoder: ``"toy"``, or the folder of a saved model.
+def open_encoder(
+    name: str | Path = TOY, *, rate: float | None = None, norm: Norm = "none", device: str | None = None
+) -> VideoEncoder:
+    """An encoder: ``"toy"``, the folder of a saved model, or a name on the hub; see :class:`SavedEncoder`.
 
     Args:
         rate: pictures a second; None takes the encoder's own.
-        device: where a saved model runs.
+        norm: of the rows of a saved model.
+        device: where a saved model runs; None takes a card where there is one.
 
     Raises:
-        DataError: for a folder that holds no model, or a rate that the encoder does not have.
+        ConfigError: for a rate or a norm that the encoder does not have.
+        DataError: for a folder that holds no model of pictures, or a name that cannot be had.
         MissingDependency: without a package that the model needs.
     """
-    if str(name) == TOY:
-        made = ToyEncoder()
-        if rate is not None and rate != made.rate:
-            raise DataError(name, f"sees {made.rate:g} pictures a second, not {rate:g}", "leave the rate out")
-        return made
-    raise DataError(name, "is no encoder", "give 'toy'")
+    if str(name) != TOY:
+        return SavedEncoder(name, rate=RATE if rate is None else rate, norm=norm, device=device)
+    made = ToyEncoder()
+    if rate is not None and rate != made.rate:
+        raise ConfigError(f"the toy encoder sees {made.rate:g} pictures a second, not {rate:g}: leave the rate out")
+    if norm != "none":
+        raise ConfigError("the toy encoder has a norm of its own: leave the norm out")
+    return made
