@@ -20,8 +20,16 @@ def versions() -> dict[str, str]:
     return found | {"vmlkit": __version__}
 
 
-def revision() -> str | None:
-    """Git revision of the source, with ``+changes`` where tracked files differ from it; None outside a checkout."""
+#: stands behind a revision whose files were changed
+CHANGES = "+changes"
+
+
+def revision(*, package_alone: bool = False) -> str | None:
+    """Git revision of the source, with ``+changes`` where tracked files differ from it; None outside a checkout.
+
+    Args:
+        package_alone: only files of the package count, and among them also those that git does not know yet.
+    """
     source = Path(__file__).resolve().parent
     # a package installed into an environment inside somebody's own repository must not report that repository
     if _git(source, "ls-files", "--error-unmatch", "__init__.py") is None:
@@ -29,7 +37,8 @@ def revision() -> str | None:
     commit = _git(source, "rev-parse", "HEAD")
     if commit is None:
         return None
-    return commit + ("+changes" if _git(source, "status", "--porcelain", "--untracked-files=no") else "")
+    which = ("--untracked-files=normal", "--", ".") if package_alone else ("--untracked-files=no",)
+    return commit + (CHANGES if _git(source, "status", "--porcelain", *which) else "")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -37,7 +37,7 @@ OPTIONAL = {
     "accelerate", "anywidget", "gguf", "huggingface_hub", "imageio_ffmpeg", "IPython", "ipykernel", "ipywidgets",
     "jupyter_client", "jupyter_core", "jupyterlab", "jupytext", "lemminflect", "matplotlib", "nbclient", "nbconvert",
     "nbformat", "nltk", "openai", "papermill", "PIL", "playwright", "pydantic", "pytest", "scipy", "seaborn",
-    "textblob", "timm", "torchcodec", "traitlets", "transformers", "yaml",
+    "submitit", "textblob", "timm", "torchcodec", "traitlets", "transformers", "yaml",
 }  # fmt: skip
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

@@ -108,9 +108,8 @@ def baseline_detection_metrics(
     for draw in range(draws):
         rng = np.random.default_rng([seed, draw])
         for name, found in baseline_detections(train, train_durations, truth, durations, rng).items():
-            if protocol == "p3":
-                found = _to_snippets(found, snippets_per_s)
-            collected[name].append(detection_map(found, truth, protocol, thresholds, snippets_per_s).metrics())
+            given = for_protocol(found, protocol, snippets_per_s)
+            collected[name].append(detection_map(given, truth, protocol, thresholds, snippets_per_s).metrics())
     return {
         name: {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} for name, rows in collected.items()
     }
@@ -128,7 +127,10 @@ def _draw(allowed: np.ndarray, rng: np.random.Generator) -> Int[np.ndarray, " N"
     return found
 
 
-def _to_snippets(found: Detections, snippets_per_s: float | np.ndarray) -> Detections:
+def for_protocol(found: Detections, protocol: Protocol, snippets_per_s: float | np.ndarray) -> Detections:
+    """Detections in seconds as a protocol counts them: for ``"p3"`` in whole snippets, at least one each."""
+    if protocol != "p3":
+        return found
     spans = np.round(found.spans * per_instance(snippets_per_s, found.video))
     spans[:, 1] = np.maximum(spans[:, 1], spans[:, 0] + 1)
     return replace(found, spans=spans, unit="snippets")

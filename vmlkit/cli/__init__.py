@@ -17,6 +17,7 @@ from vmlkit.cli.data import add_data_command
 from vmlkit.cli.evaluation import add_evaluate_command
 from vmlkit.cli.prediction import add_predict_command
 from vmlkit.cli.reports import add_claims_command, add_labels_command, add_negatives_command
+from vmlkit.cli.study import add_study_command
 from vmlkit.cli.training import add_continue_command, add_import_command, add_train_command
 from vmlkit.cli.welcome import add_check_command, add_tour_command
 from vmlkit.components.variants.options import add_variants_command
@@ -82,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
         add_predict_command,
         add_negatives_command,
         add_claims_command,
+        add_study_command,
         add_labels_command,
         add_variants_command,
     ):

@@ -59,7 +59,7 @@ def run_experiment(
     Args:
         splits: the experiment's data, where the caller has it already.
     """
-    for _ in _in_turns(experiment, Path(run_dir), splits, resume=resume, progress=progress):
+    for _ in run_in_turns(experiment, Path(run_dir), splits, resume=resume, progress=progress):
         pass
     return RunDirectory(run_dir)
 
@@ -85,13 +85,27 @@ def run_experiments(
     works = []
     for folder, experiment in experiments.items():
         steps = turn or turn_on(experiment.train.device)
-        works.append(_in_turns(experiment, folder, splits, resume=resume, progress=progress and not steps, turn=steps))
+        works.append(
+            run_in_turns(experiment, folder, splits, resume=resume, progress=progress and not steps, turn=steps)
+        )
     return [Outcome(folder, error) for folder, error in zip(experiments, in_turns(works), strict=True)]
 
 
-def _in_turns(
-    experiment: Experiment, run_dir: Path, splits: Any, *, resume: bool, progress: bool, turn: int | None = None
+def run_in_turns(
+    experiment: Experiment,
+    run_dir: Path,
+    splits: Any,
+    *,
+    resume: bool = True,
+    progress: bool = True,
+    turn: int | None = None,
 ) -> Iterator[None]:
+    """:func:`run_experiment`, resting after every ``turn`` steps; closed at a rest, it goes on from its saved state.
+
+    Args:
+        splits: the experiment's data; loaded where None.
+        turn: None never rests.
+    """
     task = task_of(experiment)
     splits = splits or METHODS[experiment.method].load(experiment.data, progress=progress)
     method = build(experiment, splits.train)

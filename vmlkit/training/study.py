@@ -1,18 +1,25 @@
 """Studies as data: rows of experiments, seeds, and claims that compare rows."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from vmlkit.config import with_overrides
+from vmlkit.errors import ConfigError
 from vmlkit.training.experiment import Experiment, Size
 
 #: columns of a table of single moments
 METRICS = ("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@5,mIoU")
+#: what a claim is about, counted apart: a sentence or cell of a paper; more than a location prior says; that a gain
+#: needs what it is said to need; a question of this project
+ClaimClass = Literal["paper", "prior", "control", "ours"]
+#: seeds of the rows of primary claims, and of all others
+PRIMARY_SEEDS, OTHER_SEEDS = 10, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +33,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """``better`` beats ``worse`` in ``metric`` (test split); ``worse`` may be a row or a baseline."""
+    """``better`` beats ``worse`` in ``metric`` (test split); ``worse`` may be a row or a baseline.
+
+    Raises:
+        ConfigError: for a class that does not exist, or a ``delta`` that is not positive.
+    """
 
     text: str
     source: str
@@ -34,32 +45,65 @@ class Claim:
     worse: str
     metric: str = "R@1,mIoU"
     looked_at: str = ""  #: what was examined where it does not hold
+    of_class: ClaimClass = "ours"  #: written as ``class`` in files
+    #: the largest difference that would not matter, in the unit of the metric: a hundredth is one point of a share
+    delta: float = 0.01
+    #: text of the claim that must hold before this one means anything: a control of a gain needs the gain
+    premise: str = ""
+
+    def __post_init__(self) -> None:
+        if self.of_class not in get_args(ClaimClass):
+            known = ", ".join(get_args(ClaimClass))
+            raise ConfigError(f"the claim '{self.text}' is of the class {self.of_class!r}: choose one of {known}")
+        if not self.delta > 0:
+            raise ConfigError(f"'delta' of the claim '{self.text}' must be positive, not {self.delta}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Rows, seeds and claims; ``note`` says what the setting can and cannot show."""
+    """Rows, seeds and claims; ``note`` says what the setting can and cannot show.
+
+    Raises:
+        ConfigError: for two rows of one name, a claim about a row that is not there, or a primary claim or premise
+            that is not among the claims.
+    """
 
     name: str
     title: str
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...]
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2)  #: of ``vmlkit claims``
     note: str = ""
     metrics: tuple[str, ...] = METRICS  #: columns of the table
+    primary: tuple[str, ...] = ()  #: texts of the claims that the study is made for; their rows have more seeds
+
+    def __post_init__(self) -> None:
+        rows, texts = [row.name for row in self.rows], {claim.text for claim in self.claims}
+        wrong = [f"two rows are called '{name}'" for name in dict.fromkeys(rows) if rows.count(name) > 1]
+        wrong += [f"the claim '{c.text}' is about '{c.better}', no row" for c in self.claims if c.better not in rows]
+        wrong += [f"the primary claim '{text}' is not among its claims" for text in self.primary if text not in texts]
+        premises = {claim.premise for claim in self.claims} - {""} - texts
+        wrong += [f"the premise '{text}' is not among its claims" for text in sorted(premises)]
+        if wrong:
+            raise ConfigError(f"study '{self.name}': {wrong[0]}")
+
+    def seeds_of(self, row: str) -> tuple[int, ...]:
+        """The seeds of ``vmlkit study run``: more for a row that a primary claim compares."""
+        compared = {side for c in self.claims if c.text in self.primary for side in (c.better, c.worse)}
+        return tuple(range(PRIMARY_SEEDS if row in compared else OTHER_SEEDS))
 
 
 def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experiment]]) -> dict[str, Callable[[], Study]]:
     """The studies that a JSON file describes, by name; each is built when it is asked for.
 
-    A study has ``title``, ``note``, perhaps ``metrics`` and ``seeds``, and
+    A study has ``title``, ``note``, perhaps ``metrics``, ``seeds`` and ``primary``, and
 
     * ``data`` and ``size``: the preset that its rows start from;
     * ``settings``: groups of overrides by name; those of ``every row`` apply to all;
     * ``rows``: ``name``, ``method``, perhaps ``published``, ``with`` (groups, later ones win) and ``set`` (overrides);
     * ``claims``: the fields of :class:`Claim`; ``text`` is "{better} beats {worse}" and ``metric`` the first of the
       study's unless given, and ``looked_at`` may name one of the study's ``texts``.  Lists of rows or metrics stand
-      for one claim each.
+      for one claim each.  ``class`` follows from the rest unless given, see :func:`class_of`.
 
     Args:
         presets: by the name of the data.
@@ -69,6 +113,7 @@ def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experimen
 
 
 def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[str, Size], Experiment]]) -> Study:
+    names = {entry["name"] for entry in record["rows"]}
     groups, texts, metrics = record["settings"], record.get("texts", {}), tuple(record.get("metrics", METRICS))
 
     def row(entry: dict[str, Any]) -> Row:
@@ -84,8 +129,10 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
         given["looked_at"] = texts.get(given["looked_at"], given["looked_at"])
         lists = (given[key] if isinstance(given[key], list) else [given[key]] for key in ("better", "worse", "metric"))
         for better, worse, metric in product(*lists):
-            text = given["text"].format(better=better, worse=worse)
-            yield Claim(**{**given, "text": text, "better": better, "worse": worse, "metric": metric})
+            one = {**given, "better": better, "worse": worse, "metric": metric}
+            one["text"] = given["text"].format(better=better, worse=worse)
+            one["of_class"] = one.pop("class", None) or class_of(given["source"], worse in names)
+            yield Claim(**one)
 
     return Study(
         name=name,
@@ -95,4 +142,18 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
         seeds=tuple(record.get("seeds", (0, 1, 2))),
         note=record["note"],
         metrics=metrics,
+        primary=tuple(record.get("primary", ())),
     )
+
+
+def class_of(source: str, against_row: bool) -> ClaimClass:
+    """The class of a claim whose file names none: a baseline is a prior, a label of P0 to P4 is that paper's.
+
+    >>> class_of("P0 Table 4", True), class_of("P0 Table 4", False), class_of("control", True), class_of("CPL", True)
+    ('paper', 'prior', 'control', 'ours')
+    """
+    if not against_row:
+        return "prior"
+    if source == "control":
+        return "control"
+    return "paper" if re.match(r"P[0-4] (Table|Fig\.|Sec\.|Eq\.)", source) else "ours"

@@ -1,0 +1,208 @@
+"""What a study keeps of every question of the test split: one number that all later statistics start from.
+
+============ ================== ==========================================================================
+family       a question is      columns
+============ ================== ==========================================================================
+moments      a sentence         ``iou1`` of the first answer, ``iou5`` the best of the first five
+retrieval    a sentence         ``rank`` of its video, ``rank_v2t`` of its video's best sentence (0 is first)
+actions      a video            ``mAP@...``: what the video adds to the metric, see :func:`influences`
+============ ================== ==========================================================================
+
+They follow from the answers that a run keeps (``predictions.npz``), so no model is asked.  Where the masked words were
+drawn several times, the first draw counts here; a run's ``metrics.json`` averages over all.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from vmlkit.actions.baselines import baseline_detections, for_protocol
+from vmlkit.actions.dataset import ActionDataset
+from vmlkit.actions.detection import detection_map
+from vmlkit.actions.detections import Detections
+from vmlkit.actions.task import ActionTask
+from vmlkit.components.ranking import text_to_video_ranks, video_to_text_ranks
+from vmlkit.components.retrieval import RetrievalTask, caption_rows
+from vmlkit.errors import ConfigError, DataError
+from vmlkit.metrics.baselines import baseline_predictions
+from vmlkit.metrics.moments import moment_iou
+from vmlkit.training.task import Kept, Task
+
+#: draws of a baseline that chance decides; each is a seed of its row
+DRAWS = 5
+#: steps of a stored IoU: thresholds in hundredths keep their side
+STEPS = 100
+#: where a video has no rank of its own: it stands beside its first sentence
+NO_RANK = -1
+
+
+def check(task: Task[Any, Any, Any], test: Any) -> None:
+    """Refuse data of which a study keeps no outcome.
+
+    Raises:
+        ConfigError: for JSON lines, which the program of their data set scores as a whole.
+    """
+    if getattr(test, "lines", None) is not None:
+        raise ConfigError(
+            f"a study keeps one outcome per question, and '{test.name}' is scored as a whole by the published program: "
+            "take data of single moments, retrieval or actions"
+        )
+
+
+def outcomes(task: Task[Any, Any, Any], test: Any, kept: Kept) -> pd.DataFrame:
+    """A line a question: ``query`` (its place in the split), ``video``, ``group`` where there are some, and outcomes.
+
+    Args:
+        test: the split that was answered.
+        kept: its answers, see :meth:`vmlkit.training.task.Task.kept`.
+    """
+    check(task, test)
+    if isinstance(task, ActionTask):
+        found = Detections(**kept, unit=task.unit)
+        return _of_videos(test, influences(task, test, found))
+    if isinstance(task, RetrievalTask):
+        owner = caption_rows(test)
+        way_back = video_to_text_ranks(kept["logits"], owner)
+        return _of_sentences(test, **_ranks(owner, text_to_video_ranks(kept["logits"], owner), way_back))
+    overlap = moment_iou(kept["proposals"][0], test.spans)
+    first = overlap[np.arange(len(test)), kept["top1"][0]]
+    five = np.take_along_axis(overlap, kept["order"][0][:, :5], axis=1).max(axis=1)
+    return _of_sentences(test, iou1=stored(first), iou5=stored(five))
+
+
+def baseline_outcomes(task: Task[Any, Any, Any], train: Any, test: Any) -> pd.DataFrame:
+    """The same for the baselines beside a method, with ``row`` and ``seed``: -1 where chance decides nothing."""
+    check(task, test)
+    parts = [
+        frame.assign(row=name, seed=seed).astype({"seed": "int16"})
+        for name, seed, frame in _baselines(task, train, test)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _baselines(task: Task[Any, Any, Any], train: Any, test: Any) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    if isinstance(task, ActionTask):
+        truth = test.truth_under(task.protocol)
+        for draw in range(DRAWS):
+            rng = np.random.default_rng([0, draw])
+            found = baseline_detections(train.truth, train.durations, truth, test.durations, rng)
+            for name, detections in found.items():
+                if "random" in name or not draw:
+                    given = for_protocol(detections, task.protocol, 1 / test.snippet_s)
+                    seed = draw if "random" in name else -1
+                    yield name, seed, _of_videos(test, influences(task, test, given))
+    elif isinstance(task, RetrievalTask):
+        owner = caption_rows(test)
+        for draw in range(DRAWS):
+            rng, videos = np.random.default_rng([0, draw]), int(owner.max()) + 1
+            ranks = _ranks(owner, rng.integers(videos, size=len(test)), rng.integers(videos, size=videos))
+            yield "chance", draw, _of_sentences(test, **ranks)
+    else:
+        for name, draws in baseline_predictions(train.spans, len(test), draws=DRAWS).items():
+            for draw, proposals in enumerate(draws):
+                overlap = moment_iou(proposals, test.spans)
+                best = {"iou1": stored(overlap[:, 0]), "iou5": stored(overlap.max(axis=1))}
+                yield name, draw if len(draws) > 1 else -1, _of_sentences(test, **best)
+
+
+def stored(iou: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """An IoU as it is kept, in float16: 0, 1, or the middle of its hundredth; a byte each once it is packed.
+
+    ``stored(iou) >= m`` is ``iou >= m`` for every m in hundredths, and a mean over N queries moves by less than
+    ``0.003 / sqrt(N)`` (one standard deviation).
+
+    >>> stored(np.array([0.0, 0.5, 0.4999, 1.0])).round(4).tolist()
+    [0.0, 0.5048999786376953, 0.4950999915599823, 1.0]
+    """
+    # the bits of a threshold: 0.29 * 100 is below 29
+    steps = np.floor(np.round(np.asarray(iou, dtype=np.float64) * STEPS, 9))
+    inside = (iou > 0) & (steps < STEPS)
+    kept: np.ndarray = np.where(inside, (steps + 0.5) / STEPS, np.minimum(steps, STEPS) / STEPS).astype(np.float16)
+    return kept
+
+
+def influences(task: ActionTask, test: ActionDataset, found: Detections) -> dict[str, Float[np.ndarray, " V"]]:
+    """What each video adds to every mAP of the protocol: ``m + (V - 1) (mean over w of m(-w) - m(-v))``.
+
+    ``m(-v)`` is the metric without the video v, m that of all V.  The mean over videos is m, and their variance over V
+    is the jackknife's variance of m.
+    """
+    truth, rate = test.truth_under(task.protocol), 1 / test.snippet_s
+    whole = detection_map(found, truth, task.protocol, snippets_per_s=rate).metrics()
+    without = []
+    for video in range(len(test)):
+        rest, wanted = found.where(found.video != video), truth.where(truth.video != video)
+        without.append(detection_map(rest, wanted, task.protocol, snippets_per_s=rate).metrics())
+    each = {name: np.array([metrics[name] for metrics in without]) for name in whole}
+    count = len(test) - 1
+    return {name: whole[name] + count * (values.mean() - values) for name, values in each.items()}
+
+
+def _of_videos(test: ActionDataset, columns: dict[str, Float[np.ndarray, " V"]]) -> pd.DataFrame:
+    given = {name: values.astype(np.float32) for name, values in columns.items()}
+    return pd.DataFrame({"query": np.arange(len(test), dtype=np.int32), "video": list(test.video_ids), **given})
+
+
+def _of_sentences(test: Any, **columns: np.ndarray) -> pd.DataFrame:
+    frame = {"query": np.arange(len(test), dtype=np.int32), "video": list(test.video_ids)}
+    groups = getattr(test, "groups", {})
+    if groups:
+        names = np.full(len(test), "", dtype=object)
+        for name, rows in groups.items():
+            names[np.asarray(rows)] = name
+        frame["group"] = names
+    return pd.DataFrame({**frame, **columns})
+
+
+def _ranks(owner: np.ndarray, found: np.ndarray, way_back: np.ndarray) -> dict[str, np.ndarray]:
+    """Both directions on the lines of sentences; a video's own rank stands beside its first sentence."""
+    back = np.full(len(owner), NO_RANK, dtype=np.int16)
+    videos, first = np.unique(owner, return_index=True)
+    back[first] = way_back[videos]
+    return {"rank": found.astype(np.int16), "rank_v2t": back}
+
+
+def metric_outcomes(frame: pd.DataFrame, metric: str) -> pd.DataFrame | None:
+    """The outcome of each question whose mean is ``metric``; None where the metric is no such mean.
+
+    ``R@n,IoU=m``, ``R@n,mIoU`` (n is 1 or 5), ``t2v R@k``, ``v2t R@k``, ``MnR`` of both (1 is first), ``mAP@...``; of
+    the questions of a group alone where the name ends in ``(group)``.
+
+    Args:
+        frame: with the columns of :func:`outcomes`, and ``row`` and ``seed``.
+
+    Returns:
+        ``row, seed, query, video, value``.
+
+    Raises:
+        DataError: for a group that no question belongs to.
+    """
+    name, group = metric, re.fullmatch(r"(.*) \((\w+)\)", metric)
+    if group is not None and "group" in frame:
+        name, frame = group[1], frame[frame["group"] == group[2]]
+        if not len(frame):
+            raise DataError("the outcomes", f"no question is of the group '{group[2]}'", "choose a group of the data")
+    value = _value(frame, name)
+    if value is None:
+        return None
+    if name.startswith("v2t"):
+        frame, value = frame[frame["rank_v2t"] != NO_RANK], value[frame["rank_v2t"] != NO_RANK]
+    return frame[["row", "seed", "query", "video"]].assign(value=value.astype(np.float64))
+
+
+def _value(frame: pd.DataFrame, name: str) -> pd.Series | None:
+    if name in frame and name.startswith("mAP@"):
+        return frame[name]
+    moment = re.fullmatch(r"R@([15]),(?:mIoU|IoU=([\d.]+))", name)
+    if moment is not None and f"iou{moment[1]}" in frame:
+        overlap = frame[f"iou{moment[1]}"].astype(np.float64)
+        return overlap if moment[2] is None else (overlap >= float(moment[2])).astype(np.float64)
+    ranked = re.fullmatch(r"(t2v|v2t) (?:R@(\d+)|MnR)", name)
+    if ranked is not None and "rank" in frame:
+        place = frame["rank" if ranked[1] == "t2v" else "rank_v2t"].astype(np.float64)
+        return place + 1 if ranked[2] is None else (place < int(ranked[2])).astype(np.float64)
+    return None

@@ -1,0 +1,174 @@
+"""Results of a study as tidy data: ``results/studies/NAME.parquet`` with ``NAME.json`` beside it.
+
+The table has a line for each question of the test split, by row and seed: ``row``, ``seed``, ``query``, ``video``,
+perhaps ``group``, and the outcomes of :mod:`vmlkit.studies.outcomes` that the study's metrics need.  Baselines are rows
+like others, once, with seed -1 where chance decides nothing.  The JSON file has everything else:
+
+``study``, ``title``, ``note``, ``command``, ``metrics``, ``claims``, ``primary``
+    the study as it is, and ``study_hash`` of it
+``rows``
+    by name: ``settings`` (or ``like`` another row but for what is ``changed``), their ``hash``, ``published``,
+    ``selection`` (the metric that chose the epoch), ``seeds``
+``baselines``
+    names of the rows that are baselines, and ``of``: the row on whose training split each was fitted
+``cells``
+    a row and a seed each: ``chosen_epoch``, ``seconds_per_epoch``, ``validation`` curve, ``test`` numbers that the
+    study asks for, ``dependence``, and ``made``: its place in the list ``made``
+``made``
+    ``revision`` and ``revisions``, ``versions``, ``hardware`` with the processor's vector ``capability``, and
+    ``study``: the hash of the study as it stood before the cell was computed
+``missing``
+    cells of the study's plan that are not there, ``[row, seed]``
+``dirty``
+    whether a cell was computed with changes that no revision names
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vmlkit.errors import ConfigError, DataError
+from vmlkit.experiments.claims import RESULTS, shipped
+from vmlkit.experiments.experiment import experiment_of_settings
+from vmlkit.runs import read_json, read_parquet
+from vmlkit.studies.outcomes import metric_outcomes
+from vmlkit.studies.storage import sha256, undone
+from vmlkit.training.experiment import Experiment
+
+#: where results of this form lie
+STUDIES = RESULTS / "studies"
+#: version of the form
+SCHEMA = 2
+COLUMNS = ("row", "seed", "query", "video")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a study."""
+
+    path: Path  #: of the JSON file
+    record: dict[str, Any] = field(repr=False)
+    #: ``row`` (category), ``seed`` (int16), ``query`` (int32), ``video`` (category), outcomes (float16, int16)
+    outcomes: pd.DataFrame = field(repr=False)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """A line a cell: ``row, seed, chosen_epoch, seconds_per_epoch, validation, test, dependence, made``."""
+        return pd.DataFrame(self.record["cells"])
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Names of the rows, baselines not among them."""
+        return tuple(self.record["rows"])
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Names of the baselines."""
+        return tuple(self.record["baselines"])
+
+    def settings(self, row: str) -> dict[str, Any]:
+        """The settings of a row in full."""
+        own = self.record["rows"][row]
+        return (
+            undone(self.record["rows"][own["like"]]["settings"], own["changed"]) if "like" in own else own["settings"]
+        )
+
+    def experiment(self, row: str) -> Experiment:
+        """The experiment of a row; a setting that came later has its default.
+
+        Raises:
+            ConfigError: for a setting that no longer exists.
+        """
+        return experiment_of_settings(self.settings(row))
+
+    def of(self, row: str) -> pd.DataFrame:
+        """The outcomes of one row or baseline.
+
+        Raises:
+            ConfigError: for a name that is neither.
+        """
+        found = self.outcomes[self.outcomes["row"] == row]
+        if not len(found):
+            raise ConfigError(f"{self.path}: no row or baseline '{row}'")
+        return found
+
+    def metric(self, row: str, metric: str) -> pd.DataFrame | None:
+        """The outcomes whose mean is the metric, see :func:`vmlkit.studies.outcomes.metric_outcomes`."""
+        return metric_outcomes(self.of(row), metric)
+
+    def values(self, row: str, metric: str) -> dict[int, float]:
+        """The metric of a row or baseline by seed, as fractions: the mean of its outcomes, else of ``test``.
+
+        Raises:
+            ConfigError: for a name that is neither.
+            DataError: for a metric that the study does not keep.
+        """
+        found = self.metric(row, metric)
+        if found is not None:
+            return {int(seed): float(value) for seed, value in found.groupby("seed")["value"].mean().items()}
+        cells = self.cells[self.cells["row"] == row]
+        numbers = {int(seed): test.get(metric) for seed, test in zip(cells["seed"], cells["test"], strict=True)}
+        if not numbers or None in numbers.values():
+            raise DataError(self.path, f"keeps no '{metric}' of '{row}'", "add it to the study's metrics")
+        return numbers
+
+    @property
+    def provenance(self) -> str:
+        """One line: command, versions, processors, revisions; and what was not as it should be."""
+        made = self.record["made"]
+        parts = [
+            f"`{self.record['command']}`",
+            *_each(made, lambda m: ", ".join(f"{k} {v}" for k, v in m["versions"].items())),
+        ]
+        parts += _each(made, _machine)
+        parts += [
+            f"revision {revision[:10]}"
+            for revision in _each(made, lambda m: str(m["revision"]).removesuffix("+changes"))
+        ]
+        parts += [
+            f"words: {words}" for words in dict.fromkeys(c["words"] for c in self.record["cells"] if "words" in c)
+        ]
+        if self.record["dirty"]:
+            parts.append("**with changes that no revision names**")
+        if self.record["missing"]:
+            parts.append(f"**{len(self.record['missing'])} cells are missing**")
+        return "; ".join(parts)
+
+
+def _each(made: list[dict[str, Any]], text: Any) -> list[str]:
+    return list(dict.fromkeys(text(one) for one in made))
+
+
+def _machine(made: Mapping[str, Any]) -> str:
+    hardware = made["hardware"]
+    return ", ".join(str(hardware[key]) for key in ("processor", "capability", "accelerator") if hardware.get(key))
+
+
+def load_results(name: str, results: Path = STUDIES) -> Results:
+    """The results of a study: of the folder, or those that came with the package.
+
+    Raises:
+        DataError: if there are none, with the command that makes them, or they are of another form or damaged.
+    """
+    path = shipped(Path(results) / f"{name}.json")
+    if not path.is_file():
+        raise DataError(path, "there are no results of this study", f"run `vmlkit study run {name}`")
+    record = read_json(path)
+    version = record.get("schema") if isinstance(record, dict) else None
+    if version != SCHEMA:
+        what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
+        raise DataError(path, what, f"measure the study again with `vmlkit study run {name}`")
+    table = path.with_suffix(".parquet")
+    if not table.is_file() or sha256(table) != record["outcomes"]:
+        again = f"restore both, or run `vmlkit study run {name}`, which writes them from the cells that it keeps"
+        raise DataError(table, "is not the table that belongs to the JSON file beside it", again)
+    return Results(path, record, read_parquet(table, COLUMNS))
+
+
+def studies_in(folder: Path) -> Iterator[str]:
+    """Names of the studies of which a folder holds results."""
+    yield from sorted(path.stem for path in Path(folder).glob("*.json") if path.with_suffix(".parquet").is_file())
