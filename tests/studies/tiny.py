@@ -24,6 +24,6 @@ def tiny() -> Study:
     )
     claims = (
         Claim(text="CPL beats CNM", source="CPL", better="CPL", worse="CNM"),
-        Claim(text="CPL beats a guess", source="sanity", better="CPL", worse="whole video", of_class="prior"),
+        Claim(text="CPL beats a guess", source="sanity", better="CPL", worse="whole video", kind="prior"),
     )
     return Study(name="tiny", title="Tiny", rows=rows, claims=claims, primary=("CPL beats CNM",), note="a test")

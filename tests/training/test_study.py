@@ -21,7 +21,7 @@ def claim(**fields: Any) -> Claim:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"of_class": "sanity"}, "is of the class 'sanity': choose one of paper, prior, control, ours"),
+        ({"kind": "sanity"}, "is of the class 'sanity': choose one of paper, prior, control, ours"),
         ({"delta": 0.0}, "'delta' of the claim 'A beats B' must be positive, not 0.0"),
     ],
 )
@@ -65,7 +65,7 @@ def test_a_file_may_name_class_delta_premise_and_primary_claims(tmp_path: Path) 
     path = tmp_path / "studies.json"
     path.write_text(json.dumps({"one": record}))
     study = studies_of(path, PRESETS)["one"]()
-    assert [c.of_class for c in study.claims] == ["paper", "control", "prior", "ours"]
+    assert [c.kind for c in study.claims] == ["paper", "control", "prior", "ours"]
     assert study.claims[0].delta == 0.02
     assert study.claims[1].premise == "CPL beats CNM"
     assert study.primary == ("CPL beats CNM",)
@@ -80,5 +80,5 @@ def test_classes_follow_from_the_source() -> None:
 @pytest.mark.parametrize("name", sorted(STUDIES))
 def test_every_control_has_a_premise_and_every_study_is_well_formed(name: str) -> None:
     study = STUDIES[name]()
-    assert all(claim.premise for claim in study.claims if claim.of_class == "control")
-    assert all(claim.of_class in ("paper", "ours") for claim in study.claims if claim.text in study.primary)
+    assert all(claim.premise for claim in study.claims if claim.kind == "control")
+    assert all(claim.kind in ("paper", "ours") for claim in study.claims if claim.text in study.primary)

@@ -168,7 +168,7 @@ def _metrics(study: Study) -> list[str]:
 
 def _claim(claim: Any) -> dict[str, Any]:
     written = dataclasses.asdict(claim)
-    return {("class" if name == "of_class" else name): value for name, value in written.items()}
+    return {("class" if name == "kind" else name): value for name, value in written.items()}
 
 
 def _cell(

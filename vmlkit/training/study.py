@@ -45,16 +45,16 @@ class Claim:
     worse: str
     metric: str = "R@1,mIoU"
     looked_at: str = ""  #: what was examined where it does not hold
-    of_class: ClaimClass = "ours"  #: written as ``class`` in files
+    kind: ClaimClass = "ours"  #: written as ``class`` in files
     #: the largest difference that would not matter, in the unit of the metric: a hundredth is one point of a share
     delta: float = 0.01
     #: text of the claim that must hold before this one means anything: a control of a gain needs the gain
     premise: str = ""
 
     def __post_init__(self) -> None:
-        if self.of_class not in get_args(ClaimClass):
+        if self.kind not in get_args(ClaimClass):
             known = ", ".join(get_args(ClaimClass))
-            raise ConfigError(f"the claim '{self.text}' is of the class {self.of_class!r}: choose one of {known}")
+            raise ConfigError(f"the claim '{self.text}' is of the class {self.kind!r}: choose one of {known}")
         if not self.delta > 0:
             raise ConfigError(f"'delta' of the claim '{self.text}' must be positive, not {self.delta}")
 
@@ -131,7 +131,7 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
         for better, worse, metric in product(*lists):
             one = {**given, "better": better, "worse": worse, "metric": metric}
             one["text"] = given["text"].format(better=better, worse=worse)
-            one["of_class"] = one.pop("class", None) or class_of(given["source"], worse in names)
+            one["kind"] = one.pop("class", None) or class_of(given["source"], worse in names)
             yield Claim(**one)
 
     return Study(
