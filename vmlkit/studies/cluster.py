@@ -60,7 +60,7 @@ def submitted(
     while not all(job.done() for job in jobs):
         tick()
         time.sleep(look)
-    failed = [f"job {job.job_id}: {_last_error(str(error))}" for job in jobs if (error := job.exception())]
+    failed = [f"job {job.job_id}: {_last_error(str(why))}" for job in jobs if (why := job.exception())]
     if failed:
         raise ConfigError(f"{len(failed)} of {len(jobs)} jobs ended with an error: {'; '.join(failed)}")
 
