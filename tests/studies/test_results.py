@@ -56,6 +56,9 @@ def test_the_record_says_how_it_was_made(once: Path) -> None:
     cell = results.cells.iloc[0]
     assert [epoch for epoch, _ in cell["validation"]] == [0, 1, 2]
     assert cell["chosen_epoch"] in (0, 1, 2)
+    assert cell["dependence"]["end"]["epoch"] == 2
+    assert {"chosen center R2", "chosen own IoU", "negative others' IoU"} < cell["dependence"]["end"].keys()
+    assert "positive width spread" not in cell["dependence"]["end"]
     assert "19 cells are missing" in results.provenance
     assert "vmlkit study run tiny" in results.provenance
 

@@ -24,7 +24,9 @@ from vmlkit.studies.storage import changes, sha256, write_outcomes, write_record
 from vmlkit.training.study import Study
 
 #: of the JSON file, what a cell has
-KEPT = ("chosen_epoch", "seconds_per_epoch", "validation", "test", "dependence", "words", "made")
+KEPT = ("chosen_epoch", "seconds_per_epoch", "validation", "test", "words", "made")
+#: measures of dependence that are kept of an answer and of negatives, at the turn and at the end
+DEPENDENCE = ("center R2", "center R2, exchanged", "own IoU", "others' IoU")
 
 
 @dataclass
@@ -176,9 +178,18 @@ def _cell(
 ) -> dict[str, Any]:
     kept = {name: summary[name] for name in KEPT if name in summary}
     kept["test"] = {name: summary["test"][name] for name in metrics if name in summary["test"]}
+    kept["dependence"] = {
+        when: {name: value for name, value in measured.items() if _followed(name)}
+        for when, measured in summary.get("dependence", {}).items()
+    }
     if kept["made"] not in made:
         made.append(kept["made"])
     return {"row": key[0], "seed": key[1], **kept, "made": made.index(kept["made"])}
+
+
+def _followed(name: str) -> bool:
+    role, _, measure = name.partition(" ")
+    return name == "epoch" or (role in ("chosen", "negative") and measure in DEPENDENCE)
 
 
 def _row_records(measured: Measured) -> dict[str, dict[str, Any]]:

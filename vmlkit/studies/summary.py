@@ -8,6 +8,7 @@ import torch
 
 from vmlkit import provenance
 from vmlkit.runs import RunDirectory
+from vmlkit.training.history import turn_and_end
 from vmlkit.training.task import Task
 
 #: digits of a stored number; float32 has no more
@@ -17,10 +18,10 @@ DIGITS = 7
 def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made: Mapping[str, Any]) -> dict[str, Any]:
     """The content of ``cell.json`` but for its schema.
 
-    ``chosen_epoch``; ``seconds`` of the whole cell and ``seconds_per_epoch``;
-    ``selection``, the metric by which the epoch was chosen (of "last": the task's headline), and its ``validation``
-    curve, a list of ``[epoch, value]``; all numbers of the ``test`` split; the ``dependence`` of answers on sentences;
-    where the ``words`` came from; and ``made``, see :func:`made_now`.
+    ``chosen_epoch``; ``seconds`` of the whole cell and ``seconds_per_epoch``; ``selection``, the metric by which the
+    epoch was chosen (of "last": the task's headline), and its ``validation`` curve, a list of ``[epoch, value]``; all
+    numbers of the ``test`` split; the ``dependence`` of answers on sentences on validation, at the turn and at the end
+    (:func:`vmlkit.training.history.turn_and_end`); where the ``words`` came from; and ``made``, see :func:`made_now`.
 
     Args:
         beside: seconds that the cell took besides its epochs.
@@ -35,7 +36,7 @@ def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made
         "selection": selection,
         "validation": curve(epochs, f"metric/{selection}"),
         "test": {name: rounded(value) for name, value in metrics["test"].items()},
-        "dependence": {name: rounded(value) for name, value in metrics.get("dependence", {}).get("test", {}).items()},
+        "dependence": turn_and_end(epochs),
         **({"words": metrics["words"]} if metrics.get("words") else {}),
         "made": {**made, "hardware": {**made["hardware"], **_device(run)}},
     }
