@@ -200,7 +200,8 @@ def _say_what_is_left(study: Study, order: Order, store: Store, live: Live) -> N
     print(f"{study.name}: " + ", ".join(f"{count} {state}" for state, count in counts.items()), file=live.stream)
     late = order.deadline is not None and time.time() >= order.deadline - LOOK
     if any(state in counts for state in ("stopped", "to do")) and "failed" not in counts:
-        why = "the time is up" if late else "no other cell would end in time" if order.deadline else "it was stopped"
+        waits = order.deadline is not None and "stopped" not in counts
+        why = "the time is up" if late else "no other cell would end in time" if waits else "it was stopped"
         print(f"{why}; the same command goes on from here", file=live.stream)
     failed = [f"{cell}: {store.events(cell)[-1]['error']}" for cell, state in states.items() if state == "failed"]
     if failed:
