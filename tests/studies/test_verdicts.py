@@ -3,17 +3,20 @@
 import numpy as np
 import pytest
 
+from tests.studies.measured import study
 from tests.studies.simulated import one, rows
 from vmlkit.errors import ConfigError
 from vmlkit.studies.statistics import Sample, scalar_sample
-from vmlkit.studies.verdicts import Claimed, Verdict, count, judge, still_rising, table_of
+from vmlkit.studies.verdicts import Verdict, count, judge, rising_rows, still_rising, table_of, verdicts_of
+from vmlkit.training.study import Claim
 
 
-def claim(better: str, worse: str = "plain", **more) -> Claimed:
-    return Claimed(text=f"{better} beats {worse}", better=better, worse=worse, metric="R@1,mIoU", **more)
+def claim(better: str, worse: str = "plain", **more) -> Claim:
+    given = {"text": f"{better} beats {worse}", "source": "", "better": better, "worse": worse, "metric": "R@1,mIoU"}
+    return Claim(**given | more)
 
 
-def words(samples: dict[str, Sample], *claims: Claimed, rising: tuple[str, ...] = ()) -> list[Verdict]:
+def words(samples: dict[str, Sample], *claims: Claim, rising: tuple[str, ...] = ()) -> list[Verdict]:
     return judge(claims, lambda row, _: samples[row], rising)
 
 
@@ -23,8 +26,8 @@ def test_nothing_holds_and_nothing_is_contradicted_where_nothing_is_different(se
     studies = 400
     samples = dict(zip("abcd", rows([0.0] * 4, "toy world", seeds=seeds, studies=studies), strict=True))
     held = contradicted = 0
-    for study in range(studies):
-        of_study = {name: one(sample, study) for name, sample in samples.items()}
+    for i in range(studies):
+        of_study = {name: one(sample, i) for name, sample in samples.items()}
         found = {v.word for v in words(of_study, *(claim(x, "d") for x in "abc"))}
         held += "holds" in found
         contradicted += "contradicted" in found
@@ -77,20 +80,12 @@ def test_a_control_is_void_where_its_premise_does_not_hold() -> None:
         "b": scalar_sample([0.80, 0.81, 0.79]),
         "plain": scalar_sample([0.50, 0.51, 0.49]),
     }
-    control = Claimed(text="c", better="b", worse="a", metric="R@1,mIoU", kind="control", premise="a beats plain")
+    control = claim("b", "a", kind="control", premise="a beats plain")
     assert [v.word for v in words(samples, claim("a"), control)] == ["open", "void"]
-    premise = Claimed(text="c", better="b", worse="a", metric="R@1,mIoU", kind="control", premise="b beats plain")
-    assert [v.word for v in words(samples, claim("b"), premise)] == ["holds", "holds"]
-    lost = Claimed(text="c", better="b", worse="a", metric="R@1,mIoU", kind="control", premise="z beats plain")
+    premised = claim("b", "a", kind="control", premise="b beats plain")
+    assert [v.word for v in words(samples, claim("b"), premised)] == ["holds", "holds"]
     with pytest.raises(ConfigError, match="no claim of the study"):
-        words(samples, lost)
-
-
-def test_less_is_better_for_an_error() -> None:
-    samples = {"a": scalar_sample([0.10, 0.11, 0.09]), "plain": scalar_sample([0.30, 0.31, 0.29])}
-    (found,) = words(samples, claim("a", lower=True))
-    assert found.word == "holds"
-    assert found.difference == pytest.approx(0.2)
+        words(samples, claim("b", "a", kind="control", premise="z beats plain"))
 
 
 def test_classes_are_counted_apart() -> None:
@@ -123,14 +118,28 @@ def test_an_open_verdict_says_what_the_study_could_have_found() -> None:
     assert found.detectable > found.difference
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"kind": "sanity"}, "choose from paper, prior, control, ours"),
-        ({"delta": 0.0}, "give a number above 0"),
-        ({"premise": "x"}, "only a claim of class 'control'"),
-    ],
-)
-def test_a_claim_that_makes_no_sense_is_refused(fields: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        claim("a", **fields)
+CLAIMS = [
+    {"better": "good", "worse": "plain", "class": "paper"},
+    {"better": "alike", "worse": "plain"},
+    {"better": "good", "worse": "whole video", "class": "prior"},
+    {"better": "bad", "worse": "plain", "class": "paper", "metric": "R@1,IoU=0.5"},
+    {"better": "bad", "worse": "plain", "class": "control", "premise": "alike beats plain"},
+    {"better": "good", "worse": "plain", "class": "ours", "metric": "attention_fnr", "text": "rates"},
+]
+
+
+def test_the_verdicts_of_a_measured_study() -> None:
+    """From outcomes, or from one number a seed where there are none; a prior has no seeds, and its error is counted."""
+    measured = study(
+        {"good": 0.1, "alike": 0.0, "bad": -0.1, "plain": 0.0}, CLAIMS, rising=("bad",), primary=("good beats plain",)
+    )
+    found = verdicts_of(measured)
+    assert [v.word for v in found] == ["holds", "open", "holds", "contradicted", "void", "open"]
+    assert [v.primary for v in found] == [True, False, False, False, False, False]
+    assert [v.videos_counted for v in found] == [True] * 5 + [False]
+    assert found[0].difference == pytest.approx(0.1, abs=0.03)
+    assert found[2].difference == pytest.approx(0.2, abs=0.04)
+    assert found[3].rising == ("bad",)
+    assert rising_rows(measured) == ("bad",)
+    assert count(found).loc["paper"].to_dict() == {
+        "holds": 1, "contradicted": 1, "no difference": 0, "open": 0, "void": 0}  # fmt: skip

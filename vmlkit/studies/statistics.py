@@ -13,12 +13,13 @@ metric of seed ``s`` (:class:`Sample`), a bar for a mean over seeds, and rows ``
 clusters in two directions (Cameron, Gelbach and Miller, 2011).  Without the last term an interval for 95 % covers 98 %
 where queries answer differently from seed to seed.  Degrees of freedom: Welch-Satterthwaite over the parts.
 
-Metrics that are no mean of queries (mAP, medians of ranks) have ``u`` from a jackknife over videos.
+Metrics that are no mean of queries (mAP) are stored as what each video adds to them by the jackknife, whose mean is the
+metric and whose spread is its error (:func:`vmlkit.studies.outcomes.influences`), so they need no formula of their own.
 Every function takes arrays with leading dimensions, one study each; differences are in the units of the metric
 (fractions).  scipy is needed (the extra ``notebooks``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,25 +73,6 @@ def mean_sample(outcomes: pd.DataFrame, column: str, deterministic: bool = False
     centred = values - values.mean(axis=1, keepdims=True)
     sums = np.stack([np.bincount(codes, weights=row, minlength=len(names)) for row in centred])
     return Sample(values.mean(axis=1), sums * (len(names) / values.shape[1]), deterministic)
-
-
-def jackknife_sample(
-    metric: Callable[[int, Sequence[int]], float], seeds: Sequence[int], videos: int, deterministic: bool = False
-) -> Sample:
-    """The sample of a metric of a whole test set, by leaving out one video at a time.
-
-    ``u[s, v] = (V - 1) (mean over w of metric without w - metric without v)``.
-
-    Args:
-        metric: of a seed on the videos at these positions.
-        seeds: of the row.
-        videos: V, how many there are.
-        deterministic: see :class:`Sample`.
-    """
-    every = list(range(videos))
-    whole = np.array([metric(seed, every) for seed in seeds])
-    without = np.array([[metric(seed, [w for w in every if w != v]) for v in every] for seed in seeds])
-    return Sample(whole, (videos - 1) * (without.mean(axis=1, keepdims=True) - without), deterministic)
 
 
 def scalar_sample(values: Sequence[float], deterministic: bool = False) -> Sample:

@@ -16,59 +16,37 @@ answer that never sees the video), *control*, and *ours*.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import pandas as pd
 
 from vmlkit.errors import ConfigError
-from vmlkit.studies.statistics import RISK, Contrast, Sample, contrast, holm
+from vmlkit.studies.results import Results
+from vmlkit.studies.statistics import RISK, Contrast, Sample, contrast, holm, mean_sample, scalar_sample
+from vmlkit.training.study import Claim, ClaimClass
 
 WORDS = ("holds", "contradicted", "no difference", "open", "void")
-CLASSES = ("paper", "prior", "control", "ours")
-#: a difference below this is none, in fractions, unless the claim says otherwise
-DELTA = 0.01
+CLASSES: tuple[ClaimClass, ...] = get_args(ClaimClass)
 #: a row whose mean validation curve gains more than this in the last fifth of its epochs is still rising
 RISING = 0.005
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claimed:
-    """What a verdict needs of a claim: ``better`` is above ``worse`` in ``metric``."""
-
-    text: str
-    better: str
-    worse: str
-    metric: str
-    source: str = ""
-    kind: str = "ours"  #: one of :data:`CLASSES`
-    delta: float = DELTA  #: in the unit of the metric
-    primary: bool = False
-    premise: str = ""  #: of a control: the text of the claim, in the same metric, that must hold first
-    lower: bool = False  #: the metric is an error or a rank: less is better
-
-    def __post_init__(self) -> None:
-        if self.kind not in CLASSES:
-            raise ConfigError(f"the claim '{self.text}' has the class '{self.kind}': choose from {', '.join(CLASSES)}")
-        if not self.delta > 0:
-            raise ConfigError(f"the claim '{self.text}' has delta {self.delta}: give a number above 0")
-        if self.premise and self.kind != "control":
-            raise ConfigError(f"the claim '{self.text}' has a premise, but only a claim of class 'control' can be void")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """A claim with the word that its numbers earn."""
 
-    claim: Claimed
+    claim: Claim
     word: str  #: one of :data:`WORDS`
-    difference: float  #: better minus worse (or the reverse where less is better), in the unit of the metric
+    difference: float  #: better minus worse, in the unit of the metric
     low: float  #: of the interval of 95 %
     high: float
     p: float  #: two-sided, after Holm
     detectable: float  #: found with a power of 80 % at the strictest step of Holm
     videos_counted: bool  #: whether the error of the test set is in the interval
     rising: tuple[str, ...] = ()  #: rows of the claim that were still rising when they ended
+    primary: bool = False  #: one of those that the study is made for
 
     @property
     def said(self) -> str:
@@ -82,20 +60,57 @@ class Verdict:
         return self.word + (f" ({'; '.join(marks)})" if marks else "")
 
 
-def judge(claims: Sequence[Claimed], sample: Callable[[str, str], Sample], rising: Iterable[str] = ()) -> list[Verdict]:
+def verdicts_of(results: Results) -> list[Verdict]:
+    """The verdict on every claim of a measured study, by the claims as they stood when it was measured."""
+    fields = {field.name for field in dataclasses.fields(Claim)}
+    claims = [
+        Claim(**{name: value for name, value in (entry | {"kind": entry["class"]}).items() if name in fields})
+        for entry in results.record["claims"]
+    ]
+    return judge(
+        claims, lambda row, metric: sample_of(results, row, metric), rising_rows(results), results.record["primary"]
+    )
+
+
+def sample_of(results: Results, row: str, metric: str) -> Sample:
+    """One metric of a row or baseline of a study; of stored outcomes, or, where there are none, of one number a seed.
+
+    Raises:
+        ConfigError: for a row that is not there.
+        DataError: for a metric that the study does not keep.
+    """
+    outcomes = results.metric(row, metric)
+    if outcomes is None:
+        return scalar_sample(list(results.values(row, metric).values()))
+    return mean_sample(outcomes, "value", deterministic=set(outcomes["seed"]) == {-1})
+
+
+def rising_rows(results: Results) -> tuple[str, ...]:
+    """Rows whose selection metric was still rising on validation when their training ended."""
+    curves = results.cells.groupby("row")["validation"].apply(list)
+    return tuple(row for row in results.rows if still_rising(curves[row]))
+
+
+def judge(
+    claims: Sequence[Claim],
+    sample: Callable[[str, str], Sample],
+    rising: Iterable[str] = (),
+    primary: Iterable[str] = (),
+) -> list[Verdict]:
     """The verdict on every claim of one study.
 
     Args:
         claims: all of the study: those of one class are one family.
         sample: of (row, metric).
         rising: rows that were still rising (:func:`still_rising`).
+        primary: texts of the claims that the study is made for.
 
     Raises:
         ConfigError: for a premise that names no claim.
     """
     contrasts = [_contrast(claim, sample) for claim in claims]
     adjusted, families = _adjust(claims, contrasts)
-    marked = set(rising)
+    marked, aims = set(rising), set(primary)
     verdicts = []
     for claim, found, p in zip(claims, contrasts, adjusted, strict=True):
         low, high = found.interval()
@@ -110,6 +125,7 @@ def judge(claims: Sequence[Claimed], sample: Callable[[str, str], Sample], risin
                 detectable=float(found.detectable(RISK / families[claim.kind])),
                 videos_counted=found.videos_counted,
                 rising=tuple(row for row in (claim.better, claim.worse) if row in marked),
+                primary=claim.text in aims,
             )
         )
     return [_void(verdict, verdicts) for verdict in verdicts]
@@ -165,14 +181,14 @@ def table_of(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _contrast(claim: Claimed, sample: Callable[[str, str], Sample]) -> Contrast:
-    pair = [sample(row, claim.metric) for row in (claim.better, claim.worse)]
-    return contrast(*(pair[::-1] if claim.lower else pair))
+def _contrast(claim: Claim, sample: Callable[[str, str], Sample]) -> Contrast:
+    return contrast(sample(claim.better, claim.metric), sample(claim.worse, claim.metric))
 
 
-def _adjust(claims: Sequence[Claimed], contrasts: Sequence[Contrast]) -> tuple[list[float], Mapping[str, int]]:
+def _adjust(claims: Sequence[Claim], contrasts: Sequence[Contrast]) -> tuple[list[float], dict[ClaimClass, int]]:
     """p of each claim after Holm over its class, and the size of each class."""
-    adjusted, sizes = [1.0] * len(claims), {}
+    adjusted = [1.0] * len(claims)
+    sizes: dict[ClaimClass, int] = {}
     for kind in {claim.kind for claim in claims}:
         places = [i for i, claim in enumerate(claims) if claim.kind == kind]
         sizes[kind] = len(places)
