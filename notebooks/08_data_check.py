@@ -228,6 +228,8 @@ pd.DataFrame({name: {"N": run.metrics["n_test"], "left out": str([
 band = {c: runs["features"].epochs[f"loss/{c}"].iloc[-1] for c in ("nll", "nll_whole_video", "nll_easy")}
 band |= {f"{name}: mIoU": run.metrics["test"]["R@1,mIoU"] for name, run in runs.items()}
 exact = {f"{name}: test queries": run.metrics["n_test"] for name, run in runs.items()}
+rates = runs["features"].epochs.set_index("epoch").filter(like="lr/").iloc[-1]
+exact |= {f"learning rate of the last update, {name.removeprefix('lr/')}": rate for name, rate in rates.items()}
 exact |= {f"findings, {accident}": len(report.findings) for accident, report in found.items()}
 exact |= {"toy moments": len(moments), "toy findings": len(toy.findings)}
 constant = toy.priors[toy.priors["prior"].str.contains("constant|whole")].to_dict("records")

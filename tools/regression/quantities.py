@@ -161,7 +161,7 @@ def drift(record: Mapping[str, Any], found: Quantities) -> list[str]:
         value = found.every[name]
         if name in record["exact"]:
             wanted = record["exact"][name]
-            if not math.isclose(value, wanted, rel_tol=ROUNDING, abs_tol=ROUNDING * 1e-3):
+            if not math.isclose(value, wanted, rel_tol=ROUNDING, abs_tol=1e-9):
                 lines.append(f"{page}: '{name}' is {value:.6g}, and must be {wanted:.6g}, whatever is trained")
             continue
         band = record["band"][name]
