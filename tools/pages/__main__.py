@@ -1,4 +1,4 @@
-"""``python -m tools.pages notebooks | site | students | readme | docs``: what the Makefile calls."""
+"""``python -m tools.pages notebooks | site | students | readme | docs | findings``: what the Makefile calls."""
 
 import argparse
 import copy
@@ -10,6 +10,7 @@ from tools.pages import docs, readme
 from tools.pages.site import build_site
 from vmlkit.errors import ConfigError, escape_what_cannot_be_written
 from vmlkit.experiments import notebooks as nb
+from vmlkit.studies import report
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,11 +28,15 @@ def main(arguments: list[str] | None = None) -> int:
     students.add_argument("--out", type=Path, default=Path("site/students"))
     commands.add_parser("readme", help="write the results section of README.md from results/")
     commands.add_parser("docs", help="write departures and timings on the pages of docs/")
+    commands.add_parser("findings", help="write docs/findings.md and its figures from results/studies")
     for command in (run, site):
         command.add_argument("--executed", type=Path, default=Path("site/executed"), help="where executed copies go")
     options = parser.parse_args(arguments)
     if options.command in ("readme", "docs"):
         (readme if options.command == "readme" else docs).write()
+        return 0
+    if options.command == "findings":
+        print("\n".join(map(str, report.write())))
         return 0
     if options.command == "students":
         return write_student_editions(options.out)

@@ -1,0 +1,92 @@
+"""The page "What we found": computed from results, current with them, and honest about what is not known."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.studies.measured import study
+from tests.studies.test_verdicts import CLAIMS
+from vmlkit.studies import report
+from vmlkit.studies.results import STUDIES as FOLDER
+from vmlkit.studies.results import Results, studies_in
+
+ROOT = Path(__file__).parents[2]
+EFFECTS = {"good": 0.1, "alike": 0.0, "bad": -0.1, "plain": 0.0}
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> Results:
+    """One study about P0, in place of the committed ones."""
+    claims = [claim | {"source": "P0 Fig. 4"} for claim in CLAIMS]
+    results = study(EFFECTS, claims, rising=("bad",), primary=("good beats plain",), name="lnp-known")
+    monkeypatch.setattr(report, "studies_in", lambda folder: ["lnp-known"])
+    monkeypatch.setattr(report, "load_results", lambda name, folder: results)
+    return results
+
+
+def test_the_page_counts_classes_apart_and_says_what_is_open(measured: Results) -> None:
+    text = report.page(Path("nowhere"), {})
+    assert "6 claims of 1 measured studies" in text
+    assert "| paper | 1 | 1 | 0 | 0 | 0 |" in text
+    assert "| control | 0 | 0 | 0 | 0 | 1 |" in text
+    assert "| good beats plain | R@1,mIoU | +1" in text
+    assert "points with a power of 80 %" in text
+    assert "Still rising when their training ended: bad" in text
+    assert "For 1 claims only seeds are counted" in text
+    assert "revision 0123456789" in text
+    assert "not asked" in text
+    assert "with changes" not in text
+    measured.record["dirty"] = True
+    assert "Measured with changes that no revision names: lnp-known" in report.page(Path("nowhere"), {})
+
+
+def test_a_number_on_the_page_changes_with_the_results(measured: Results) -> None:
+    before = report.page(Path("nowhere"), {})
+    better = measured.outcomes["row"] == "good"
+    measured.outcomes.loc[better, "iou1"] -= 0.2
+    after = report.page(Path("nowhere"), {})
+    assert "| paper | 0 | 2 | 0 | 0 | 0 |" in after
+    assert before != after
+
+
+def test_studies_that_are_not_measured_are_listed_with_their_command(measured: Results) -> None:
+    text = report.page(Path("nowhere"))
+    assert text.count("## P") == 5
+    for name in report.STUDIES:
+        assert f"`vmlkit study run {name}`" in text
+
+
+def test_the_word_that_a_contrast_had_before_stands_beside_it() -> None:
+    """The former results of the study "cpl" are committed."""
+    before = report._before("cpl", ROOT / "results")
+    assert before["CPL beats CNM", "R@1,mIoU"].split(":")[0] in ("holds", "not settled", "does not hold")
+    assert report._before("lnp-known", ROOT / "results") == {}
+
+
+def test_the_figure_shows_the_seeds_the_interval_and_the_band(measured: Results) -> None:
+    figure = report.draw("P0", report.findings(Path("nowhere"))["P0"])
+    (ax,) = figure.axes
+    words = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+    assert {"holds", "contradicted", "void", "seeds", "no effect (delta)"} <= words
+    labels = [label.get_text().replace("\n", " ") for label in ax.get_yticklabels()]
+    assert "★ good beats plain, R@1,mIoU" in labels
+    shown = len(labels)
+    seeds = sum(len(points.get_offsets()) for points in ax.collections)
+    assert seeds == 6 * shown
+    assert len(ax.patches) == shown
+
+
+def test_the_committed_page_is_what_the_results_say() -> None:
+    written = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert written == report.page(ROOT / FOLDER), "run `python -m tools.pages findings`"
+    found = report.findings(ROOT / FOLDER)
+    assert sum(len(group) for group in found.values()) == len(list(studies_in(ROOT / FOLDER)))
+    assert all(
+        (ROOT / "docs" / report.picture(key)).is_file() for key in found if f"({report.picture(key)})" in written
+    )
+
+
+def test_the_page_says_what_makes_it_and_the_readme_leads_to_it() -> None:
+    assert "python -m tools.pages findings" in report.HEAD
+    first_screen = (ROOT / "README.md").read_text(encoding="utf-8")[:2000]
+    assert "(docs/findings.md)" in first_screen
