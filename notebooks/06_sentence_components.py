@@ -651,7 +651,7 @@ gains(retrieval, "X-CLIP", shown, ("control: shuffled variants",))
 
 # %% [markdown]
 # So here: texts of other meaning move apart, by a wide margin. The variants have to be the sentence's own; with those
-# of another one the same loss does harm. Whether **retrieval** gains is not settled by three seeds: the differences are
+# of another one the same loss does harm. Whether **retrieval** gains is open with three seeds: the differences are
 # as large as the luck of a seed, and the same holds between the three losses. The changed subject alone makes things
 # worse. And the question that we began with, whether the *video* tells a sentence from its variant (match accuracy),
 # has the same answer with and without the loss.

@@ -41,8 +41,8 @@ def test_committed_results_belong_to_a_study_as_it_is_now(path: Path) -> None:
     assert record["hardware"]
     assert len(results.verdicts()) == len(study.claims)
     looked = results.verdicts()
-    unexplained = looked[(looked.verdict == "does not hold") & (looked["looked at"] == "")]
-    assert unexplained.empty, f"a claim that does not hold must say what was looked at: {list(unexplained.claim)}"
+    unexplained = looked[(looked.verdict == "contradicted") & (looked["looked at"] == "")]
+    assert unexplained.empty, f"a contradicted claim must say what was looked at: {list(unexplained.claim)}"
 
 
 def test_pages_show_only_results_that_are_committed() -> None:
@@ -65,9 +65,12 @@ def test_readme_shows_the_committed_results() -> None:
 
 def test_verdicts() -> None:
     assert verdict([0.02, 0.03, 0.02])[0] == "holds"
-    assert verdict([0.0, -0.01, 0.0])[0] == "does not hold"
-    assert verdict([0.05, 0.001, 0.0005])[0] == "not settled", "above zero, but not by twice its standard error"
-    assert verdict([0.05])[0] == "not settled", "one seed settles nothing"
+    assert verdict([-0.02, -0.03, -0.02])[0] == "contradicted"
+    assert verdict([0.0, -0.01, 0.0])[0] == "open", "the sign of a mean decides nothing"
+    assert verdict([0.05, 0.001, 0.0005])[0] == "open", "above zero with every seed, but not by its interval"
+    assert verdict([0.05])[0] == "open", "one seed settles nothing"
+    assert verdict([0.0, 0.0])[0] == "open"
+    assert verdict([0.01, 0.01])[0] == "holds"
 
 
 def test_names_of_studies_and_rows_agree() -> None:

@@ -7,7 +7,7 @@ from vmlkit.errors import DataError
 from vmlkit.experiments.claims import RESULTS, Results, load_results
 
 STUDIES = ("cpl", "planted-charades", "lnp-generators")
-VERDICTS = ("holds", "not settled", "does not hold")
+VERDICTS = ("holds", "open", "contradicted")
 
 
 def section(results: Path = RESULTS) -> str:
@@ -18,7 +18,7 @@ def section(results: Path = RESULTS) -> str:
 
 def _all(results: Path) -> str:
     """One line a study: how many of its claims hold.  The notebooks show the tables and what was looked at."""
-    lines = ["**All studies**: how many claims hold, are not settled by the seeds, or do not hold.", ""]
+    lines = ["**All studies**: how many claims hold, are open, or are contradicted, by intervals over seeds.", ""]
     lines += [f"| study | command | {' | '.join(VERDICTS)} |", "| --- " * (2 + len(VERDICTS)) + "|"]
     for path in sorted(results.glob("*.json")):
         study = load_results(path.stem, results)

@@ -4,9 +4,10 @@ A :class:`Study` is data: rows (settings), seeds, and claims that compare rows. 
 missing and writes ``results/NAME.json``: every number of every seed, the settings, versions,
 hardware and revision.  Notebooks and README read that file; nothing is typed.
 
-A verdict is computed, never chosen.  A claim "row A beats row B in metric m" **holds** when A is above B with every
-seed and the mean difference exceeds twice its standard error; it **does not hold** when the mean difference is not
-positive; anything between is **not settled** by these seeds.
+A verdict is computed, never chosen, and never from the sign of a mean.  A claim "row A beats row B in metric m"
+**holds** where the interval of 95 % of the mean difference over seeds lies above zero, is **contradicted** where it
+lies below, and is **open** otherwise.  The error of the test set is not in that interval, for no outcome of a query is
+kept here; :mod:`vmlkit.studies` keeps them, and its verdicts replace these as studies are measured again.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ import pandas as pd
 import vmlkit
 from vmlkit import provenance
 from vmlkit.config import config_hash, to_dict, with_overrides
-from vmlkit.errors import ConfigError, DataError
+from vmlkit.errors import ConfigError, DataError, required
 from vmlkit.experiments.experiment import run_experiments
 from vmlkit.files import write_json
 from vmlkit.methods import METHODS, STUDIES
@@ -196,17 +197,25 @@ class Results:
 def verdict(differences: Sequence[float]) -> tuple[str, str]:
     """(verdict, mean difference and its range in percent points) of paired differences over seeds.
 
+    The interval is ``mean -+ t(0.975, n - 1) deviation / sqrt(n)``; a single seed leaves everything open.
+
     >>> verdict([0.03, 0.04, 0.05])
     ('holds', '+4.0 (+3.0 to +5.0)')
-    >>> verdict([0.03, -0.05, 0.01])[0], verdict([0.03, -0.01, 0.02])[0]
-    ('does not hold', 'not settled')
+    >>> verdict([0.03, -0.05, 0.01])[0], verdict([-0.03, -0.04, -0.05])[0]
+    ('open', 'contradicted')
+
+    Raises:
+        MissingDependency: where scipy is not installed.
     """
     mean = statistics.fmean(differences)
     text = f"{100 * mean:+.1f} ({100 * min(differences):+.1f} to {100 * max(differences):+.1f})"
-    error = statistics.stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else math.inf
-    if mean <= 0:
-        return "does not hold", text
-    return ("holds" if min(differences) > 0 and mean > 2 * error else "not settled"), text
+    if len(differences) < 2:
+        return "open", text
+    special = required("scipy.special", "notebooks", "telling a difference from chance")
+    reach = special.stdtrit(len(differences) - 1, 0.975) * statistics.stdev(differences) / math.sqrt(len(differences))
+    if abs(mean) <= reach:
+        return "open", text
+    return ("holds" if mean > 0 else "contradicted"), text
 
 
 def mean_and_spread(values: Sequence[float]) -> str:

@@ -75,7 +75,8 @@ def show_verdicts(results: Any) -> "Markdown":
         table = table.drop(columns="looked at")
     page: Markdown = _display().Markdown(
         f"{to_markdown(table.set_index('claim'))}\n\nDifferences in percent points: mean (smallest to largest over "
-        f"seeds). *Holds*: above zero with every seed and by twice the standard error. Made by {results.provenance}."
+        f"seeds). *Holds*: the interval of 95 % over seeds is above zero; *contradicted*: below. Made by "
+        f"{results.provenance}."
     )
     return page
 
