@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_every_source_and_data_file_is_inside(wheel: set[str]) -> None:
-    shipped = {".py", ".json", ".mjs", ".css", ".html", ".j2", ".mplstyle", ".typed"}
+    shipped = {".py", ".json", ".mjs", ".css", ".html", ".j2", ".mplstyle", ".typed", ".safetensors"}
     files = (p for p in (ROOT / "vmlkit").rglob("*") if p.suffix in shipped or p.name == "py.typed")
     wanted = {p.relative_to(ROOT).as_posix() for p in files if "__pycache__" not in p.parts}
     assert wanted - wheel == set()

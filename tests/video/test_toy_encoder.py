@@ -92,8 +92,9 @@ def test_without_training_a_sentence_fits_its_moment_better_than_the_rest(encode
 
 
 def test_a_sentence_without_colour_or_action_is_named(encoder: ToyEncoder) -> None:
-    with pytest.raises(DataError, match="the sentence 'somebody opens a door' names no colour and no action"):
-        encoder.text(["somebody opens a door"])
+    rows = np.zeros((4, encoder.dimension), dtype=np.float32)
+    with pytest.raises(DataError, match="the sentence 'somebody opens a door' has no colour, shape or action"):
+        encoder.similarity(rows, ["somebody opens a door"])
 
 
 def test_the_toy_encoder_is_opened_by_name_and_has_one_rate() -> None:

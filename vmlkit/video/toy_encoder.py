@@ -1,6 +1,6 @@
 """The toy world's own encoder: the numbers that its data sets are made of, from the pictures of a file.
 
-It was never trained and knows six colours and their motions, so it refuses pictures of any other world.
+No video trained its numbers: they measure six colours and their motions, so it refuses pictures of any other world.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +14,11 @@ from vmlkit.config import config_hash
 from vmlkit.data.toyworld import ToyConfig
 from vmlkit.data.toyworld.config import FEATURE_FPS
 from vmlkit.data.toyworld.dataset import toy_scaler
-from vmlkit.data.toyworld.features import HUES, PER_HUE, RAW_DIM, Scaler, frame_features, resample
-from vmlkit.data.toyworld.lexicon import LEXICON
-from vmlkit.data.toyworld.world import COLORS
+from vmlkit.data.toyworld.features import RAW_DIM, Scaler, frame_features, resample
 from vmlkit.errors import DataError
 from vmlkit.video.decode import Frame
 from vmlkit.video.encoders import Rows, VideoEncoder, row_times
+from vmlkit.video.toy_reader import toy_reader, understand
 
 #: its name, which stands where others have a folder
 TOY = "toy"
@@ -27,26 +26,6 @@ TOY = "toy"
 SIZE = ToyConfig().frame_px
 #: a world needs this share of pictures that look like it; title cards do not, and take less than half of a video
 _MOST = 0.5
-#: columns of a hue (:func:`vmlkit.data.toyworld.features.frame_features`) that an action moves, and which way
-_PRESENT = 1
-_ACTIONS: dict[str, tuple[int, float]] = {
-    "dir:left": (9, -1.0),
-    "dir:right": (9, 1.0),
-    "dir:up": (10, -1.0),
-    "dir:down": (10, 1.0),
-    "v:rise": (10, -1.0),
-    "v:fall": (10, 1.0),
-    "v:grow": (13, 1.0),
-    "degree:more": (13, 1.0),
-    "v:shrink": (13, -1.0),
-    "degree:less": (13, -1.0),
-    "v:blink": (16, 1.0),
-    "v:spin": (17, 1.0),
-    "v:bounce": (12, 1.0),
-    "v:shake": (11, 1.0),
-    "v:chase": (11, 1.0),
-    "v:bump": (11, 1.0),
-}
 
 
 class ToyEncoder(VideoEncoder):
@@ -105,34 +84,18 @@ class ToyEncoder(VideoEncoder):
         """Statistics of the training videos; built on first use, which takes seconds, and kept in the cache."""
         return toy_scaler(self.config, self._where, self._progress)
 
-    def text(self, sentences: Sequence[str]) -> Float[np.ndarray, "K 156"]:
-        """Weights of the columns by which rows fit: those of the named colours, and what a named action changes.
-
-        Raises:
-            DataError: for a sentence that names no colour and no action of the toy world.
-        """
-        return np.stack([_weights(sentence) for sentence in sentences]) / (self.scaler.deviation + 1e-3)
+    def text(self, sentences: Sequence[str]) -> None:
+        """No vector: what a sentence says is compared frame by frame, see :meth:`similarity`."""
 
     def similarity(self, rows: Float[np.ndarray, "T 156"], sentences: Sequence[str]) -> Float[np.ndarray, "K T"]:
-        """Weighted sums of the scaled columns, which say colour and motion; rows have no length to divide by."""
-        found: np.ndarray = self.text(sentences) @ (rows - self.scaler.mean).T
-        return found
+        """Probability that a frame shows what the sentence says, by :mod:`vmlkit.video.toy_reader`.
 
-
-def _weights(sentence: str) -> Float[np.ndarray, " 156"]:
-    concepts = [LEXICON[word].concept for word in sentence.lower().replace(".", " ").split() if word in LEXICON]
-    named = [list(COLORS).index(c.split(":")[1]) for c in concepts if c.startswith("color:")]
-    actions = [_ACTIONS[c] for c in concepts if c in _ACTIONS]
-    if not named and not actions:
-        what = f"the sentence {sentence!r} names no colour and no action of the toy world"
-        raise DataError("toy encoder", what, "write one such as 'the red circle moves to the left'")
-    columns = np.zeros((len(HUES), PER_HUE))
-    hues = named or range(len(HUES))
-    for hue in hues:
-        columns[hue, _PRESENT] += 1.0 if named else 0.0
-        for column, sign in actions[:1]:
-            columns[hue, column] += sign / len(hues)
-    return np.concatenate((columns.ravel(), np.zeros(RAW_DIM - columns.size)))
+        Raises:
+            DataError: for a sentence that has no colour, shape or action of the toy world.
+        """
+        said = [understand(sentence) for sentence in sentences]
+        reading = toy_reader().read(rows)
+        return np.stack([reading.curve(each) for each in said])
 
 
 def shrunk(picture: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from vmlkit.errors import ConfigError, DataError
 
 Split = Literal["train", "test", "validation"]
+Staging = Literal["default", "cast"]
 
 #: second entry of every video's seed, after the world seed
 SPLIT_IDS: dict[Split, int] = {"train": 0, "test": 1, "validation": 2}
@@ -36,7 +37,7 @@ class ToyConfig:
     feature_dim: int = 128  #: Dv, columns after the fixed projection
     frame_px: int = 32  #: side of the frames that features are computed from, in pixels
     #: "cast" keeps actors on stage for longer before and after their event, and adds idle ones
-    staging: Literal["default", "cast"] = "default"
+    staging: Staging = "default"
 
     def __post_init__(self) -> None:
         smallest = {"world_seed": 0, "train_videos": 1, "validation_videos": 1, "test_videos": 1, "clips": 1}

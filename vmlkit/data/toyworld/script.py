@@ -6,12 +6,13 @@ rebuilt alone.  Staging is drawn last: the "cast" world has the events and sente
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from vmlkit.data.toyworld.cards import draw_rows
-from vmlkit.data.toyworld.config import FEATURE_FPS, SPLIT_IDS, Split, ToyConfig, check_video, video_id
+from vmlkit.data.toyworld.config import FEATURE_FPS, SPLIT_IDS, Split, Staging, ToyConfig, check_video, video_id
 from vmlkit.data.toyworld.grammar import ToySentence, write_sentences
 from vmlkit.data.toyworld.world import (
     ACTORS,
@@ -41,7 +42,7 @@ class ToyVideo:
     """The script of one video: everything that is needed to draw it at any time and size."""
 
     video_id: str
-    split: Split
+    split: Split | Literal["film"]  #: a film is in no split, see :mod:`vmlkit.data.toyworld.films`
     index: int
     duration_s: float
     events: tuple[Event, ...]  #: in the order of their starts
@@ -66,16 +67,28 @@ def make_video(config: ToyConfig, split: Split, index: int) -> ToyVideo:
     rng = np.random.default_rng([config.world_seed, SPLIT_IDS[split], index])
     duration = round(float(rng.uniform(20, 40)), 1)
     count = _pick(rng, (0.3, 0.5, 0.2)) + 2
+    return write_script(rng, split, index, duration, count, video_id(split, index), config.staging)
+
+
+def write_script(
+    rng: np.random.Generator,
+    split: Split | Literal["film"],
+    index: int,
+    duration: float,
+    count: int,
+    name: str,
+    staging: Staging,
+) -> ToyVideo:
+    """A script of ``count`` events in ``duration`` seconds, with everything else drawn from ``rng``."""
     card_spans, spans, open_slots = _time_line(rng, duration, count)
     casting = _casting(rng, count)
     spans = _overlaps(rng, spans, casting, open_slots)
     events = [_move(rng, *roles, span) for roles, span in zip(casting, spans, strict=True)]
-    name = video_id(split, index)
     sentences = write_sentences(rng, name, events)
     cards = tuple(Card(start_s=a, end_s=b, kind=int(rng.integers(4)), rows=draw_rows(rng)) for a, b in card_spans)
     backdrop = _backdrop(rng, duration)
     noise_seed = int(rng.integers(2**32))
-    staged = _stage(rng, events, cards, duration, MARGINS_S[config.staging])
+    staged = _stage(rng, events, cards, duration, MARGINS_S[staging])
     return ToyVideo(
         video_id=name,
         split=split,
@@ -83,7 +96,7 @@ def make_video(config: ToyConfig, split: Split, index: int) -> ToyVideo:
         duration_s=duration,
         events=staged,
         cards=cards,
-        distractors=_distractors(rng, staged, duration, DISTRACTOR_COUNTS[config.staging]),
+        distractors=_distractors(rng, staged, duration, DISTRACTOR_COUNTS[staging]),
         backdrop=backdrop,
         noise_seed=noise_seed,
         sentences=sentences,
