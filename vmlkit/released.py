@@ -9,6 +9,7 @@ import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -73,6 +74,16 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
     Raises:
         DataError: for a file that is absent, cannot be read safely, or does not fit.
     """
+    state, _ = read_checkpoint(path)
+    load_released(module, core_of_checkpoint(state) if model == "xclip" else state, model, path)
+
+
+def read_checkpoint(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The state dict of a checkpoint file, and the plain options that the DETR releases keep beside it (``opt``).
+
+    Raises:
+        DataError: as :func:`load_checkpoint`.
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(path, "no such checkpoint", "give the path of a downloaded checkpoint file")
@@ -84,15 +95,15 @@ def load_checkpoint(path: Path | str, module: nn.Module, model: str) -> None:
             f"cannot be opened without running code from it ({type(error).__name__})",
             "save its state dict alone with torch.save(model.state_dict(), ...) or as safetensors",
         ) from error
-    state = _state_dict(content, path)
-    load_released(module, core_of_checkpoint(state) if model == "xclip" else state, model, path)
+    options = content.get("opt") if isinstance(content, Mapping) else None
+    return _state_dict(content, path), vars(options) if isinstance(options, argparse.Namespace) else {}
 
 
 def _open_checkpoint(path: Path) -> object:
     """Open a ``.pt`` without running code from it.
 
     The DETR releases keep their options beside the weights as an ``argparse.Namespace``, a bag of attributes that runs
-    nothing when it is rebuilt; it is let through (and ignored), everything else that is not plain data is refused.
+    nothing when it is rebuilt; it is let through, everything else that is not plain data is refused.
     """
     with torch.serialization.safe_globals([argparse.Namespace]):
         return torch.load(path, map_location="cpu", weights_only=True)

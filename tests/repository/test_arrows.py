@@ -23,13 +23,13 @@ FLOORS = (
     {"components"},
     {"methods", "released"},
     {"experiments"},
-    {"studies"},
+    {"finding", "studies"},
     {"tour", "check", "cli", "__main__"},
 )
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
 FAMILIES = {"reconstruction", "detr", "actions", "components"}
 #: what works with the eight core packages alone
-CORE = set(RANK) - {"viz", "experiments", "studies", "tour", "check", "cli", "__main__"}
+CORE = set(RANK) - {"viz", "experiments", "finding", "studies", "tour", "check", "cli", "__main__"}
 
 CORE_PACKAGES = {"torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxtyping", "tqdm"}
 #: what a user of the command line alone need not have
@@ -155,7 +155,7 @@ for info in pkgutil.walk_packages(vmlkit.__path__, "vmlkit."):
 
 
 def test_core_and_command_line_import_without_jupyter_and_matplotlib() -> None:
-    code = BLOCKED_IMPORT.format(blocked=OPTIONAL, rooms=CORE | {"experiments", "studies", "cli", "tour", "check"})
+    code = BLOCKED_IMPORT.format(blocked=OPTIONAL, rooms=CORE | {"experiments", "finding", "studies", "cli", "tour", "check"})
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-1500:]
     imported = set(done.stdout.split())

@@ -15,6 +15,7 @@ from pathlib import Path
 from vmlkit import __version__
 from vmlkit.cli.data import add_data_command
 from vmlkit.cli.evaluation import add_evaluate_command
+from vmlkit.cli.finding import add_find_command, add_toy_video_command
 from vmlkit.cli.prediction import add_predict_command
 from vmlkit.cli.reports import add_claims_command, add_labels_command, add_negatives_command
 from vmlkit.cli.study import add_study_command
@@ -81,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
         add_import_command,
         add_evaluate_command,
         add_predict_command,
+        add_find_command,
+        add_toy_video_command,
         add_negatives_command,
         add_claims_command,
         add_study_command,
