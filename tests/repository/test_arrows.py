@@ -155,7 +155,9 @@ for info in pkgutil.walk_packages(vmlkit.__path__, "vmlkit."):
 
 
 def test_core_and_command_line_import_without_jupyter_and_matplotlib() -> None:
-    code = BLOCKED_IMPORT.format(blocked=OPTIONAL, rooms=CORE | {"experiments", "finding", "studies", "cli", "tour", "check"})
+    code = BLOCKED_IMPORT.format(
+        blocked=OPTIONAL, rooms=CORE | {"experiments", "finding", "studies", "cli", "tour", "check"}
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-1500:]
     imported = set(done.stdout.split())

@@ -119,6 +119,11 @@ class Finder:
         windows = None if self.model is None else self.model.windows(video, self.encoder)
         self._current = _Encoded(Path(path), video, windows)
 
+    @property
+    def windows(self) -> Windows | None:
+        """The windows of the video that was encoded last, as the model reads them."""
+        return None if self._current is None else self._current.windows
+
     def ask(self, sentence: str, top: int = 5) -> Moments:
         """The moments of one sentence; see :meth:`ask_all`."""
         return self.ask_all([sentence], top)[0]
