@@ -100,6 +100,14 @@ def test_results_of_another_form_or_of_another_table_are_refused(measured: Path)
         load_results("tiny", path.parent)
 
 
+def test_a_pair_that_a_kill_tore_apart_is_written_again(measured: Path, capsys) -> None:
+    path = measured / "results" / "tiny.parquet"
+    write_outcomes(path, pd.read_parquet(path).iloc[1:])
+    run_study(tiny(), ASKED, store=Store(measured / "runs"), results=path.parent)
+    assert "these results are left out" in capsys.readouterr().out
+    assert len(load_results("tiny", path.parent).cells) == 6
+
+
 def parts(measured: Path) -> tuple[Path, Path]:
     """The results of two machines: seed 0 of each row, and seed 1."""
     for seed in (0, 1):

@@ -2,11 +2,14 @@
 
 import io
 import json
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.studies.conftest import ASKED
 from tests.studies.tiny import tiny
@@ -14,11 +17,12 @@ from tests.training.test_resume import assert_same_run
 from vmlkit import provenance
 from vmlkit.errors import ConfigError, TrainingDiverged
 from vmlkit.experiments.experiment import run_experiment
+from vmlkit.studies import run as running
 from vmlkit.studies import runner
 from vmlkit.studies.cells import Store, cells_of
 from vmlkit.studies.progress import Live, state_of, status
 from vmlkit.studies.results import load_results
-from vmlkit.studies.run import Options, run_study
+from vmlkit.studies.run import Options, Order, run_study
 from vmlkit.studies.runner import Worker
 from vmlkit.studies.summary import made_now
 
@@ -150,6 +154,45 @@ def test_changed_sources_are_refused_or_written_down(measured: Path, tmp_path: P
     monkeypatch.setattr(provenance, "revision", lambda **_: "abc")
     with pytest.raises(ConfigError, match="was computed with changes that no revision names: delete that folder"):
         run_study(tiny(), Options(seeds=1), store=Store(tmp_path / "runs"), results=tmp_path / "others")
+
+
+def test_on_a_card_the_jobs_take_turns_in_one_process_and_the_cells_are_the_same(tmp_path: Path, monkeypatch) -> None:
+    orders, found = [], []
+
+    def noted(order: Order, live: Any = None) -> None:
+        orders.append(order)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "choose_device", lambda name, asked_by: torch.device("meta"))
+        patched.setattr(Order, "carry_out", noted)
+        asked = Options(seeds=2, jobs=4, device="cuda:0", allow_dirty=True)
+        run_study(tiny(), asked, store=Store(tmp_path / "runs"), results=tmp_path / "results")
+    (order,) = orders
+    assert (order.together, order.device, order.one_thread) == (4, "cuda:0", False)
+    assert order.cells == cells_of(tiny(), seeds=2), "a device makes no other cell"
+    monkeypatch.setattr(Worker, "work", lambda worker: found.append(os.environ.get("VMLKIT_DEVICE")))
+    order.carry_out()
+    assert found == ["cuda:0"]
+    assert os.environ.get("VMLKIT_DEVICE") != "cuda:0"
+
+
+def test_who_only_looks_keeps_nobody_from_a_cell(tmp_path: Path) -> None:
+    store, (cell, *_), found = Store(tmp_path), cells_of(tiny()), []
+
+    def take() -> None:
+        lock = Store(tmp_path).taken(cell, patience=30)
+        found.append(lock is not None)
+        if lock is not None:
+            lock.release()
+
+    looking, other = store.taken(cell), threading.Thread(target=take)
+    assert looking is not None
+    other.start()
+    assert Store(tmp_path).computing(cell)
+    looking.release()
+    other.join()
+    assert found == [True]
+    assert not store.computing(cell)
 
 
 @pytest.mark.parametrize(

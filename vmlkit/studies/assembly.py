@@ -8,7 +8,7 @@ split.  The first of two copies of a cell is kept.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -248,6 +248,15 @@ def _needed(column: str, metrics: Sequence[str]) -> bool:
     return column in metrics and column.startswith("mAP@")
 
 
-def known_elsewhere(study: Study, folder: Path) -> Results | None:
-    """Results of the study in the folder; None where there are none."""
-    return load_results(study.name, folder) if (Path(folder) / f"{study.name}.json").is_file() else None
+def known_elsewhere(study: Study, folder: Path, tell: Callable[[str], None]) -> Results | None:
+    """Results of the study in the folder; None where there are none, or damaged ones, which is told.
+
+    A kill between the two files leaves a pair that does not belong together; they are written again from the cells.
+    """
+    if not (Path(folder) / f"{study.name}.json").is_file():
+        return None
+    try:
+        return load_results(study.name, folder)
+    except DataError as error:
+        tell(f"these results are left out: {error}")
+        return None

@@ -36,6 +36,8 @@ from vmlkit.training.study import Row, Study
 SCHEMA = 1
 #: where the cells of all studies are kept
 CELLS = Path("runs") / "studies"
+#: seconds for which a lock must be held by another before its cell counts as taken; who only looks has it for less
+PATIENCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -113,18 +115,22 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return filelock.FileLock(folder / f"{name}.lock")
 
-    def taken(self, cell: Cell) -> filelock.BaseFileLock | None:
-        """The lock of the cell, held; None where another process has it."""
+    def taken(self, cell: Cell, patience: float = PATIENCE) -> filelock.BaseFileLock | None:
+        """The lock of the cell, held; None where another process has it.
+
+        Args:
+            patience: seconds to wait for one that only looks.
+        """
         lock = self.lock(cell.key)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=patience, poll_interval=0.01)
         except filelock.Timeout:
             return None
         return lock
 
     def computing(self, cell: Cell) -> bool:
         """Whether a process computes it now."""
-        lock = self.taken(cell)
+        lock = self.taken(cell, patience=0)
         if lock is not None:
             lock.release()
         return lock is None

@@ -43,7 +43,7 @@ def merge(folders: Sequence[Path], into: Path = STUDIES, *, store: Store | None 
 
 def _merged(study: Study, folders: Sequence[Path], into: Path) -> list[str]:
     measured = Measured(study)
-    own = known_elsewhere(study, into)
+    own = known_elsewhere(study, into, measured.said.append)
     if own is not None:
         add_results(measured, own, strict=False)
     for folder in folders:
