@@ -33,13 +33,17 @@ def test_a_stored_iou_stays_on_its_side_of_a_threshold(threshold: float) -> None
     assert len(np.unique(kept.stored(rng.random(10**5)))) <= kept.STEPS + 1, "a byte each"
 
 
-def test_means_of_outcomes_are_the_metrics_of_the_first_draw(once: Path) -> None:
+def test_means_of_outcomes_are_the_metrics_over_all_draws(once: Path) -> None:
     store, cell = Store(once / "runs"), cells_of(tiny())[0]
     test = METHODS["cpl"].load(cell.row.experiment.data, progress=False).test
     answers = kept_predictions(store.run(cell), test)
     assert answers is not None
-    wanted = score_kept({name: values[:1] for name, values in answers.items()}, test.spans)
-    frame = store.outcomes(cell).assign(row="CPL", seed=0)
+    # the answer to every other query is another one in the second draw, and another again in the third
+    answers = {**answers, "top1": (answers["top1"] + np.arange(3)[:, None] * (np.arange(len(test)) % 2)) % 4}
+    wanted = score_kept(answers, test.spans)
+    frame = kept.outcomes(task_of(cell.experiment), test, answers).assign(row="CPL", seed=0)
+    assert frame["iou1, draw 2"].notna().any()
+    assert frame["iou1, draw 3"].isna().any()
     for name, value in wanted.items():
         found = kept.metric_outcomes(frame, name)
         assert found is not None
@@ -48,6 +52,11 @@ def test_means_of_outcomes_are_the_metrics_of_the_first_draw(once: Path) -> None
     assert kept.metric_outcomes(frame, "R@1,mIoN") is None
     assert kept.metric_outcomes(frame, "mAP@0.5") is None
     assert tuple(frame["video"]) == test.video_ids
+    own = store.outcomes(cell).assign(row="CPL", seed=0)
+    assert list(own.columns) == list(frame.columns)
+    for name, value in store.run(cell).metrics["test"].items():
+        if (found := kept.metric_outcomes(own, name)) is not None:
+            assert found["value"].mean() == pytest.approx(value, abs=0.003), name
 
 
 def test_baselines_have_the_metrics_that_runs_print(once: Path) -> None:

@@ -29,12 +29,13 @@ def test_the_table_is_tidy(once: Path) -> None:
     results = load_results("tiny", once / "results")
     table = results.outcomes
     types = {"row": "category", "seed": "int16", "query": "int32", "video": "category"}
-    assert dict(table.dtypes.astype(str)) == {**types, "iou1": "float16", "iou5": "float16"}
+    draws = [f"iou{n}{draw}" for n in (1, 5) for draw in ("", ", draw 2", ", draw 3")]
+    assert dict(table.dtypes.astype(str)) == types | dict.fromkeys(draws, "float16")
     cells = table.groupby(["row", "seed"], observed=True).size()
     assert cells.nunique() == 1, "every row and seed has every question once"
     assert results.rows == ("CPL", "CNM", "CNM, no contrast")
     assert set(results.baselines) == set(table["row"]) - set(results.rows)
-    assert set(table[table["seed"] == -1]["row"]) < set(results.baselines)
+    assert set(table[table["seed"] == -1]["row"]) == set(results.baselines), "no claim is about one that chance decides"
 
 
 def test_the_record_says_how_it_was_made(once: Path) -> None:
@@ -77,7 +78,7 @@ def test_values_come_from_outcomes_else_from_the_numbers_of_the_test_split(once:
     values = results.values("CPL", "R@1,mIoU")
     tests = {cell["seed"]: cell["test"] for cell in results.record["cells"] if cell["row"] == "CPL"}
     assert values.keys() == {0, 1}
-    assert all(abs(values[seed] - tests[seed]["R@1,mIoU"]) < 0.05 for seed in values)
+    assert all(abs(values[seed] - tests[seed]["R@1,mIoU"]) < 0.003 for seed in values)
     assert results.values("whole video", "R@1,mIoU").keys() == {-1}
     with pytest.raises(ConfigError, match="no row or baseline 'PPS'"):
         results.values("PPS", "R@1,mIoU")

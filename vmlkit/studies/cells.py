@@ -33,7 +33,7 @@ from vmlkit.training.experiment import Experiment
 from vmlkit.training.study import Row, Study
 
 #: version of ``cell.json``; one of another version is computed again
-SCHEMA = 1
+SCHEMA = 2
 #: where the cells of all studies are kept
 CELLS = Path("runs") / "studies"
 #: seconds for which a lock must be held by another before its cell counts as taken; who only looks has it for less

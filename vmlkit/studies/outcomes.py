@@ -3,13 +3,14 @@
 ============ ================== ==========================================================================
 family       a question is      columns
 ============ ================== ==========================================================================
-moments      a sentence         ``iou1`` of the first answer, ``iou5`` the best of the first five
+moments      a sentence         ``iou1`` of the first answer, ``iou5`` the best of the first five; see below
 retrieval    a sentence         ``rank`` of its video, ``rank_v2t`` of its video's best sentence (0 is first)
 actions      a video            ``mAP@...``: what the video adds to the metric, see :func:`influences`
 ============ ================== ==========================================================================
 
 They follow from the answers that a run keeps (``predictions.npz``), so no model is asked.  Where the masked words were
-drawn several times, the first draw counts here; a run's ``metrics.json`` averages over all.
+drawn several times, ``iou1, draw 2`` and so on say where another draw gave another answer, and are empty elsewhere;
+metrics are means over the draws, as in a run's ``metrics.json``.
 """
 
 import re
@@ -68,10 +69,24 @@ def outcomes(task: Task[Any, Any, Any], test: Any, kept: Kept) -> pd.DataFrame:
         owner = caption_rows(test)
         way_back = video_to_text_ranks(kept["logits"], owner)
         return _of_sentences(test, **_ranks(owner, text_to_video_ranks(kept["logits"], owner), way_back))
-    overlap = moment_iou(kept["proposals"][0], test.spans)
-    first = overlap[np.arange(len(test)), kept["top1"][0]]
-    five = np.take_along_axis(overlap, kept["order"][0][:, :5], axis=1).max(axis=1)
-    return _of_sentences(test, iou1=stored(first), iou5=stored(five))
+    return _of_sentences(test, **_overlaps(kept, test.spans))
+
+
+def _overlaps(kept: Kept, truth: Float[np.ndarray, "N 2"]) -> dict[str, Float[np.ndarray, " N"]]:
+    """Of the first draw, and of every other where it differs from the first."""
+    found: dict[str, np.ndarray] = {}
+    draws = zip(kept["proposals"], kept["order"], kept["top1"], strict=True)
+    for number, (proposals, order, top1) in enumerate(draws, start=1):
+        overlap = moment_iou(proposals, truth)
+        best = {"iou1": overlap[np.arange(len(top1)), top1]}
+        best["iou5"] = np.take_along_axis(overlap, order[:, :5], axis=1).max(axis=1)
+        for name, values in best.items():
+            own = stored(values)
+            if number == 1:
+                found[name] = own
+            else:  # all of them, so that one that agrees throughout counts too
+                found[f"{name}, draw {number}"] = np.where(own != found[name], own, np.float16("nan"))
+    return found
 
 
 def baseline_outcomes(task: Task[Any, Any, Any], train: Any, test: Any) -> pd.DataFrame:
@@ -194,13 +209,21 @@ def metric_outcomes(frame: pd.DataFrame, metric: str) -> pd.DataFrame | None:
     return frame[["row", "seed", "query", "video"]].assign(value=value.astype(np.float64))
 
 
+def _mean_of_draws(frame: pd.DataFrame, name: str, threshold: float | None) -> pd.Series:
+    """The overlap, or whether it reaches the threshold; a later draw is that of the first where nothing is written."""
+    first = frame[name].astype(np.float64)
+    draws = [first, *(frame[c].astype(np.float64).fillna(first) for c in frame if str(c).startswith(f"{name}, draw "))]
+    found = draws if threshold is None else [(draw >= threshold).astype(np.float64) for draw in draws]
+    mean: pd.Series = sum(found[1:], start=found[0]) / len(found)
+    return mean
+
+
 def _value(frame: pd.DataFrame, name: str) -> pd.Series | None:
     if name in frame and name.startswith("mAP@"):
         return frame[name]
     moment = re.fullmatch(r"R@([15]),(?:mIoU|IoU=([\d.]+))", name)
     if moment is not None and f"iou{moment[1]}" in frame:
-        overlap = frame[f"iou{moment[1]}"].astype(np.float64)
-        return overlap if moment[2] is None else (overlap >= float(moment[2])).astype(np.float64)
+        return _mean_of_draws(frame, f"iou{moment[1]}", None if moment[2] is None else float(moment[2]))
     ranked = re.fullmatch(r"(t2v|v2t) (?:R@(\d+)|MnR)", name)
     if ranked is not None and "rank" in frame:
         place = frame["rank" if ranked[1] == "t2v" else "rank_v2t"].astype(np.float64)
