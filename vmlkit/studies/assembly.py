@@ -61,8 +61,8 @@ class Measured:
 def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     shared = [name for name in one.columns if name in other.columns and name not in ("row", "seed", "video", "group")]
     narrow = {name: "float16" for name in shared if name.startswith("mAP")}  # as files of results have them
-    numbers = [frame[shared].astype(narrow).to_numpy(np.float64) for frame in (one, other)]
-    return np.array_equal(*numbers, equal_nan=True)
+    here, there = (frame[shared].astype(narrow).to_numpy(np.float64) for frame in (one, other))
+    return np.array_equal(here, there, equal_nan=True)
 
 
 def add_cells(measured: Measured, store: Store, cells: Sequence[Cell]) -> None:
