@@ -21,7 +21,7 @@ FLOORS = (
     {"reconstruction"},
     {"detr", "actions"},
     {"components"},
-    {"methods", "released"},
+    {"methods", "released", "tables"},
     {"experiments"},
     {"finding", "studies"},
     {"tour", "check", "cli", "__main__"},

@@ -90,6 +90,7 @@ def texts() -> dict[str, str]:
     patterns = (
         "vmlkit/**/*.py",
         "vmlkit/*/studies.json",
+        "vmlkit/tables/*.json",
         "tests/**/*.py",
         "tools/**/*.py",
         "benchmarks/*.py",

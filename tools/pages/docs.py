@@ -1,4 +1,4 @@
-"""What is written on the pages of docs/ by ``python -m tools.pages docs``: departures from the papers, and timings.
+"""What ``python -m tools.pages docs`` writes on the pages of docs/: departures from the papers, their tables, timings.
 
 Where a paper and the program that its authors released differ, the line says so in a comment:
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.step import page as steps
+from tools.pages import tables as published
 from tools.pages.readme import updated
 
 PACKAGE = Path(__file__).parents[2] / "vmlkit"
@@ -83,6 +84,8 @@ def write(folder: Path = Path("docs"), package: Path = PACKAGE) -> None:
         path = folder / f"{page}.md"
         text = updated(path.read_text(encoding="utf-8"), table(page, found), path, "departures")
         path.write_text(text, encoding="utf-8")
+    path = folder / "tables.md"
+    path.write_text(published.page(path.read_text(encoding="utf-8")), encoding="utf-8")
     path = folder / "gpu.md"
     path.write_text(measured(path.read_text(encoding="utf-8")), encoding="utf-8")
     steps.draw(steps.ROOT / steps.FIGURE)

@@ -19,6 +19,7 @@ from vmlkit.cli.finding import add_find_command, add_toy_video_command
 from vmlkit.cli.prediction import add_predict_command
 from vmlkit.cli.reports import add_claims_command, add_labels_command, add_negatives_command
 from vmlkit.cli.study import add_study_command
+from vmlkit.cli.tables import add_priors_command, add_tables_command
 from vmlkit.cli.training import add_continue_command, add_import_command, add_train_command
 from vmlkit.cli.welcome import add_check_command, add_tour_command
 from vmlkit.components.variants.options import add_variants_command
@@ -88,6 +89,8 @@ def parser() -> argparse.ArgumentParser:
         add_claims_command,
         add_study_command,
         add_labels_command,
+        add_tables_command,
+        add_priors_command,
         add_variants_command,
     ):
         add(commands)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from vmlkit.actions.baselines import baseline_detection_metrics
+from vmlkit.actions.detection import Protocol
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.experiments.data_tables import SourceTables
 from vmlkit.metrics.baselines import baseline_metrics, best_constant_windows
@@ -30,7 +31,7 @@ def location_priors(tables: SourceTables, draws: int = 5) -> pd.DataFrame:
             found = baseline_metrics(train, truth, draws=draws, n=(1,)) if len(train) and len(truth) else {}
             count, columns = len(truth), MOMENT_COLUMNS
         else:
-            found, count = _action_priors(tables, split, draws)
+            found, count = action_priors(tables, split, draws, thresholds=(0.1, 0.3, 0.5, 0.7))
             columns = ACTION_COLUMNS
         rows += [
             {"split": split, "prior": name, **{c: 100 * metrics[c] for c in columns}, "N": count}
@@ -57,7 +58,18 @@ def _fractions(moments: pd.DataFrame, split: str) -> np.ndarray:
     return found
 
 
-def _action_priors(tables: SourceTables, split: str, draws: int) -> tuple[dict[str, dict[str, float]], int]:
+def action_priors(
+    tables: SourceTables,
+    split: str,
+    draws: int,
+    protocol: Protocol = "seconds",
+    thresholds: tuple[float, ...] | None = None,
+) -> tuple[dict[str, dict[str, float]], int]:
+    """Metrics of each prior of action segments as fractions, and the number of videos with a duration.
+
+    Args:
+        thresholds: of tIoU; None takes the protocol's own.
+    """
     classes = sorted(tables.moments["sentence"].unique())
     parts = []
     for name in ("train", split):
@@ -70,7 +82,5 @@ def _action_priors(tables: SourceTables, split: str, draws: int) -> tuple[dict[s
     (train, train_s), (truth, truth_s) = parts
     if not len(train) or not len(truth):
         return {}, 0
-    found = baseline_detection_metrics(
-        train, train_s, truth, truth_s, "seconds", thresholds=(0.1, 0.3, 0.5, 0.7), draws=draws
-    )
+    found = baseline_detection_metrics(train, train_s, truth, truth_s, protocol, thresholds=thresholds, draws=draws)
     return found, len(truth_s)
