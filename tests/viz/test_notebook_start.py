@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from vmlkit.viz import notebook as nb
@@ -22,3 +23,11 @@ def test_outside_a_repository_nothing_moves(tmp_path: Path) -> None:
     assert nb.repository(tmp_path) == tmp_path
     (tmp_path / "notebooks").mkdir()
     assert nb.repository(tmp_path) == tmp_path, "a folder called notebooks alone is no repository"
+
+
+def test_tables_stand_behind_one_line_that_opens_them() -> None:
+    frame = pd.DataFrame({"mIoU": [45.14]}, index=["CPL <b>"])
+    text = nb.fold("3 claims <held>", frame, nb.fold("inner", frame)).data
+    assert text.startswith("<details><summary>3 claims &lt;held&gt;</summary>\n\n|  | mIoU |")
+    assert text.count("<details>") == text.count("</details>") == 2
+    assert text.count("| CPL <b> | 45.1 |") == 2

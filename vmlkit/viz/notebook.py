@@ -1,5 +1,6 @@
 """What a notebook shows besides figures: code behind an equation, tables of results, verdicts, numbers it must keep."""
 
+import html
 import inspect
 import math
 import os
@@ -115,6 +116,19 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     if wrong is not None:
         raise ConfigError(f"the recorded quantity '{wrong}' is {numbers[wrong]}: record finite numbers")
     return numbers
+
+
+def fold(summary: str, *parts: "Markdown | pd.DataFrame") -> "Markdown":
+    """Pages and tables behind one line that opens them, so that a page of results stays short.
+
+    Args:
+        summary: the line, which says what is inside.
+        parts: what :func:`show_results` and :func:`show_verdicts` return, or frames.
+    """
+    inside = [to_markdown(part) if isinstance(part, pd.DataFrame) else str(part.data) for part in parts]
+    text = "\n\n".join([f"<details><summary>{html.escape(summary)}</summary>", *inside, "</details>"])
+    page: Markdown = _display().Markdown(text)
+    return page
 
 
 def to_markdown(table: pd.DataFrame) -> str:
