@@ -272,7 +272,7 @@ nb.show_source(LNP.losses)
 tables = {name: report.negatives_by_epoch(r) for name, r in runs.items()}
 where = ["c", "overlap", "overlap, others", "distance", "width", "spread", "NLL negative", "NLL positive", "largest s"]
 plain, table = tables["paper"], tables["follows"]
-plain[where].round(3)
+nb.fold("the paper's own design, epoch by epoch", plain[where].round(3).astype(str))
 
 # %%
 narrowest = plain.width.idxmin()
