@@ -139,7 +139,9 @@ def test_exercises_are_three_to_five_and_their_checks_teach(path: Path) -> None:
 def test_a_still_picture_comes_before_the_scrubber(path: Path) -> None:
     code = "\n".join(cell.source for cell in cells(path, "code"))
     scrubbed = code.find("\nscrubber(")
-    still = any(0 <= code.find(f"{drawn}(") < scrubbed for drawn in ("draw_epochs", "draw_tracks", "draw_class_activation"))
+    still = any(
+        0 <= code.find(f"{drawn}(") < scrubbed for drawn in ("draw_epochs", "draw_tracks", "draw_class_activation")
+    )
     held(path, [] if still else ["no epochs drawn side by side before scrubber(...)"])
 
 

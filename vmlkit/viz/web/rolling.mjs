@@ -100,8 +100,8 @@ function drawScene(ctx, look, box, scene) {
   ctx.fillRect(from, box.cap - 3, to - from, 6);
   label("truth", box.cap, { color: look.words.truth });
   const [low, high] = [Math.min(...curve), Math.max(...curve)];
-  for (const v of [low, high]) label(number(v), y(v));
-  label("CE", (y(low) + y(high)) / 2, { color: look.ink });
+  label(number(low), y(low));
+  label(`CE ${number(high)}`, y(high));
   ctx.strokeStyle = look.ink;
   ctx.lineWidth = 1.8;
   trace(ctx, curve.map((v, i) => [box.x(i / (curve.length - 1)), y(v)]));
@@ -112,7 +112,7 @@ function drawScene(ctx, look, box, scene) {
   ctx.setLineDash([5, 4]);
   line(ctx, box.left, level, box.left + box.inner, level);
   ctx.setLineDash([]);
-  label("answer + γ", level, { color: look.words.chosen, size: 10.5 });
+  label("answer + γ", clamp(level, y(high) + 12, y(low) - 12), { color: look.words.chosen, size: 10.5 });
   const x = box.x(answer[0]);
   ctx.fillStyle = look.colors.chosen;
   trace(ctx, [[x, y(answer[2]) - 5], [x + 6, y(answer[2]) + 6], [x - 6, y(answer[2]) + 6]]);
