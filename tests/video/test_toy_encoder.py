@@ -9,7 +9,7 @@ from tests.video.conftest import WORLD, run_ffmpeg, toy_frames
 from vmlkit.data.toyworld import ToyVideo, frame_features, make_video, render, toy_splits
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.video.opening import encode_video, open_encoder
-from vmlkit.video.toy_encoder import ToyEncoder, looks_like_toy
+from vmlkit.video.toy_encoder import ToyEncoder, in_chunks, looks_like_toy
 from vmlkit.video.writing import write_video
 
 
@@ -31,6 +31,13 @@ def test_frames_of_the_script_give_the_rows_of_the_data_set(encoder: ToyEncoder,
         rows, spans = encoder.encode(iter(zip(times, render(video, times, 32), strict=True)))
         assert np.array_equal(encoder.clips(rows, 16), held[index].astype(np.float32))
         assert np.array_equal(spans, np.stack((times - 0.25, times + 0.25), axis=1))
+
+
+def test_chunks_change_no_bit() -> None:
+    rng = np.random.default_rng(3)
+    frames = rng.integers(0, 256, (2 * 256 + 1, 32, 32, 3), dtype=np.uint8)
+    for count in (1, 255, 256, 257, 513):
+        assert np.array_equal(in_chunks(frames[:count]), frame_features(frames[:count]))
 
 
 def test_a_file_gives_them_up_to_compression(encoder: ToyEncoder, toy_file: Path, toy_video: ToyVideo) -> None:

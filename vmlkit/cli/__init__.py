@@ -21,6 +21,7 @@ from vmlkit.cli.reports import add_claims_command, add_labels_command, add_negat
 from vmlkit.cli.study import add_study_command
 from vmlkit.cli.tables import add_priors_command, add_tables_command
 from vmlkit.cli.training import add_continue_command, add_import_command, add_train_command
+from vmlkit.cli.video import add_extract_command
 from vmlkit.cli.welcome import add_check_command, add_tour_command
 from vmlkit.components.variants.options import add_variants_command
 from vmlkit.errors import ConfigError, DataError, MissingDependency, TrainingDiverged, escape_what_cannot_be_written
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         add_tour_command,
         add_check_command,
         add_data_command,
+        add_extract_command,
         add_train_command,
         add_continue_command,
         add_import_command,

@@ -92,7 +92,21 @@ class FfmpegDecoder:
         if size is not None:
             chain.append(f"scale=w='if(gt(iw,ih),-1,{size})':h='if(gt(iw,ih),{size},-1)':flags=area")
         seek = [] if start is None else ["-noaccurate_seek", "-ss", f"{start:.6f}"]
-        command = [*_INPUT, "-loglevel", "error", *seek, "-i", f"file:{file}", "-map", "0:V:0", "-vf", ",".join(chain)]
+        # two threads: each holds pictures, and several files may be read at once
+        command = [
+            *_INPUT,
+            "-loglevel",
+            "error",
+            "-threads",
+            "2",
+            *seek,
+            "-i",
+            f"file:{file}",
+            "-map",
+            "0:V:0",
+            "-vf",
+            ",".join(chain),
+        ]
         command += ["-frames:v", str(len(wanted)), "-f", "image2pipe", "-c:v", "ppm", "pipe:1"]
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen([self.program, *command], stdout=subprocess.PIPE, stderr=said, bufsize=1 << 20)

@@ -65,7 +65,7 @@ class SavedEncoder(VideoEncoder):
         self.folder = local_folder(folder)
         self.name = str(folder) if _HUB_NAME.fullmatch(str(folder)) else self.folder.resolve().name
         self.rate, self.norm = float(rate), norm
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _device(device)
         self.revision = folder_fingerprint(self.folder)
         config = _json(self.folder / "config.json")
         if "architecture" in config and "model_type" not in config:
@@ -124,6 +124,13 @@ class SavedEncoder(VideoEncoder):
             pooled = self._model.visual_projection(pooled)
         rows: Tensor = pooled.flatten(1)
         return rows
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        return torch.empty(0, device=name or ("cuda" if torch.cuda.is_available() else "cpu")).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def local_folder(name: str | Path) -> Path:

@@ -24,8 +24,10 @@ from vmlkit.video.toy_reader import toy_reader, understand
 TOY = "toy"
 #: side of the pictures that features are computed from
 SIZE = ToyConfig().frame_px
-#: a world needs this share of pictures that look like it; title cards do not, and take less than half of a video
-_MOST = 0.5
+#: a world needs this share of pictures that look like it; title cards do not, and may take most of a short video
+_ENOUGH = 0.2
+#: pictures whose features are computed together
+_CHUNK = 256
 
 
 class ToyEncoder(VideoEncoder):
@@ -58,7 +60,7 @@ class ToyEncoder(VideoEncoder):
         """Raw features ``(T, 156)``, float32.
 
         Raises:
-            DataError: where there is no picture, or most do not show the toy world.
+            DataError: where there is no picture, or too few show the toy world.
         """
         centers, pictures = list[float](), list[np.ndarray]()
         for time, picture in frames:
@@ -67,11 +69,12 @@ class ToyEncoder(VideoEncoder):
         if not pictures:
             raise DataError("toy encoder", "was given no picture", "check the video")
         shown = np.stack(pictures)
-        share = float(looks_like_toy(shown).mean())
-        if share < _MOST:
+        parts = (shown[first : first + _CHUNK] for first in range(0, len(shown), _CHUNK))
+        share = float(np.concatenate([looks_like_toy(part) for part in parts]).mean())
+        if share < _ENOUGH:
             what = f"does not show the toy world ({share:.0%} of its pictures look like it)"
             raise DataError("toy encoder", what, "give an encoder of real pictures with --encoder FOLDER")
-        return frame_features(shown), row_times(centers, self.rate)
+        return in_chunks(shown), row_times(centers, self.rate)
 
     def clips(self, rows: Float[np.ndarray, "T 156"], count: int) -> Float[np.ndarray, "count Dv"]:
         """What the toy data sets hold: resampled, scaled, clipped and mixed; float16 values in float32."""
@@ -96,6 +99,19 @@ class ToyEncoder(VideoEncoder):
         said = [understand(sentence) for sentence in sentences]
         reading = toy_reader().read(rows)
         return np.stack([reading.curve(each) for each in said])
+
+
+def in_chunks(shown: UInt8[np.ndarray, "F px px 3"]) -> Float[np.ndarray, "F 156"]:
+    """:func:`~vmlkit.data.toyworld.features.frame_features`, the same bits, in memory that does not grow with F.
+
+    A row depends on its picture and its two neighbours, which each chunk therefore has beside it.
+    """
+    rows = []
+    for first in range(0, len(shown), _CHUNK):
+        before = min(first, 1)
+        part = frame_features(shown[first - before : first + _CHUNK + 1])
+        rows.append(part[before : before + _CHUNK])
+    return np.concatenate(rows)
 
 
 def shrunk(picture: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:
