@@ -16,6 +16,7 @@ import torch
 from vmlkit.config import with_overrides
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import build, experiment_of, run_experiment, task_of
+from vmlkit.experiments.passports import require_passports
 from vmlkit.files import write_json
 from vmlkit.methods import METHODS
 from vmlkit.runs import PREDICTIONS, RunDirectory
@@ -44,6 +45,7 @@ def continue_run(
     going = bool(run.config.get("continued")) and run.state["epoch"] < before == epochs  # it was interrupted
     if not going:
         _check(run, before, epochs)
+    require_passports(run, experiment.data)
     splits = METHODS[experiment.method].load(experiment.data, progress=progress)
     if not going:
         experiment = with_overrides(experiment, {"train.epochs": epochs})

@@ -16,7 +16,9 @@ from vmlkit.data.packed import PackedFeatures, pack_features
 from vmlkit.detr.settings import DetrData
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.data_tables import open_source, settings_of, tables_of
+from vmlkit.experiments.passports import passports_of
 from vmlkit.files import write_text
+from vmlkit.video.passport import write_passport
 
 
 def pack_source(
@@ -74,6 +76,9 @@ def pack_source(
         made = pack_features(
             store, there, out, resample=resample, clips=clips, dtype=dtype, names=names, progress=progress
         )
+    passports = passports_of(config)
+    if (passport := passports.get(".") or passports.get(getattr(config, "kinds", ("",))[-1])) is not None:
+        write_passport(out, passport)
     shape = "their own rows" if clips is None else f"{clips} clips"
     size_mb = out.stat().st_size / 1e6
     lines = [f"{out}: {len(there)} videos with {shape}, {made.frames.shape[-1]} dimensions, {dtype}, {size_mb:.1f} MB"]

@@ -9,6 +9,7 @@ import torch
 
 from vmlkit.config import from_dict, kind_of, to_dict
 from vmlkit.errors import ConfigError, DataError
+from vmlkit.experiments.passports import as_record, passports_of, require_clock, require_passports
 from vmlkit.methods import METHODS
 from vmlkit.runs import RunDirectory
 from vmlkit.training.checkpoints import load_weights
@@ -107,12 +108,18 @@ def run_in_turns(
         turn: None never rests.
     """
     task = task_of(experiment)
+    passports = passports_of(experiment.data)
+    require_clock(passports, experiment.data)
+    settings = _as_recorded(experiment, run_dir)
+    if settings is not None:
+        require_passports(RunDirectory(run_dir), experiment.data)
     splits = splits or METHODS[experiment.method].load(experiment.data, progress=progress)
     method = build(experiment, splits.train)
     description = {
         "name": run_dir.name,
         "method": experiment.method,
-        "settings": _as_recorded(experiment, run_dir),
+        "settings": settings or to_dict(experiment),
+        **as_record(passports),
         "data": {"name": experiment.data.name, "test_queries": len(splits.test)},
     }
     parts = (splits.train, splits.validation)
@@ -124,14 +131,14 @@ def run_in_turns(
         final_evaluation(method, run_dir, *parts, splits.test, task=task, **rest)
 
 
-def _as_recorded(experiment: Experiment, run_dir: str | Path) -> dict[str, Any]:
-    """The experiment's settings; where the directory records them as they were written earlier, as they stand there."""
+def _as_recorded(experiment: Experiment, run_dir: str | Path) -> dict[str, Any] | None:
+    """The experiment's settings as they stand in the directory, where it records this experiment, else ``None``."""
     try:
         recorded = RunDirectory(run_dir).config["settings"]
         same = experiment_of_settings(recorded) == experiment
     except (ConfigError, DataError, KeyError):
         same = False
-    return recorded if same else to_dict(experiment)
+    return recorded if same else None
 
 
 def experiment_of(run: RunDirectory) -> Experiment:
@@ -206,6 +213,7 @@ def load_run(run_dir: str | Path, *, progress: bool = True, device: str = "cpu")
     """
     run = RunDirectory(run_dir)
     experiment = experiment_of(run)
+    require_passports(run, experiment.data)
     splits = METHODS[experiment.method].load(experiment.data, progress=progress)
     method = build(experiment, splits.train)
     load_weights(method, run.checkpoint)

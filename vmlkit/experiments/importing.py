@@ -9,6 +9,7 @@ from typing import Any
 from vmlkit.config import to_dict
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import build, task_of
+from vmlkit.experiments.passports import as_record, passports_of
 from vmlkit.files import write_json, write_npz
 from vmlkit.methods import METHODS
 from vmlkit.released import load_checkpoint
@@ -88,6 +89,7 @@ def import_checkpoint(
         "settings": to_dict(experiment),
         "imported": origin,
         "curves": method.curves(),
+        **as_record(passports_of(experiment.data)),
         "data": {"name": experiment.data.name, "test_queries": len(splits.test)},
     }
     record = run_record(description, to_dict(settings), splits.train, splits.validation, device)

@@ -22,6 +22,7 @@ from vmlkit.actions.task import ActionTask
 from vmlkit.components.retrieval import RetrievalTask
 from vmlkit.experiments import predicted_actions, predicted_moments, predicted_rankings
 from vmlkit.experiments.experiment import build, experiment_of, task_of
+from vmlkit.experiments.passports import require_passports
 from vmlkit.experiments.prediction_files import Changes, kind_of
 from vmlkit.methods import METHODS
 from vmlkit.runs import RunDirectory
@@ -69,6 +70,7 @@ def predict_run(
     files.check(changes)
     place = choose_device(device, "--device")
     kind = kind_of(path, files.KINDS)
+    require_passports(run, experiment.data)
     splits = METHODS[experiment.method].load(experiment.data, progress=progress)
     data = getattr(splits, split)
     kept = kept_predictions(run, data) if split == "test" else None
@@ -91,6 +93,7 @@ def score_file(
     task = task_of(experiment)
     files = _layout(task)
     kind = kind_of(path, files.KINDS)
+    require_passports(run, experiment.data)
     data = getattr(METHODS[experiment.method].load(experiment.data, progress=progress), split)
     return task.score(data, files.read(path, kind, data, task)), run.metrics
 
