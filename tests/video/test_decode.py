@@ -122,6 +122,28 @@ def test_sound_beside_the_pictures_changes_nothing(any_decoder: Decoder, steady_
     assert seen(any_decoder, path, 1) == [(0.5, 2), (1.5, 6), (2.5, 10), (3.5, 14)]
 
 
+@pytest.mark.parametrize("ending", [".ts", ".mkv", ".webm", ".gif", ".avi"])
+def test_other_containers(ending: str, steady_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"other{ending}"
+    how = {".webm": ("-c:v", "libvpx-vp9", "-lossless", "1"), ".gif": (), ".avi": ("-c:v", "mpeg4", "-q", "1")}
+    late = ("-itsoffset", "5") if ending == ".mkv" else ()
+    run_ffmpeg(*late, "-i", steady_file, *how.get(ending, ("-c", "copy")), path)
+    found = decoder()
+    assert seen(found, path, 1) == [(0.5, 2), (1.5, 6), (2.5, 10), (3.5, 14)]
+    assert seen(found, path, [3.5, 0.5]) == [(3.5, 14), (0.5, 2)]
+    stated = found.probe(path).stated_s
+    assert stated is None or stated == pytest.approx(4, abs=0.1)
+
+
+def test_time_begins_with_sound_that_is_first(any_decoder: Decoder, steady_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "late.mp4"
+    sound = ("-f", "lavfi", "-i", "sine=duration=6")
+    run_ffmpeg(*sound, "-itsoffset", "1.5", "-i", steady_file, "-map", "0:a", "-map", "1:v", "-c:v", "copy", path)
+    assert any_decoder.probe(path).duration_s == pytest.approx(5.5, abs=0.05)
+    assert seen(any_decoder, path, 1) == [(0.5, 0), (1.5, 0), (2.5, 4), (3.5, 8), (4.5, 12)]
+    assert seen(any_decoder, path, [4.5, 0.5]) == [(4.5, 12), (0.5, 0)]
+
+
 def no_video(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "text.mp4").write_text("not a video, only its name\n" * 50)
     (folder / "empty.mp4").write_bytes(b"")

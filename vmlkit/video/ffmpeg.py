@@ -23,7 +23,9 @@ CONTAINERS = (
     "rm,vob,wtv,dv"
 )
 _INPUT = ("-nostdin", "-hide_banner", "-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS)
-_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.M)
+_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)(?:, start: (-?[\d.]+))?", re.M)
+#: containers that are searched by their index; others are read from the beginning
+_INDEXED = re.compile(r"^Input #0, (mov|matroska|avi)\b", re.M)
 _STREAM = re.compile(r"^  Stream #0:\d+.*: Video: .*?[ ,](\d+)x(\d+)[ ,\[]", re.M)
 _RATE = re.compile(r"([\d.]+)(k?) fps")
 _ROTATION = re.compile(r"[Dd]isplay ?[Mm]atrix: rotation of (-?[\d.]+) degrees")
@@ -43,7 +45,10 @@ class FfmpegDecoder:
         self.program = ffmpeg_program()
 
     def probe(self, path: str | Path) -> VideoInfo:
-        file = existing_file(path)
+        return self._probe(existing_file(path))[0]
+
+    def _probe(self, file: Path) -> tuple[VideoInfo, bool]:
+        """Facts about a file, and whether its container has an index by which a key frame is found."""
         command = [*_INPUT, "-i", f"file:{file}", "-map", "0:V:0", "-c", "copy", "-f", "framecrc", "pipe:1"]
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen([self.program, *command], stdout=subprocess.PIPE, stderr=said)
@@ -54,16 +59,17 @@ class FfmpegDecoder:
         stream = _STREAM.search(text.partition("Output #0")[0])
         if stream is None or not packets.times:
             raise _no_video(file, text)
-        return _info(text, (int(stream[1]), int(stream[2])), packets)
+        return _info(text, (int(stream[1]), int(stream[2])), packets), bool(_INDEXED.search(text))
 
     def frames(self, path: str | Path, *, times: float | Sequence[float], size: int | None = None) -> Iterator[Frame]:
-        file, info = existing_file(path), self.probe(path)
+        file = existing_file(path)
+        info, indexed = self._probe(file)
         if isinstance(times, int | float):
             yield from self._at_rate(file, info, float(times), size)
             return
         until = 0.0
         for time in checked_times(file, info, times):
-            found = list(self._run(file, [time], 1.0, size, start=time))
+            found = list(self._run(file, [time], 1.0, size, start=time if indexed else None))
             yield from found
             until = max(until, time if found else 0.0)
             if not found:
@@ -180,8 +186,14 @@ def _info(text: str, size: tuple[int, int], packets: _Packets) -> VideoInfo:
         rotation=turn,
         # containers round times to their own unit, at most a millisecond in those that circulate
         variable=bool(len(steps)) and float(steps.max() - steps.min()) > 0.0025,
-        stated_s=3600 * int(stated[1]) + 60 * int(stated[2]) + float(stated[3]) if stated else None,
+        stated_s=_stated(stated, duration) if stated else None,
     )
+
+
+def _stated(found: re.Match[str], duration: float) -> float:
+    """The length that a header states; some containers state when the video ends, others how long it is."""
+    end = 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
+    return min((end, end - float(found[4] or 0)), key=lambda length: abs(length - duration))
 
 
 def _picture(stream: IO[bytes]) -> UInt8[np.ndarray, "H W 3"] | None:

@@ -1,6 +1,7 @@
 """A decoder or an encoder by its name, and a whole file of video through both."""
 
 import importlib.util
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,8 +9,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from vmlkit.errors import ConfigError, DataError
-from vmlkit.video.decode import Decoder, VideoInfo
+from vmlkit.errors import ConfigError, DataError, MissingDependency
+from vmlkit.video.decode import Decoder, Frame, VideoInfo
 from vmlkit.video.encoders import VideoEncoder
 from vmlkit.video.ffmpeg import FfmpegDecoder
 from vmlkit.video.saved_encoder import RATE, Norm, SavedEncoder
@@ -27,11 +28,36 @@ def decoder(name: DecoderName = "auto") -> Decoder:
         ConfigError: for a name that there is not, or torchcodec where it does not work.
         MissingDependency: without the package ``imageio-ffmpeg`` where ffmpeg is to decode.
     """
-    if name == "torchcodec" or (name == "auto" and torchcodec_works()):
+    if name == "torchcodec":
         return TorchcodecDecoder()
+    if name == "auto" and torchcodec_works():
+        return EitherDecoder()
     if name in ("auto", "ffmpeg"):
         return FfmpegDecoder()
     raise ConfigError(f"decoder must be 'auto', 'torchcodec' or 'ffmpeg', not {name!r}")
+
+
+class EitherDecoder:
+    """torchcodec, and ffmpeg for a file that it cannot read, such as a transport stream."""
+
+    name = "auto"
+
+    def probe(self, path: str | Path) -> VideoInfo:
+        return self._reading(path)[1]
+
+    def frames(self, path: str | Path, *, times: float | Sequence[float], size: int | None = None) -> Iterator[Frame]:
+        yield from self._reading(path)[0].frames(path, times=times, size=size)
+
+    def _reading(self, path: str | Path) -> tuple[Decoder, VideoInfo]:
+        first = TorchcodecDecoder()
+        try:
+            return first, first.probe(path)
+        except DataError as error:
+            try:
+                second = FfmpegDecoder()
+            except MissingDependency:
+                raise error from None
+        return second, second.probe(path)
 
 
 def torchcodec_works() -> bool:

@@ -1,6 +1,7 @@
 """Decoding with torchcodec, where it is installed together with the shared libraries of ffmpeg."""
 
 import importlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,13 @@ class TorchcodecDecoder:
         stream, info = self._opened(file)
         at_rate = isinstance(times, int | float)
         wanted = sample_times(info, float(times)) if at_rate else checked_times(file, info, times)  # type: ignore[arg-type]
-        begin, end = stream.metadata.begin_stream_seconds, stream.metadata.end_stream_seconds
+        about = stream.metadata
+        first, end = about.begin_stream_seconds, about.end_stream_seconds
+        begin = end - info.duration_s
         until = 0.0
         for time in wanted:
             # the end itself shows nothing, and before the first frame the first one stands
-            place = min(max(begin + time, begin), np.nextafter(end, begin))
+            place = min(max(begin + time, first), float(np.nextafter(end, first)))
             try:
                 shown = stream.get_frame_played_at(place)
             except (RuntimeError, IndexError):
@@ -61,14 +64,16 @@ class TorchcodecDecoder:
             stream = self._module.VideoDecoder(str(file.resolve()), dimension_order="NHWC", seek_mode="exact")
             about = stream.metadata
             facts = (about.duration_seconds, about.width, about.height, about.average_fps, len(stream))
+            first, second = (stream.get_frame_at(i) for i in (0, min(1, len(stream) - 1)))
         except (RuntimeError, ValueError, OSError, KeyError) as error:
             what = f"is no video that torchcodec can read ({' '.join(str(error).split())[:120]})"
             raise DataError(file, what, "give a file such as .mp4, .webm, .mkv, .mov or .avi") from error
         if not all(facts):
             raise DataError(file, "holds no picture", "give a file of video")
         duration, width, height, rate, count = facts
-        first, last = (stream.get_frame_at(i) for i in (0, min(1, count - 1)))
-        steady = abs((last.pts_seconds - first.pts_seconds) * (count - 1) - duration + first.duration_seconds)
+        steady = abs((second.pts_seconds - first.pts_seconds) * (count - 1) - duration + first.duration_seconds)
+        # time begins where the earliest stream does, which may be the sound
+        duration = about.end_stream_seconds - min(about.begin_stream_seconds, self._sound(file))
         info = VideoInfo(
             duration_s=float(duration),
             width=int(width),
@@ -80,6 +85,15 @@ class TorchcodecDecoder:
             stated_s=about.duration_seconds_from_header,
         )
         return stream, info
+
+    def _sound(self, file: Path) -> float:
+        """When the sound of a file begins, in seconds; infinity without any."""
+        try:
+            found = self._module.AudioDecoder(str(file.resolve())).metadata.begin_stream_seconds_from_header
+        except (RuntimeError, ValueError, OSError, KeyError):
+            return math.inf
+        # samples before zero only start a codec, and are not heard
+        return math.inf if found is None else max(0.0, float(found))
 
 
 def _sized(picture: torch.Tensor, size: int | None) -> UInt8[np.ndarray, "H W 3"]:
