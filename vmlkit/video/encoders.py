@@ -55,6 +55,33 @@ class VideoEncoder(Protocol):
         )
 
 
+class Kept:
+    """Small arrays of one shape that are kept while large ones come and go, in blocks made beforehand.
+
+    Kept one by one they would lie between the large ones, whose memory could then not be used again: a video of an hour
+    would need gigabytes.
+    """
+
+    def __init__(self, block: int = 1024) -> None:
+        self._block, self._blocks, self._count = block, list[np.ndarray](), 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, array: np.ndarray) -> None:
+        """Copy an array to the end."""
+        place = self._count % self._block
+        if not place:
+            self._blocks.append(np.empty((self._block, *array.shape), array.dtype))
+        self._blocks[-1][place] = array
+        self._count += 1
+
+    def stacked(self) -> np.ndarray:
+        """All of them, along a new first axis."""
+        found: np.ndarray = np.concatenate(self._blocks)[: self._count]
+        return found
+
+
 def unit(rows: Float[np.ndarray, "T D"]) -> Float[np.ndarray, "T D"]:
     """Rows of length one; rows of zeros stay."""
     length = np.linalg.norm(rows, axis=-1, keepdims=True)

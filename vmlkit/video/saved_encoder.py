@@ -23,7 +23,7 @@ from torch import Tensor
 from vmlkit.errors import ConfigError, DataError, required
 from vmlkit.text.encoder import TextEncoder, folder_fingerprint
 from vmlkit.video.decode import Frame
-from vmlkit.video.encoders import Rows, VideoEncoder, row_times, unit
+from vmlkit.video.encoders import Kept, Rows, VideoEncoder, row_times, unit
 from vmlkit.video.pictures import Preparation
 
 Norm = Literal["none", "l2"]
@@ -84,13 +84,14 @@ class SavedEncoder(VideoEncoder):
         Raises:
             DataError: where there is no picture.
         """
-        centers, parts = list[float](), list[np.ndarray]()
+        centers, rows = list[float](), Kept()
         while chunk := list(itertools.islice(frames, BATCH)):
             centers += [time for time, _ in chunk]
-            parts.append(self._rows([picture for _, picture in chunk]))
-        if not parts:
+            for row in self._rows([picture for _, picture in chunk]):
+                rows.add(row)
+        if not rows:
             raise DataError(self.name, "was given no picture", "check the video")
-        return np.concatenate(parts), row_times(centers, self.rate)
+        return rows.stacked(), row_times(centers, self.rate)
 
     def text(self, sentences: Sequence[str]) -> Float[np.ndarray, "K D"] | None:
         """Unit vectors by the text half of CLIP or SigLIP; ``None`` of a model of pictures alone."""

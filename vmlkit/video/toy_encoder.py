@@ -17,7 +17,7 @@ from vmlkit.data.toyworld.dataset import toy_scaler
 from vmlkit.data.toyworld.features import RAW_DIM, Scaler, frame_features, resample
 from vmlkit.errors import DataError
 from vmlkit.video.decode import Frame
-from vmlkit.video.encoders import Rows, VideoEncoder, row_times
+from vmlkit.video.encoders import Kept, Rows, VideoEncoder, row_times
 from vmlkit.video.toy_reader import toy_reader, understand
 
 #: its name, which stands where others have a folder
@@ -62,13 +62,13 @@ class ToyEncoder(VideoEncoder):
         Raises:
             DataError: where there is no picture, or too few show the toy world.
         """
-        centers, pictures = list[float](), list[np.ndarray]()
+        centers, pictures = list[float](), Kept()
         for time, picture in frames:
             centers.append(time)
-            pictures.append(shrunk(picture, self.size))
+            pictures.add(shrunk(picture, self.size))
         if not pictures:
             raise DataError("toy encoder", "was given no picture", "check the video")
-        shown = np.stack(pictures)
+        shown = pictures.stacked()
         parts = (shown[first : first + _CHUNK] for first in range(0, len(shown), _CHUNK))
         share = float(np.concatenate([looks_like_toy(part) for part in parts]).mean())
         if share < _ENOUGH:
@@ -106,12 +106,12 @@ def in_chunks(shown: UInt8[np.ndarray, "F px px 3"]) -> Float[np.ndarray, "F 156
 
     A row depends on its picture and its two neighbours, which each chunk therefore has beside it.
     """
-    rows = []
+    rows = np.empty((len(shown), RAW_DIM), np.float32)
     for first in range(0, len(shown), _CHUNK):
         before = min(first, 1)
         part = frame_features(shown[first - before : first + _CHUNK + 1])
-        rows.append(part[before : before + _CHUNK])
-    return np.concatenate(rows)
+        rows[first : first + _CHUNK] = part[before : before + _CHUNK]
+    return rows
 
 
 def shrunk(picture: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:
