@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.step import page as steps
 from tools.pages import tables as published
+from tools.pages import windows
 from tools.pages.readme import updated
 
 PACKAGE = Path(__file__).parents[2] / "vmlkit"
@@ -86,13 +87,22 @@ def write(folder: Path = Path("docs"), package: Path = PACKAGE) -> None:
         path.write_text(text, encoding="utf-8")
     path = folder / "tables.md"
     path.write_text(published.page(path.read_text(encoding="utf-8")), encoding="utf-8")
-    path = folder / "gpu.md"
-    path.write_text(measured(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, bring_up_to_date in (("gpu", measured), ("windows", windows_measured)):
+        path = folder / f"{name}.md"
+        path.write_text(bring_up_to_date(path.read_text(encoding="utf-8")), encoding="utf-8")
     steps.draw(steps.ROOT / steps.FIGURE)
+    windows.draw(folder)
 
 
 def measured(text: str) -> str:
     """The page about cards with what ``benchmarks/results`` has now."""
     for mark, body in steps.tables().items():
         text = updated(text, body, "docs/gpu.md", mark)
+    return text
+
+
+def windows_measured(text: str) -> str:
+    """The page about windows with what ``results/windows`` has now."""
+    for mark, body in windows.tables().items():
+        text = updated(text, body, "docs/windows.md", f"windows-{mark}")
     return text
