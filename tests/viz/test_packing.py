@@ -10,8 +10,11 @@ import pytest
 from matplotlib.image import imread
 
 from tests.viz.make_run import write_run
+from tests.viz.test_snapshots import Altered
 from vmlkit.errors import DataError
 from vmlkit.viz.blocks import MISSING, dequantize, quantize
+from vmlkit.viz.following import following
+from vmlkit.viz.hardness import hardness_scale
 from vmlkit.viz.packing import Packed, pack
 from vmlkit.viz.signals import POINTS
 from vmlkit.viz.snapshots import RunView
@@ -59,6 +62,42 @@ def test_scores_answers_and_kinds_come_back(run_path: Path, packed: Packed) -> N
             np.testing.assert_allclose(score[e, q], [*shot.iou, *shot.ion], atol=1e-5)
             assert chosen[e, q] == shot.chosen
             assert tuple(packed.meta["negative_roles"][r] for r in role[e, q]) == shot.negative_roles
+
+
+def test_hardness_and_its_scale_come_back(run_path: Path, packed: Packed) -> None:
+    view, scale = RunView(run_path), hardness_scale(RunView(run_path))
+    said = packed.meta["hardness"]
+    assert (said["easy"], said["hard"], said["words"]) == (scale.easy, scale.hard, scale.words)
+    assert set(said["stops"]) == {"light", "text", "dark"}
+    hardness = packed.array("hardness")
+    assert np.isnan(hardness[..., :4]).all(), "of negatives only"
+    for e, epoch in enumerate(packed.meta["epochs"]):
+        for q, query in enumerate(packed.meta["queries"]):
+            shot = view.snapshot(query["id"], epoch)
+            np.testing.assert_allclose(hardness[e, q, 4:], scale.place(scale.values(shot)), atol=1e-4)
+
+
+def test_every_epoch_says_whether_windows_follow(run_path: Path, packed: Packed) -> None:
+    assert packed.meta["following"] == [following(run_path, epoch) for epoch in packed.meta["epochs"]]
+    assert all(packed.meta["following"])
+    assert (packed.meta["planned"], packed.meta["steady"]) == (12, True)
+
+
+def test_runs_with_a_clock_open_with_the_gap_and_the_clock(run_path: Path) -> None:
+    view = RunView(run_path)
+    epochs = view.epochs.assign(**{"dependence/negative NLL gap": np.linspace(0, 0.3, 13)})
+    shown = [c for c in pack(Altered(run_path, epochs=epochs)).meta["curves"] if c["shown"]]
+    assert [c["name"] for c in shown] == ["curriculum/c", "dependence/negative NLL gap"]
+    assert shown[1]["title"] == "NLL(negative) − NLL(answer)"
+    positives = view.proposals.query("role == 'positive'")
+    plain = pack(Altered(run_path, epochs=epochs, proposals=positives)).meta["curves"]
+    assert "dependence/negative NLL gap" not in [c["name"] for c in plain if c["shown"]], "a run without negatives"
+
+
+def test_detections_that_are_ranked_anew_are_not_the_same_window(run_path: Path) -> None:
+    table = RunView(run_path).proposals
+    ragged = table[~((table["epoch"] == 3) & (table["index"] == 3))]
+    assert not pack(Altered(run_path, proposals=ragged)).meta["steady"]
 
 
 def test_curves_come_back_with_gaps(run_path: Path, packed: Packed) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.viz.make_run import write_run
 from vmlkit.errors import DataError
 from vmlkit.viz.live import script_json, stylesheet
 from vmlkit.viz.scrubber import save_html, scrubber
@@ -80,6 +81,12 @@ def test_the_twin_shows_a_picture_where_scripts_do_not_run(twin: str) -> None:
     assert HOSTILE in image["alt"]
 
 
+def test_of_two_runs_the_one_with_more_epochs_counts(run_path: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", epochs=20)
+    assert ScrubberSource(run_path, compare=other).epochs == list(range(21))
+    assert ScrubberSource(other, compare=run_path).nearest_epoch(-1) == 20
+
+
 def test_two_twins_on_one_page_do_not_meet(source: ScrubberSource) -> None:
     hosts = {Elements(source.fragment(0, "test/0")).tags[1][1]["id"] for _ in range(2)}
     assert len(hosts) == 2
@@ -149,7 +156,7 @@ class TestWidget:
         assert widget.meta == widget.source.packed.meta
         assert (widget.epoch, widget.query, widget.selected) == (2, "test/0", -1)
         synced = {name for name in widget.trait_names() if widget.trait_metadata(name, "sync")}
-        assert {"data", "meta", "epoch", "query", "selected"} <= synced
+        assert {"data", "meta", "epoch", "query", "selected", "trail"} <= synced
 
     def test_values_are_checked(self, widget) -> None:
         widget.epoch = 400
@@ -170,8 +177,10 @@ class TestWidget:
 
     def test_it_saves_itself_as_it_stands(self, widget, tmp_path: Path) -> None:
         widget.epoch = 9
+        widget.trail = True
         page = widget.save_html(tmp_path / "w.html").read_text(encoding="utf-8")
-        assert constant(Elements(page).scripts[0], "STATE")["epoch"] == 9
+        state = constant(Elements(page).scripts[0], "STATE")
+        assert (state["epoch"], state["trail"]) == (9, True)
 
 
 class TestWithoutAnywidget:

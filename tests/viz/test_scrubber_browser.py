@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tests.viz.make_run import write_run
+from vmlkit.viz.following import following
+from vmlkit.viz.hardness import hardness_scale
 from vmlkit.viz.scrubber import save_html
 from vmlkit.viz.snapshots import RunView
 
@@ -207,7 +209,7 @@ def test_curves_and_signals_are_chosen(watch: Callable, tmp_path: Path) -> None:
     assert watched.problems == []
 
 
-def test_two_runs_move_together(watch: Callable, run_path: Path, tmp_path: Path) -> None:
+def test_two_runs_move_together_by_share_of_training(watch: Callable, run_path: Path, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", epochs=8, name="other", positives=2, negatives=0)
     watched = watch()
     page = watched.open(save_html(run_path, tmp_path / "two.html", compare=other, query="test/0"))
@@ -215,16 +217,79 @@ def test_two_runs_move_together(watch: Callable, run_path: Path, tmp_path: Path)
     assert stages.count() == 2
     before = [stages.nth(i).screenshot() for i in range(2)]
     page.focus("input[type=range]")
-    for _ in range(4):
+    for _ in range(6):
         page.keyboard.press("ArrowRight")
-    assert [stages.nth(i).get_attribute("data-epoch") for i in range(2)] == ["4", "4"]
     assert all(stages.nth(i).screenshot() != before[i] for i in range(2))
-    first, second = (RunView(path).snapshot("test/0", 4).chosen_iou for path in (run_path, other))
+    # half of twelve epochs beside half of eight
+    first, second = RunView(run_path).snapshot("test/0", 6).chosen_iou, RunView(other).snapshot("test/0", 4).chosen_iou
     label = page.inner_text(".label")
+    assert label.startswith("50 % of the training · ")
     assert f"toy: IoU {first:.2f}" in label
     assert f"other: IoU {second:.2f}" in label
+    assert [p.split(":")[0] for p in page.locator(".following").all_inner_texts()] == ["toy", "other"]
     page.keyboard.press("End")
-    assert page.locator("canvas.stage").first.get_attribute("data-epoch") == "12"
+    assert page.inner_text(".at") == "100 %"
+    assert f"other: IoU {RunView(other).snapshot('test/0', 8).chosen_iou:.2f}" in page.inner_text(".label")
     page.select_option(".pick", label="positive 2")
     assert page.inner_text(".detail").count("positive 2") == 2
     assert watched.problems == []
+
+
+def test_below_stands_whether_windows_follow_and_what_colours_mean(
+    watch: Callable, page_path: Path, run_path: Path
+) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    assert page.inner_text(".following") == following(run_path, 0)
+    page.focus("input[type=range]")
+    page.keyboard.press("End")
+    assert page.inner_text(".following") == following(run_path)
+    legend = page.inner_text(".legend")
+    assert f"easy {hardness_scale(RunView(run_path)).easy:.2f}" in legend
+    assert "NLL(negative) − NLL(answer), nats per word" in legend
+    assert "dotted while c < 0, dashed while c > 0" in legend
+    assert watched.problems == []
+
+
+def test_the_trail_shows_the_epochs_before(watch: Callable, page_path: Path) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    plain = pixels(page)
+    page.check(".trail")
+    assert pixels(page) == plain, "nothing is before the first epoch"
+    page.focus("input[type=range]")
+    page.keyboard.press("ArrowRight")
+    trailed = pixels(page)
+    page.keyboard.press("t")
+    assert not page.is_checked(".trail")
+    assert pixels(page) != trailed
+    assert watched.problems == []
+
+
+def test_frames_between_epochs_are_drawn_and_said_and_change_no_number(watch: Callable, page_path: Path) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    assert "numbers are of recorded epochs only" in page.inner_text(".note")
+    page.select_option(".speed", "1")
+    label, draws = page.inner_text(".label"), number(page, "data-draws")
+    page.click(".play")
+    assert until(page, lambda: number(page, "data-draws") > draws + 4)
+    assert (number(page, "data-epoch"), page.inner_text(".label")) == (0, label)
+    page.click(".play")
+    still = watch(reduced_motion="reduce")
+    page = still.open(page_path)
+    page.select_option(".speed", "1")
+    before = number(page, "data-draws")
+    page.click(".play")
+    assert until(page, lambda: number(page, "data-epoch") == 1)
+    assert number(page, "data-draws") - before <= 3, "who asks for less motion sees recorded epochs only"
+    assert watched.problems == still.problems == []
+
+
+def test_curves_have_round_values_beside_them(watch: Callable, page_path: Path) -> None:
+    page = watch().open(page_path)
+    panels = page.locator("canvas.panels")
+    left = panels.evaluate(
+        "c => [...c.getContext('2d').getImageData(60, 30, 2 * 40, 60).data].filter((v, i) => i % 4 === 3 && v).length"
+    )
+    assert left > 40, "ink left of the first panel"

@@ -36,7 +36,7 @@ def following(run: AnyRun, epoch: int = -1) -> str:
     """
     view = RunView(run)
     (epoch,) = view.pick_epochs([epoch])
-    found, windows = dependence_at(view, epoch), window_count(view)
+    found, windows = dependence_at(view, epoch), view.windows
     said = " ".join(s for s in (positives_in_words(found, windows, epoch > 0), negatives_in_words(found)) if s)
     whose = "all validation" if _recorded(view, epoch) else f"the {len(view.queries)} recorded"
     return f"{said} (Over {whose} sentences.)" if said else ""
@@ -45,12 +45,6 @@ def following(run: AnyRun, epoch: int = -1) -> str:
 def dependence_at(view: RunView, epoch: int) -> dict[str, float]:
     """The measures at an epoch, ``<role> <measure>`` as in a history; {} where they do not apply."""
     return _recorded(view, epoch) or _computed(view, epoch)
-
-
-def window_count(view: RunView) -> int:
-    """How many positives a recorded query has (the most, where queries differ)."""
-    rows = view.proposals[view.proposals["role"] == "positive"]
-    return int(rows.groupby(["epoch", "query_id"], sort=False).size().max()) if len(rows) else 0
 
 
 def positives_in_words(found: Mapping[str, float], windows: int, trained: bool = True) -> str:

@@ -12,14 +12,16 @@ import numpy as np
 
 from vmlkit.errors import DataError
 from vmlkit.viz.blocks import Block, dequantize, encode_strip
+from vmlkit.viz.following import following
+from vmlkit.viz.hardness import STOPS, HardnessScale, hardness_scale
 from vmlkit.viz.signals import Signals, read_signals
 from vmlkit.viz.snapshots import RunView, Snapshot, thin_log
 from vmlkit.viz.style import ROLES, Role
 
 _NEGATIVE_ROLES = ("easy_negative", "hard_negative", "pushed_negative", "pulled_negative", "negative")
 
-#: bytes per proposal: seven 16-bit numbers and a kind
-_PROPOSAL_BYTES = 15
+#: bytes per proposal: eight 16-bit numbers and a kind
+_PROPOSAL_BYTES = 17
 
 #: room for the gaps that keep arrays aligned
 _PADDING = 128
@@ -28,8 +30,9 @@ _PADDING = 128
 _MAX_CURVES = 60
 
 #: groups of columns of ``epochs.parquet`` that become curves, and what to call them
-_GROUPS = {"loss": "loss terms", "metric": "metrics", "curriculum": "schedule", "lr": "learning rate",
-           "grad_norm": "gradient norm", "gradient": "gradient norm of a term"}  # fmt: skip
+_GROUPS = {"loss": "loss terms", "metric": "metrics", "dependence": "dependence on the sentence",
+           "curriculum": "schedule", "lr": "learning rate", "grad_norm": "gradient norm",
+           "gradient": "gradient norm of a term"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,8 @@ def pack(
         chosen.append(query)
         strips.update(new)
         total += cost
-    block = Block()
-    parts = [_add_run(block, *run_of, chosen) for run_of in zip(views, epochs, sizes, signals, strict=True)]
+    block, scale = Block(), hardness_scale(*views)
+    parts = [_add_run(block, *run_of, chosen, scale) for run_of in zip(views, epochs, sizes, signals, strict=True)]
     titles = distinct_names(list(names or [view.title for view in views]))
     meta = {
         "version": 2,
@@ -116,6 +119,7 @@ def pack(
         "queries": [_describe(views[0], q, list(strips)) for q in chosen],
         "strips": block.add_strips(strips),
         "roles": {name: _role(role) for name, role in ROLES.items()},
+        "hardness": _describe_scale(scale),
         "left_out": _left_out(views, epochs, chosen, ranked, max_bytes),
     }
     return Packed(meta, bytes(block.data))
@@ -146,15 +150,24 @@ def _film_strip(views: list[RunView], video: str) -> np.ndarray | None:
 
 
 def _add_run(
-    block: Block, view: RunView, epochs: list[int], sizes: tuple[int, int], signals: Signals, queries: list[str]
+    block: Block,
+    view: RunView,
+    epochs: list[int],
+    sizes: tuple[int, int],
+    signals: Signals,
+    queries: list[str],
+    scale: HardnessScale | None,
 ) -> dict[str, Any]:
     """Put one run into the block and describe it."""
     block.table = {}
-    _add_proposals(block, view, epochs, queries, sizes)
+    _add_proposals(block, view, epochs, queries, sizes, scale)
     curves = _add_curves(block, view)
     described = signals.add_to(block, queries)
     return {
         "epochs": epochs,
+        "planned": view.planned_epochs,
+        "steady": view.steady,
+        "following": [following(view, epoch) for epoch in epochs],
         "counts": {"positives": sizes[0], "negatives": sizes[1]},
         "shapes": [asdict(shape) for shape in view.shapes()],
         "negative_roles": list(_NEGATIVE_ROLES),
@@ -167,6 +180,19 @@ def _add_run(
 def _role(role: Role) -> dict[str, Any]:
     colors = {"light": role.color, "text": role.text, "dark": role.dark}
     return {"label": role.label, **colors, "dash": list(role.dash), "width": role.width, "dots": "." in role.hatch}
+
+
+def _describe_scale(scale: HardnessScale | None) -> dict[str, Any] | None:
+    """The colours of negatives with the two values at their ends."""
+    if scale is None:
+        return None
+    stops = {"light": STOPS["color"], "text": STOPS["text"], "dark": STOPS["dark"]}
+    return {
+        "easy": scale.easy,
+        "hard": scale.hard,
+        "words": scale.words,
+        "stops": {n: list(s) for n, s in stops.items()},
+    }
 
 
 def _rank(view: RunView) -> list[str]:
@@ -201,10 +227,20 @@ def _describe(view: RunView, query_id: str, videos: list[str]) -> dict[str, Any]
     }
 
 
-def _add_proposals(block: Block, view: RunView, epochs: list[int], queries: list[str], sizes: tuple[int, int]) -> None:
-    """Arrays (epochs, queries, positives then negatives); proposals that do not exist are missing values."""
+def _add_proposals(
+    block: Block,
+    view: RunView,
+    epochs: list[int],
+    queries: list[str],
+    sizes: tuple[int, int],
+    scale: HardnessScale | None,
+) -> None:
+    """Arrays (epochs, queries, positives then negatives); proposals that do not exist are missing values.
+
+    ``hardness`` is 0 for the colour of the easiest negatives and 1 for that of the hardest.
+    """
     shape = (len(epochs), len(queries), sum(sizes))
-    names = ("center", "width", "start", "end", "weight", "score", "nll")
+    names = ("center", "width", "start", "end", "weight", "score", "nll", "hardness")
     arrays = {n: np.full(shape, np.nan) for n in names}
     chosen = np.full(shape[:2], 255, np.uint8)
     role = np.zeros((*shape[:2], sizes[1]), np.uint8)
@@ -212,6 +248,9 @@ def _add_proposals(block: Block, view: RunView, epochs: list[int], queries: list
         for q, query in enumerate(queries):
             shot = view.snapshot(query, epoch)
             _fill({n: a[e, q] for n, a in arrays.items()}, shot, sizes)
+            if scale:
+                hardness = scale.place(scale.values(shot))[: sizes[1]]
+                arrays["hardness"][e, q, sizes[0] : sizes[0] + len(hardness)] = hardness
             chosen[e, q] = 255 if shot.chosen is None else shot.chosen
             for m, name in enumerate(shot.negative_roles[: sizes[1]]):
                 role[e, q, m] = _NEGATIVE_ROLES.index(name if name in _NEGATIVE_ROLES else "negative")
@@ -256,11 +295,20 @@ def _add_curves(block: Block, view: RunView) -> list[dict[str, Any]]:
     block.add("curve_epochs", table["epoch"].to_numpy(dtype=np.int32))
     values = [table[c].to_numpy(dtype=np.float32) for c in names]
     block.add("curves", np.stack(values) if values else np.zeros((0, len(table)), np.float32))
-    favourites = [_favourite(names, group, name) for group, name in _FAVOURITES]
-    return [{"name": c, "title": _title(c), "group": _GROUPS[c.split("/")[0]], "shown": c in favourites} for c in names]
+    shown = _favourites(view, names)
+    return [{"name": c, "title": _title(c), "group": _GROUPS[c.split("/")[0]], "shown": c in shown} for c in names]
 
 
-_FAVOURITES = (("loss", "total"), ("metric", "R@1,mIoU"), ("curriculum", "c"))
+#: what P0 asks of its negatives, and when: shown to begin with where a run has both
+_OF_NEGATIVES = ("dependence/negative NLL gap", "curriculum/c")
+
+
+def _favourites(view: RunView, names: list[str]) -> list[str]:
+    """Curves to begin with: how hard negatives are and the clock (P0), else a loss, a metric and the schedule."""
+    if all(name in names for name in _OF_NEGATIVES) and (view.proposals["role"] == "negative").any():
+        return list(_OF_NEGATIVES)
+    usual = (("loss", "total"), ("metric", "R@1,mIoU"), ("curriculum", "c"))
+    return [found for group, name in usual if (found := _favourite(names, group, name))]
 
 
 def _favourite(names: list[str], group: str, name: str) -> str | None:
@@ -272,7 +320,8 @@ def _title(column: str) -> str:
     group, name = column.split("/", 1)
     words = name.replace("_", " ")
     group = {"lr": "learning rate, ", "grad_norm": "gradient norm, "}.get(group, "")
-    return "loss" if column == "loss/total" else group + words
+    known = {"loss/total": "loss", "dependence/negative NLL gap": "NLL(negative) − NLL(answer)"}
+    return known.get(column, group + words)
 
 
 def _left_out(

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 class ScrubberPage:
     """The scrubber without anywidget: it moves in the browser, and only Python does not see where it stands."""
 
-    def __init__(self, source: ScrubberSource, epoch: int, query: str) -> None:
-        self.source, self.epoch, self.query = source, epoch, query
+    def __init__(self, source: ScrubberSource, epoch: int, query: str, trail: bool = False) -> None:
+        self.source, self.epoch, self.query, self.trail = source, epoch, query, trail
 
     def __repr__(self) -> str:
         return self.source.summary()
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": self.source.fragment(self.epoch, self.query), "text/plain": repr(self)}
+        return {"text/html": self.source.fragment(self.epoch, self.query, trail=self.trail), "text/plain": repr(self)}
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the scrubber as one self-contained page and return its path."""
-        return self.source.save(path, self.source.fragment(self.epoch, self.query))
+        return self.source.save(path, self.source.fragment(self.epoch, self.query, trail=self.trail))
 
 
 def scrubber(
@@ -42,16 +42,18 @@ def scrubber(
     names: Sequence[str] | None = None,
     query: object | None = None,
     epoch: int = 0,
+    trail: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> "EpochScrubber | ScrubberPage":
     """The scrubber in the best form this installation can show.
 
     Args:
         run: a run directory or its path.
-        compare: a second run to show beside the first, linked to it.
+        compare: a second run to show beside the first, at the same share of its training.
         names: what to call the two runs; as they call themselves unless given.
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
+        trail: open with the windows of the epochs before drawn faintly; there is a box to tick for it.
         max_bytes: bound on the embedded data.
 
     Raises:
@@ -60,9 +62,11 @@ def scrubber(
     if importlib.util.find_spec("anywidget") is not None:
         from vmlkit.viz.scrubber_widget import EpochScrubber
 
-        return EpochScrubber(run, compare=compare, names=names, query=query, epoch=epoch, max_bytes=max_bytes)
+        return EpochScrubber(
+            run, compare=compare, names=names, query=query, epoch=epoch, trail=trail, max_bytes=max_bytes
+        )
     source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
-    return ScrubberPage(source, source.nearest_epoch(epoch), source.query_id(query))
+    return ScrubberPage(source, source.nearest_epoch(epoch), source.query_id(query), trail)
 
 
 def save_html(
@@ -73,12 +77,15 @@ def save_html(
     names: Sequence[str] | None = None,
     query: object | None = None,
     epoch: int = 0,
+    trail: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> Path:
     """Write the scrubber as one file that opens from disk without a network; needs neither anywidget nor Jupyter.
+
+    Arguments are those of :func:`scrubber`.
 
     Raises:
         DataError: as :func:`scrubber`.
     """
     source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
-    return source.save(path, source.fragment(source.nearest_epoch(epoch), source.query_id(query)))
+    return source.save(path, source.fragment(source.nearest_epoch(epoch), source.query_id(query), trail=trail))

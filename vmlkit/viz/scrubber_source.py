@@ -48,7 +48,8 @@ class ScrubberSource:
         first = None if query is None else str(query)
         self.packed: Packed = pack(self.view, other=self.other, first=first, names=names, max_bytes=max_bytes)
         meta = self.packed.meta
-        self.epochs: list[int] = sorted({*meta["epochs"], *(meta["other"] or meta)["epochs"]})
+        # two runs move by share of training; the epochs are counted in the one that has more of them
+        self.epochs: list[int] = max((part["epochs"] for part in (meta, meta["other"]) if part), key=len)
         self.query_ids: list[str] = [q["id"] for q in meta["queries"]]
         self.names: list[str] = [part["name"] for part in (meta, meta["other"]) if part]
 
@@ -92,6 +93,7 @@ class ScrubberSource:
         selected: int = -1,
         curves: Sequence[str] | None = None,
         signals: Sequence[str] | None = None,
+        trail: bool = False,
     ) -> str:
         """HTML that shows the scrubber without a kernel, opening at the given state."""
         sentence = self.view.query(query_id)["sentence"]
@@ -101,6 +103,7 @@ class ScrubberSource:
             "selected": selected,
             "curves": self.known("curves", curves),
             "signals": self.known("signals", signals),
+            "trail": trail,
             "meta": self.packed.meta,
         }
         preview = preview_png(self.view, query_id, self.view.recorded_epochs[-1])

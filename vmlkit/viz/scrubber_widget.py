@@ -19,19 +19,21 @@ from vmlkit.viz.snapshots import AnyRun
 
 
 class EpochScrubber(anywidget.AnyWidget):
-    """Drag through the epochs of a recorded run, or of two runs side by side.
+    """Drag through the epochs of a recorded run, or of two runs side by side at the same share of their training.
 
     The history is sent to the browser once; only the small values (``epoch``, ``query``, ``selected``, ``curves``,
-    ``signals``) travel afterwards, both ways.
+    ``signals``, ``trail``) travel afterwards, both ways.  Of two runs ``epoch`` counts that with more recorded epochs.
 
     Args:
         run: a run directory or its path.
-        compare: a second run, shown beside the first at the same epoch and query.
+        compare: a second run, shown beside the first at the same share of training and the same query.
         names: what to call the two runs; as they call themselves unless given.
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
-        curves: columns of ``epochs.parquet`` to draw; one loss, one metric and the schedule unless given.
+        curves: columns of ``epochs.parquet`` to draw.  Unless given, those of P0 are NLL(negative) - NLL(answer) and
+            c, those of other runs one loss, one metric and the schedule.
         signals: per-clip signals to draw over the video; the first recorded one unless given.
+        trail: whether the windows of the epochs before are drawn faintly.
         max_bytes: bound on the embedded data; the widget says what it leaves out.
 
     Raises:
@@ -48,6 +50,7 @@ class EpochScrubber(anywidget.AnyWidget):
     selected = traitlets.Int(-1, help="a proposal, positives before negatives; -1: none").tag(sync=True)
     curves = traitlets.List(traitlets.Unicode(), help="names of the curves over epochs").tag(sync=True)
     signals = traitlets.List(traitlets.Unicode(), help="names of the signals over the video").tag(sync=True)
+    trail = traitlets.Bool(False, help="draw the epochs before faintly").tag(sync=True)
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class EpochScrubber(anywidget.AnyWidget):
         epoch: int = 0,
         curves: Sequence[str] | None = None,
         signals: Sequence[str] | None = None,
+        trail: bool = False,
         max_bytes: int = MAX_BYTES,
         **arguments: Any,
     ) -> None:
@@ -69,6 +73,7 @@ class EpochScrubber(anywidget.AnyWidget):
             "query": self.source.query_id(query),
             "curves": self.source.known("curves", curves),
             "signals": self.source.known("signals", signals),
+            "trail": trail,
         }
         super().__init__(data=packed.data, meta=packed.meta, **start, **arguments)
 
@@ -92,7 +97,7 @@ class EpochScrubber(anywidget.AnyWidget):
         return self.source.summary()
 
     def _twin(self) -> str:
-        return self.source.fragment(self.epoch, self.query, self.selected, self.curves, self.signals)
+        return self.source.fragment(self.epoch, self.query, self.selected, self.curves, self.signals, self.trail)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The live widget, an HTML twin for pages without a kernel, and a line of text."""

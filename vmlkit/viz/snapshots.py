@@ -109,6 +109,28 @@ class RunView:
         """The epochs whose proposals were recorded, ascending."""
         return [int(e) for e in np.unique(self.proposals["epoch"].to_numpy())]
 
+    @cached_property
+    def _positives(self) -> pd.Series:
+        """How many positives each query has at each epoch."""
+        rows = self.proposals[self.proposals["role"] == "positive"]
+        return rows.groupby(["epoch", "query_id"], sort=False, observed=True).size()
+
+    @property
+    def windows(self) -> int:
+        """How many positives a query has; the most, where queries differ."""
+        return int(self._positives.max()) if len(self._positives) else 0
+
+    @property
+    def steady(self) -> bool:
+        """Whether a proposal is the same one at every epoch: detections, which are ranked anew, differ in number."""
+        return self._positives.nunique() <= 1
+
+    @property
+    def planned_epochs(self) -> int:
+        """How many epochs the training was to have, e_max; the last recorded one where the settings do not say."""
+        train = (self.run.config.get("settings") or {}).get("train") or {}
+        return int(train.get("epochs") or max(self.recorded_epochs[-1], 1))
+
     @property
     def title(self) -> str:
         """The name of the run, for people."""

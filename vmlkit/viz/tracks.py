@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _HEIGHTS = (1.7, 1.7)
 
 
+#: what is between two recorded epochs
+_JOINED, _APART = "Dots are recorded epochs; lines only join them.", "Dots are recorded epochs."
+
+
 def draw_tracks(run: AnyRun, query_id: object) -> "Figure":
     """One query over all recorded epochs: positives above, negatives below, the true moment shaded through both.
 
@@ -28,6 +32,7 @@ def draw_tracks(run: AnyRun, query_id: object) -> "Figure":
     above 61 % of its height (one standard deviation of a Gaussian to each side).  The bold dark line is the answer:
     where thin dots join two of its places another window was chosen, and where it bends, a window moved.  Negatives
     have the colour of their measured hardness at each epoch; a line across marks where P0's c changes its sign.
+    Detections of a video are ranked anew at each epoch, so nothing joins them.
 
     Args:
         run: a run directory or its path.
@@ -39,7 +44,7 @@ def draw_tracks(run: AnyRun, query_id: object) -> "Figure":
     view = RunView(run)
     query = view.query(query_id)
     shots = [view.snapshot(query_id, epoch) for epoch in view.recorded_epochs]
-    scale, words = hardness_scale(view), f"Dots are recorded epochs; lines only join them. {following(view)}".strip()
+    scale, words = hardness_scale(view), f"{_JOINED if view.steady else _APART} {following(view)}".strip()
     negatives = any(len(shot.negatives) for shot in shots)
     strip = view.film_strip(query["video_id"])
     heights = _HEIGHTS if negatives else _HEIGHTS[:1]
@@ -49,7 +54,10 @@ def draw_tracks(run: AnyRun, query_id: object) -> "Figure":
     for ax, name in zip(rows, ("positives", "negatives"), strict=False):
         _prepare(ax, view, query_id, name)
     positive, negative = view.shapes()
-    _draw_positives(rows[0], shots, query["duration_s"], positive)
+    if view.steady:
+        _draw_positives(rows[0], shots, query["duration_s"], positive)
+    else:
+        _draw_detections(rows[0], shots, query["duration_s"])
     if negatives:
         _draw_negatives(rows[1], shots, query["duration_s"], negative, scale)
         _mark_turn(rows[1], view)
@@ -97,6 +105,15 @@ def _draw_positives(ax: "Axes", shots: list[Snapshot], duration_s: float, shape:
                 zorder=5,
             )
     ax.plot(answers, epochs, "o", color=chosen.color, markersize=3.2, label=chosen.label, zorder=6)
+
+
+def _draw_detections(ax: "Axes", shots: list[Snapshot], duration_s: float) -> None:
+    role = ROLES["positive"]
+    for shot in shots:
+        for start, end in shot.spans * duration_s:
+            ax.plot((start, end), (shot.epoch, shot.epoch), color=role.color, linewidth=3, alpha=0.4, zorder=2)
+        centers = shot.positives[:, 0] * duration_s
+        ax.plot(centers, [shot.epoch] * len(centers), "o", color=role.text, markersize=2.5, zorder=3)
 
 
 def _draw_negatives(

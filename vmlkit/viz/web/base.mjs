@@ -108,6 +108,14 @@ function hatch(ctx, look, color, dots) {
   return look.patterns.get(name);
 }
 
+// the colour at 0 to 1 on evenly spaced stops ("#rrggbb"), in steps of 1/32 so that few hatches are made
+function mixStops(stops, place) {
+  const at = (Math.round(place * 32) / 32) * (stops.length - 1);
+  const left = Math.min(Math.floor(at), stops.length - 2);
+  const channels = [left, left + 1].map((i) => [1, 3, 5].map((k) => parseInt(stops[i].slice(k, k + 2), 16)));
+  return `#${channels[0].map((low, k) => Math.round(low + (at - left) * (channels[1][k] - low)).toString(16).padStart(2, "0")).join("")}`;
+}
+
 function niceStep(range, wanted) {
   const power = 10 ** Math.floor(Math.log10(range / wanted));
   return [1, 2, 5, 10].map((f) => f * power).find((step) => step >= (range / wanted) * 0.999);

@@ -73,33 +73,63 @@ function buildControls(record) {
     ...SPEEDS.map((s) => make("option", { value: s }, s === 1 ? "1 epoch/s" : `${s} epochs/s`)));
   speed.value = "2";
   const slider = make("input", { type: "range", min: 0, max: epochs.length - 1, step: 1, "aria-label": "epoch",
-    title: "arrow keys: epoch; space: play; n, p: next, previous query" });
+    title: "arrow keys: epoch; space: play; t: trail; n, p: next, previous query" });
   const at = make("span", { class: "at" });
+  const trail = make("input", { type: "checkbox", class: "trail" });
+  const trailLabel = make("label", { class: "check", title: "the windows of the epochs before, the older the fainter (key: t)" }, trail, "trail");
+  trailLabel.hidden = !record.runs.some((run) => run.steady);
   const pick = make("select", { class: "pick", "aria-label": "proposal" });
   const label = make("p", { class: "label", role: "status", "aria-live": "polite" });
   const detail = make("p", { class: "detail" });
-  const note = make("p", { class: "note" }, meta.left_out);
-  note.hidden = !meta.left_out;
-  return { play, speed, slider, at, pick, label, detail, note };
+  const following = record.runs.map(() => make("p", { class: "following" }));
+  const drawn = trailLabel.hidden ? "" : "While it plays, the drawing passes evenly from one recorded epoch to the next; numbers are of recorded epochs only.";
+  const note = make("p", { class: "note" }, [meta.left_out, drawn].filter(Boolean).join(" "));
+  note.hidden = !note.textContent;
+  return { play, speed, slider, at, trail, trailLabel, pick, label, detail, following, legend: buildLegend(record), note };
 }
 
-// moves on while it runs; `step` returns false at the end
-function player(ui, step) {
+// what the colours and the dashes of negatives mean
+function buildLegend({ meta: { hardness }, runs }) {
+  const node = make("p", { class: "legend" });
+  node.hidden = !hardness;
+  if (!hardness) return { node, paint: () => {} };
+  const bar = make("i", { class: "bar", role: "img", "aria-label": "from easy to hard" });
+  const ends = [make("b", {}, `easy ${number(hardness.easy)}`), make("b", {}, `${number(hardness.hard)} hard`)];
+  const clock = runs.some((run) => run.curves.some((curve) => curve.name === "curriculum/c"));
+  const dashes = clock ? "; line: dotted while c < 0, dashed while c > 0" : "";
+  node.append("colour of a negative: ", ends[0], " ", bar, " ", ends[1], ` ${hardness.words}${dashes}`);
+  const paint = (dark) => {
+    bar.style.background = `linear-gradient(90deg, ${hardness.stops[dark ? "dark" : "light"].join(", ")})`;
+    const words = hardness.stops[dark ? "dark" : "text"];
+    [ends[0].style.color, ends[1].style.color] = [words[0], words.at(-1)];
+  };
+  return { node, paint };
+}
+
+// moves on while it runs; `step` returns false at the end, `glide` draws the share of the way to the next step
+function player(ui, step, glide) {
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   let frame = 0;
   const show = (on) => {
     ui.play.textContent = on ? "❚❚ Pause" : "▶ Play";
     ui.play.setAttribute("aria-pressed", String(on));
     ui.label.setAttribute("aria-live", on ? "off" : "polite");  // or a screen reader would never stop talking
   };
-  const stop = () => { cancelAnimationFrame(frame); frame = 0; show(false); };
+  const stop = () => {
+    if (frame) glide(0);
+    cancelAnimationFrame(frame);
+    frame = 0;
+    show(false);
+  };
   const start = () => {
     show(true);
     let last = performance.now();
     const tick = (now) => {
-      if (now - last >= 1000 / Number(ui.speed.value)) {
+      const share = (now - last) * Number(ui.speed.value) / 1000;
+      if (share >= 1) {
         last = now;
         if (!step()) { stop(); return; }
-      }
+      } else if (!calm.matches) glide(share);
       frame = requestAnimationFrame(tick);
     };
     frame = requestAnimationFrame(tick);

@@ -28,8 +28,14 @@ function decode(model) {
     const has = (name) => arrays[name].some((v, i) => i % K >= P && !Number.isNaN(v));
     return { ...part, arrays, arrayTable: part.arrays, Q, K, weighted: has("weight"), rated: has("score") };
   });
-  return { meta, bytes, runs, epochs: [...new Set(runs.flatMap((run) => run.epochs))].sort((a, b) => a - b) };
+  // two runs move by share of training; epochs are counted in the one that has more of them
+  const lead = runs.length > 1 && runs[1].epochs.length > runs[0].epochs.length ? runs[1] : runs[0];
+  const shares = runs.some((run) => run.planned !== lead.planned);
+  return { meta, bytes, runs, lead, shares, epochs: lead.epochs };
 }
+
+// the place of a run's recorded epoch nearest to an epoch of the leading run: at the same share of training
+const alongside = ({ lead }, run, epoch) => nearest(run.epochs, (epoch / lead.planned) * run.planned);
 
 async function decodeStrips({ meta, bytes }) {
   const videos = meta.strips ? meta.strips.videos : [];
@@ -57,10 +63,22 @@ function proposalsAt(run, e, q) {
     const { sigma, floor, power } = run.shapes[negative ? 1 : 0];
     list.push({ k, role, negative, name: negative ? `negative ${k - P + 1}` : `positive ${k + 1}`,
       center: arrays.center[i], width: arrays.width[i], start: arrays.start[i], end: arrays.end[i],
-      weight: arrays.weight[i], score: arrays.score[i], nll: arrays.nll[i],
+      weight: arrays.weight[i], score: arrays.score[i], nll: arrays.nll[i], hardness: arrays.hardness[i],
       sharpness: sigma / Math.max(arrays.width[i], floor), power });
   }
   return list;
+}
+
+// the drawing on its way from one recorded epoch to the next: places and colours in between, numbers of neither
+function between(from, to, share) {
+  const next = new Map(to.map((item) => [item.k, item]));
+  return from.map((item) => {
+    const goal = next.get(item.k);
+    if (!goal) return item;
+    const mixed = ["center", "width", "start", "end", "sharpness", "hardness"].map((name) =>
+      [name, item[name] + share * (goal[name] - item[name])]);
+    return { ...item, ...Object.fromEntries(mixed) };
+  });
 }
 
 // values of one per-clip signal over the video, evenly spaced; NaN where nothing was recorded

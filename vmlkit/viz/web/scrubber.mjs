@@ -1,8 +1,11 @@
-// The epoch scrubber: one run, or two side by side, at one epoch and one query.
+// The epoch scrubber: one run at one epoch, or two side by side at one share of training, and one query.
+
+const TRAIL = 5;  // epochs before the shown one that a trail has
 
 function render({ model, el }) {
   const record = decode(model);
-  const { meta, runs, epochs } = record;
+  const { meta, runs, epochs, shares } = record;
+  const lead = runs.indexOf(record.lead);
   const ui = buildControls(record);
   const stages = runs.map(() => new Sheet({ class: "stage" }));
   const panels = new Sheet({ class: "panels" });
@@ -13,18 +16,19 @@ function render({ model, el }) {
   const queries = queryPicker(meta.queries, (id) => put(model, "query", id));
   queries.node.append(ui.pick);
   const root = make("div", { class: "vmlkit-live vmlkit-scrubber" },
-    make("div", { class: "row" }, ui.play, ui.speed, ui.slider, ui.at), queries.node, ui.label,
-    make("div", { class: "stages" }, ...stages.map((sheet) => sheet.canvas)), panels.canvas,
+    make("div", { class: "row" }, ui.play, ui.speed, ui.slider, ui.at, ui.trailLabel), queries.node, ui.label,
+    make("div", { class: "stages" }, ...stages.map((sheet) => sheet.canvas)), ui.legend.node, ...ui.following, panels.canvas,
     make("div", { class: "row choices" }, chooseCurves.node, chooseSignals.node), ui.detail, ui.note);
   root.classList.toggle("two", runs.length > 1);
   el.append(root);
   let strips = [];
   let [boxes, layout, scales, shownItems, panelKey] = [[], null, [], [], ""];
+  let share = 0;  // of the way to the next epoch, while it plays: for the drawing only
 
   const state = () => {
     const epoch = epochs[nearest(epochs, model.get("epoch"))];
     const q = Math.max(meta.queries.findIndex((query) => query.id === model.get("query")), 0);
-    return { epoch, q, query: meta.queries[q], at: runs.map((run) => nearest(run.epochs, epoch)) };
+    return { epoch, q, query: meta.queries[q], at: runs.map((run) => alongside(record, run, epoch)) };
   };
   // `selected` counts the proposals of the first run; the other follows by name
   const selectedName = () => {
@@ -49,13 +53,17 @@ function render({ model, el }) {
     sheet.fit(width, box.total);
     sheet.canvas.style.width = `${width}px`;
     const e = run.epochs[at[r]];
-    const title = runs.length > 1 ? run.name + (e === epoch ? "" : ` (epoch ${e})`) : "";
+    const title = runs.length > 1 ? run.name + (shares ? ` (epoch ${e} of ${run.planned})` : e === epoch ? "" : ` (epoch ${e})`) : "";
     const key = [query.id, width, look.dark, look.ground, Boolean(strip), some, title].join("|");
     const top = box.side ? box.traces : box.cap - 14;
     const ctx = sheet.begin(key, (back) => drawGround(back, look, box, strip, query, run, title, r ? [5, 3] : []), top);
     if (some) drawSignals(ctx, look, box, run, at[r], q, lines);
     const items = proposalsAt(run, at[r], q);
-    drawLanes(ctx, look, box, items, meta.roles, selectedName());
+    const next = share && run.steady ? alongside(record, run, epochs[epochs.indexOf(epoch) + 1] ?? epoch) : at[r];
+    const ghosts = Array.from({ length: model.get("trail") && run.steady ? Math.min(TRAIL, at[r]) : 0 }, (_, age) =>
+      proposalsAt(run, at[r] - 1 - age, q));
+    drawTrail(ctx, look, box, ghosts);
+    drawLanes(ctx, look, box, next === at[r] ? items : between(items, proposalsAt(run, next, q), share), meta.roles, selectedName());
     boxes[r] = box;
     return items;
   }
@@ -65,7 +73,7 @@ function render({ model, el }) {
     const key = [root.clientWidth, look.dark, look.ground, ...names].join("|");
     if (key !== panelKey) {
       layout = layPanels(Math.max(root.clientWidth || 760, 300), names.length);
-      scales = names.map((name, i) => panelScale(runs, name, layout.boxes[i]));
+      scales = names.map((name, i) => panelScale(runs, name, layout.boxes[i], shares));
       panelKey = key;
     }
     panels.canvas.hidden = !names.length;
@@ -75,22 +83,30 @@ function render({ model, el }) {
     const title = (name) => curves.find((c) => c.name === name).title;
     const ctx = panels.begin(key, (back) =>
       names.forEach((name, i) => drawPanel(back, look, layout.boxes[i], scales[i], title(name))));
-    scales.forEach((scale, i) => drawCursor(ctx, look, layout.boxes[i], scale, epoch, shown));
+    scales.forEach((scale, i) => drawCursor(ctx, look, layout.boxes[i], scale, lead, shown));
     panels.drawn({ epoch });
   }
 
   const write = (node, words) => { if (node.textContent !== words) node.textContent = words; };
 
-  function describe({ epoch, query }) {
+  function describe({ epoch, query, at }) {
     const scores = shownItems.flatMap((items, r) => {
       const said = scoreWords(items).join(", ");
       return said ? [runs.length > 1 ? `${runs[r].name}: ${said}` : said.replace(", ", " · ")] : [];
     });
-    const words = [`epoch ${epoch}${epoch ? "" : " (before training)"}`, `“${query.sentence}”`, ...scores].join(" · ");
+    const percent = `${Math.round((100 * epoch) / record.lead.planned)} %`;
+    const when = shares && epoch ? `${percent} of the training` : `epoch ${epoch}${epoch ? "" : " (before training)"}`;
+    const words = [when, `“${query.sentence}”`, ...scores].join(" · ");
     write(ui.label, words);
-    write(ui.at, `epoch ${epoch} / ${epochs.at(-1)}`);
+    write(ui.at, shares ? percent : `epoch ${epoch} / ${epochs.at(-1)}`);
     ui.slider.value = epochs.indexOf(epoch);
-    ui.slider.setAttribute("aria-valuetext", `epoch ${epoch}`);
+    ui.slider.setAttribute("aria-valuetext", when);
+    ui.trail.checked = model.get("trail");
+    ui.following.forEach((node, r) => {
+      const said = runs[r].following[at[r]];
+      write(node, said && runs.length > 1 ? `${runs[r].name}: ${said}` : said);
+      node.hidden = !said;
+    });
     queries.show(query.id);
     chooseCurves.show(model.get("curves"));
     chooseSignals.show(model.get("signals"));
@@ -108,10 +124,12 @@ function render({ model, el }) {
       const whose = runs.length > 1 ? ` of ${runs[r].name}` : "";
       sheet.canvas.setAttribute("aria-label", `Film strip, ground truth and proposals${whose}: ${words}`);
     });
-    panels.canvas.setAttribute("aria-label", `Curves over epochs, cursor at epoch ${epoch}`);
+    panels.canvas.setAttribute("aria-label", `Curves over epochs, cursor at ${when}`);
   }
 
-  function draw(look) {
+  function draw(theme) {
+    const look = { ...theme, stops: meta.hardness?.stops[theme.dark ? "dark" : "light"] };
+    ui.legend.paint(theme.dark);
     const now = state();
     shownItems = runs.map((_, r) => drawStage(r, look, now));
     drawPanels(look, now);
@@ -122,7 +140,8 @@ function render({ model, el }) {
   const last = epochs.length - 1;
   const go = (i) => put(model, "epoch", epochs[clamp(i, 0, last)]);
   const here = () => epochs.indexOf(state().epoch);
-  const film = player(ui, () => { go(here() + 1); return here() < last; });
+  const film = player(ui, () => { share = 0; go(here() + 1); return here() < last; },
+    (part) => { share = part; kept.redraw(); });
   const toggle = () => {
     if (film.playing()) { film.stop(); return; }
     if (here() === last) go(0);
@@ -130,19 +149,20 @@ function render({ model, el }) {
   };
   ui.slider.addEventListener("input", () => { film.stop(); go(Number(ui.slider.value)); });
   ui.slider.addEventListener("keydown", (event) => {
-    const act = { " ": toggle, n: () => queries.move(1), p: () => queries.move(-1) }[event.key];
+    const act = { " ": toggle, t: () => ui.trail.click(), n: () => queries.move(1), p: () => queries.move(-1) }[event.key];
     if (act && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); act(); }
   });
   ui.play.addEventListener("click", toggle);
+  ui.trail.addEventListener("change", () => put(model, "trail", ui.trail.checked));
   ui.pick.addEventListener("change", () => select(shownItems.flat().find((item) => item.name === ui.pick.value)));
   stages.forEach((sheet, r) => sheet.canvas.addEventListener("click", (event) =>
     select(proposalNear(boxes[r], shownItems[r], event.offsetX, event.offsetY))));
   panels.canvas.addEventListener("click", (event) => {
-    const epoch = epochAt(layout, scales, event.offsetX, event.offsetY);
+    const epoch = epochAt(layout, scales, lead, event.offsetX, event.offsetY);
     if (epoch !== null) { film.stop(); go(nearest(epochs, epoch)); }
   });
 
-  const kept = keepDrawn({ model, root, roles: meta.roles, names: ["epoch", "query", "selected", "curves", "signals"], draw });
+  const kept = keepDrawn({ model, root, roles: meta.roles, names: ["epoch", "query", "selected", "curves", "signals", "trail"], draw });
   decodeStrips(record).then((done) => { strips = done; stages[0].canvas.dataset.ready = "true"; kept.redraw(); });
   return () => {
     film.stop();

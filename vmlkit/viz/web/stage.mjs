@@ -115,18 +115,44 @@ function drawSignals(ctx, look, box, run, e, q, signals) {
   });
 }
 
-function drawProposal(ctx, look, box, item, roles, selected, filled) {
-  const [role, color, reach] = [roles[item.role], look.colors[item.role], item.negative ? box.down : -box.up];
+// measured hardness is the colour of a negative; its dash is the clock
+const colorOf = (look, item) =>
+  (look.stops && item.negative && !Number.isNaN(item.hardness) ? mixStops(look.stops, item.hardness) : look.colors[item.role]);
+
+// the outline of a curve; false where nothing of it lies in the video
+function traceProposal(ctx, box, item) {
+  const reach = item.negative ? box.down : -box.up;
   // as far as the curve is seen: its tails would only thicken the base line
   const half = 7.82 ** (1 / item.power) / item.sharpness;
   const [from, to] = [clamp(item.center - half, 0, 1), clamp(item.center + half, 0, 1)];
-  if (to <= from) return;
+  if (to <= from) return false;
   const points = [];
   const steps = clamp(Math.ceil((to - from) * box.inner / 2), 48, 160);
   for (let i = 0; i <= steps; i++) points.push(from + ((to - from) * i) / steps);
   if (item.center > from && item.center < to) points.push(item.center);
   points.sort((a, b) => a - b);
   trace(ctx, points.map((t) => [box.left + box.inner * t, box.base + reach * height(item, t)]));
+  return [from, to];
+}
+
+// the windows of the epochs before, the older the fainter
+function drawTrail(ctx, look, box, ghosts) {
+  ctx.lineWidth = 1.2;
+  ghosts.forEach((items, age) => {
+    ctx.globalAlpha = 0.5 * (1 - age / ghosts.length);
+    for (const item of items) {
+      ctx.strokeStyle = colorOf(look, item);
+      if (traceProposal(ctx, box, item)) ctx.stroke();
+    }
+  });
+  ctx.globalAlpha = 1;
+}
+
+function drawProposal(ctx, look, box, item, roles, selected, filled) {
+  const [role, color] = [roles[item.role], colorOf(look, item)];
+  const reached = traceProposal(ctx, box, item);
+  if (!reached) return;
+  const [from, to] = reached;
   ctx.strokeStyle = color;
   ctx.lineWidth = role.width * 1.25 + (selected ? 1.6 : 0);
   ctx.setLineDash(role.dash.map((d) => d * role.width * 1.25));
@@ -161,7 +187,7 @@ function drawNumbers(ctx, look, box, negatives) {
     const v = item[columns[row]];
     if (Number.isNaN(v)) return;
     text(ctx, look, number(v), places[i], box.base + box.down + 14 + 15 * r,
-      { align: "center", color: row === "IoN" ? look.faint : look.words[item.role], size: 11, halo: true });
+      { align: "center", color: row === "IoN" || look.stops ? look.faint : look.words[item.role], size: 11, halo: true });
   }));
 }
 
@@ -176,7 +202,7 @@ function drawLanes(ctx, look, box, items, roles, selected) {
   const answer = answerOf(items);
   if (answer) drawAnswer(ctx, look, box, answer);
   [...new Set(negatives.map((item) => item.role))].forEach((name, i) =>
-    text(ctx, look, roles[name].label, box.left - 10, box.base + 28 + 22 * i, { align: "right", color: look.words[name] }));
+    text(ctx, look, roles[name].label, box.left - 10, box.base + 28 + 22 * i, { align: "right", color: look.stops ? look.faint : look.words[name] }));
   drawNumbers(ctx, look, box, negatives);
 }
 
