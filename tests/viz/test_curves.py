@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.viz.make_run import write_run
+from tests.viz.test_snapshots import Altered
 from vmlkit.errors import DataError
 from vmlkit.viz import style
 from vmlkit.viz.curves import compare_runs, draw_attention, draw_curves
@@ -70,6 +71,21 @@ def test_seeds_are_thin_and_their_mean_is_bold(seeds: list[Path]) -> None:
     thin = [line for line in full if line is not bold]
     assert len(thin) == 2
     np.testing.assert_allclose(bold.get_ydata(), np.mean([line.get_ydata() for line in thin], axis=0))
+
+
+def test_runs_of_unlike_length_stand_over_the_share_of_training(run_path: Path, tmp_path: Path) -> None:
+    short = write_run(tmp_path / "short", epochs=6)
+    (ax,) = compare_runs({"long": run_path, "short": short}, ["curriculum/c"]).axes
+    long, other = [line for line in ax.lines if len(line.get_xdata()) > 2]
+    np.testing.assert_allclose(long.get_xdata(), 100 * np.arange(13) / 12)
+    np.testing.assert_allclose(other.get_xdata(), 100 * np.arange(7) / 6)
+    assert ax.get_xlabel() == "% of training"
+
+
+def test_how_far_negatives_are_is_drawn_where_it_was_recorded(run_path: Path) -> None:
+    epochs = RunView(run_path).epochs.assign(**{"dependence/negative NLL gap": 0.1})
+    titles = [ax.get_title(loc="left") or ax.get_title() for ax in draw_curves(Altered(run_path, epochs=epochs)).axes]
+    assert "NLL(negative) − NLL(answer)" in titles
 
 
 def test_too_many_runs_are_refused(run_path: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_USUAL = ("loss/", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "curriculum/")
+_USUAL = ("loss/", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "dependence/negative NLL gap", "curriculum/")
 _PANEL = (2.55, 1.65)
 
 
@@ -24,8 +24,8 @@ def draw_curves(run: AnyRun, columns: Sequence[str] | None = None, *, panels_per
 
     Args:
         run: a run directory or its path.
-        columns: e.g. ``["loss/total", "metric/R@1,mIoU"]``; unless given all losses, R@1,mIoU and R@1,IoU=0.5, and
-            all schedules.
+        columns: e.g. ``["loss/total", "metric/R@1,mIoU"]``; unless given all losses, R@1,mIoU and R@1,IoU=0.5, how
+            far negatives are from the answer, and all schedules.
         panels_per_row: panels side by side.
 
     Raises:
@@ -39,6 +39,8 @@ def compare_runs(
 ) -> "Figure":
     """Draw several runs into the same small panels, each line named where it ends.
 
+    Runs that were to have unlike numbers of epochs are drawn over the share of their training, not over epochs.
+
     Args:
         runs: name -> run, or name -> runs that differ in their seed only: these are drawn thin, their mean bold.
         columns: as in :func:`draw_curves`; by default those that every run has.
@@ -49,7 +51,9 @@ def compare_runs(
     """
     if len(runs) > len(SERIES):
         raise DataError("comparison", f"has {len(runs)} runs", f"compare at most {len(SERIES)} in one figure")
-    tables = {name: _tables(run) for name, run in runs.items()}
+    views = {name: _views(run) for name, run in runs.items()}
+    planned = {view.planned_epochs for group in views.values() for view in group}
+    tables = {name: [_over(view, len(planned) > 1) for view in group] for name, group in views.items()}
     columns = list(columns) if columns is not None else _common_columns(tables)
     _check_columns(tables, columns)
     fig, axes = _panels(len(columns), panels_per_row, room=0.5 + 0.08 * max(map(len, runs)))
@@ -61,7 +65,7 @@ def compare_runs(
         ax.grid(axis="y")
         _write_ends(ax, list(tables), ends)
     for ax in axes[-min(len(axes), panels_per_row) :]:
-        ax.set_xlabel("epoch")
+        ax.set_xlabel("epoch" if len(planned) == 1 else "% of training")
     return fig
 
 
@@ -115,13 +119,20 @@ def draw_attention(
 
 
 def _title(column: str) -> str:
+    if column == "dependence/negative NLL gap":
+        return "NLL(negative) − NLL(answer)"
     group, _, name = column.partition("/")
     return name if group == "metric" else f"{group}: {name}".replace("_", " ")
 
 
-def _tables(run: AnyRun | Sequence[AnyRun]) -> list[pd.DataFrame]:
+def _views(run: AnyRun | Sequence[AnyRun]) -> list[RunView]:
     runs = run if isinstance(run, Sequence) and not isinstance(run, str) else [run]
-    return [RunView(r).epochs for r in runs]
+    return [RunView(r) for r in runs]
+
+
+def _over(view: RunView, shares: bool) -> pd.DataFrame:
+    """The epoch table with what the x axis counts in the column ``at``: epochs, or percent of the training."""
+    return view.epochs.assign(at=view.epochs["epoch"] * (100 / view.planned_epochs if shares else 1))
 
 
 def _common_columns(tables: Mapping[str, list[pd.DataFrame]]) -> list[str]:
@@ -164,7 +175,7 @@ def _draw_series(
     """Draw one run (or its seeds and their mean) and return where the line ends."""
     color, dash = style
     linestyle: Any = (0, dash) if dash else "-"
-    lines = [t.set_index("epoch")[column].dropna() for t in tables]
+    lines = [t.set_index("at")[column].dropna() for t in tables]
     mean = pd.concat(lines, axis=1).mean(axis=1)
     if len(lines) > 1:
         for line in lines:

@@ -129,7 +129,7 @@ class RunView:
     def planned_epochs(self) -> int:
         """How many epochs the training was to have, e_max; the last recorded one where the settings do not say."""
         train = (self.run.config.get("settings") or {}).get("train") or {}
-        return int(train.get("epochs") or max(self.recorded_epochs[-1], 1))
+        return int(train.get("epochs") or max(self.epochs["epoch"].max(), 1))
 
     @property
     def title(self) -> str:
