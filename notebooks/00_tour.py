@@ -17,7 +17,7 @@
 # # The tour: learning *when* without being told
 #
 # **A model that only ever sees whole videos with sentences can learn where in the video a sentence happens.**
-# You train one here, watch its proposals move, and hold its numbers against guesses that never look at the video.
+# You train one here, watch what its windows do, and hold its numbers against guesses that never look at the video.
 #
 # Time: about one minute at `ci` size on two cores, a few minutes at `demo` size. No GPU, no download.
 #
@@ -46,9 +46,11 @@ from vmlkit.metrics.report import metrics_table
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.curves import draw_curves
 from vmlkit.viz.filmstrip import draw_film_strip
+from vmlkit.viz.following import following
 from vmlkit.viz.scrubber import save_html, scrubber
 from vmlkit.viz.style import new_figure, save_figure
 from vmlkit.viz.timeline import draw_epochs, draw_timeline
+from vmlkit.viz.tracks import draw_tracks
 
 nb.start()
 experiment = vk.with_overrides(vk.preset("cpl", "toy", size), {"train.seed": seed})
@@ -182,8 +184,9 @@ save_figure(figure, "figures/00_tour_curves.png")
 figure
 
 # %% [markdown]
-# *Loss and metrics over epochs.* The sentence becomes easier to fill in from the proposal than from the whole video:
-# that gap is what pulls the Gaussians onto the moment.
+# *Loss and metrics over epochs.* The sentence becomes easier to fill in from the proposal than from the whole video.
+# That gap is all that training has to go by. It can teach two things: where a window has to be, and which of several
+# windows to choose. **Predict:** which of the two will you see below?
 
 # %% [markdown]
 # ## Watch it learn
@@ -200,10 +203,30 @@ save_figure(figure, "figures/00_tour.png")
 figure
 
 # %% [markdown]
-# *The recorded sentence whose answer improved most, so a favourable one: the curve moves into the shaded moment. The
-# scrubber below has many others, failures included.*
+# *The recorded sentence whose answer improved most, so a favourable one. Bold: the answer, one of four windows. The line
+# below the picture is written from the measure, over all sentences.*
 #
-# Now drag. Slider: epoch. Menu: sentence. Arrow keys work too.
+# Now all epochs at once, epochs downwards. A line that bends is a window that moves; where thin dots join two places of
+# the answer, another window was chosen and nothing moved.
+
+# %%
+figure = draw_tracks(run, learned[0])
+save_figure(figure, "figures/00_tour_tracks.png")
+figure
+
+# %%
+answer = run.proposals[run.proposals.chosen & (run.proposals.role == "positive")]
+answer = answer.pivot(index="query_id", columns="epoch", values="index")
+changes = (answer.diff(axis=1).iloc[:, 1:] != 0).sum(axis=1)
+print(f"the answer changes its window {changes.mean():.1f} times per sentence in {answer.columns.max()} epochs")
+nb.say(following(run))
+
+# %% [markdown]
+# So look twice before you say that a model "moves its window onto the moment": the measure decides, and every scrubber
+# of this repository has its sentence below. Notebook `03` and `vmlkit train cpl --variant follow-sentences` are about
+# windows that are asked to follow.
+#
+# Now drag. Slider: epoch. Menu: sentence. Arrow keys work too, and `t` shows the epochs before.
 
 # %%
 scrubber(run, query=learned[0])

@@ -131,6 +131,12 @@ def fold(summary: str, *parts: "Markdown | pd.DataFrame") -> "Markdown":
     return page
 
 
+def say(words: str) -> "Markdown":
+    """A computed sentence as text of the page, where ``print`` would break no line."""
+    page: Markdown = _display().Markdown(words)
+    return page
+
+
 def to_markdown(table: pd.DataFrame) -> str:
     """A frame as a Markdown table (without the extra package that pandas would ask for).
 

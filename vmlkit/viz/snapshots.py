@@ -123,7 +123,7 @@ class RunView:
     @property
     def steady(self) -> bool:
         """Whether a proposal is the same one at every epoch: detections, which are ranked anew, differ in number."""
-        return self._positives.nunique() <= 1
+        return bool(self._positives.nunique() <= 1)
 
     @property
     def planned_epochs(self) -> int:
