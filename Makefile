@@ -61,9 +61,13 @@ site: $(STAMP) ## render all notebooks into site/, running those whose last run 
 students: $(STAMP) ## write all notebooks without their solutions into site/students
 	@$(BIN)/python -m tools.pages students
 
-gif: $(STAMP) ## film the scrubber of the tour's run into figures/scrubber.gif (needs Chromium)
+gif: $(STAMP) ## film a run whose negatives go and come back into figures/scrubber.gif (needs Chromium)
+	@test -f runs/film/metrics.json || $(BIN)/vmlkit train lnp-cpl --variant follow-sentences --run-dir runs/film \
+	  --set train.epochs=20 --set train.strip_pixels=64 --set data.train_videos=700
 	@test -f runs/00_tour/metrics.json || $(BIN)/vmlkit tour
-	@$(BIN)/python tools/scrubber_gif.py runs/00_tour figures/scrubber.gif
+	@$(BIN)/python tools/scrubber_gif.py runs/film figures/scrubber.gif --beside runs/00_tour \
+	  --record results/film/scrubber.json
+	@$(BIN)/python -m tools.pages readme
 
 # the second direction only puts the headers and tags of the .py into jupytext's own order
 pair: $(STAMP) ## bring notebooks/*.ipynb in step with the notebooks/*.py beside them

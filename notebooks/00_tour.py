@@ -203,8 +203,8 @@ save_figure(figure, "figures/00_tour.png")
 figure
 
 # %% [markdown]
-# *The recorded sentence whose answer improved most, so a favourable one. Bold: the answer, one of four windows. The line
-# below the picture is written from the measure, over all sentences.*
+# *The recorded sentence whose answer improved most, so a favourable one. Bold: the answer, one of four windows. The
+# line below the picture is written from the measure, over all sentences.*
 #
 # Now all epochs at once, epochs downwards. A line that bends is a window that moves; where thin dots join two places of
 # the answer, another window was chosen and nothing moved.

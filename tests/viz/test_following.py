@@ -58,8 +58,8 @@ def measures(spread: float, inside: float, explained: float, chosen: float) -> d
         (
             measures(0.6, 0.05, 0.4, 0.4),
             1,
-            "The window follows the video, not the sentence: its center varies by 60 % of what the true centers do and "
-            "explains 40 % of their variance.",
+            "The window varies with the video, not with the sentence: its center varies by 60 % of what the true "
+            "centers do and explains 40 % of their variance.",
         ),
     ],
 )

@@ -1,12 +1,15 @@
-"""The results section of README.md, from the committed files: ``python -m tools.pages readme``."""
+"""What README.md says of results and of its film, from the committed files: ``python -m tools.pages readme``."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from vmlkit.errors import DataError
 from vmlkit.experiments.claims import RESULTS, Results, load_results
 
 STUDIES = ("cpl", "planted-charades", "lnp-generators")
+FILM = Path("film", "scrubber.json")
 VERDICTS = ("holds", "open", "contradicted")
 
 
@@ -41,13 +44,55 @@ def _part(results: Results) -> str:
     )
 
 
+def film(results: Path = RESULTS) -> str:
+    """The film with what is seen in it as its alternative text, and what the whole run measures; from ``make gif``."""
+    record = json.loads((results / FILM).read_text(encoding="utf-8"))
+    own, epochs = record["overlap_of_its_negatives"], record["epochs"]
+    mean, everyone = record["mean_overlap"], record["recorded_sentences"]
+    caption = (
+        f"*A run of P0's learnable negatives on CPL, toy world, variant `follow-sentences` (no paper's setting). Above "
+        f"the line the windows of “{record['sentence']}”, below it the negatives: their colour is measured, from easy "
+        f"(amber) to hard (red), and their dash is the clock. Overlap of these negatives with the moment at epochs "
+        f"{epochs['start']}, {epochs['turn']} and {epochs['end']}: {_three(own)}, and NLL(negative) - NLL(answer) "
+        f"{_three(record['gap_of_its_negatives'])} nats per word; the sentence was picked because it shows this "
+        f"clearly. Mean over {everyone} recorded sentences: {_three(mean)}. In "
+        f"{_percent(record['share_back'])} of them more of the negatives lies on the moment at the end than at the "
+        f"turn; in {_percent(record['share_in_order'])} it is also more than at the start, and less at the turn.*"
+    )
+    said = f"At the last epoch: {record['following']}"
+    if record["papers_own"]:
+        said += f" In the design of the CPL paper, as the tour trains it: {record['papers_own']}"
+    return f"![{seen(record)}](figures/scrubber.gif)\n\n{caption}\n\n{said}"
+
+
+def seen(record: dict[str, Any]) -> str:
+    """What a person sees in the film, in words that its numbers carry."""
+    own, answer = record["overlap_of_its_negatives"], record["answer_iou"]
+    away = "leave the shaded moment" if own["turn"] < own["start"] else "stay about the shaded moment"
+    back = "come back onto it, dashed," if own["end"] > max(own["start"], own["turn"]) else "do not come back, dashed,"
+    return (
+        f"Film of a training: pictures of a video, its moment shaded; negatives hang below the line, dotted, and "
+        f"{away} while c is below zero; then they {back} while c is above zero. Above the line the answer ends with an "
+        f"IoU of {answer['end']:.2f}, from {answer['start']:.2f}"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _three(values: dict[str, float]) -> str:
+    return ", ".join(f"{values[name]:.2f}" for name in ("start", "turn", "end"))
+
+
 def write(readme: Path = Path("README.md"), results: Path = RESULTS) -> None:
     """Replace what stands between the markers of ``readme``.
 
     Raises:
         DataError: if the markers are not there.
     """
-    readme.write_text(updated(readme.read_text(encoding="utf-8"), section(results), readme), encoding="utf-8")
+    text = updated(readme.read_text(encoding="utf-8"), film(results), readme, "film")
+    readme.write_text(updated(text, section(results), readme), encoding="utf-8")
 
 
 def updated(text: str, body: str, where: object = "README.md", part: str = "results") -> str:

@@ -78,7 +78,7 @@ def positives_in_words(found: Mapping[str, float], windows: int, trained: bool =
     chosen = "" if one or np.isnan(choice) else f" (the chosen one {_percent(choice)})"
     numbers = f"{their} by {of_truth} and {'explains' if one else 'explain'} {share}{chosen}."
     if inside < SETTLED:
-        return f"The {noun} follow{s} the video, not the sentence: {numbers}"
+        return f"The {noun} var{'ies' if one else 'y'} with the video, not with the sentence: {numbers}"
     if explained >= FOLLOWS:
         whom = "the moment" if np.isnan(inside) else f"{'its' if one else 'their'} sentence"
         return f"The {noun} follow{s} {whom}: {numbers}"

@@ -53,7 +53,7 @@ function drawPanel(ctx, look, box, scale, title) {
 // a few round values beside the axis
 function drawTicks(ctx, look, box, { low, high, y }) {
   if (!(high > low)) return;
-  const step = niceStep(high - low, 4);
+  const step = niceStep(high - low, 3.4);
   const digits = clamp(Math.ceil(-Math.log10(step) - 1e-9), 0, 6);
   ctx.strokeStyle = look.line;
   ctx.lineWidth = 1;
