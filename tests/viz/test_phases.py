@@ -110,12 +110,16 @@ def test_a_run_without_clock_or_negatives_is_refused(gone_and_back: Altered, pat
 
 
 @pytest.mark.slow
-def test_a_short_training_is_put_into_order_by_data_and_by_pixels(tmp_path: Path) -> None:
-    settings = {"train.epochs": 12, "data.train_videos": 300, "data.test_videos": 10}
+def test_a_training_is_put_into_order_by_data_and_by_pixels(tmp_path: Path) -> None:
+    settings = {"train.epochs": 20, "data.train_videos": 700, "data.test_videos": 10}
     experiment = with_overrides(preset("lnp-cpl", "toy", "ci", "follow-sentences"), settings)
     run_experiment(experiment, tmp_path / "run", progress=False)
     use_style()
     view = RunView(tmp_path / "run")
-    assert in_order(negative_overlaps(view).mean().to_dict()) == ORDER
-    ink = [shown(view, query) for query in list(view.queries)[:16]]
+    negatives = view.proposals[view.proposals["role"] == "negative"]
+    nearest = negatives.groupby(["epoch", "query_id"], observed=True)["iou"].max().groupby("epoch").mean()
+    assert in_order({name: nearest[epoch] for name, epoch in zip(ORDER, turning_points(view), strict=True)}) == ORDER
+    means = negative_overlaps(view).mean()
+    assert means["turn"] < min(means["start"], means["end"])
+    ink = [shown(view, query) for query in view.queries]
     assert in_order({name: np.mean([row[name] for row in ink]) for name in ORDER}) == ORDER
