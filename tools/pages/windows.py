@@ -152,10 +152,11 @@ def known(results: Path = RESULTS) -> str:
 
 
 def _levers(results: Path) -> dict[str, Mapping[str, Any]]:
-    """Every lever on CPL, settings first; the base appears once."""
+    """Every lever on CPL, settings first; the base appears once, and last the variant of CPL."""
     rows: dict[str, Mapping[str, Any]] = {}
-    for name in ("windows-cause", "levers", "windows-planted"):
-        rows |= {lever: row for lever, row in load(name, results)["rows"].items() if lever not in rows}
+    for name in ("windows-cause", "levers", "windows-planted", "windows-controls"):
+        found = load(name, results)["rows"].items()
+        rows |= {lever: row for lever, row in found if lever not in rows and "turn" not in row}
     return rows
 
 
