@@ -1,11 +1,14 @@
 """Four words and one for void controls: how often they are wrong, and what decides them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.studies.measured import study
 from tests.studies.simulated import one, rows
 from vmlkit.errors import ConfigError
+from vmlkit.studies.results import load_results
 from vmlkit.studies.statistics import Sample, scalar_sample
 from vmlkit.studies.verdicts import Verdict, count, judge, rising_rows, still_rising, table_of, verdicts_of
 from vmlkit.training.study import Claim
@@ -143,3 +146,11 @@ def test_the_verdicts_of_a_measured_study() -> None:
     assert rising_rows(measured) == ("bad",)
     assert count(found).loc["paper"].to_dict() == {
         "holds": 1, "contradicted": 1, "no difference": 0, "open": 0, "void": 0}  # fmt: skip
+
+
+def test_the_verdicts_of_files_that_a_study_wrote(once: Path) -> None:
+    """Two seeds of two epochs on three videos settle nothing; the claim about a prior has no seeds on one side."""
+    found = verdicts_of(load_results("tiny", once / "results"))
+    assert [(v.claim.kind, v.word, v.primary) for v in found] == [("ours", "open", True), ("prior", "open", False)]
+    assert all(v.low < v.difference < v.high for v in found)
+    assert all(v.videos_counted for v in found)
