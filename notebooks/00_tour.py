@@ -280,6 +280,16 @@ for metric, gain in better.items():
 assert better["R@1,mIoU"] > 0, "on this seed CPL does not beat the best constant window in mIoU"
 assert better["R@1,IoU=0.5"] > 0, "on this seed CPL does not beat the best constant window in R@1,IoU=0.5"
 
+# %%
+end, prior = epochs.set_index("epoch").iloc[-1], run.metrics["baselines"]
+band = {f"CPL {m}": rows["CPL, this run"][m] for m in metrics}
+band |= {"NLL": end["loss/nll"], "NLL of the whole video minus NLL": end["loss/nll_whole_video"] - end["loss/nll"]}
+band |= {"IoU of recorded answers": answers.mean(), "gain since epoch 0": (answers - first).mean()}
+band |= {"gain in R@1,mIoU over the best guess": better["R@1,mIoU"], "changes of the answer": changes.mean()}
+exact = {f"{name}: {m}": prior[name][m] for name in ("whole video", "best constant window") for m in metrics[-2:]}
+exact |= {"test sentences": run.metrics["n_test"], "weight half a width away": float(g[1])}
+nb.record(exact=exact, band=band, above=[("CPL R@1,mIoU", "best constant window: R@1,mIoU")])
+
 # %% [markdown]
 # ## Claims measured
 #
