@@ -11,10 +11,13 @@ from tests.finding.conftest import trained
 from vmlkit.data.toyworld.script import ToyVideo
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.finding.actions import find_actions
+from vmlkit.finding.attention import word_attention
 from vmlkit.finding.finder import Finder, tour_run
 from vmlkit.finding.moments import COLUMNS
+from vmlkit.finding.pictures import draw_answers, film_strip
 from vmlkit.spans import hull_iou
 from vmlkit.video.writing import write_video
+from vmlkit.viz.moments import draw_word_attention
 
 Film = tuple[Path, ToyVideo]
 
@@ -144,3 +147,30 @@ def test_the_tour_is_found_from_a_folder_below(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b")
     assert tour_run() == run
+
+
+def test_attention_of_each_word_covers_the_video(finder: Finder, film: Film) -> None:
+    said = film[1].sentences[0]
+    looks = word_attention(finder, f"{said.text} zebra")
+    assert looks.words == said.tokens
+    assert looks.weights.shape == (len(said.tokens), 240)
+    assert (looks.weights > 0).all()
+    np.testing.assert_allclose(looks.weights.mean(), 1, atol=0.1)
+    with pytest.raises(ConfigError, match="needs a run of CNM, CPL, PPS or LNP"):
+        word_attention(Finder(cache_dir=finder.cache_dir), said.text)
+
+
+def test_pictures_have_a_lane_a_sentence_and_a_row_a_word(finder: Finder, film: Film) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'notebooks')")
+    answers = finder.ask_all([s.text for s in film[1].sentences[:2]])
+    info = finder.encode(film[0]).info
+    figure = draw_answers(film[0], info, answers, [s.span_s for s in film[1].sentences[:2]])
+    assert len(figure.axes) == 3
+    start, end = answers[0].best
+    assert f"{start:.1f}–{end:.1f} s" in {t.get_text() for t in figure.axes[1].texts}
+    strip = film_strip(film[0], info, 6, 32)
+    assert strip.shape == (6, 32, 32, 3)
+    rows = draw_word_attention(strip, 60, ["a", "star"], np.ones((2, 10)))
+    assert [t.get_text() for t in rows.axes[1].get_yticklabels()] == ["a", "star"]
+    with pytest.raises(DataError, match="give a row for each word"):
+        draw_word_attention(strip, 60, ["a"], np.ones((2, 10)))

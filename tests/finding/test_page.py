@@ -8,10 +8,14 @@ import pytest
 
 from tests.viz.conftest import watch  # noqa: F401 - a fixture
 from vmlkit.data.toyworld.script import ToyVideo
+from vmlkit.errors import DataError
 from vmlkit.finding import page as page_module
 from vmlkit.finding.finder import Finder
 from vmlkit.finding.moments import Moments
 from vmlkit.finding.page import write_page
+from vmlkit.finding.toy_video import render_recorded
+from vmlkit.runs import RunDirectory
+from vmlkit.viz.scrubber import save_html
 
 pytestmark = pytest.mark.browser
 
@@ -122,3 +126,37 @@ def test_a_large_video_is_played_from_beside_the_page(
     assert until(page, lambda: "is not where it was beside this page" in page.inner_text(".note >> nth=0"))
     page.locator("section.found button").nth(1).click()
     assert until(page, lambda: f"{answers[0].trained[1, 0]:.1f}"[:3] in page.inner_text(".label"))
+
+
+def test_the_scrubber_plays_the_video_of_its_query(watch: Callable, cpl_run: Path, tmp_path: Path) -> None:  # noqa: F811
+    run = RunDirectory(cpl_run)
+    first = run.probe[0]
+    films = render_recorded(run, tmp_path / "films", [first["query_id"]], px=64, rate=4)
+    assert list(films) == [first["video_id"]]
+    watched = watch()
+    page = watched.open(save_html(run, tmp_path / "run.html", query=first["query_id"], films=films))
+    page.wait_for_function("() => document.querySelector('video.film').readyState >= 2")
+    assert page.locator("video.film").is_visible()
+    before = page.locator("canvas.stage").get_attribute("data-draws")
+    box = page.locator("canvas.stage").bounding_box()
+    page.mouse.click(box["x"] + 104 + (box["width"] - 120) / 2, box["y"] + 10)
+    assert until(page, lambda: abs(current(page) - first["duration_s"] / 2) < 0.5), "the strip seeks"
+    assert until(page, lambda: page.locator("canvas.stage").get_attribute("data-draws") != before)
+    others = [q["query_id"] for q in run.probe if q["video_id"] != first["video_id"]]
+    page.select_option(".query", others[0])
+    assert until(page, lambda: not page.locator("video.film").is_visible()), "no file of that video is at hand"
+    assert watched.problems == []
+
+
+def test_films_that_are_missing_or_too_large_are_refused(
+    cpl_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = RunDirectory(cpl_run).probe[0]["video_id"]
+    with pytest.raises(DataError, match=f"there is no such film of '{name}'"):
+        save_html(cpl_run, tmp_path / "run.html", films={name: tmp_path / "gone.mp4"})
+    large = tmp_path / "large.mp4"
+    large.write_bytes(b"0" * 200)
+    monkeypatch.setattr("vmlkit.viz.scrubber_source.FILM_BYTES", 100)
+    with pytest.raises(DataError, match="films are larger than"):
+        save_html(cpl_run, tmp_path / "run.html", films={name: large})
+    assert not (tmp_path / "run.html").exists()

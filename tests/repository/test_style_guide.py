@@ -27,6 +27,7 @@ HELD = {
     "04_bm_detr",
     "05_actions_with_text",
     "06_sentence_components",
+    "07_your_own_video",
 }
 
 #: tests/repository/test_pairs.py has the hard limit for code cells

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from vmlkit.finding.videos import encoded, from_folders
 from vmlkit.finding.windows import best_windows
 from vmlkit.runs import RunDirectory
 from vmlkit.text.encoder import is_encoder
+from vmlkit.training.start import choose_device
 from vmlkit.video.encoders import VideoEncoder
 from vmlkit.video.opening import EncodedVideo, open_encoder
+from vmlkit.video.passport import RUN_KEY, passport_of
 from vmlkit.video.toy_encoder import TOY, ToyEncoder
 from vmlkit.video.toy_reader import toy_words
 
@@ -195,9 +198,18 @@ def encoder_for(run: str | Path | None, encoder: str | Path | None, device: str)
         DataError: for a folder that holds no encoder.
     """
     if encoder is not None and str(encoder) != TOY:
-        return open_encoder(encoder, device=device)
+        return open_encoder(encoder, **as_trained(run), device=str(choose_device(device, "--device")))
     data = experiment_of(RunDirectory(run)).data if run is not None else None
     return ToyEncoder(toy_world(data) if isinstance(data, ToyConfig) else None)
+
+
+def as_trained(run: str | Path | None) -> dict[str, Any]:
+    """Rate and norm of the features that a run was trained on, where it knows of one kind."""
+    kept = {} if run is None else RunDirectory(run).config.get(RUN_KEY) or {}
+    if len(kept) != 1:
+        return {}
+    (made,) = (passport_of(record, run) for record in kept.values())
+    return {"rate": made.rate, **({"norm": made.norm} if made.norm in ("none", "l2") else {})}
 
 
 def toy_world(settings: ToyConfig) -> ToyConfig:

@@ -97,10 +97,14 @@ class MomentModel:
             made = made / (np.linalg.norm(made, axis=1, keepdims=True) + 1e-5)
         return made
 
-    def answer(self, windows: "Windows", asked: Asked, top: int) -> list["Answer"]:
-        """Ranked moments of each sentence over all windows, suppressed where they overlap."""
+    def answer(self, windows: "Windows", asked: Asked, top: int, seed: int = SEED) -> list["Answer"]:
+        """Ranked moments of each sentence over all windows, suppressed where they overlap.
+
+        Args:
+            seed: of the words that weakly supervised methods hide to rank their proposals.
+        """
         data = self.data_set(windows, asked)
-        arrays = evaluate(self.method, data, SEED, BATCH, self.vote)[1]
+        arrays = evaluate(self.method, data, seed, BATCH, self.vote)[1]
         return [self._merged(windows, arrays, row, top) for row in range(len(asked.sentences))]
 
     def data_set(self, windows: "Windows", asked: Asked) -> MomentDataset:

@@ -4,8 +4,6 @@ The page loads nothing.  A video of up to 24 MB is inside it; a larger one is pl
 which the page says if it is gone.
 """
 
-import base64
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from jaxtyping import UInt8
 
-from vmlkit.errors import required
 from vmlkit.finding.moments import Moments
 from vmlkit.finding.pictures import draw_answers, film_strip
 from vmlkit.video.decode import VideoInfo
 from vmlkit.viz import live
+from vmlkit.viz.moment_playground import strip_address
 from vmlkit.viz.style import ROLES, png_bytes
 
 #: bytes of the largest video that is put inside a page
@@ -49,7 +46,7 @@ def write_page(path: str | Path, video: str | Path, info: VideoInfo, answers: Se
         "time": 0.0,
         "type": _TYPES.get(video.suffix.lower(), "video/mp4"),
         "source": "" if inside else quote(Path(os.path.relpath(video, path.parent)).as_posix()),
-        "strip": _strip(film_strip(video, info)),
+        "strip": strip_address(film_strip(video, info)),
         "answers": [_state(found) for found in answers],
         "roles": {n: {"light": r.color, "text": r.text, "dark": r.dark} for n, r in ROLES.items()},
     }
@@ -79,11 +76,3 @@ def _state(found: Moments) -> dict[str, Any]:
 def _in_words(found: Moments) -> str:
     best = found.best
     return f"“{found.sentence}” " + ("not found" if best is None else f"{best[0]:.1f} to {best[1]:.1f} s")
-
-
-def _strip(frames: UInt8[np.ndarray, "n px px 3"]) -> str:
-    """The pictures side by side, as an address that holds the picture itself."""
-    image = required("matplotlib.image", "notebooks", "drawing a page")
-    out = io.BytesIO()
-    image.imsave(out, np.ascontiguousarray(np.concatenate(list(frames), axis=1)), format="png")
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")

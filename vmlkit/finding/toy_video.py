@@ -1,16 +1,19 @@
 """Rendering a film of the toy world as a file of video, with its script beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
+from vmlkit.data.toyworld.config import ToyConfig, parse_video_id
 from vmlkit.data.toyworld.films import make_film
 from vmlkit.data.toyworld.render import render
-from vmlkit.data.toyworld.script import ToyVideo
-from vmlkit.errors import ConfigError
+from vmlkit.data.toyworld.script import ToyVideo, make_video
+from vmlkit.errors import ConfigError, DataError
+from vmlkit.experiments.experiment import experiment_of
 from vmlkit.files import write_json
+from vmlkit.runs import RunDirectory
 from vmlkit.video.writing import Codec, write_video
 
 #: pictures that are drawn at a time
@@ -48,6 +51,33 @@ def write_toy_video(
     write_video(path, pictures(video, px, rate), rate, codec=codec)
     write_json(script_path(path), script(video))
     return video
+
+
+def render_recorded(
+    run: RunDirectory, folder: str | Path, queries: Sequence[object] | None = None, *, px: int = 128, rate: float = 8.0
+) -> dict[str, Path]:
+    """Files of the toy videos that a run recorded, for the scrubber's ``films``; by the id of the video.
+
+    Args:
+        folder: where they are written, named after their ids; files that are there already are kept.
+        queries: the recorded queries whose videos are rendered; all unless given.
+
+    Raises:
+        DataError: for a run of other data than the toy world's.
+    """
+    world = experiment_of(run).data
+    if not isinstance(world, ToyConfig):
+        raise DataError(run.path, "recorded no video of the toy world", "give the scrubber files of your own")
+    found: dict[str, Path] = {}
+    for record in run.probe:
+        if queries is not None and record["query_id"] not in {str(query) for query in queries}:
+            continue
+        name = str(record["video_id"])
+        found[name] = Path(folder) / f"{name}.mp4"
+        if not found[name].is_file():
+            video = make_video(world, *parse_video_id(world, name))
+            write_video(found[name], pictures(video, px, rate), rate, codec="vp9")
+    return found
 
 
 def script_path(path: str | Path) -> Path:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from vmlkit.errors import DataError
 from vmlkit.viz.filmstrip import draw_film_strip
-from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, new_figure
+from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, attention_colormap, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,3 +106,36 @@ def _name(ax: "Axes", row: Float[np.ndarray, "3"], y: float, duration_s: float, 
     box = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1}
     words = f"{start:.1f}–{end:.1f} s"
     ax.text(x, y + 0.38, words, ha=side, va="center", fontsize=8.5, color=color, bbox=box)
+
+
+def draw_word_attention(
+    frames: UInt8[np.ndarray, "n px px 3"],
+    duration_s: float,
+    words: Sequence[str],
+    weights: Float[np.ndarray, "L T"],
+) -> "Figure":
+    """Draw a film strip and below it a row of shades for each word: where the model looks when it says the word.
+
+    Args:
+        frames: evenly spaced pictures.
+        duration_s: length of the video.
+        weights: attention of each word; each row has its own scale, from white to dark.
+
+    Raises:
+        DataError: where words and rows disagree.
+    """
+    if len(words) != len(weights) or not len(words):
+        raise DataError("attention", f"{len(words)} words and {len(weights)} rows", "give a row for each word")
+    tall = 0.95 + 0.27 * len(words) + 0.42
+    fig = new_figure(figsize=(_WIDE, tall))
+    draw_film_strip(fig.add_axes((_LEFT, 1 - 0.92 / tall, _RIGHT - _LEFT, 0.84 / tall)), frames, duration_s)
+    ax = fig.add_axes((_LEFT, 0.42 / tall, _RIGHT - _LEFT, 0.27 * len(words) / tall))
+    top = weights.max(axis=1, keepdims=True)
+    look: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "cmap": attention_colormap()}
+    ax.imshow(weights / np.where(top > 0, top, 1), extent=(0, duration_s, len(words) - 0.5, -0.5), vmin=0, **look)
+    ax.set_yticks(range(len(words)), words, fontsize=9)
+    ax.tick_params(axis="y", length=0)
+    for side in ("left", "right", "top"):
+        ax.spines[side].set_visible(False)
+    ax.set_xlabel("time (s)")
+    return fig

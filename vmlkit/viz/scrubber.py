@@ -7,7 +7,7 @@ not installed, in the :class:`ScrubberPage` that :func:`scrubber` then returns.
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ def scrubber(
     *,
     compare: AnyRun | None = None,
     names: Sequence[str] | None = None,
+    films: Mapping[str, str | os.PathLike[str]] | None = None,
     query: object | None = None,
     epoch: int = 0,
     trail: bool = False,
@@ -51,6 +52,7 @@ def scrubber(
         run: a run directory or its path.
         compare: a second run to show beside the first, at the same share of its training.
         names: what to call the two runs; as they call themselves unless given.
+        films: files of video by the id of their video, which play beside the proposals (12 MB together).
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
         trail: open with the windows of the epochs before drawn faintly; there is a box to tick for it.
@@ -62,10 +64,9 @@ def scrubber(
     if importlib.util.find_spec("anywidget") is not None:
         from vmlkit.viz.scrubber_widget import EpochScrubber
 
-        return EpochScrubber(
-            run, compare=compare, names=names, query=query, epoch=epoch, trail=trail, max_bytes=max_bytes
-        )
-    source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
+        given: dict[str, Any] = {"compare": compare, "names": names, "films": films, "query": query, "epoch": epoch}
+        return EpochScrubber(run, **given, trail=trail, max_bytes=max_bytes)
+    source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names, films=films)
     return ScrubberPage(source, source.nearest_epoch(epoch), source.query_id(query), trail)
 
 
@@ -75,6 +76,7 @@ def save_html(
     *,
     compare: AnyRun | None = None,
     names: Sequence[str] | None = None,
+    films: Mapping[str, str | os.PathLike[str]] | None = None,
     query: object | None = None,
     epoch: int = 0,
     trail: bool = False,
@@ -87,5 +89,5 @@ def save_html(
     Raises:
         DataError: as :func:`scrubber`.
     """
-    source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
+    source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names, films=films)
     return source.save(path, source.fragment(source.nearest_epoch(epoch), source.query_id(query), trail=trail))

@@ -1,7 +1,8 @@
 """A packed run, or two, and what every form of the scrubber does with it."""
 
+import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vmlkit.errors import DataError
@@ -13,11 +14,13 @@ from vmlkit.viz.timeline import draw_epochs
 
 #: bound on the embedded data unless another is given
 MAX_BYTES = 1_500_000
+#: bound on the films beside them, together
+FILM_BYTES = 12_000_000
 
 
 def scrubber_module() -> str:
     """The scrubber as one ES module."""
-    return module("record", "stage", "panels", "controls", "scrubber")
+    return module("record", "stage", "panels", "controls", "film", "scrubber")
 
 
 class ScrubberSource:
@@ -29,9 +32,11 @@ class ScrubberSource:
         compare: a second run to show beside the first.
         query: a query that is embedded in any case.
         names: what to call the two runs; as they call themselves unless given.
+        films: files of video by the id of their video, which play beside the proposals.
 
     Raises:
-        DataError: when a run has no recorded proposals, or the two recorded no query in common.
+        DataError: when a run has no recorded proposals, the two recorded no query in common, or films are missing or
+            larger than :data:`FILM_BYTES` together.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class ScrubberSource:
         compare: AnyRun | None = None,
         query: object | None = None,
         names: Sequence[str] | None = None,
+        films: Mapping[str, str | os.PathLike[str]] | None = None,
     ) -> None:
         self.view = RunView(run)
         self.other = None if compare is None else RunView(compare)
@@ -51,7 +57,26 @@ class ScrubberSource:
         # two runs move by share of training; the epochs are counted in the one that has more of them
         self.epochs: list[int] = max((part["epochs"] for part in (meta, meta["other"]) if part), key=len)
         self.query_ids: list[str] = [q["id"] for q in meta["queries"]]
+        meta["films"] = self._films(films or {})
         self.names: list[str] = [part["name"] for part in (meta, meta["other"]) if part]
+
+    def _films(self, films: Mapping[str, str | os.PathLike[str]]) -> dict[str, str]:
+        """The films of the embedded queries as addresses that hold them, by the position of the video."""
+        found: dict[str, str] = {}
+        room = FILM_BYTES
+        for query in self.packed.meta["queries"]:
+            video, place = str(self.view.query(query["id"])["video_id"]), str(query["video"])
+            if video not in films or place in found:
+                continue
+            path = Path(films[video])
+            if not path.is_file():
+                raise DataError(path, f"there is no such film of '{video}'", "render it, or leave it out")
+            room -= path.stat().st_size
+            if room < 0:
+                raise DataError(path, f"films are larger than {FILM_BYTES / 1e6:g} MB together", "give fewer films")
+            kind = "video/webm" if path.suffix.lower() == ".webm" else "video/mp4"
+            found[place] = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+        return found
 
     def query_id(self, wanted: object | None) -> str:
         """The id as text; the first embedded query when None.

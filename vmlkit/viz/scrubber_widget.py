@@ -1,7 +1,7 @@
 """The scrubber as an anywidget; its behaviour is in ``web/``, the same files that exported pages carry."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class EpochScrubber(anywidget.AnyWidget):
         run: a run directory or its path.
         compare: a second run, shown beside the first at the same share of training and the same query.
         names: what to call the two runs; as they call themselves unless given.
+        films: files of video by the id of their video, which play beside the proposals (12 MB together).
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
         curves: columns of ``epochs.parquet`` to draw.  Unless given, those of P0 are NLL(negative) - NLL(answer) and
@@ -58,6 +59,7 @@ class EpochScrubber(anywidget.AnyWidget):
         *,
         compare: AnyRun | None = None,
         names: Sequence[str] | None = None,
+        films: Mapping[str, str | os.PathLike[str]] | None = None,
         query: object | None = None,
         epoch: int = 0,
         curves: Sequence[str] | None = None,
@@ -66,7 +68,7 @@ class EpochScrubber(anywidget.AnyWidget):
         max_bytes: int = MAX_BYTES,
         **arguments: Any,
     ) -> None:
-        self.source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names)
+        self.source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names, films=films)
         packed = self.source.packed
         start = {
             "epoch": self.source.nearest_epoch(epoch),

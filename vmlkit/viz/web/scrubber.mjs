@@ -15,8 +15,9 @@ function render({ model, el }) {
   const chooseSignals = chooser("signals", [["per clip", signals]], (names) => put(model, "signals", names));
   const queries = queryPicker(meta.queries, (id) => put(model, "query", id));
   queries.node.append(ui.pick);
+  const movie = filmPlayer(meta.films ?? {}, () => kept.redraw());
   const root = make("div", { class: "vmlkit-live vmlkit-scrubber" },
-    make("div", { class: "row" }, ui.play, ui.speed, ui.slider, ui.at, ui.trailLabel), queries.node, ui.label,
+    make("div", { class: "row" }, ui.play, ui.speed, ui.slider, ui.at, ui.trailLabel), queries.node, ui.label, movie.node,
     make("div", { class: "stages" }, ...stages.map((sheet) => sheet.canvas)), ui.legend.node, ...ui.following, panels.canvas,
     make("div", { class: "row choices" }, chooseCurves.node, chooseSignals.node), ui.detail, ui.note);
   root.classList.toggle("two", runs.length > 1);
@@ -64,6 +65,7 @@ function render({ model, el }) {
       proposalsAt(run, at[r] - 1 - age, q));
     drawTrail(ctx, look, box, ghosts);
     drawLanes(ctx, look, box, next === at[r] ? items : between(items, proposalsAt(run, next, q), share), meta.roles, selectedName());
+    drawPlayhead(ctx, look, box, query.duration, movie.time());
     boxes[r] = box;
     return items;
   }
@@ -131,6 +133,7 @@ function render({ model, el }) {
     const look = { ...theme, stops: meta.hardness?.stops[theme.dark ? "dark" : "light"] };
     ui.legend.paint(theme.dark);
     const now = state();
+    movie.show(now.query.video);
     shownItems = runs.map((_, r) => drawStage(r, look, now));
     drawPanels(look, now);
     describe(now);
@@ -157,6 +160,10 @@ function render({ model, el }) {
   ui.pick.addEventListener("change", () => select(shownItems.flat().find((item) => item.name === ui.pick.value)));
   stages.forEach((sheet, r) => sheet.canvas.addEventListener("click", (event) =>
     select(proposalNear(boxes[r], shownItems[r], event.offsetX, event.offsetY))));
+  stages.forEach((sheet, r) => sheet.canvas.addEventListener("click", (event) => {
+    const second = secondAt(boxes[r], state().query.duration, event.offsetX, event.offsetY);
+    if (second !== null) movie.seek(second);
+  }));
   panels.canvas.addEventListener("click", (event) => {
     const epoch = epochAt(layout, scales, lead, event.offsetX, event.offsetY);
     if (epoch !== null) { film.stop(); go(nearest(epochs, epoch)); }
@@ -166,6 +173,7 @@ function render({ model, el }) {
   decodeStrips(record).then((done) => { strips = done; stages[0].canvas.dataset.ready = "true"; kept.redraw(); });
   return () => {
     film.stop();
+    movie.stop();
     kept.stop();
     strips.forEach((strip) => strip?.picture?.close());
   };
