@@ -26,7 +26,7 @@ from vmlkit.training.method import Progress
 from vmlkit.training.optim import ScheduledAdam
 from vmlkit.training.start import choose_device
 
-REQUIRED = ("torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxtyping", "tqdm")
+REQUIRED = ("torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxtyping", "tqdm", "filelock")
 
 #: extra of vmlkit -> (what it is for, import names of its packages)
 OPTIONAL = {
