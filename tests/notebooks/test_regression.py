@@ -101,7 +101,7 @@ def test_seeds_that_record_other_names_are_refused() -> None:
 
 def executed(tmp_path: Path, *code: str) -> Path:
     """A page of these cells, run."""
-    first = V4.new_code_cell('size, seed, run_dir = "ci", 0, "runs/a"', metadata={"tags": ["parameters"]})
+    first = V4.new_code_cell('size = "ci"\nseed = 0\nrun_dir = "runs/a"', metadata={"tags": ["parameters"]})
     cells = [V4.new_markdown_cell("# A page"), first, *map(V4.new_code_cell, code)]
     kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
     nbformat.write(V4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), tmp_path / "a.ipynb")
@@ -132,6 +132,14 @@ def test_only_finite_numbers_and_known_pairs_are_recorded() -> None:
         page.record(band={"x": float("nan")})
     with pytest.raises(ConfigError, match="'z' is not among"):
         page.record(band={"x": 1.0}, above=[("x", "z")])
+
+
+def test_a_cell_that_raises_with_another_seed_does_not_stop_the_learning(tmp_path: Path) -> None:
+    executed(tmp_path, "assert seed == 0, 'on this seed'", RECORD + "band={'x': seed})")
+    quantities, raised = learning.execute(tmp_path / "a.ipynb", 1, tmp_path / "out")
+    assert quantities.band == {"x": 1.0}
+    (line,) = raised
+    assert line.endswith("with seed 1: AssertionError: on this seed")
 
 
 def test_learning_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

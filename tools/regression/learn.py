@@ -23,10 +23,19 @@ def execute(path: Path, seed: int, out: Path) -> tuple[Quantities, list[str]]:
 
     Returns:
         What it recorded, and one line for every cell that raised.
+
+    Raises:
+        NotebookFailed: where the kernel died.
+        DataError: where a cell raised before anything was recorded.
     """
     with tempfile.TemporaryDirectory() as folder:
         parameters = {"size": "ci", "seed": seed, "run_dir": f"{folder}/run"}
-        executed = nb.run_notebook(path, out, parameters, keep_going=True)
+        try:
+            executed = nb.run_notebook(path, out, parameters, keep_going=True)
+        except nb.NotebookFailed as error:
+            if error.executed is None:
+                raise
+            executed = error.executed
     cells = nb.read(executed).cells
     raised = [
         f"cell {i} with seed {seed}: {output.ename}: {output.evalue}"
