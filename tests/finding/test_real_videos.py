@@ -1,6 +1,7 @@
 """Photographs: a saved CLIP, released checkpoints of Moment-DETR and QD-DETR, and features that lie ready."""
 
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
 from vmlkit.errors import DataError
 from vmlkit.finding.checkpoints import released_model
 from vmlkit.finding.finder import Finder
+from vmlkit.finding.models import check_features
 from vmlkit.released import our_name
 from vmlkit.training.method import DataShape
 from vmlkit.video.opening import open_encoder
@@ -112,3 +114,17 @@ def test_what_a_checkpoint_does_not_fit_is_said(clip: Path, video: Path, tmp_pat
 def test_a_run_of_the_toy_world_refuses_another_encoder(cpl_run: Path, clip: Path) -> None:
     with pytest.raises(DataError, match="was trained on the toy world, not on clip"):
         Finder(cpl_run, encoder=clip)
+
+
+def test_an_encoder_of_other_features_than_the_run_was_trained_on_is_refused(clip: Path, tmp_path: Path) -> None:
+    encoder = open_encoder(clip, device="cpu")
+    made = encoder.passport()
+    run: Any = Namespace(path=tmp_path / "run", config={"passports": {".": asdict(made)}})
+    check_features(run, Namespace(name="charades"), encoder)
+    run.config["passports"]["."]["revision"] = "another"
+    with pytest.raises(DataError, match=r"features are not those that .*run was trained on: revision is"):
+        check_features(run, Namespace(name="charades"), encoder)
+    with pytest.raises(DataError, match=r"was trained on features of clip; give its folder with --encoder"):
+        check_features(run, Namespace(name="charades"), open_encoder("toy"))
+    with pytest.raises(DataError, match="planted features, which no video file has"):
+        check_features(run, Namespace(name="planted:charades"), encoder)
