@@ -107,7 +107,7 @@ function buildLegend({ meta: { hardness }, runs }) {
 }
 
 // moves on while it runs; `step` returns false at the end, `glide` draws the share of the way to the next step
-function player(ui, step, glide) {
+function player(ui, step, glide = () => {}) {
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
   let frame = 0;
   const show = (on) => {
