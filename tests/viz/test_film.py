@@ -31,7 +31,7 @@ def test_alternative_text_claims_no_movement_that_its_numbers_deny(record: dict)
     said = readme.seen(record)
     own = record["overlap_of_its_negatives"]
     assert ("leave the shaded moment" in said) == (own["turn"] < own["start"])
-    assert ("come back onto it" in said) == (own["end"] > max(own["start"], own["turn"]))
+    assert ("come back towards it" in said) == (own["end"] > own["turn"])
     still = copy.deepcopy(record)
     still["overlap_of_its_negatives"] = dict.fromkeys(own, 0.2)
     assert "leave" not in readme.seen(still)

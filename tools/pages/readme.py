@@ -69,7 +69,7 @@ def seen(record: dict[str, Any]) -> str:
     """What a person sees in the film, in words that its numbers carry."""
     own, answer = record["overlap_of_its_negatives"], record["answer_iou"]
     away = "leave the shaded moment" if own["turn"] < own["start"] else "stay about the shaded moment"
-    back = "come back onto it, dashed," if own["end"] > max(own["start"], own["turn"]) else "do not come back, dashed,"
+    back = "come back towards it, dashed," if own["end"] > own["turn"] else "do not come back, dashed,"
     return (
         f"Film of a training: pictures of a video, its moment shaded; negatives hang below the line, dotted, and "
         f"{away} while c is below zero; then they {back} while c is above zero. Above the line the answer ends with an "
