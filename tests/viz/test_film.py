@@ -35,7 +35,7 @@ def test_alternative_text_claims_no_movement_that_its_numbers_deny(record: dict)
     still = copy.deepcopy(record)
     still["overlap_of_its_negatives"] = dict.fromkeys(own, 0.2)
     assert "leave" not in readme.seen(still)
-    assert "come back onto" not in readme.seen(still)
+    assert "come back towards" not in readme.seen(still)
 
 
 def test_the_record_is_read_from_the_run(tmp_path: Path) -> None:
