@@ -2,7 +2,7 @@
 # Works with GNU make 3.81 and later.
 
 VENV        ?= .venv
-EXTRAS      ?= notebooks,test,text,video
+EXTRAS      ?= notebooks,test,text,video,cluster
 # empty for the newest versions that pyproject.toml allows: make test CONSTRAINTS=
 CONSTRAINTS ?= constraints.txt
 # more arguments for pip, for instance another build of torch (see README.md)

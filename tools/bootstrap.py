@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Create, install, report; 0 on success."""
     parser = argparse.ArgumentParser(description="Make a virtual environment and install vmlkit into it.")
     parser.add_argument("--venv", type=Path, default=Path(".venv"))
-    parser.add_argument("--extras", default="notebooks,test,text,video")
+    parser.add_argument("--extras", default="notebooks,test,text,video,cluster")
     parser.add_argument("--constraints", default="constraints.txt", help="empty: take the newest versions")
     parser.add_argument("--pip-args", default="", help="more arguments for pip, as one string")
     options = parser.parse_args(arguments)

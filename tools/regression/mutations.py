@@ -17,7 +17,7 @@ from vmlkit.experiments import notebooks as nb
 #: what a page writes, or does not need: a broken copy gets its own
 OWN = {"figures", "runs", "notebooks", "site", ".git"}
 TRAINING = ("00_tour", "01_cnm", "02_gaussian_proposals", "03_dual_signed_negatives", "04_bm_detr",
-            "05_actions_with_text", "06_sentence_components", "08_data_check")  # fmt: skip
+            "05_actions_with_text", "06_sentence_components", "07_your_own_video", "08_data_check")  # fmt: skip
 
 
 @dataclass(frozen=True)
