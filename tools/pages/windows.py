@@ -155,8 +155,10 @@ def _levers(results: Path) -> dict[str, Mapping[str, Any]]:
     """Every lever on CPL, settings first; the base appears once, and last the variant of CPL."""
     rows: dict[str, Mapping[str, Any]] = {}
     for name in ("windows-cause", "levers", "windows-planted", "windows-controls"):
-        found = load(name, results)["rows"].items()
-        rows |= {lever: row for lever, row in found if lever not in rows and "turn" not in row}
+        for lever, row in load(name, results)["rows"].items():
+            known = len(rows[lever]["seeds"]) if lever in rows else 0  # two studies may hold the same row
+            if len(row["seeds"]) > known and "turn" not in row:
+                rows[lever] = row
     return rows
 
 
@@ -172,10 +174,10 @@ def cause(results: Path = RESULTS) -> str:
     means = [statistics.fmean(values) for values in zip(*follows["curves"]["positive center R2"], strict=True)]
     begun = next((e for e, mean in zip(follows["epochs"], means, strict=True) if mean > 0.1), None)
     began = (
-        "In the longer trainings below, windows that are drawn to candidates begin to follow (R2 above .1) in epoch "
+        "P0's windows that are drawn to candidates (below) begin to follow (R2 above .1) in epoch "
         f"{begun} of {follows['epochs'][-1]}."
         if begun
-        else "In the longer trainings below they do not follow either."
+        else "P0's windows that are drawn to candidates (below) do not follow either."
     )
     far = [n for n, row in rows.items() if statistics.fmean(row["end"]["positive center R2"]) >= THIRD]
     text = f"{len(far)} of {len(rows)} reach a third: {'; '.join(far)}." if far else "No row reaches a third."
