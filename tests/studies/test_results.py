@@ -64,6 +64,19 @@ def test_the_record_says_how_it_was_made(once: Path) -> None:
     assert "vmlkit study run tiny" in results.provenance
 
 
+def test_a_study_keeps_the_curves_that_it_asks_for(measured: Path) -> None:
+    asked = dataclasses.replace(tiny(), curves=("R@5,mIoN", "R@5,mIoN random intervals"))
+    run_study(asked, ASKED, store=Store(measured / "runs"), results=measured / "new")
+    cells = load_results("tiny", measured / "new").record["cells"]
+    kept = {cell["row"]: cell["curves"] for cell in cells if "curves" in cell}
+    assert set(kept) == {"CPL"}, "the complement of CNM is no interval"
+    assert set(kept["CPL"]) == set(asked.curves)
+    assert all([epoch for epoch, _ in curve] == [0, 1, 2] for curve in kept["CPL"].values())
+    assert all(0 <= value <= 1 for curve in kept["CPL"].values() for _, value in curve)
+    without = load_results("tiny", measured / "results").record["cells"]
+    assert not any("curves" in cell for cell in without)
+
+
 def test_a_claim_changed_after_the_run_changes_the_hash_and_not_that_of_the_cells(measured: Path) -> None:
     study = tiny()
     other = dataclasses.replace(study, claims=(*study.claims, dataclasses.replace(study.claims[0], delta=0.02)))

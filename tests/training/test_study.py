@@ -48,6 +48,8 @@ def test_rows_of_primary_claims_have_more_seeds() -> None:
     study = tiny()
     assert study.seeds_of("CNM") == study.seeds_of("CPL") == tuple(range(PRIMARY_SEEDS))
     assert study.seeds_of("CNM, no contrast") == tuple(range(OTHER_SEEDS))
+    assert replace(study, other_seeds=2).seeds_of("CNM, no contrast") == (0, 1)
+    assert replace(study, other_seeds=2).seeds_of("CPL") == tuple(range(PRIMARY_SEEDS))
 
 
 def test_a_file_may_name_class_delta_premise_and_primary_claims(tmp_path: Path) -> None:

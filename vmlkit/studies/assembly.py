@@ -138,7 +138,7 @@ def write_results(measured: Measured, folder: Path) -> Path:
     path = Path(folder) / f"{study.name}.json"
     write_outcomes(path.with_suffix(".parquet"), table)
     made: list[dict[str, Any]] = []
-    cells = [_cell(measured.summaries[key], key, _metrics(study), made) for key in order]
+    cells = [_cell(measured.summaries[key], key, study, made) for key in order]
     record = {
         "schema": SCHEMA,
         "study": study.name,
@@ -175,11 +175,11 @@ def _claim(claim: Any) -> dict[str, Any]:
     return {("class" if name == "kind" else name): value for name, value in written.items()}
 
 
-def _cell(
-    summary: dict[str, Any], key: tuple[str, int], metrics: Sequence[str], made: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _cell(summary: dict[str, Any], key: tuple[str, int], study: Study, made: list[dict[str, Any]]) -> dict[str, Any]:
     kept = {name: summary[name] for name in KEPT if name in summary}
-    kept["test"] = {name: summary["test"][name] for name in metrics if name in summary["test"]}
+    kept["test"] = {name: summary["test"][name] for name in _metrics(study) if name in summary["test"]}
+    curves = {name: values for name, values in summary.get("curves", {}).items() if name in study.curves}
+    kept |= {"curves": curves} if curves else {}
     kept["dependence"] = {
         when: {name: value for name, value in measured.items() if _followed(name)}
         for when, measured in summary.get("dependence", {}).items()

@@ -13,7 +13,8 @@ like others, once, with seed -1 where chance decides nothing.  The JSON file has
     names of the rows that are baselines, and ``of``: the row on whose training split each was fitted
 ``cells``
     a row and a seed each: ``chosen_epoch``, ``seconds_per_epoch``, ``validation`` curve, ``test`` numbers that the
-    study asks for, ``dependence`` on sentences at the turn and the end, and ``made``: its place in the list ``made``
+    study asks for, ``dependence`` on sentences at the turn and the end, perhaps ``curves`` by epoch on validation that
+    the study asks for, and ``made``: its place in the list ``made``
 ``made``
     ``revision`` and ``revisions``, ``versions``, ``hardware`` with the processor's vector ``capability``, and
     ``study``: the hash of the study as it stood before the cell was computed

@@ -21,7 +21,8 @@ def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made
     ``chosen_epoch``; ``seconds`` of the whole cell and ``seconds_per_epoch``; ``selection``, the metric by which the
     epoch was chosen (of "last": the task's headline), and its ``validation`` curve, a list of ``[epoch, value]``; all
     numbers of the ``test`` split; the ``dependence`` of answers on sentences on validation, at the turn and at the end
-    (:func:`vmlkit.training.history.turn_and_end`); where the ``words`` came from; and ``made``, see :func:`made_now`.
+    (:func:`vmlkit.training.history.turn_and_end`); the ``curves`` on validation of how negatives lie (P0 Fig. 6), where
+    they are intervals; where the ``words`` came from; and ``made``, see :func:`made_now`.
 
     Args:
         beside: seconds that the cell took besides its epochs.
@@ -37,6 +38,7 @@ def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made
         "validation": curve(epochs, f"metric/{selection}"),
         "test": {name: rounded(value) for name, value in metrics["test"].items()},
         "dependence": turn_and_end(epochs),
+        **({"curves": curves} if (curves := {name: curve(epochs, f"metric/{name}") for name in _ions(epochs)}) else {}),
         **({"words": metrics["words"]} if metrics.get("words") else {}),
         "made": {**made, "hardware": {**made["hardware"], **_device(run)}},
     }
@@ -44,6 +46,12 @@ def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made
 
 def _device(run: RunDirectory) -> dict[str, Any]:
     return {name: run.config["hardware"].get(name) for name in ("threads", "accelerator")}
+
+
+def _ions(epochs: pd.DataFrame) -> list[str]:
+    """Metrics of :func:`vmlkit.metrics.negatives.ion_metrics` that are R@n,mIoN, or that of random intervals."""
+    names = [str(name).removeprefix("metric/") for name in epochs if str(name).startswith("metric/")]
+    return [name for name in names if name.endswith(("mIoN", "mIoN random intervals"))]
 
 
 def curve(epochs: pd.DataFrame, column: str) -> list[list[float]]:

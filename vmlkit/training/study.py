@@ -76,6 +76,9 @@ class Study:
     note: str = ""
     metrics: tuple[str, ...] = METRICS  #: columns of the table
     primary: tuple[str, ...] = ()  #: texts of the claims that the study is made for; their rows have more seeds
+    #: metrics of validation that results keep by epoch, of rows that have them: R@n,mIoN, or that of random intervals
+    curves: tuple[str, ...] = ()
+    other_seeds: int = OTHER_SEEDS  #: seeds of the rows that no primary claim compares
 
     def __post_init__(self) -> None:
         rows, texts = [row.name for row in self.rows], {claim.text for claim in self.claims}
@@ -90,13 +93,13 @@ class Study:
     def seeds_of(self, row: str) -> tuple[int, ...]:
         """The seeds of ``vmlkit study run``: more for a row that a primary claim compares."""
         compared = {side for c in self.claims if c.text in self.primary for side in (c.better, c.worse)}
-        return tuple(range(PRIMARY_SEEDS if row in compared else OTHER_SEEDS))
+        return tuple(range(PRIMARY_SEEDS if row in compared else self.other_seeds))
 
 
 def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experiment]]) -> dict[str, Callable[[], Study]]:
     """The studies that a JSON file describes, by name; each is built when it is asked for.
 
-    A study has ``title``, ``note``, perhaps ``metrics``, ``seeds`` and ``primary``, and
+    A study has ``title``, ``note``, perhaps ``metrics``, ``seeds``, ``primary``, ``curves`` and ``other_seeds``, and
 
     * ``data`` and ``size``: the preset that its rows start from;
     * ``settings``: groups of overrides by name; those of ``every row`` apply to all;
@@ -143,6 +146,8 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
         note=record["note"],
         metrics=metrics,
         primary=tuple(record.get("primary", ())),
+        curves=tuple(record.get("curves", ())),
+        other_seeds=record.get("other_seeds", OTHER_SEEDS),
     )
 
 
