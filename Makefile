@@ -26,7 +26,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   then command -v $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format bench bench-gpu claims study clean distclean
+.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format bench bench-gpu study clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -93,9 +93,6 @@ bench-gpu: $(STAMP) ## measure steps on a card, below five minutes, and write be
 
 study: $(STAMP) ## compute what is missing of the study NAME, such as cpl (long; goes on after a kill; docs/studies.md)
 	@$(BIN)/vmlkit study run $(NAME)
-
-claims: $(STAMP) ## measure the claims of NAME over several seeds and write results/ (long; not part of CI)
-	@$(BIN)/vmlkit claims $(NAME)
 
 install: $(STAMP) ## make .venv and install into it, without running anything
 

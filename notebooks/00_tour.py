@@ -293,16 +293,12 @@ nb.record(exact=exact, band=band, above=[("CPL R@1,mIoU", "best constant window:
 # %% [markdown]
 # ## Claims measured
 #
-# One run is an anecdote. These are three seeds at `demo` size, computed outside this notebook by the command that is
-# named below the table, and committed with everything needed to repeat them.
+# One run is an anecdote. A study repeats it over many seeds, outside this notebook, and an interval that counts seeds
+# and test videos gives each claim its word; [What we found](../docs/findings.md) has the rules. Points are seeds, the
+# grey band is what would not matter, a star marks what the study is made for.
 
 # %%
-
-results = vk.load_results("cpl")
-nb.show_results(results)
-
-# %%
-nb.show_verdicts(results)
+vk.show_study("cpl")
 
 # %% [markdown]
 # ## Exercises

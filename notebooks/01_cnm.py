@@ -50,9 +50,9 @@ import torch
 from vmlkit import spans as sp
 from vmlkit.config import with_overrides
 from vmlkit.data.sources import load
-from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, run_experiment
 from vmlkit.methods import preset
+from vmlkit.studies.pages import show_study
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, save_figure
 
@@ -833,65 +833,26 @@ _ = save_figure(fig, "figures/01_cnm_words.png")
 # %% [markdown]
 # ## Claims measured
 #
-# One batch shows what a switch *does*; only training from scratch, several times, shows whether it *helps*. First
-# CNM's ablation of its negatives (P1 Table 4) and the paper's form of each equation. Made outside this notebook by
-# the command that is named below the table, and committed with every number of every seed:
+# One batch shows what a switch *does*; only training from scratch, over many seeds, shows whether it *helps*. First
+# CNM's ablation of its negatives (P1 Table 4) and the paper's form of each equation. The rules behind the words are in
+# [What we found](../docs/findings.md). Points are seeds, the grey band is what would not matter, a star marks what the
+# study is made for.
 
 # %%
-results = load_results("cnm")
-nb.show_results(results, "R@1,mIoU", "R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7")
-
-# %%
-nb.show_verdicts(results)
+show_study("cnm", metrics=("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7"))
 
 # %% [markdown]
-# How large are these differences beside the luck of a seed?
+# Before you take a verdict for an answer, look at the priors in the same picture: does CNM beat an answer that never
+# looks at a video? Where it does not, a difference between two of its rows says little.
+#
+# CPL beside it on the same world, and both on real Charades-STA sentences and spans over planted features (real video
+# features cannot be shipped):
 
 # %%
-per_seed = results.per_seed("R@1,mIoU")
-luck = per_seed.std(axis=1).mean()
-print(f"spread over seeds: {luck:.1f} points; largest distance of a row's mean from CNM's: ", end="")
-print(f"{(per_seed.mean(axis=1) - per_seed.loc['CNM (code)'].mean()).abs().max():.1f} points")
-same = all(results.values("CNM (code)", m) == results.values("clip own gradients only", m) for m in metrics)
-print("'clip own gradients only' equals 'CNM (code)' to the last digit on every seed:", same)
-
-# %% [markdown]
-# Every dot is a seed, the diamond their mean, the bar twice the standard error to both sides:
+show_study("cpl")
 
 # %%
-from vmlkit.viz.distributions import draw_rows
-
-figure = draw_rows(results, "R@1,mIoU", "R@1,IoU=0.5", baselines=("best constant window",))
-save_figure(figure, "figures/01_cnm_seeds.png")
-figure
-
-# %% [markdown]
-# So this world **does not carry** the ablations of the paper: no switch changes mIoU by more than luck does, and
-# where a verdict says *holds* between two rows of CNM, look at how small the difference is. (R@1,IoU=0.5 of the mask
-# on logits stands out, and is still below a constant window.) That follows from what you saw: whatever trains it,
-# this generator says nearly the same Gaussian to every sentence.
-
-# %% [markdown]
-# The row *no contrast* is the most telling. There the hinge is never above zero, so the head gets no gradient and keeps
-# its **random initial weights**, and it scores the same. All that moved its answers was the reconstruction loss,
-# through the mask. And the clip, as predicted, changes nothing.
-
-# %% [markdown]
-# CPL beside it, with the location priors, on the same world:
-
-# %%
-nb.show_results(load_results("cpl"))
-
-# %% [markdown]
-# And on real Charades-STA sentences and spans, over planted features (real video features cannot be shipped). CNM
-# scores higher here, and so does a constant window, with which it is about level:
-
-# %%
-planted = load_results("planted-charades")
-nb.show_results(planted)
-
-# %%
-nb.show_verdicts(planted)
+show_study("planted-charades")
 
 # %% [markdown]
 # ## Optional: weights that the authors released

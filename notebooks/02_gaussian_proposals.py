@@ -42,8 +42,6 @@ seed = 0
 run_dir = "runs/02_gaussian_proposals"
 
 # %%
-import os
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,10 +50,11 @@ import torch
 
 from vmlkit.config import with_overrides
 from vmlkit.data.sources import load
-from vmlkit.experiments.claims import load_results
 from vmlkit.experiments.experiment import build, load_run, run_experiment
 from vmlkit.methods import preset
 from vmlkit.metrics.report import metrics_table
+from vmlkit.studies.pages import show_study
+from vmlkit.tables.priors import part
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.curves import draw_curves
 from vmlkit.viz.mixtures import draw_mixtures, draw_paths
@@ -575,7 +574,7 @@ metrics_table({name: {m: row[m] for m in kept} for name, row in rules.items()}, 
 # **training** spans, greedily, and give the same ones to every test sentence:
 
 # %%
-from vmlkit.metrics.baselines import baseline_metrics, best_constant_windows
+from vmlkit.metrics.baselines import best_constant_windows
 
 windows = best_constant_windows(splits.train.spans, threshold=0.5, count=5)
 print("the five windows:", windows.round(3).tolist())
@@ -590,31 +589,26 @@ table["five constant windows"] = run.metrics["baselines"]["best constant window 
 metrics_table({name: {m: row[m] for m in kept} for name, row in table.items()}, len(said.truth)).round(1)
 
 # %% [markdown]
-# On the real annotations of Charades-STA the same windows need no features, only spans. The published rows are the
-# papers' own, as P0 (*learnable negative proposals*, ACM MM 2024) tabulates them.
+# On the real annotations of Charades-STA the same windows need no features, only spans: `vmlkit priors charades`
+# fits them on the training moments. The published rows are the papers' own, as P0 (*learnable negative proposals*,
+# ACM MM 2024) tabulates them.
 
 # %%
-from vmlkit.data.annotations.charades import read_annotations
-
 hit, columns = "best constant window (IoU=0.5)", ["R@1,IoU=0.5", "R@5,IoU=0.5"]
-rows = {"CPL": [49.24, 84.71], "PPS": [51.49, 86.23], "P0 on PPS": [53.04, 90.03]}
-rows = {name: [*values, "as published"] for name, values in rows.items()}
-folder = Path(os.environ.get("VMLKIT_DATA", "")) / "charades_sta"
-if (folder / "train.json").is_file():
-    parts = [read_annotations(folder / f"{name}.json") for name in ("train", "test")]
-    fractions = [np.array([(row.start / row.duration, row.end / row.duration) for row in part]) for part in parts]
-    found = baseline_metrics(*fractions)[hit]
-    constant = [*(100 * found[c] for c in columns), f"all {len(parts[1]):,} released test queries"]
-else:  # set VMLKIT_DATA to the folder that holds charades_sta/train.json and test.json for all of them
-    sample = load_results("planted-charades")
-    constant = [*(100 * sample.values(hit, c)[0] for c in columns), f"sampled test queries, {sample.path.name}"]
-rows["five constant windows"] = constant
+published = {"CPL": [49.24, 84.71], "PPS": [51.49, 86.23], "P0 on PPS": [53.04, 90.03]}
+real = part("charades", "test")
+windows = [real["percent"][hit][column] for column in columns]
+rows = {name: [*values, "as published"] for name, values in published.items()}
+rows["five constant windows"] = [*windows, f"{real['scored']:,} test queries of {real['file']}"]
 pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "source"]).round(2)
 
+# %%
+beaten = {c: [n for n, v in published.items() if v[i] > windows[i]] for i, c in enumerate(columns)}
+nb.say(" ".join(f"Above the constant windows in {c}: {', '.join(names) or 'none'}." for c, names in beaten.items()))
+
 # %% [markdown]
-# At R@1 every model is far above the best single window. At R@5, five windows that never look at a
-# video reach CPL and PPS. So **R@5 at IoU 0.5 is the wrong number to compare models by**: moments are short and alike,
-# and five answers cover them. Print the windows beside every R@5.
+# At R@1 a model must *choose*. At R@5 it need not: moments are short and alike, and five answers that never look at a
+# video cover them. Print the windows beside every R@5.
 
 # %% [markdown]
 # ## Paper against code
@@ -717,26 +711,16 @@ nb.record(exact=exact, band=band, above=[*pairs, ("trained width, as published",
 # %% [markdown]
 # ## Claims measured
 #
-# One run is an anecdote; these are several seeds at `demo` size, computed by the command under the table.
+# One run is an anecdote. A study repeats it over many seeds, outside this notebook, and an interval that counts seeds
+# and test videos gives each claim its word; [What we found](../docs/findings.md) has the rules. Points are seeds, the
+# grey band is what would not matter, a star marks what the study is made for.
 
 # %%
-results = load_results("cpl")
-nb.show_results(results, "R@1,mIoU", "R@1,IoU=0.5", "R@5,mIoU", "R@5,IoU=0.5")
-
-# %%
-nb.show_verdicts(results)
-
-# %%
-gaps = {
-    metric: 100 * (np.array(results.values("CPL", metric)) - np.array(results.values(hit, metric)))
-    for metric in ("R@1,IoU=0.5", "R@5,IoU=0.5")
-}
-for metric, gap in gaps.items():
-    print(f"CPL minus constant windows, {metric}: {gap.mean():+.1f} points ({gap.min():+.1f} to {gap.max():+.1f})")
+show_study("cpl", metrics=("R@1,mIoU", "R@1,IoU=0.5", "R@5,mIoU", "R@5,IoU=0.5"))
 
 # %% [markdown]
-# The same model on the same queries, two metrics: at R@1 the model must *choose*, at R@5 (here the best of its four
-# against five windows) it need not.
+# Compare R@1 and R@5 of one row in the folded table with those of the constant windows: how much is left of the model's
+# lead where it need not choose?
 
 # %% [markdown]
 # ## Exercises

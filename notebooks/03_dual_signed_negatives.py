@@ -466,76 +466,38 @@ for name, value in seconds.items():
 # %% [markdown]
 # ## Claims measured
 #
-# Several seeds each, computed by the command under each table. Open a line to see the table, the verdicts and what the
-# negatives were like at the chosen epoch (percent).
-
-# %% jupyter={"source_hidden": true}
-from vmlkit.experiments.claims import load_results
-
-columns = ("R@1,mIoU", "R@1,mIoN", "R@1,mIoN random intervals", "negative width", "negative-truth IoU")
-
-
-def folded(study: str, *metrics: str):
-    """A study behind one line: its table, its verdicts, and its negatives."""
-    results = load_results(study)
-    verdicts = results.verdicts()
-    said = f"{results.record['title']}: {len(verdicts)} claims"
-    negatives = results.table(columns).loc[list(results.record["rows"]), list(columns)]
-    return nb.fold(said, nb.show_results(results, *metrics), nb.show_verdicts(results), negatives)
-
-
-folded("lnp-generators")
-
-# %% [markdown]
-# **LNP on CPL, LNP on PPS.** The negatives are slivers, and their IoN is about that of random intervals. They teach
-# nothing, because the margin is met by the small gate (above): what is left is a generator without negatives.
-# **A10 (ii)** is clearly better than CPL, and the row *negatives without a say* shows why: its margin is so large that
-# $L_{mt}$ is M times CE(pos) plus a constant, wherever the negatives lie, and it is no worse. So the gain comes from
-# more weight on CE(pos) and from *not* having CPL's own negatives. **CNM** stays near the constant windows.
+# One run is an anecdote. Studies repeat it over many seeds, outside this notebook, and an interval that counts seeds
+# and test videos gives each claim its word; [What we found](../docs/findings.md) has the rules. Points are seeds, the
+# grey band is what would not matter, a star marks what a study is made for. First P0's negatives on each generator:
 
 # %%
-folded("lnp-kinds", "R@1,mIoU", "R@1,IoU=0.5", "R@5,mIoU", "R@1,mIoN", "R@1,mIoN random intervals", "negative width")
+from vmlkit.studies.pages import show_studies
+
+show_studies("P0 Fig. 4")
 
 # %% [markdown]
-# **Learned against rule-based negatives (P0 Table 4).** The row without any negatives is as good as any other, so on
-# this task negatives are not *needed*, and three seeds rank the kinds poorly. Lowest in mean IoU is the Gaussian beside
-# the answer: where the answer is wrong, that may be the truth. *mIoN above rule-based ones* holds trivially, those
-# score zero by construction; the column beside it says that learned negatives score about as much as random intervals.
+# Look for two rows: one with **A10 (ii)**, which detaches the negatives' CE, and one whose negatives have no say,
+# because its margin is so large that $L_{mt}$ is M times CE(pos) plus a constant wherever they lie. What the second
+# gains over the generator cannot come from negatives.
+#
+# **Learned against rule-based negatives.** *mIoN above rule-based ones* is easily said, for those score zero by
+# construction; the honest bar is random intervals.
 
 # %%
-folded("lnp-ablations")
+show_studies("P0 Table 4", "P0 Fig. 6")
 
 # %% [markdown]
-# **Freezing, selection, number of negatives (P0 Table 5)**, as differences from the first row, seed by seed (dots):
-
-# %% jupyter={"source_hidden": true}
-from vmlkit.viz.distributions import draw_rows
-
-ablations = load_results("lnp-ablations")
-figure = draw_rows(ablations, "R@1,mIoU", "R@1,IoU=0.5", against="LNP on CPL")
-save_figure(figure, "figures/03_dual_signed_negatives_ablations.png")
-figure
-
-# %% [markdown]
-# *Freezing:* the reading that comes first, (ii), is the only one that does not train the reconstructor on the
-# negatives' CE. *Selection:* a third for each does as well as any choice, and the soft choice is no better than a
-# random one. *Number:* one negative does as well as five. All of this fits negatives that have nothing to say.
+# **The schedule.** A constant schedule has no phase with c < 0, so nothing tells its negatives to shrink.
 
 # %%
-folded("lnp-schedule")
+show_studies("P0 Table 3")
 
 # %% [markdown]
-# **The schedule (P0 Table 3).** Look at the width: the constant schedule has no phase with c < 0, so its negatives
-# never shrink, and it comes first. All others end as slivers. Among these the means are in the paper's order, the
-# earlier c turns positive the better, though not every step is settled.
+# **Freezing, selection, number of negatives.** Of the readings of *freezing*, (ii) alone does not train the
+# reconstructor on the negatives' CE.
 
 # %%
-folded("lnp-planted-charades")
-
-# %% [markdown]
-# **Real sentences over planted features.** Again the negatives are no better than random intervals in width and IoN,
-# and A10 (ii) stands above the default. But here CPL with its *own* negatives is ahead of both, while on the toy world
-# it came last: a paper's order of methods is worth repeating on your data.
+show_studies("P0 Table 5a", "P0 Table 5b", "P0 Table 5c")
 
 # %% [markdown]
 # ## Exercises

@@ -373,58 +373,30 @@ for name, (branch, targets) in shifted.items():
 # %% [markdown]
 # ## Claims measured
 #
-# Five seeds of each row (three in the tables after it), on the toy world. Every row trained on *early* moments
-# (centered in the first 55 % of their video); `iid` are the test queries like these, `ood` the late ones.
+# One run is an anecdote. A study repeats it over many seeds, outside this notebook, and an interval that counts seeds
+# and test videos gives each claim its word; [What we found](../docs/findings.md) has the rules. Points are seeds, the
+# grey band is what would not matter, a star marks what the study is made for.
+# `iid` are test queries from the distribution of the training moments, `ood` those from another one.
 
 # %%
-results = vk.load_results("bm-detr")
-nb.show_results(results)
+vk.show_studies("P2 Table 4", "P2 Table 9")
 
 # %% [markdown]
-# Every dot is a seed, the diamond their mean, the bar twice the standard error to both sides:
+# ### Components and losses
 
 # %%
-from vmlkit.viz.distributions import draw_rows
-
-figure = draw_rows(results, "R@1,IoU=0.7 (iid)", "R@1,IoU=0.7 (ood)")
-save_figure(figure, "figures/04_bm_detr_seeds.png")
-figure
-
-# %%
-nb.show_verdicts(results)
+vk.show_studies("P2 Table 7", "P2 Table 8")
 
 # %% [markdown]
-# ### Components and losses (P2 Table 7 and P2 Table 8)
-
-# %%
-ablation = vk.load_results("bm-detr-ablation")
-nb.show_results(ablation)
-
-# %%
-nb.show_verdicts(ablation)
-
-# %%
-ablation.per_seed("R@1,IoU=0.5 (iid)")
-
-# %% [markdown]
-# Read three things off these tables. **Out of distribution** hardly a late query is answered: every training window was
-# early, and the answers stay there, however good the features. Only **temporal shifting** brings late answers in
-# number; in distribution it costs, because the location prior that it takes away is right there. And the literal
-# P2 Eq. (8) is fragile: with the memory kept in size two seeds of three do better, and the seed that never left the
-# location priors does. (A softmax over numbers in [0, 1] is meant to attend; first of all it divides by T.)
-
-# %% [markdown]
-# ### Out of distribution on real sentences (P2 Table 6)
+# (A softmax over numbers in [0, 1], as in P2 Eq. (8), is meant to attend; first of all it divides by T.)
+#
+# ### Out of distribution
 #
 # Charades-CD moves the moments between training and `test-ood`. Its sentences and times are real, the video features
 # are planted (a stand-in), so only the rise above the location priors means anything.
 
 # %%
-real = vk.load_results("planted-charades-cd")
-nb.show_results(real)
-
-# %%
-nb.show_verdicts(real)
+vk.show_studies("P2 Table 6")
 
 # %% [markdown]
 # ## This page's runs beside guesses that never look
@@ -452,7 +424,7 @@ nb.record(exact=exact, band=band, above=[*above, ("QD-DETR R@1,mIoU", "authors R
 
 # %% [markdown]
 # Runs of this length say little about which method is better; they show what learning looks like. The claims above
-# had twice the moments and several seeds.
+# rest on many seeds.
 
 # %% [markdown]
 # ## Paper against code, the list
@@ -565,5 +537,5 @@ print("a moment of one clip gets a window of width", label_widths(5, 5, 10)[0])
 # %% [markdown]
 # ## What to read next
 #
-# `vmlkit train bm-detr --set model.mode=authors` trains the released form, `vmlkit train qd-detr` its ancestor, and
-# `vmlkit claims bm-detr` repeats the tables above.
+# `vmlkit train bm-detr --set model.mode=authors` trains the released form, `vmlkit train qd-detr` its ancestor;
+# `vmlkit study list` names what was measured over many seeds.

@@ -48,7 +48,6 @@ import torch
 
 import vmlkit as vk
 from vmlkit.components.methods import COMPONENTS
-from vmlkit.experiments.claims import verdict
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, new_figure, save_figure
@@ -409,7 +408,7 @@ table.mul(100).round(1)
 # X-CLIP without the loss.* Read two distances. From the diamond to the filled mark: what the **video** contributes.
 # From the grey square to the filled mark: what the **loss** contributed. The gap between the two models
 # is largest where a *not* gives the answer away (a diamond far right of the line), and there the video has little to do
-# with it. One seed settles nothing, so the claims below take three.
+# with it. One seed settles nothing; the claims below take several.
 
 # %% [markdown]
 # ## One part at a time (P4 Table 4 and P4 Table 5)
@@ -597,8 +596,7 @@ nb.record(
 )
 
 # %% [markdown]
-# At `ci` size the localiser has seen 574 sentences six times and is about level with the priors beside it. The claims
-# below train longer, on twice the videos.
+# At `ci` size the localiser has seen few sentences; the claims below train longer.
 
 # %% [markdown]
 # ## Paper against code: there is no code
@@ -622,88 +620,30 @@ nb.record(
 # %% [markdown]
 # ## Claims measured
 #
-# Three seeds, longer runs, made by the commands named below the tables. First retrieval (P4 Table 3 and P4 Table 5):
-
-# %%
-retrieval = vk.load_results("components-retrieval")
-nb.show_results(retrieval)
-
-# %%
-nb.show_verdicts(retrieval)
-
-# %% [markdown]
-# A gain is worth what its control leaves of it. Percent points over the plain host, mean over seeds and range:
-
-
-# %%
-def gains(results, host: str, metrics: tuple[str, ...], controls: tuple[str, ...]) -> pd.DataFrame:
-    """Gain of every row over the host, the controls last."""
-    names = [n for n in results.record["rows"] if n != host and n not in controls] + list(controls)
-    table = {}
-    for name in names:
-        pairs = {m: zip(results.values(name, m), results.values(host, m), strict=True) for m in metrics}
-        table[name] = {m: verdict([a - b for a, b in pair])[1] for m, pair in pairs.items()}
-    return pd.DataFrame(table).T
-
-
-shown = ("t2v R@1", "v2t R@1", "component accuracy", "match accuracy", "match accuracy, shuffled video")
-gains(retrieval, "X-CLIP", shown, ("control: shuffled variants",))
-
-# %% [markdown]
-# So here: texts of other meaning move apart, by a wide margin. The variants have to be the sentence's own; with those
-# of another one the same loss does harm. Whether **retrieval** gains is open with three seeds: the differences are
-# as large as the luck of a seed, and the same holds between the three losses. The changed subject alone makes things
-# worse. And the question that we began with, whether the *video* tells a sentence from its variant (match accuracy),
-# has the same answer with and without the loss.
-
-# %% [markdown]
-# Then moments (P4 Table 2). The controls train the same loss where it cannot use the video (*text only*) or uses a
-# wrong one (*shuffled video*):
-
-# %%
-localising = vk.load_results("components-moments")
-nb.show_results(localising)
-
-# %%
-nb.show_verdicts(localising)
-
-# %%
-gains(localising, "QD-DETR", ("R@1,mIoU", "R@1,IoU=0.5"), ("control: text only", "control: shuffled video"))
-
-# %% [markdown]
-# On moments, with the weight 1 that we take where the paper is silent, the loss **costs**: the simple form takes half
-# of what the host had learnt. Adaptive is better than simple, by doing less: its weights withdrew from what is hard. Of
-# the controls, the one that never meets the video costs nothing; the one on a wrong video costs more than the loss on
-# the right one. So the encoder does feel which video it is given, but what it is asked for helps nobody to find a
-# moment.
+# One run is an anecdote. A study repeats it over many seeds, outside this notebook, and an interval that counts seeds
+# and test videos gives each claim its word; [What we found](../docs/findings.md) has the rules. Points are seeds, the
+# grey band is what would not matter, a star marks what the study is made for.
 #
-# And in the trained models, is the *video* what tells variants apart? Component accuracy on the right video minus that
-# on a wrong one:
+# A gain is worth what its control leaves of it: *void* is a control of a gain that is not there. First retrieval:
 
 # %%
-own, other = ({n: localising.values(n, m) for n in localising.record["rows"]} for m in (
-    "component accuracy", "component accuracy, shuffled video"
-))  # fmt: skip
-pd.Series({n: verdict([a - b for a, b in zip(own[n], other[n], strict=True)])[1] for n in own}, name="points")
+vk.show_studies("P4 Table 3", "P4 Table 5")
 
 # %% [markdown]
-# Nothing, in any of them, beyond the spread of the seeds: what the loss teaches can be read off the sentences.
-
-# %% [markdown]
-# ### One part at a time, and a smaller weight (P4 Table 4)
+# Then moments. The controls train the same loss where it cannot use the video (*text only*) or uses a wrong one
+# (*shuffled video*):
 
 # %%
-parts = vk.load_results("components-parts")
-nb.show_results(parts, "R@1,mIoU", "R@1,IoU=0.5", "component accuracy", "component accuracy, shuffled video")
-
-# %%
-nb.show_verdicts(parts)
+vk.show_studies("P4 Table 2")
 
 # %% [markdown]
-# No single part helps at weight 1. **At a tenth of the weight** the picture turns: every seed is above the host, though
-# by too unequal amounts to settle it, and both controls stay below. So the harm came from the weight, on which the
-# paper is silent; whether a gain remains needs more seeds. The variants are told apart on a wrong video just as well
-# here, so the gain, if it is one, does not come from telling them apart by what is seen.
+# In the trained models, is the *video* what tells variants apart? Compare component accuracy on the right video with
+# that on a wrong one.
+#
+# ### One part at a time
+
+# %%
+vk.show_studies("P4 Table 4", "P4 Fig. 5")
 
 # %% [markdown]
 # How to read the paper's own tables after this: single runs without spread; P4 Table 4 is on validation and P4 Table
@@ -812,7 +752,7 @@ print({c: told_apart(c) for c in texts.components})
 #
 # Train X-CLIP with `{"model.components.loss.entropy_bonus": 0.5}` and with `{"model.components.loss.detach_importance":
 # True}` (own `run_dir` each). Does the entropy stay up? Does the match accuracy, own video against shuffled, move? And
-# what is left of the harm to moments with `{"model.components.loss.weight": 0.1}`?
+# what changes for moments with `{"model.components.loss.weight": 0.1}`?
 #
 # ## What to read next
 #

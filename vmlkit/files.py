@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,15 +20,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import vmlkit
 from vmlkit.errors import DataError
 
 #: names under which files are written before they are renamed
 LEFTOVERS = ".*.tmp.*"
+#: where what was measured lies, from the repository on
+RESULTS = Path("results")
 
 
 def default_cache_dir() -> Path:
     """``$VMLKIT_CACHE``, or ``~/.cache/vmlkit``."""
     return Path(os.environ.get("VMLKIT_CACHE") or "~/.cache/vmlkit").expanduser()
+
+
+def shipped(path: Path) -> Path:
+    """``path`` where it is a file; else the file of that name that came with the package, from a clone or a wheel."""
+    homes = (Path(vmlkit.__file__).parents[1], Path(sys.prefix) / "share" / "vmlkit")
+    return next((file for file in (path, *(home / path for home in homes)) if file.is_file()), path)
 
 
 @contextlib.contextmanager

@@ -1,15 +1,15 @@
-"""``vmlkit train METHOD --seeds ...``: several experiments in one process, and what a study does with a failed one."""
+"""``vmlkit train METHOD --seeds ...``: several experiments in one process."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.experiments.test_claims import tiny_study
+from tests.studies.tiny import tiny
 from tests.training.test_resume import assert_same_run
 from vmlkit.cli import main
 from vmlkit.config import with_overrides
-from vmlkit.errors import ConfigError, TrainingDiverged
-from vmlkit.experiments import claims, experiment
+from vmlkit.errors import TrainingDiverged
+from vmlkit.experiments import experiment
 from vmlkit.experiments.experiment import run_experiment, run_experiments
 from vmlkit.training.many import Outcome
 
@@ -18,7 +18,7 @@ SMALL += ["--set", "train.epochs=1", "--set", "train.probe_queries=2", "--quiet"
 
 
 def test_runs_that_take_turns_equal_runs_alone(tmp_path: Path) -> None:
-    one = tiny_study().rows[1].experiment
+    one = tiny().rows[1].experiment
     seeded = {tmp_path / f"seed{seed}": with_overrides(one, {"train.seed": seed}) for seed in (0, 1)}
     outcomes = run_experiments(seeded, turn=2, progress=False)
     for number, outcome in enumerate(outcomes):
@@ -49,16 +49,3 @@ def test_the_command_names_the_run_that_failed(error, code, tmp_path, monkeypatc
     monkeypatch.setattr(experiment, "run_experiments", lambda seeded, **_: [Outcome(f, error) for f in seeded])
     assert main(["train", "cnm", "--seeds", "4", "--run-dir", str(tmp_path)]) == code
     assert str(error) in capsys.readouterr().err
-
-
-def test_a_study_finishes_its_other_runs_and_writes_nothing(tmp_path: Path, monkeypatch) -> None:
-    def second_fails(seeded, **options):
-        first, second = seeded
-        (done,) = run_experiments({first: seeded[first]}, **options)
-        return [done, Outcome(second, TrainingDiverged("the loss is nan"))]
-
-    monkeypatch.setattr(claims, "run_experiments", second_fails)
-    with pytest.raises(ConfigError, match=r"2 of the study's runs failed.*CPL, seed 1: the loss is nan; .*CNM, seed 1"):
-        claims.run_study(tiny_study(), results=tmp_path / "results", runs=tmp_path / "runs", progress=False)
-    assert not (tmp_path / "results").exists()
-    assert len(list((tmp_path / "runs").rglob("metrics.json"))) == 2

@@ -65,7 +65,7 @@ def test_a_study_keeps_the_turn_and_the_end_of_every_seed(tmp_path: Path, monkey
     assert [c < 0 for c in learned["c"]] == [True, False, False]
     assert [seed[-1] for seed in learned["curves"]["negative NLL gap"]] == learned["end"]["negative NLL gap"]
     assert experiment_of_settings(learned["settings"]) == rows[0].experiment
-    run = next((tmp_path / "claims").glob("*-1"))
+    run = next((tmp_path / "windows").glob("*-1"))
     before = (run / "metrics.json").stat().st_mtime_ns
     assert windows.measure_study("tiny", tmp_path) == found
     assert (run / "metrics.json").stat().st_mtime_ns == before  # nothing is trained twice

@@ -99,9 +99,9 @@ def texts() -> dict[str, str]:
     )
     paths = [p for pattern in (*patterns, "docs/*.md", "*.md", "CITATION.cff") for p in sorted(ROOT.glob(pattern))]
     found = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in paths}
-    for path in sorted((ROOT / "results").glob("*.json")):
+    for path in sorted((ROOT / "results" / "studies").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        claims = [claim[key] for claim in record["claims"] for key in ("text", "source", "looked_at")]
+        claims = [claim[key] for claim in record["claims"] for key in ("text", "source")]
         found[path.relative_to(ROOT).as_posix()] = "\n\n".join([record["title"], record["note"], *claims])
     return {path: text for path, text in found.items() if path != SELF}
 

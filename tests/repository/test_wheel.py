@@ -51,7 +51,7 @@ def test_nothing_else_is_installed(wheel: set[str]) -> None:
 
 def test_results_of_the_studies_come_along(wheel: set[str]) -> None:
     """A notebook that was copied out of the repository finds them under the interpreter's ``share/vmlkit``."""
-    wanted = {p.relative_to(ROOT).as_posix() for p in (ROOT / "results").rglob("*.json") if "data" not in p.parts}
+    wanted = {p.relative_to(ROOT).as_posix() for p in (ROOT / "results").rglob("*.*") if "data" not in p.parts}
     found = {name.partition(".data/data/share/vmlkit/")[2] for name in wheel if ".data/" in name}
     assert found == wanted
 

@@ -52,7 +52,7 @@ def study(
         for row in effects
         for seed in range(seeds)
     ]
-    given = {"source": "", "metric": "R@1,mIoU", "class": "ours", "delta": 0.01, "premise": "", "looked_at": ""}
+    given = {"source": "", "metric": "R@1,mIoU", "class": "ours", "delta": 0.01, "premise": ""}
     record = {
         "schema": SCHEMA,
         "study": name,

@@ -6,6 +6,8 @@ import pytest
 
 from tests.studies.measured import study
 from tests.studies.test_verdicts import CLAIMS
+from tools.pages import readme
+from vmlkit.errors import DataError
 from vmlkit.studies import report
 from vmlkit.studies.results import STUDIES as FOLDER
 from vmlkit.studies.results import Results, studies_in
@@ -34,7 +36,6 @@ def test_the_page_counts_classes_apart_and_says_what_is_open(measured: Results) 
     assert "Still rising when their training ended: bad" in text
     assert "For 1 claims only seeds are counted" in text
     assert "revision 0123456789" in text
-    assert "not asked" in text
     assert "with changes" not in text
     measured.record["dirty"] = True
     assert "Measured with changes that no revision names: lnp-known" in report.page(Path("nowhere"), {})
@@ -56,11 +57,23 @@ def test_studies_that_are_not_measured_are_listed_with_their_command(measured: R
         assert f"`vmlkit study run {name}`" in text
 
 
-def test_the_word_that_a_contrast_had_before_stands_beside_it() -> None:
-    """The former results of the study "cpl" are committed."""
-    before = report._before("cpl", ROOT / "results")
-    assert before["CPL beats CNM", "R@1,mIoU"].split(":")[0] in ("holds", "contradicted", "open")
-    assert report._before("lnp-known", ROOT / "results") == {}
+def test_the_readme_lists_the_contrasts_that_studies_are_made_for(measured: Results) -> None:
+    text = report.summary(Path("nowhere"))
+    assert "| paper | 1 | 1 | 0 | 0 | 0 |" in text
+    assert "| `lnp-known` | good beats plain | R@1,mIoU | +1" in text
+    assert "alike beats plain" not in text
+
+
+def test_the_readme_is_what_the_results_say() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == readme.updated(text, report.summary(ROOT / FOLDER)), "run `python -m tools.pages readme`"
+    with pytest.raises(DataError, match="markers"):
+        readme.updated("no markers", "body")
+
+
+def test_claims_about_rows_that_are_not_measured_yet_are_left_out(measured: Results) -> None:
+    measured.record["rows"].pop("bad")
+    assert "4 claims of 1 measured studies" in report.page(Path("nowhere"), {})
 
 
 def test_the_figure_shows_the_seeds_the_interval_and_the_band(measured: Results) -> None:

@@ -110,7 +110,7 @@ def test_a_row_that_still_rises_marks_the_verdicts_that_rest_on_it() -> None:
     samples = {"a": scalar_sample([0.80, 0.81, 0.79]), "plain": scalar_sample([0.50, 0.51, 0.49])}
     (found,) = words(samples, claim("a"), rising=("plain",))
     assert found.rising == ("plain",)
-    assert "plain still rising" in table_of([found])["verdict"][0]
+    assert "plain still rising" in table_of([found])["verdict"].iloc[0]
 
 
 def test_an_open_verdict_says_what_the_study_could_have_found() -> None:

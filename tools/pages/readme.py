@@ -6,42 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vmlkit.errors import DataError
-from vmlkit.experiments.claims import RESULTS, Results, load_results
+from vmlkit.files import RESULTS
+from vmlkit.studies import report
 
-STUDIES = ("cpl", "planted-charades", "lnp-generators")
 FILM = Path("film", "scrubber.json")
-VERDICTS = ("holds", "open", "contradicted")
-
-
-def section(results: Path = RESULTS) -> str:
-    """A table per study with the baselines under it and where it comes from, then the verdicts of all studies."""
-    parts = [_part(load_results(name, results)) for name in STUDIES if (results / f"{name}.json").is_file()]
-    return "\n\n".join([*parts, _all(results)])
-
-
-def _all(results: Path) -> str:
-    """One line a study: how many of its claims hold.  The notebooks show the tables and what was looked at."""
-    lines = ["**All studies**: how many claims hold, are open, or are contradicted, by intervals over seeds.", ""]
-    lines += [f"| study | command | {' | '.join(VERDICTS)} |", "| --- " * (2 + len(VERDICTS)) + "|"]
-    for path in sorted(results.glob("*.json")):
-        study = load_results(path.stem, results)
-        counts = study.verdicts()["verdict"].value_counts()
-        numbers = " | ".join(str(counts.get(word, 0)) for word in VERDICTS)
-        lines.append(f"| {study.record['title']} | `{study.record['command']}` | {numbers} |")
-    return "\n".join(lines)
-
-
-def _part(results: Results) -> str:
-    table = results.table().drop(columns="published", errors="ignore")
-    lines = [["", *table.columns], ["---"] * (len(table.columns) + 1)]
-    lines += [[str(name), *map(str, row)] for name, row in zip(table.index, table.to_numpy(), strict=True)]
-    counts = results.verdicts()["verdict"].value_counts()
-    verdicts = ", ".join(f"{counts.get(word, 0)} {word}" for word in VERDICTS)
-    rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return (
-        f"**{results.record['title']}**, percent, mean ± standard deviation over seeds. {results.record['note']}\n\n"
-        f"{rows}\n\nClaims: {verdicts}. Made by {results.provenance}."
-    )
 
 
 def film(results: Path = RESULTS) -> str:
@@ -92,7 +60,7 @@ def write(readme: Path = Path("README.md"), results: Path = RESULTS) -> None:
         DataError: if the markers are not there.
     """
     text = updated(readme.read_text(encoding="utf-8"), film(results), readme, "film")
-    readme.write_text(updated(text, section(results), readme), encoding="utf-8")
+    readme.write_text(updated(text, report.summary(results / "studies"), readme), encoding="utf-8")
 
 
 def updated(text: str, body: str, where: object = "README.md", part: str = "results") -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.step.page import markdown
-from vmlkit.experiments.claims import RESULTS
 from vmlkit.experiments.windows import METRIC, differences, interval, load, reached
+from vmlkit.files import RESULTS
 
 PAGE = Path("docs") / "windows.md"
 FIGURES = ("windows-epochs.png", "windows-remedy.png", "windows-cause.png")

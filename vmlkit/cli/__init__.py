@@ -17,7 +17,7 @@ from vmlkit.cli.data import add_data_command
 from vmlkit.cli.evaluation import add_evaluate_command
 from vmlkit.cli.finding import add_find_command, add_toy_video_command
 from vmlkit.cli.prediction import add_predict_command
-from vmlkit.cli.reports import add_claims_command, add_labels_command, add_negatives_command
+from vmlkit.cli.reports import add_labels_command, add_negatives_command
 from vmlkit.cli.study import add_study_command
 from vmlkit.cli.tables import add_priors_command, add_tables_command
 from vmlkit.cli.training import add_continue_command, add_import_command, add_train_command
@@ -88,7 +88,6 @@ def parser() -> argparse.ArgumentParser:
         add_find_command,
         add_toy_video_command,
         add_negatives_command,
-        add_claims_command,
         add_study_command,
         add_labels_command,
         add_tables_command,

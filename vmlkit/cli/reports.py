@@ -1,10 +1,8 @@
-"""``vmlkit negatives | claims | labels``: what is reported without a run directory."""
+"""``vmlkit negatives | labels``: what is reported without a run directory."""
 
 import argparse
 from pathlib import Path
 from typing import Any
-
-from vmlkit.cli.options import AGAIN
 
 
 def add_negatives_command(commands: Any) -> None:
@@ -24,23 +22,6 @@ def _negatives(options: argparse.Namespace) -> int:
 
     limits = options.max_iou, options.max_similarity
     print(negatives_of_files(options.annotations, options.encoder, *limits, options.out, options.json))
-    return 0
-
-
-def add_claims_command(commands: Any) -> None:
-    """Add ``claims`` to the commands of an argument parser."""
-    claims = commands.add_parser("claims", help="measure the claims of a paper over several seeds")
-    claims.add_argument("name", metavar="NAME", help="such as cnm")
-    claims.add_argument("--seeds", type=int, metavar="N", help="number of seeds (default: the claim's own)")
-    claims.add_argument("--out", type=Path, metavar="DIR", help="default: results")
-    claims.set_defaults(run=_claims, stopped=AGAIN.format("the runs that are finished"))
-
-
-def _claims(options: argparse.Namespace) -> int:
-    from vmlkit.experiments.claims import run_claims
-
-    given = {name: getattr(options, name) for name in ("seeds", "out") if getattr(options, name) is not None}
-    run_claims(options.name, **given)
     return 0
 
 

@@ -15,9 +15,8 @@ from vmlkit import provenance
 from vmlkit.actions.model_selection import read_training_curve, selections
 from vmlkit.actions.task import ActionTask
 from vmlkit.config import to_dict, with_overrides
-from vmlkit.experiments.claims import RESULTS, shipped
 from vmlkit.experiments.experiment import build
-from vmlkit.files import write_json
+from vmlkit.files import RESULTS, shipped, write_json
 from vmlkit.methods import METHODS, preset
 from vmlkit.runs import read_json
 from vmlkit.training.experiment import Experiment

@@ -2,7 +2,7 @@
 
 ``python -m vmlkit.experiments.windows`` trains what is missing of the studies :data:`STUDIES_HERE` and of the levers
 that are no settings (:data:`LEVERS`), and writes ``results/windows/NAME.json``; docs/windows.md shows them.  Runs are
-kept as those of ``vmlkit claims``, so the same command goes on from where it was stopped.  Measured on validation
+kept, so the same command goes on from where it was stopped.  Measured on validation
 videos, which chose nothing: the last epoch counts, and settings were chosen on another toy world.
 """
 
@@ -17,9 +17,8 @@ from typing import Any, ClassVar
 from vmlkit import provenance
 from vmlkit.config import config_hash, to_dict, with_overrides
 from vmlkit.errors import ConfigError, DataError, required
-from vmlkit.experiments.claims import RESULTS, shipped
 from vmlkit.experiments.experiment import run_experiments
-from vmlkit.files import write_json
+from vmlkit.files import RESULTS, shipped, write_json
 from vmlkit.methods import METHODS, STUDIES
 from vmlkit.reconstruction.methods import sized
 from vmlkit.reconstruction.windows import LeveredCPL, Levers, known_of_the_center
@@ -109,7 +108,7 @@ def measure_study(name: str, runs: Path = Path("runs"), *, train_missing: bool =
     """
     study, rows, loaded = STUDIES[name](), {}, {}
     for row in study.rows:
-        kept = runs / "claims"
+        kept = runs / "windows"
         folders = {seed: kept / f"{config_hash(row.experiment)}-{seed}" for seed in study.seeds}
         if train_missing:
             key = config_hash(row.experiment.data)

@@ -1,6 +1,6 @@
 """The page "What we found": every number on it is computed from ``results/studies``, every direction from a verdict.
 
-``python -m tools.pages findings`` writes ``docs/findings.md`` and a figure a paper.
+``python -m tools.pages findings`` writes ``docs/findings.md`` and a figure a paper; the README shows :func:`summary`.
 """
 
 import math
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from vmlkit.errors import ConfigError, DataError
-from vmlkit.experiments import claims as former
 from vmlkit.methods import STUDIES
 from vmlkit.papers import citations, papers
 from vmlkit.studies.results import STUDIES as FOLDER
 from vmlkit.studies.results import Results, load_results, studies_in
-from vmlkit.studies.verdicts import CLASSES, Verdict, count, rising_rows, sample_of, verdicts_of
+from vmlkit.studies.verdicts import CLASSES, Verdict, count, rising_rows, sample_of, table_of, verdicts_of
 from vmlkit.training.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from vmlkit.viz.findings import Line
 
 HEAD = """# What we found
 
@@ -85,15 +85,12 @@ def findings(folder: Path = FOLDER) -> dict[str, list[Finding]]:
     return found
 
 
-def page(
-    folder: Path = FOLDER, studies: Mapping[str, Study] | None = None, former_results: Path = former.RESULTS
-) -> str:
+def page(folder: Path = FOLDER, studies: Mapping[str, Study] | None = None) -> str:
     """The page as Markdown.
 
     Args:
         folder: of the results.
         studies: all that there are, by name; those of the package unless given.
-        former_results: folder of the results by the former rule, of which a primary contrast shows the word it had.
     """
     studies = studies if studies is not None else {name: made() for name, made in STUDIES.items()}
     found = findings(folder)
@@ -104,9 +101,16 @@ def page(
         if group or missing:
             title = f"{key}: {papers()[key]['short']}" if key else "Without a paper"
             parts.append(f"## {title}")
-            parts += _group(key, group, former_results)
+            parts += _group(key, group)
             parts += [_missing(missing)] if missing else []
     return "\n\n".join(parts) + "\n"
+
+
+def summary(folder: Path = FOLDER) -> str:
+    """How many claims got each word, by class, and what came of the claims that each study is made for."""
+    every = [finding for group in findings(folder).values() for finding in group]
+    tables = [_primary(finding, "study", f"`{finding.name}`") for finding in every if finding.primary]
+    return "\n\n".join([_counts(every), *([_markdown(pd.concat(tables))] if tables else [])])
 
 
 def _paper(study: Study) -> str:
@@ -125,18 +129,18 @@ def _counts(every: Sequence[Finding]) -> str:
     return said + (f"\n\n**Measured with changes that no revision names: {', '.join(dirty)}.**" if dirty else "")
 
 
-def _group(key: str, group: Sequence[Finding], former_results: Path) -> list[str]:
+def _group(key: str, group: Sequence[Finding]) -> list[str]:
     """Figure, primary contrasts, what would change our mind, and every claim folded away."""
     parts = []
-    if any(_drawn(finding) for finding in group):
+    if any(drawn(finding.verdicts) for finding in group):
         parts.append(f"![Differences between rows, with intervals]({picture(key)})")
     for finding in group:
         record = finding.results.record
         parts.append(f"**{record['title']}.** {record['note']}")
         if finding.primary:
-            parts.append(_markdown(_primary(finding, former_results)))
-        parts.append(_mind(finding))
-        rows = _markdown(_all(finding.verdicts))
+            parts.append(_markdown(_primary(finding)))
+        parts.append(what_limits(finding))
+        rows = _markdown(table_of(finding.verdicts))
         counts = f"{len(finding.verdicts)} claims"
         parts.append(
             f"<details><summary>All {counts}</summary>\n\n{rows}\n\nMade by {finding.results.provenance}.\n\n</details>"
@@ -144,32 +148,13 @@ def _group(key: str, group: Sequence[Finding], former_results: Path) -> list[str
     return parts
 
 
-def _primary(finding: Finding, former_results: Path) -> pd.DataFrame:
-    before = _before(finding.name, former_results)
-    lines = [
-        {
-            "primary contrast": verdict.claim.text,
-            "metric": verdict.claim.metric,
-            "effect": _interval(verdict),
-            "verdict": verdict.said,
-            "before": before.get((verdict.claim.text, verdict.claim.metric), "not asked"),
-        }
-        for verdict in finding.primary
-    ]
-    return pd.DataFrame(lines).set_index("primary contrast")
+def _primary(finding: Finding, *first: str) -> pd.DataFrame:
+    """Only the claims that the study is made for; ``first`` is the name and the text of a column before them."""
+    table = table_of(finding.primary)[["metric", "difference", "verdict"]].rename_axis("primary contrast")
+    return table.reset_index().assign(**{first[0]: first[1]}).set_index(first[0]) if first else table
 
 
-def _before(name: str, folder: Path) -> dict[tuple[str, str], str]:
-    """The word of each claim by the former rule, with the range over its seeds."""
-    try:
-        table = former.load_results(name, folder).verdicts()
-    except (ConfigError, DataError):
-        return {}
-    rows = table.to_dict("records")
-    return {(str(r["claim"]), str(r["metric"])): f"{r['verdict']}: {r['difference']}" for r in rows}
-
-
-def _mind(finding: Finding) -> str:
+def what_limits(finding: Finding) -> str:
     """What the study could have found, and what still limits it."""
     open_ones = [v for v in finding.verdicts if v.word == "open" and math.isfinite(v.detectable)]
     said = []
@@ -190,26 +175,6 @@ def _mind(finding: Finding) -> str:
     return "What would change our mind: " + (" ".join(said) or "nothing is open, and no row was still rising.")
 
 
-def _all(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    lines = [
-        {
-            "claim": v.claim.text,
-            "class": v.claim.kind,
-            "source": v.claim.source,
-            "metric": v.claim.metric,
-            "effect": _interval(v),
-            "p (Holm)": f"{v.p:.3f}",
-            "verdict": v.said,
-        }
-        for v in sorted(verdicts, key=lambda v: CLASSES.index(v.claim.kind))
-    ]
-    return pd.DataFrame(lines).set_index("claim")
-
-
-def _interval(verdict: Verdict) -> str:
-    return f"{100 * verdict.difference:+.1f} ({100 * verdict.low:+.1f} to {100 * verdict.high:+.1f})"
-
-
 def _missing(studies: Sequence[Study]) -> str:
     lines = [f"- {study.title}: `vmlkit study run {study.name}`" for study in studies]
     return "Not measured by these rules yet:\n\n" + "\n".join(lines)
@@ -226,29 +191,41 @@ def picture(key: str) -> str:
     return f"findings_{key.lower() or 'other'}.png"
 
 
-def _drawn(finding: Finding) -> list[Verdict]:
-    """What the figure shows: primary claims and those of papers; of priors one a row and metric would hide them."""
-    chosen = [v for v in finding.verdicts if v.primary or v.claim.kind in ("paper", "control")]
-    best = [v for v in finding.verdicts if v.claim.kind == "prior" and v.claim.metric.endswith("mIoU")]
+def drawn(verdicts: Sequence[Verdict], kinds: Sequence[str] = ("paper", "control")) -> list[Verdict]:
+    """What a figure shows: primary claims and those of some classes; of priors one a row and metric would hide them."""
+    chosen = [v for v in verdicts if v.primary or v.claim.kind in kinds]
+    best = [v for v in verdicts if v.claim.kind == "prior" and v.claim.metric.endswith("mIoU")]
     closest = sorted(best, key=lambda v: v.difference)[:2]
     return list(dict.fromkeys([*chosen, *closest]))
 
 
 def draw(key: str, group: Sequence[Finding]) -> "Figure":
     """The figure of a paper: what its studies are for, what the paper says, and the priors that came closest."""
-    from vmlkit.viz.findings import Line, draw_contrasts
+    from vmlkit.viz.findings import draw_contrasts
+
+    lines = [line for finding in group for line in lines_of(finding, drawn(finding.verdicts), f"{finding.name}: ")]
+    return draw_contrasts(lines, title=f"{key}: {papers()[key]['short']}" if key else "")
+
+
+def lines_of(finding: Finding, verdicts: Sequence[Verdict], group: str = "") -> "list[Line]":
+    """Lines of a figure, class by class, primary claims first and with a star, rows still rising with an arrow.
+
+    Args:
+        finding: the study, of whose rows every seed is a point.
+        verdicts: those of its claims that are drawn.
+        group: what stands before the name of the class.
+    """
+    from vmlkit.viz.findings import Line
 
     lines = []
-    for finding in group:
-        for v in sorted(_drawn(finding), key=lambda v: (CLASSES.index(v.claim.kind), not v.primary)):
-            seeds = _seeds(finding.results, v)
-            numbers = {name: 100 * getattr(v, name) for name in ("difference", "low", "high")}
-            text = f"{'★ ' if v.primary else ''}{v.claim.text}, {v.claim.metric}"
-            group_name = f"{finding.name}: {v.claim.kind}"
-            lines.append(
-                Line(text=text, group=group_name, word=v.word, delta=100 * v.claim.delta, seeds=seeds, **numbers)
-            )
-    return draw_contrasts(lines, title=f"{key}: {papers()[key]['short']}" if key else "")
+    for v in sorted(verdicts, key=lambda v: (CLASSES.index(v.claim.kind), not v.primary)):
+        numbers = {name: 100 * getattr(v, name) for name in ("difference", "low", "high")}
+        text = f"{'★ ' if v.primary else ''}{v.claim.text}, {v.claim.metric}{' ↗' if v.rising else ''}"
+        seeds = _seeds(finding.results, v)
+        lines.append(
+            Line(text=text, group=group + v.claim.kind, word=v.word, delta=100 * v.claim.delta, seeds=seeds, **numbers)
+        )
+    return lines
 
 
 def _seeds(results: Results, verdict: Verdict) -> tuple[float, ...]:
@@ -266,7 +243,7 @@ def write(docs: Path = Path("docs"), folder: Path = FOLDER) -> list[Path]:
     written = [docs / "findings.md"]
     write_text(written[0], page(folder))
     for key, group in findings(folder).items():
-        if any(_drawn(finding) for finding in group):
+        if any(drawn(finding.verdicts) for finding in group):
             written.append(docs / picture(key))
             save_figure(draw(key, group), written[-1])
     return written

@@ -33,8 +33,8 @@ from typing import Any
 import pandas as pd
 
 from vmlkit.errors import ConfigError, DataError
-from vmlkit.experiments.claims import RESULTS, shipped
 from vmlkit.experiments.experiment import experiment_of_settings
+from vmlkit.files import RESULTS, shipped
 from vmlkit.runs import read_json, read_parquet
 from vmlkit.studies.outcomes import metric_outcomes
 from vmlkit.studies.storage import sha256, undone

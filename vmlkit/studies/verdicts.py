@@ -61,11 +61,16 @@ class Verdict:
 
 
 def verdicts_of(results: Results) -> list[Verdict]:
-    """The verdict on every claim of a measured study, by the claims as they stood when it was measured."""
+    """The verdict on every claim of a measured study, by the claims as they stood when it was measured.
+
+    Claims about rows of which no cell is finished yet are left out.
+    """
     fields = {field.name for field in dataclasses.fields(Claim)}
+    measured = {*results.rows, *results.baselines}
     claims = [
         Claim(**{name: value for name, value in (entry | {"kind": entry["class"]}).items() if name in fields})
         for entry in results.record["claims"]
+        if {entry["better"], entry["worse"]} <= measured
     ]
     return judge(
         claims, lambda row, metric: sample_of(results, row, metric), rising_rows(results), results.record["primary"]
@@ -164,21 +169,20 @@ def count(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 
 def table_of(verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """One line a claim: difference and interval in percent points, p after Holm, and the word with what limits it."""
+    """A line a claim, class by class: the difference with its interval of 95 % in points, p after Holm, the word."""
     lines = [
         {
             "claim": verdict.claim.text,
             "class": verdict.claim.kind,
             "source": verdict.claim.source,
             "metric": verdict.claim.metric,
-            "difference": f"{100 * verdict.difference:+.1f}",
-            "95 % interval": f"{100 * verdict.low:+.1f} to {100 * verdict.high:+.1f}",
+            "difference": f"{100 * verdict.difference:+.1f} ({100 * verdict.low:+.1f} to {100 * verdict.high:+.1f})",
             "p (Holm)": f"{verdict.p:.3f}",
             "verdict": verdict.said,
         }
-        for verdict in verdicts
+        for verdict in sorted(verdicts, key=lambda v: CLASSES.index(v.claim.kind))
     ]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).set_index("claim")
 
 
 def _contrast(claim: Claim, sample: Callable[[str, str], Sample]) -> Contrast:

@@ -44,7 +44,6 @@ class Claim:
     better: str
     worse: str
     metric: str = "R@1,mIoU"
-    looked_at: str = ""  #: what was examined where it does not hold
     kind: ClaimClass = "ours"  #: written as ``class`` in files
     #: the largest difference that would not matter, in the unit of the metric: a hundredth is one point of a share
     delta: float = 0.01
@@ -72,7 +71,7 @@ class Study:
     title: str
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...]
-    seeds: tuple[int, ...] = (0, 1, 2)  #: of ``vmlkit claims``
+    seeds: tuple[int, ...] = (0, 1, 2)  #: of ``python -m vmlkit.experiments.windows``
     note: str = ""
     metrics: tuple[str, ...] = METRICS  #: columns of the table
     primary: tuple[str, ...] = ()  #: texts of the claims that the study is made for; their rows have more seeds
@@ -105,8 +104,8 @@ def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experimen
     * ``settings``: groups of overrides by name; those of ``every row`` apply to all;
     * ``rows``: ``name``, ``method``, perhaps ``published``, ``with`` (groups, later ones win) and ``set`` (overrides);
     * ``claims``: the fields of :class:`Claim`; ``text`` is "{better} beats {worse}" and ``metric`` the first of the
-      study's unless given, and ``looked_at`` may name one of the study's ``texts``.  Lists of rows or metrics stand
-      for one claim each.  ``class`` follows from the rest unless given, see :func:`class_of`.
+      study's unless given.  Lists of rows or metrics stand for one claim each.  ``class`` follows from the rest unless
+      given, see :func:`class_of`.
 
     Args:
         presets: by the name of the data.
@@ -117,7 +116,7 @@ def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experimen
 
 def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[str, Size], Experiment]]) -> Study:
     names = {entry["name"] for entry in record["rows"]}
-    groups, texts, metrics = record["settings"], record.get("texts", {}), tuple(record.get("metrics", METRICS))
+    groups, metrics = record["settings"], tuple(record.get("metrics", METRICS))
 
     def row(entry: dict[str, Any]) -> Row:
         overrides: dict[str, Any] = dict(groups.get("every row", {}))
@@ -128,8 +127,8 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
         return Row(name=entry["name"], experiment=experiment, published=entry.get("published", ""))
 
     def claims(entry: dict[str, Any]) -> Iterator[Claim]:
-        given = {"text": "{better} beats {worse}", "metric": metrics[0], "looked_at": "", **entry}
-        given["looked_at"] = texts.get(given["looked_at"], given["looked_at"])
+        given = {"text": "{better} beats {worse}", "metric": metrics[0], **entry}
+        given.pop("looked_at", None)
         lists = (given[key] if isinstance(given[key], list) else [given[key]] for key in ("better", "worse", "metric"))
         for better, worse, metric in product(*lists):
             one = {**given, "better": better, "worse": worse, "metric": metric}

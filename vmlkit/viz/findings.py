@@ -97,9 +97,9 @@ def _finish(ax: "Axes", lines: Sequence[Line], places: list[float], heads: dict[
     for place, name in heads.items():
         ax.annotate(name, (0, place), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
                     va="center", fontsize=8.5, weight="bold", color=INK)  # fmt: skip
-    ax.set(
-        ylim=(max(places) + 0.8, min(heads) - 0.7), xlabel="difference in points, with its interval of 95 %", ylabel=""
-    )
+    rising = "; ↗: a row of it was still rising" if any(line.text.endswith("↗") for line in lines) else ""
+    ax.set_xlabel(f"difference in points, with its interval of 95 %{rising}")
+    ax.set(ylim=(max(places) + 0.8, min(heads) - 0.7), ylabel="")
     ax.tick_params(axis="y", length=0)
     if title:
         ax.set_title(title, loc="left")

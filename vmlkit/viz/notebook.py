@@ -1,4 +1,4 @@
-"""What a notebook shows besides figures: code behind an equation, tables of results, verdicts, numbers it must keep."""
+"""What a notebook shows besides figures: code behind an equation, sentences, folded tables, numbers it must keep."""
 
 import html
 import inspect
@@ -54,34 +54,6 @@ def show_source(item: Callable[..., Any] | type) -> "Code":
     return cell
 
 
-def show_results(results: Any, *metrics: str) -> "Markdown":
-    """A committed table of results with its provenance under it.
-
-    Args:
-        results: as :func:`vmlkit.experiments.claims.load_results` returns them.
-        metrics: columns; those of the study's table unless given.
-    """
-    table = results.table(metrics) if metrics else results.table()
-    page: Markdown = _display().Markdown(
-        f"**{results.record['title']}** (percent, mean ± standard deviation over seeds)\n\n{to_markdown(table)}\n\n"
-        f"{results.record['note']}\n\nMade by {results.provenance}."
-    )
-    return page
-
-
-def show_verdicts(results: Any) -> "Markdown":
-    """The claims of a study with what the seeds say about each."""
-    table = results.verdicts()
-    if not table["looked at"].any():
-        table = table.drop(columns="looked at")
-    page: Markdown = _display().Markdown(
-        f"{to_markdown(table.set_index('claim'))}\n\nDifferences in percent points: mean (smallest to largest over "
-        f"seeds). *Holds*: the interval of 95 % over seeds is above zero; *contradicted*: below. Made by "
-        f"{results.provenance}."
-    )
-    return page
-
-
 def record(
     *,
     exact: Mapping[str, Any] | None = None,
@@ -123,7 +95,7 @@ def fold(summary: str, *parts: "Markdown | pd.DataFrame") -> "Markdown":
 
     Args:
         summary: the line, which says what is inside.
-        parts: what :func:`show_results` and :func:`show_verdicts` return, or frames.
+        parts: what :func:`say` and this function return, or frames.
     """
     inside = [to_markdown(part) if isinstance(part, pd.DataFrame) else str(part.data) for part in parts]
     text = "\n\n".join([f"<details><summary>{html.escape(summary)}</summary>", *inside, "</details>"])
