@@ -101,8 +101,10 @@ def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experimen
     A study has ``title``, ``note``, perhaps ``metrics``, ``seeds``, ``primary``, ``curves`` and ``other_seeds``, and
 
     * ``data`` and ``size``: the preset that its rows start from;
-    * ``settings``: groups of overrides by name; those of ``every row`` apply to all;
+    * ``settings``: groups of overrides by name; those of ``every row`` apply to all, those of ``every METHOD`` to the
+      rows of a method;
     * ``rows``: ``name``, ``method``, perhaps ``published``, ``with`` (groups, later ones win) and ``set`` (overrides);
+    * ``like``: another study of the file, whose fields, and groups of settings, stand where it has none of its own;
     * ``claims``: the fields of :class:`Claim`; ``text`` is "{better} beats {worse}" and ``metric`` the first of the
       study's unless given.  Lists of rows or metrics stand for one claim each.  ``class`` follows from the rest unless
       given, see :func:`class_of`.
@@ -111,7 +113,15 @@ def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experimen
         presets: by the name of the data.
     """
     records = json.loads(path.read_text(encoding="utf-8"))
-    return {name: partial(_study, name, record, presets) for name, record in records.items()}
+    return {name: partial(_study, name, _whole(record, records), presets) for name, record in records.items()}
+
+
+def _whole(record: dict[str, Any], records: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """A record with what it takes from the one that it is ``like``."""
+    if "like" not in record:
+        return record
+    base = _whole(records[record["like"]], records)
+    return {**base, **record, "settings": {**base["settings"], **record.get("settings", {})}}
 
 
 def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[str, Size], Experiment]]) -> Study:
@@ -119,7 +129,7 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
     groups, metrics = record["settings"], tuple(record.get("metrics", METRICS))
 
     def row(entry: dict[str, Any]) -> Row:
-        overrides: dict[str, Any] = dict(groups.get("every row", {}))
+        overrides: dict[str, Any] = {**groups.get("every row", {}), **groups.get(f"every {entry['method']}", {})}
         for group in entry.get("with", "").split():
             overrides |= groups[group]
         experiment = presets[record["data"]](entry["method"], record["size"])
