@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from tests.training import tiny
+from vmlkit.data.sources import load
 from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig
-from vmlkit.detr.dataset import EARLY, DetrDataset
+from vmlkit.detr.dataset import EARLY, SELDOM, DetrDataset
 from vmlkit.detr.layers import DetrSizes
 from vmlkit.detr.methods import detr_method, detr_task
 from vmlkit.detr.presets import detr_training
 from vmlkit.detr.settings import DetrToyData
+from vmlkit.detr.sources import DETR_MOMENTS
 from vmlkit.detr.task import DetrTask, clips_of, distinct_batches
 from vmlkit.methods import METHODS, preset
 from vmlkit.metrics.moments import moment_metrics
@@ -86,6 +88,36 @@ def test_groups_by_where_the_moment_lies_and_by_file() -> None:
     files = tuple(f"test_{'ood' if i % 2 else 'iid'}/{i}" for i in range(10))
     named = DetrDataset.of(dataclasses.replace(tiny.tiny_dataset("test", 10, 2), query_ids=files), groups=True)
     assert named.groups["ood"].tolist() == [i % 2 == 1 for i in range(10)]
+
+
+def test_training_sees_early_moments_alone_or_mostly_and_always_as_many(tmp_path) -> None:
+    late, sizes, tests = {}, set(), []
+    for moments in ("anywhere", "early", "mostly_early", "as_they_are"):
+        data = DetrToyData(clips=8, train_videos=24, validation_videos=4, test_videos=4, moments=moments)
+        splits = load(data, view=DETR_MOMENTS, cache_dir=tmp_path, progress=False)
+        centers = splits.train.spans.mean(axis=1)
+        late[moments] = float((centers > EARLY).mean())
+        tests.append(splits.test.spans)
+        assert set(splits.test.groups) == (set() if moments == "anywhere" else {"iid", "ood"})
+        if moments != "anywhere":
+            sizes.add(len(splits.train))
+    assert len(sizes) == 1
+    assert late["early"] == 0
+    assert late["mostly_early"] == pytest.approx(SELDOM, abs=0.5 / min(sizes))
+    assert late["as_they_are"] == pytest.approx(late["anywhere"], abs=0.5 / min(sizes))
+    assert all(np.array_equal(one, tests[0]) for one in tests)
+
+
+def test_a_model_without_negatives_is_judged_by_the_same_product() -> None:
+    task = detr_task(dataclasses.replace(EXPERIMENT, model=dataclasses.replace(SETTINGS, use_negatives=False)))
+    assert (task.negatives, task.judged_with) == (None, "same_video")
+    plain = dataclasses.replace(SETTINGS, background_aware=False)
+    assert detr_task(dataclasses.replace(EXPERIMENT, model=plain)).judged_with is None
+    torch.manual_seed(0)
+    method = detr_method(BMDetr)(dataclasses.replace(SETTINGS, use_negatives=False), TRAIN)
+    metrics, _ = task.evaluate(method, TEST, 0)
+    assert 0 < metrics["joint,inside"] < metrics["p,inside"], "a product of two probabilities"
+    assert metrics["joint,difference"] == pytest.approx(metrics["joint,inside"] - metrics["joint,outside"])
 
 
 def test_a_run_records_windows_and_signals_and_reports_groups(tmp_path) -> None:

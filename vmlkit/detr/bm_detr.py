@@ -94,8 +94,16 @@ class BMDetrConfig:
 
 
 def negative_source(config: BMDetrConfig) -> Literal["same_video", "other_video"] | None:
-    """Where the data draw negative sentences for these settings; None where none is used."""
-    if not (config.use_negatives and config.background_aware):
+    """Where the data draw negative sentences of a training step for these settings; None where none is used."""
+    return judging_source(config) if config.use_negatives else None
+
+
+def judging_source(config: BMDetrConfig) -> Literal["same_video", "other_video"] | None:
+    """Where the negative sentence comes from with which ``p+ (1 - p-)`` of a trained model is measured.
+
+    A model that was trained without negatives is asked the same question as one that was trained with them.
+    """
+    if not config.background_aware:
         return None
     if config.negative_source != "by mode":
         return config.negative_source

@@ -19,8 +19,10 @@ from vmlkit.errors import DataError
 
 NegativeSource = Literal["same_video", "other_video"]
 
-#: with ``moments="early"``, moments centered in this part of their video are seen in training
+#: a moment centered in this part of its video is early; ``DetrToyData.moments`` says what training sees of the others
 EARLY = 0.55
+#: with ``moments="mostly_early"``, the share of late moments in training
+SELDOM = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)

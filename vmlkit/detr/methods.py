@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vmlkit.data.settings import DataConfig
-from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, negative_source
+from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, judging_source, negative_source
 from vmlkit.detr.dataset import DetrDataset
 from vmlkit.detr.line_presets import LINES, MOMENT_LINES
 from vmlkit.detr.method import DetrMethod
@@ -48,7 +48,9 @@ def detr_task(experiment: Experiment) -> DetrTask:
     if not isinstance(settings, BMDetrConfig):
         return DetrTask(columns=columns)
     repeats: Repeats = "drop" if settings.mode == "authors" else "defer"
-    return DetrTask(columns=columns, negatives=negative_source(settings), repeats=repeats)
+    return DetrTask(
+        columns=columns, negatives=negative_source(settings), judged_with=judging_source(settings), repeats=repeats
+    )
 
 
 METHODS: dict[str, MethodEntry] = {

@@ -41,6 +41,9 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
     """Supervised moment retrieval.  Splits are :class:`vmlkit.detr.dataset.DetrDataset`."""
 
     negatives: NegativeSource | None = None  #: where negative sentences come from; None draws none
+    #: where the negative sentences come from with which :meth:`probabilities` are measured, also those of a model that
+    #: was trained without any; None asks without one
+    judged_with: NegativeSource | None = None
     #: videos of a batch are distinct: BM-DETR's release drops a repeated one for the epoch, "defer" moves it on
     repeats: Repeats = "keep"
 
@@ -102,12 +105,12 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
     def probabilities(
         self, method: Method[Any], dataset: DetrDataset, seed: int, batch_size: int = 128
     ) -> dict[str, Float[np.ndarray, "N T"]]:
-        """What the method says of each clip given one drawn negative sentence, as in training; NaN on padding.
+        """What the method says of each clip given one drawn negative sentence; NaN on padding.
 
-        Without negatives, or where a split has no candidates prepared, it is asked without one.
+        It is asked without one where :attr:`judged_with` says so or a split has no candidates prepared.
         """
         parts: dict[str, list[Tensor]] = {}
-        source = self.negatives if dataset.candidates is not None else None
+        source = self.judged_with if dataset.candidates is not None else None
         with undisturbed(method) as device:
             draws = torch.Generator().manual_seed(seed)
             for rows in torch.arange(len(dataset)).split(batch_size):
@@ -162,7 +165,7 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
 
     def settings(self) -> dict[str, Any]:
         """The rules of negatives and batches."""
-        return {"negatives": self.negatives, "repeats": self.repeats}
+        return {"negatives": self.negatives, "judged_with": self.judged_with, "repeats": self.repeats}
 
 
 def distinct_batches(
@@ -200,6 +203,8 @@ def probability_metrics(
 ) -> Metrics:
     """Mean probability of clips inside and outside the moment (P2 Table 9), a mean of means over queries.
 
+    ``difference`` is the third column of that table, of the two means.
+
     Args:
         truth: the moments in fractions of the video, or their clips.
     """
@@ -211,7 +216,7 @@ def probability_metrics(
         there = mask.any(axis=1)  # a moment may fill its video
         rows = np.where(mask, probability, 0.0)[there].sum(axis=1) / mask[there].sum(axis=1)
         found[f"{name},{side}"] = float(rows.mean()) if len(rows) else float("nan")
-    return found
+    return found | {f"{name},difference": found[f"{name},inside"] - found[f"{name},outside"]}
 
 
 def clips_of(spans: Float[np.ndarray, "N 2"], clips: int) -> Bool[np.ndarray, "N T"]:
