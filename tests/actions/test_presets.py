@@ -63,15 +63,16 @@ def test_the_words_of_the_handcrafted_prompt_have_vectors() -> None:
     assert bool((words[0] == data.vectors[data.vocabulary.ids(["a"])[0]]).all())
 
 
-def table_rows() -> dict[str, Experiment]:
-    return {row.name: row.experiment for row in STUDIES["p3-tables"]().rows}
+def table_rows(study: str = "p3-tables") -> dict[str, Experiment]:
+    return {row.name: row.experiment for row in STUDIES[study]().rows}
 
 
-def test_every_row_of_the_tables_is_an_experiment_of_its_own() -> None:
-    rows = table_rows()
+@pytest.mark.parametrize("study", ["p3-tables", "p3-toy", "planted-thumos14"])
+def test_every_row_of_the_tables_is_an_experiment_of_its_own(study: str) -> None:
+    rows = table_rows(study)
     for name, experiment in rows.items():
         assert experiment_of_settings(json.loads(json.dumps(to_dict(experiment)))) == experiment
-        if name.startswith(("BaS-Net", "HAM-Net")):
+        if name.startswith(("BaS-Net", "HAM-Net", "CO2-Net")):
             assert (experiment.model.vlc is not None) == ("VLC" in name)
             assert (experiment.model.host.text is not None) == ("TSM" in name)
     assert all(a != b for a, b in itertools.combinations(rows.values(), 2))
