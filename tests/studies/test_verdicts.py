@@ -1,5 +1,6 @@
 """Four words and one for void controls: how often they are wrong, and what decides them."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,13 @@ def test_an_open_verdict_says_what_the_study_could_have_found() -> None:
     assert found.word == "open"
     assert f"could find {100 * found.detectable:.1f}" in found.said
     assert found.detectable > found.difference
+
+
+def test_differences_of_ranks_are_shown_in_ranks() -> None:
+    samples = {"a": scalar_sample([8.5, 8.7, 8.6]), "plain": scalar_sample([7.0, 7.2, 7.1])}
+    (found,) = words(samples, dataclasses.replace(claim("a"), metric="t2v MnR", delta=0.5))
+    assert found.interval.startswith("+1.5 (")
+    assert dataclasses.replace(found, claim=claim("a")).interval.startswith("+150.0 (")
 
 
 CLAIMS = [

@@ -41,6 +41,10 @@ class Sweep:
     metric: str
     set: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.setting.startswith("data."):
+            raise ConfigError(f"the sweep '{self.name}' sweeps {self.setting}: settings of the data are not swept")
+
     def experiment(self, row: str, value: Any) -> Experiment:
         """The row of the study with the value, and with what only the sweep sets."""
         return with_overrides(self.row(row), {**self.set, self.setting: value})
@@ -84,7 +88,10 @@ def measure(sweep: Sweep, results: Path = RESULTS, *, progress: bool = True) -> 
         if known.get(row, {}).get("settings") == settings:
             rows[row] = known[row]
             continue
-        found = {str(value): [_validation(sweep, row, value, seed) for seed in SEEDS] for value in sweep.values}
+        experiments = {str(value): sweep.experiment(row, value) for value in sweep.values}
+        one = next(iter(experiments.values()))  # a row has one data set, whatever is swept of its training
+        splits = METHODS[one.method].load(one.data, progress=False)
+        found = {value: [_validation(sweep, e, seed, splits) for seed in SEEDS] for value, e in experiments.items()}
         rows[row] = {"settings": settings, "validation": found, "chosen": chosen(sweep, found)}
         rows[row]["revision"] = provenance.revision(package_alone=True)
         if progress:
@@ -99,10 +106,9 @@ def chosen(sweep: Sweep, validation: dict[str, list[float]]) -> Any:
     return max(sweep.values, key=lambda value: sum(validation[str(value)]))
 
 
-def _validation(sweep: Sweep, row: str, value: Any, seed: int) -> float:
+def _validation(sweep: Sweep, experiment: Experiment, seed: int, splits: Any) -> float:
     """The metric on validation at the last epoch."""
-    experiment = with_overrides(sweep.experiment(row, value), {"train.seed": seed})
-    splits = METHODS[experiment.method].load(experiment.data, progress=False)
+    experiment = with_overrides(experiment, {"train.seed": seed})
     with tempfile.TemporaryDirectory() as folder:
         run = train(
             build(experiment, splits.train), splits.train, splits.validation, experiment.train, Path(folder) / "run",

@@ -14,7 +14,7 @@ from vmlkit.studies.report import Finding, drawn, lines_of, what_limits
 from vmlkit.studies.results import STUDIES as FOLDER
 from vmlkit.studies.results import Results, load_results
 from vmlkit.studies.verdicts import Verdict, count, rising_rows, table_of
-from vmlkit.training.study import Claim, Study
+from vmlkit.training.study import Claim, Study, scale_of
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.findings import draw_contrasts
 
@@ -66,7 +66,9 @@ def show_study(
             f"All {len(found)} claims, {len(shown)} rows and baselines, and how they were measured",
             nb.say("Percent (ranks as they are): mean ± standard deviation over seeds."),
             table_of_rows(finding.results, shown, metrics),
-            nb.say("Differences in points, with their interval of 95 % over seeds and test videos."),
+            nb.say(
+                "Differences in points (of ranks in ranks), with their interval of 95 % over seeds and test videos."
+            ),
             table_of(found),
             nb.say(f"{what_limits(finding)} Made by {finding.results.provenance}."),
         )
@@ -131,12 +133,7 @@ def said(finding: Finding, verdicts: Sequence[Verdict]) -> str:
         f"*{kind}* {', '.join(f'{word} {number}' for word, number in numbers.items() if number)}"
         for kind, numbers in count(verdicts).iterrows()
     )
-    lines = [
-        f"- **{v.claim.text}** ({v.claim.metric}): {v.said}, {100 * v.difference:+.1f} "
-        f"({100 * v.low:+.1f} to {100 * v.high:+.1f}) points"
-        for v in verdicts
-        if v.primary
-    ]
+    lines = [f"- **{v.claim.text}** ({v.claim.metric}): {v.said}, {v.interval} points" for v in verdicts if v.primary]
     return "\n\n".join([f"**{record['title']}.** {record['note']}", f"Claims by class: {words}.", "\n".join(lines)])
 
 
@@ -165,6 +162,6 @@ def _cell(results: Results, name: str, metric: str) -> str:
         values = list(results.values(name, metric).values())
     except DataError:
         return ""
-    scale = 1 if metric.endswith("MnR") else 100
+    scale = scale_of(metric)
     spread = f" ± {scale * statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{scale * statistics.fmean(values):.1f}{spread}"

@@ -159,10 +159,11 @@ def what_limits(finding: Finding) -> str:
     open_ones = [v for v in finding.verdicts if v.word == "open" and math.isfinite(v.detectable)]
     said = []
     if open_ones:
-        smallest, largest = (100 * pick(v.detectable for v in open_ones) for pick in (min, max))
+        unit = "points" if all(v.claim.scale > 1 for v in open_ones) else "points (of ranks: ranks)"
+        smallest, largest = (pick(v.claim.scale * v.detectable for v in open_ones) for pick in (min, max))
         said.append(
             f"{len(open_ones)} of its claims are open: with its seeds and videos it finds differences of "
-            f"{smallest:.1f} to {largest:.1f} points with a power of 80 %."
+            f"{smallest:.1f} to {largest:.1f} {unit} with a power of 80 %."
         )
     rising = rising_rows(finding.results)
     if rising:
@@ -219,11 +220,18 @@ def lines_of(finding: Finding, verdicts: Sequence[Verdict], group: str = "") -> 
 
     lines = []
     for v in sorted(verdicts, key=lambda v: (CLASSES.index(v.claim.kind), not v.primary)):
-        numbers = {name: 100 * getattr(v, name) for name in ("difference", "low", "high")}
+        numbers = {name: v.claim.scale * getattr(v, name) for name in ("difference", "low", "high")}
         text = f"{'★ ' if v.primary else ''}{v.claim.text}, {v.claim.metric}{' ↗' if v.rising else ''}"
         seeds = _seeds(finding.results, v)
         lines.append(
-            Line(text=text, group=group + v.claim.kind, word=v.word, delta=100 * v.claim.delta, seeds=seeds, **numbers)
+            Line(
+                text=text,
+                group=group + v.claim.kind,
+                word=v.word,
+                delta=v.claim.scale * v.claim.delta,
+                seeds=seeds,
+                **numbers,
+            )
         )
     return lines
 
@@ -232,7 +240,7 @@ def _seeds(results: Results, verdict: Verdict) -> tuple[float, ...]:
     better, worse = (
         sample_of(results, row, verdict.claim.metric) for row in (verdict.claim.better, verdict.claim.worse)
     )
-    return tuple((100 * (better.values - float(worse.mean))).tolist())
+    return tuple((verdict.claim.scale * (better.values - float(worse.mean))).tolist())
 
 
 def write(docs: Path = Path("docs"), folder: Path = FOLDER) -> list[Path]:

@@ -49,14 +49,20 @@ class Verdict:
     primary: bool = False  #: one of those that the study is made for
 
     @property
+    def interval(self) -> str:
+        """The difference with its interval of 95 %: points of percent, or ranks."""
+        shown, low, high = (self.claim.scale * number for number in (self.difference, self.low, self.high))
+        return f"{shown:+.1f} ({low:+.1f} to {high:+.1f})"
+
+    @property
     def said(self) -> str:
         """The word with what limits it."""
         marks = [f"{row} still rising" for row in self.rising]
         marks += [] if self.videos_counted else ["the test set's own error is not counted"]
         if self.word == "open" and math.isfinite(self.detectable):
-            marks.insert(0, f"could find {100 * self.detectable:.1f}")
+            marks.insert(0, f"could find {self.claim.scale * self.detectable:.1f}")
         if self.word in ("holds", "contradicted") and abs(self.difference) < self.claim.delta:
-            marks.insert(0, f"less than {100 * self.claim.delta:g}")
+            marks.insert(0, f"less than {self.claim.scale * self.claim.delta:g}")
         return self.word + (f" ({'; '.join(marks)})" if marks else "")
 
 
@@ -169,14 +175,14 @@ def count(verdicts: Iterable[Verdict]) -> pd.DataFrame:
 
 
 def table_of(verdicts: Iterable[Verdict]) -> pd.DataFrame:
-    """A line a claim, class by class: the difference with its interval of 95 % in points, p after Holm, the word."""
+    """A line a claim, class by class: the difference with its interval of 95 %, p after Holm, the word."""
     lines = [
         {
             "claim": verdict.claim.text,
             "class": verdict.claim.kind,
             "source": verdict.claim.source,
             "metric": verdict.claim.metric,
-            "difference": f"{100 * verdict.difference:+.1f} ({100 * verdict.low:+.1f} to {100 * verdict.high:+.1f})",
+            "difference": verdict.interval,
             "p (Holm)": f"{verdict.p:.3f}",
             "verdict": verdict.said,
         }

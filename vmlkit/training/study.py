@@ -50,12 +50,26 @@ class Claim:
     #: text of the claim that must hold before this one means anything: a control of a gain needs the gain
     premise: str = ""
 
+    @property
+    def scale(self) -> float:
+        """Times the metric's own unit is what people read: shares in percent, ranks as they are."""
+        return scale_of(self.metric)
+
     def __post_init__(self) -> None:
         if self.kind not in get_args(ClaimClass):
             known = ", ".join(get_args(ClaimClass))
             raise ConfigError(f"the claim '{self.text}' is of the class {self.kind!r}: choose one of {known}")
         if not self.delta > 0:
             raise ConfigError(f"'delta' of the claim '{self.text}' must be positive, not {self.delta}")
+
+
+def scale_of(metric: str) -> float:
+    """100 for shares and probabilities, 1 for ranks.
+
+    >>> scale_of("R@1,mIoU"), scale_of("t2v MnR")
+    (100.0, 1.0)
+    """
+    return 1.0 if metric.endswith("MnR") else 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
