@@ -2,11 +2,13 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.sweeps import SEEDS, Sweep, chosen, load_sweep, measure, sweeps
+from vmlkit.files import write_json
 from vmlkit.runs import read_json
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +31,7 @@ def test_studies_have_what_their_sweeps_chose(sweep: Sweep) -> None:
     for name, row in record["rows"].items():
         assert {len(found) for found in row["validation"].values()} == {len(SEEDS)}
         assert row["chosen"] == chosen(sweep, row["validation"]) == sweep.taken(name), name
-        assert not row["revision"].endswith("changes")
+        assert not any(revision.endswith("changes") for revision in row["revisions"])
 
 
 def test_the_value_of_the_highest_mean_is_chosen() -> None:
@@ -39,13 +41,21 @@ def test_the_value_of_the_highest_mean_is_chosen() -> None:
 
 def test_a_sweep_is_measured_once_and_again_where_a_row_has_changed(tmp_path: Path) -> None:
     path = measure(SMALL, tmp_path, progress=False)
-    first = read_json(path)["rows"]["BaS-Net"]
-    assert set(first["validation"]) == {"0.001", "0.01"}
-    marked = path.read_text().replace(f'"revision": "{first["revision"]}"', '"revision": "kept"')
-    path.write_text(marked)
-    assert read_json(measure(SMALL, tmp_path, progress=False))["rows"]["BaS-Net"]["revision"] == "kept"
-    longer = dataclasses.replace(SMALL, set={**TINY, "train.epochs": 2})
-    assert read_json(measure(longer, tmp_path, progress=False))["rows"]["BaS-Net"]["revision"] != "kept"
+    record = read_json(path)
+    assert list(record["rows"]["BaS-Net"]["validation"]) == ["0.001", "0.01"]
+    record["rows"]["BaS-Net"]["validation"]["0.001"] = [7.0, 7.0]
+    record["rows"]["BaS-Net"]["revisions"] = ["kept"]
+    write_json(path, record)
+
+    def again(**changes: Any) -> dict[str, Any]:
+        return read_json(measure(dataclasses.replace(SMALL, **changes), tmp_path, progress=False))["rows"]["BaS-Net"]
+
+    assert again()["revisions"] == ["kept"]
+    more = again(values=(0.001, 0.01, 0.1))
+    assert (more["validation"]["0.001"], more["revisions"][0], len(more["revisions"])) == ([7.0, 7.0], "kept", 2)
+    anew = again(set={**TINY, "train.epochs": 2})
+    assert anew["validation"]["0.001"] != [7.0, 7.0]
+    assert "kept" not in anew["revisions"]
 
 
 def test_a_row_that_the_study_does_not_have_is_refused(tmp_path: Path) -> None:

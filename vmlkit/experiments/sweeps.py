@@ -78,22 +78,26 @@ def sweeps() -> dict[str, Sweep]:
 def measure(sweep: Sweep, results: Path = RESULTS, *, progress: bool = True) -> Path:
     """Train what is missing in ``results/selection/NAME.json``, and write it after every row.
 
-    A row whose settings have changed since, apart from the swept one, is measured again.
+    What is known of a row with the same settings, the swept one included, is not measured again.
     """
     path = results / "selection" / f"{sweep.name}.json"
     known = read_json(path)["rows"] if path.is_file() else {}
-    rows: dict[str, Any] = {}
+    rows: dict[str, Any] = {row: known[row] for row in sweep.rows if row in known}
     for row in sweep.rows:
         settings = {str(value): config_hash(sweep.experiment(row, value)) for value in sweep.values}
-        if known.get(row, {}).get("settings") == settings:
-            rows[row] = known[row]
-            continue
-        experiments = {str(value): sweep.experiment(row, value) for value in sweep.values}
-        one = next(iter(experiments.values()))  # a row has one data set, whatever is swept of its training
-        splits = METHODS[one.method].load(one.data, progress=False)
-        found = {value: [_validation(sweep, e, seed, splits) for seed in SEEDS] for value, e in experiments.items()}
-        rows[row] = {"settings": settings, "validation": found, "chosen": chosen(sweep, found)}
-        rows[row]["revision"] = provenance.revision(package_alone=True)
+        before = rows.get(row, {"settings": {}})
+        same = [value for value, found in settings.items() if before["settings"].get(value) == found]
+        found = {value: before["validation"][value] for value in same}
+        missing = {str(v): sweep.experiment(row, v) for v in sweep.values if str(v) not in found}
+        revisions = [*before["revisions"]] if same else []
+        if missing:
+            one = next(iter(missing.values()))  # a row has one data set, whatever is swept of its training
+            splits = METHODS[one.method].load(one.data, progress=False)
+            found |= {value: [_validation(sweep, e, seed, splits) for seed in SEEDS] for value, e in missing.items()}
+            revisions = list(dict.fromkeys([*revisions, provenance.revision(package_alone=True)]))
+        validation = {value: found[value] for value in settings}
+        rows[row] = {"settings": settings, "validation": validation, "chosen": chosen(sweep, validation)}
+        rows[row]["revisions"] = revisions
         if progress:
             print(f"{sweep.name}: {row}: {rows[row]['validation']} -> {rows[row]['chosen']}", flush=True)
         write_json(path, _record(sweep, rows))
@@ -127,7 +131,7 @@ def _record(sweep: Sweep, rows: dict[str, Any]) -> dict[str, Any]:
         "metric": sweep.metric,
         "seeds": list(SEEDS),
         "set": sweep.set,
-        "rows": rows,
+        "rows": {row: rows[row] for row in sweep.rows if row in rows},
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
     }
