@@ -34,8 +34,8 @@ def show_study(
 
     Args:
         name: of the study.
-        about: only claims whose source is one of these labels of papers, such as "P2 Table 7", with their controls,
-            premises and priors.
+        about: only claims whose source is one of these labels of papers, such as "P2 Table 7", with their premises,
+            controls and priors, and the controls of the whole study.
         rows: only claims that compare nothing else but these rows and baselines.
         metrics: columns of the table of rows; those of the study unless given.
         folder: of the results.
@@ -115,6 +115,7 @@ def chosen_claims(study: Study, about: Sequence[str] = (), rows: Sequence[str] =
             if claim in core
             or claim.text in premises
             or claim.premise in texts
+            or (claim.kind == "control" and not claim.premise)
             or (claim.kind == "prior" and claim.better in compared)
         ]
     if not claims:
