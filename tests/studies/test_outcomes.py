@@ -1,6 +1,7 @@
 """Outcomes per question say what the metrics of a run say."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -137,9 +138,8 @@ def test_influences_have_the_metric_as_mean_and_the_jackknife_as_variance() -> N
     assert value.var(ddof=1) / count == pytest.approx(jackknife, rel=1e-4)
 
 
-def test_data_scored_as_a_whole_are_refused() -> None:
-    class Lines:
-        lines, name = object(), "qvhighlights/val"
-
-    with pytest.raises(ConfigError, match="'qvhighlights/val' is scored as a whole by the published program"):
-        kept.check(task_of(preset("cpl")), Lines())
+@pytest.mark.parametrize(("labelled", "lacks"), [(True, "moments"), (False, "labels")])
+def test_lines_that_have_no_moments_to_score_are_refused(labelled: bool, lacks: str) -> None:
+    lines = SimpleNamespace(has_windows=not labelled, labelled=labelled)
+    with pytest.raises(ConfigError, match=f"the test part of 'tvsum/val' has no {lacks}"):
+        kept.check(task_of(preset("cpl")), SimpleNamespace(lines=lines, name="tvsum/val"))

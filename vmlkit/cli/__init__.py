@@ -19,6 +19,7 @@ from vmlkit.cli.finding import add_find_command, add_toy_video_command
 from vmlkit.cli.prediction import add_predict_command
 from vmlkit.cli.reports import add_labels_command, add_negatives_command
 from vmlkit.cli.study import add_study_command
+from vmlkit.cli.table import add_table_command
 from vmlkit.cli.tables import add_priors_command, add_tables_command
 from vmlkit.cli.training import add_continue_command, add_import_command, add_train_command
 from vmlkit.cli.video import add_extract_command
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
         add_study_command,
         add_labels_command,
         add_tables_command,
+        add_table_command,
         add_priors_command,
         add_variants_command,
     ):

@@ -4,12 +4,12 @@ A run's metrics are those of these very predictions, so ``vmlkit evaluate`` find
 Axes: N queries, P windows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction
 from vmlkit.detr.dataset import DetrDataset
@@ -113,12 +113,22 @@ def _metrics(lines: Lines, said: Sequence[QueryPrediction]) -> Metrics:
 
 def _beside(lines: Lines, said: Sequence[QueryPrediction]) -> Metrics:
     """What every table of the field has and the official program of QVHighlights does not: IoU 0.3 and the mean IoU."""
-    padded, predicted = win.pad_rows([p.windows_s for p in said if p.windows_s is not None], columns=3)
-    windows, true = lines.windows_s, lines.window_mask
-    if lines.protocol == "charades_cd":  # as its protocol does before anything is scored
-        windows, true, padded, predicted = _within(windows, true, padded, predicted)
-    best = np.maximum(win.first_window_iou(padded[..., :2], predicted, windows, true), 0.0)
+    _, best = first_overlaps(lines, said)
     return {"R@1,IoU=0.3": round(float(np.mean(best >= 0.3)), 4), "R@1,mIoU": float(best.mean())}
+
+
+def first_overlaps(
+    lines: Lines, said: Sequence[QueryPrediction]
+) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, " M"]]:
+    """Queries that count, and the IoU of the first window of each with the true window nearest to it.
+
+    All N queries count, but for those whose windows lie wholly beyond what Charades-CD's protocol looks at.
+    """
+    padded, predicted = win.pad_rows([p.windows_s for p in said if p.windows_s is not None], columns=3)
+    windows, true, rows = lines.windows_s, lines.window_mask, np.arange(len(said))
+    if lines.protocol == "charades_cd":  # as its protocol does before anything is scored
+        windows, true, padded, predicted, rows = _within(windows, true, padded, predicted)
+    return rows, np.maximum(win.first_window_iou(padded[..., :2], predicted, windows, true), 0.0)
 
 
 def _within(
@@ -126,12 +136,12 @@ def _within(
     true: Bool[np.ndarray, "N W"],
     padded: Float[np.ndarray, "N P 3"],
     predicted: Bool[np.ndarray, "N P"],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Windows cut where Charades-CD's protocol cuts them, and the queries that have one left."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Windows cut where Charades-CD's protocol cuts them, of the queries that have one left, and which these are."""
     cut = np.clip(windows, 0.0, CHARADES_CD_LIMIT_S)
     true = true & (cut[..., 1] > cut[..., 0])
     rows = true.any(axis=1)
-    return cut[rows], true[rows], padded[rows], predicted[rows]
+    return cut[rows], true[rows], padded[rows], predicted[rows], np.flatnonzero(rows)
 
 
 def official_baselines(train: DetrDataset, test: DetrDataset) -> dict[str, Metrics]:
@@ -139,11 +149,23 @@ def official_baselines(train: DetrDataset, test: DetrDataset) -> dict[str, Metri
 
     Clip scores are random numbers, and the same number for every clip; random answers are averaged over five draws.
     """
+    assert test.lines is not None
+    if not test.lines.labelled:
+        return {}
+    found: dict[str, list[Metrics]] = {}
+    for name, said in blind_answers(train, test):
+        found.setdefault(name, []).append(official_metrics(test, said))
+    return {
+        name: {key: float(np.mean([metrics[key] for metrics in draws])) for key in draws[0]}
+        for name, draws in found.items()
+    }
+
+
+def blind_answers(train: DetrDataset, test: DetrDataset) -> Iterator[tuple[str, list[QueryPrediction]]]:
+    """The answers of :func:`official_baselines` by name; one that chance decides comes five times."""
     lines, rng = test.lines, np.random.default_rng(0)
     assert lines is not None
     assert train.lines is not None
-    if not lines.labelled:
-        return {}
     counts = [_clips(lines, test, i) for i in range(len(test))]
     sets: dict[str, list[list[Any]]] = {
         "uniform random": [[None] * len(test)] * DRAWS,
@@ -155,9 +177,7 @@ def official_baselines(train: DetrDataset, test: DetrDataset) -> dict[str, Metri
         fitted = baseline_predictions(spans, len(test), draws=DRAWS, proposals=WINDOWS)
         seconds = test.durations[:, None, None]
         sets = {name: [list(draw * seconds) for draw in draws] for name, draws in fitted.items()}
-    rows: dict[str, Metrics] = {}
     for name, draws in sets.items():
-        found = []
         for windows in draws:
             said = []
             for query, spans_s, count in zip(lines.queries, windows, counts, strict=True):
@@ -167,9 +187,7 @@ def official_baselines(train: DetrDataset, test: DetrDataset) -> dict[str, Metri
                 scores = rng.random(count) if "random" in name else np.ones(count)
                 rated = scores if lines.rated else None
                 said.append(QueryPrediction(qid=query.qid, windows_s=ranked, clip_scores=rated))
-            found.append(official_metrics(test, said))
-        rows[name] = {key: float(np.mean([metrics[key] for metrics in found])) for key in found[0]}
-    return rows
+            yield name, said
 
 
 def _clips(lines: Lines, data: DetrDataset, index: int) -> int:

@@ -144,7 +144,7 @@ def write_results(measured: Measured, folder: Path) -> Path:
         "study": study.name,
         "title": study.title,
         "note": study.note,
-        "command": f"vmlkit study run {study.name}",
+        "command": study.command or f"vmlkit study run {study.name}",
         "study_hash": study_hash(study),
         "outcomes": sha256(path.with_suffix(".parquet")),
         "dirty": any(CHANGES in f"{one['revision']} {one['revisions']}" for one in made),

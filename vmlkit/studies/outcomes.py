@@ -4,6 +4,7 @@
 family       a question is      columns
 ============ ================== ==========================================================================
 moments      a sentence         ``iou1`` of the first answer, ``iou5`` the best of the first five; see below
+JSON lines   a sentence         ``iou1`` of the first window with the nearest true one; mAP is one number a run
 retrieval    a sentence         ``rank`` of its video, ``rank_v2t`` of its video's best sentence (0 is first)
 actions      a video            ``mAP@...``: what the video adds to the metric, see :func:`influences`
 ============ ================== ==========================================================================
@@ -14,6 +15,7 @@ metrics are means over the draws, as in a run's ``metrics.json``.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +30,7 @@ from vmlkit.actions.detections import Detections
 from vmlkit.actions.task import ActionTask
 from vmlkit.components.ranking import text_to_video_ranks, video_to_text_ranks
 from vmlkit.components.retrieval import RetrievalTask, caption_rows
+from vmlkit.detr.official import blind_answers, first_overlaps, predictions
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.metrics.baselines import baseline_predictions
 from vmlkit.metrics.moments import moment_iou
@@ -45,12 +48,14 @@ def check(task: Task[Any, Any, Any], test: Any) -> None:
     """Refuse data of which a study keeps no outcome.
 
     Raises:
-        ConfigError: for JSON lines, which the program of their data set scores as a whole.
+        ConfigError: for JSON lines without moments, or whose test part has no labels.
     """
-    if getattr(test, "lines", None) is not None:
+    lines = getattr(test, "lines", None)
+    if lines is not None and not (lines.has_windows and lines.labelled):
+        lacks = "moments" if lines.labelled else "labels"
         raise ConfigError(
-            f"a study keeps one outcome per question, and '{test.name}' is scored as a whole by the published program: "
-            "take data of single moments, retrieval or actions"
+            f"a study keeps one outcome per question, and the test part of '{test.name}' has no {lacks}: take another "
+            "data set, or another part by data.test_file"
         )
 
 
@@ -69,7 +74,17 @@ def outcomes(task: Task[Any, Any, Any], test: Any, kept: Kept) -> pd.DataFrame:
         owner = caption_rows(test)
         way_back = video_to_text_ranks(kept["logits"], owner)
         return _of_sentences(test, **_ranks(owner, text_to_video_ranks(kept["logits"], owner), way_back))
+    if getattr(test, "lines", None) is not None:
+        return _of_lines(test, predictions(test, kept))
     return _of_sentences(test, **_overlaps(kept, test.spans))
+
+
+def _of_lines(test: Any, said: Any) -> pd.DataFrame:
+    """Of the queries that count; each keeps its place in the split."""
+    rows, best = first_overlaps(test.lines, said)
+    overlap = np.zeros(len(test))
+    overlap[rows] = best
+    return _of_sentences(test, iou1=stored(overlap)).iloc[rows].reset_index(drop=True)
 
 
 def _overlaps(kept: Kept, truth: Float[np.ndarray, "N 2"]) -> dict[str, Float[np.ndarray, " N"]]:
@@ -116,6 +131,11 @@ def _baselines(task: Task[Any, Any, Any], train: Any, test: Any) -> Iterator[tup
             rng, videos = np.random.default_rng([0, draw]), int(owner.max()) + 1
             ranks = _ranks(owner, rng.integers(videos, size=len(test)), rng.integers(videos, size=videos))
             yield "chance", draw, _of_sentences(test, **ranks)
+    elif getattr(test, "lines", None) is not None:
+        seen = Counter[str]()
+        for name, said in blind_answers(train, test):
+            yield name, seen[name] if "random" in name else -1, _of_lines(test, said)
+            seen[name] += 1
     else:
         for name, draws in baseline_predictions(train.spans, len(test), draws=DRAWS).items():
             for draw, proposals in enumerate(draws):

@@ -1,4 +1,4 @@
-"""Published tables with the priors beneath them, as text, CSV, Markdown, LaTeX and HTML, and the list of all tables."""
+"""Published tables with what was measured and the priors, as text, CSV, Markdown, LaTeX and HTML; the list of all."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -9,6 +9,7 @@ from vmlkit.data.published import PUBLISHED
 from vmlkit.detr.corpora import CORPORA
 from vmlkit.errors import ConfigError
 from vmlkit.tables import priors
+from vmlkit.tables.ours import Estimate, Ours
 from vmlkit.tables.records import PublishedTable
 from vmlkit.viz.notebook import to_markdown
 
@@ -17,8 +18,8 @@ Form = Literal["text", "csv", "markdown", "latex", "html"]
 ENDINGS: dict[str, Form] = {".txt": "text", ".csv": "csv", ".md": "markdown", ".tex": "latex", ".html": "html"}
 
 
-def written(table: PublishedTable, form: str) -> str:
-    """A table in one of the forms.
+def written(table: PublishedTable, form: str, ours: Sequence[Ours] = ()) -> str:
+    """A table in one of the forms, with what was measured in columns of their own.
 
     Raises:
         ConfigError: for an unknown form.
@@ -26,41 +27,63 @@ def written(table: PublishedTable, form: str) -> str:
     if form not in get_args(Form):
         raise ConfigError(f"unknown form '{form}': choose one of {', '.join(get_args(Form))}")
     if form == "text":
-        return _text(table)
-    frame, title = lines_of(table), f"{table.label}: {table.about}"
+        return _text(table, ours)
+    frame, title = lines_of(table, ours), f"{table.label}: {table.about}"
     if form == "csv":
-        frame.columns = [" ".join(filter(None, head)) for head in frame.columns]
-        return str(frame.to_csv(index=False))
-    shown = _strings(frame)
+        return _csv(frame)
+    shown, said = _strings(frame), _said(table, ours)
     if form == "html":
         body = shown.to_html(index=False, border=0) if len(shown.columns) else ""
-        return f"<h3>{_html(title)}</h3>\n{body}\n" + "".join(f"<p>{_html(note)}</p>\n" for note in _said(table))
+        return f"<h3>{_html(title)}</h3>\n{body}\n" + "".join(f"<p>{_html(note)}</p>\n" for note in said)
     if form == "latex":
-        return str(shown.to_latex(index=False, escape=True, caption=_latex(title), label=f"tab:{table.id}"))
-    said = "\n".join(f"- {note}" for note in _said(table))
-    return f"### {title}\n\n{_markdown(shown)}\n\n{said}\n"
+        plain = shown.map(lambda cell: cell.replace("±", "$\\pm$")) if ours else shown
+        latex = plain.to_latex(index=False, escape=True, caption=_latex(title), label=f"tab:{table.id}")
+        return str(latex).replace(r"\$\textbackslash pm\$", r"$\pm$")
+    notes = "\n".join(f"- {note}" for note in said)
+    return f"### {title}\n\n{_markdown(shown)}\n\n{notes}\n"
 
 
-def lines_of(table: PublishedTable) -> pd.DataFrame:
-    """Published rows, then priors, as they are printed: names, factors, cells as numbers, whose result, method."""
-    frame, under = table.frame(), priors.beside(table)
-    grouped = any(row.group for row in table.rows)
-    heads = [*(["group"] if grouped else []), "row", *table.factors]
-    lines = [
-        [*([row.group] if grouped else []), row.name, *row.factors, *cells, row.by, row.method]
-        for row, cells in zip(table.rows, frame.to_numpy(), strict=True)
-    ]
-    gap = [""] * len(table.factors)
-    lines += [[*([""] if grouped else []), name, *gap, *under.loc[name], "prior", ""] for name in under.index]
-    columns = [*(("", head) for head in heads), *frame.columns, ("", "by"), ("", "vmlkit")]
-    return pd.DataFrame(lines, columns=pd.MultiIndex.from_tuples(columns)) if table.rows else pd.DataFrame()
+def lines_of(table: PublishedTable, ours: Sequence[Ours] = ()) -> pd.DataFrame:
+    """Published rows, then priors, as they are printed: names, factors, cells as numbers, whose result, method.
+
+    What was measured (:class:`~vmlkit.tables.ours.Estimate`) follows the published columns, a group a data set.
+    """
+    lines, frame, under = table.lines, table.frame(), priors.beside(table)
+    if not lines or not (len(table.columns) or ours):
+        return pd.DataFrame()
+    published = frame.to_numpy() if lines is table.rows else [[float("nan")] * len(table.columns)] * len(lines)
+    grouped, factors = any(row.group for row in lines), table.factors if lines is table.rows else ()
+    heads = [*(["group"] if grouped else []), "row", *factors]
+    measured = [(group, head) for group in ours for head in group.heads]
+    parts = []
+    for number, (row, cells) in enumerate(zip(lines, published, strict=True)):
+        own = [group.cells.get((number, head)) for group, head in measured]
+        parts.append([*([row.group] if grouped else []), row.name, *row.factors, *cells, *own, row.by, row.method])
+    for name in dict.fromkeys([*under.index, *(name for group in ours for name in group.priors)]):
+        known = under.loc[name].tolist() if name in under.index else [float("nan")] * len(table.columns)
+        beside = [group.priors.get(name, {}).get(head, float("nan")) for group, head in measured]
+        parts.append([*([""] if grouped else []), name, *[""] * len(factors), *known, *beside, "prior", ""])
+    columns = [*(("", head) for head in heads), *(frame.columns if len(table.columns) else ())]
+    columns += [(f"ours: {group.label}", " ".join(filter(None, head))) for group, head in measured]
+    return pd.DataFrame(parts, columns=pd.MultiIndex.from_tuples([*columns, ("", "by"), ("", "vmlkit")]))
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """Numbers alone: of what was measured also the ends of the interval and the seeds, in columns of their own."""
+    out = {}
+    for i, head in enumerate(frame.columns):
+        name, column = " ".join(filter(None, head)), frame.iloc[:, i]
+        out[name] = column.map(lambda cell: cell.value if isinstance(cell, Estimate) else cell)
+        for part in ("low", "high", "seeds") if str(head[0]).startswith("ours: ") else ():
+            out[f"{name} {part}"] = column.map(lambda cell, part=part: getattr(cell, part, None))
+    return str(pd.DataFrame(out).to_csv(index=False))
 
 
 def listing(tables: Sequence[PublishedTable]) -> pd.DataFrame:
     """One line a table: its id, label, what it shows, its data, how many of its rows vmlkit has, and their studies."""
     rows = []
     for table in tables:
-        own = sum(bool(row.method or row.measured) for row in table.rows)
+        own = sum(bool(row.method or row.measured or table.hosts) for row in table.rows)
         studies = dict.fromkeys(study for row in table.rows for study, _ in row.measured)
         own_of = f"{own} of {len(table.rows)}" if table.rows else "drawn"
         names = ", ".join(studies)
@@ -91,18 +114,21 @@ def needs(table: PublishedTable) -> list[str]:
     return lines
 
 
-def _text(table: PublishedTable) -> str:
+def _text(table: PublishedTable, ours: Sequence[Ours] = ()) -> str:
     lines = [f"{table.id} ({table.label}, {table.kind}): {table.about}"]
-    frame = lines_of(table)
+    frame = lines_of(table, ours)
     if len(frame):
         lines += ["", _strings(frame).to_string(index=False)]
-    lines += ["", *_said(table)]
+    lines += ["", *_said(table, ours)]
     return "\n".join(lines) + "\n"
 
 
-def _said(table: PublishedTable) -> list[str]:
+def _said(table: PublishedTable, ours: Sequence[Ours] = ()) -> list[str]:
     """Everything that is said under a table."""
     lines = [f"only drawn: {table.drawn}"] if table.drawn else []
+    if ours:
+        lines.append("ours: the mean over seeds ± half its interval of 95 %, in which seeds and test videos count")
+        lines += [f"ours, {group.label}: {group.source}" for group in ours]
     lines += [*_below(table, blind=True), *_below(table, blind=False)]
     lines += [f"queries: {line}" for line in priors.counts(table)]
     lines += [f"note: {note}" for note in table.notes]
@@ -112,7 +138,8 @@ def _said(table: PublishedTable) -> list[str]:
         for study, name in row.measured:
             studies.setdefault(study, []).append(name)
     rows = "; ".join(f"{study}: {', '.join(dict.fromkeys(names))}" for study, names in studies.items())
-    return [*lines, *([f"measured in the studies {rows}"] if rows else []), *needs(table)]
+    lines += [f"measured in the studies {rows}"] if rows else []
+    return [*lines, *([f"see {table.see}"] if table.see else []), *needs(table)]
 
 
 def _below(table: PublishedTable, *, blind: bool) -> list[str]:
@@ -131,6 +158,9 @@ def _strings(frame: pd.DataFrame) -> pd.DataFrame:
     out = {}
     for i in range(frame.shape[1]):
         column = frame.iloc[:, i]
+        if str(frame.columns[i][0]).startswith("ours: "):
+            out[i] = column.map(_measured)
+            continue
         if column.dtype == float:
             known = [f"{value:.3f}".rstrip("0") for value in column[frame[("", "by")] != "prior"].dropna()]
             digits = max((len(text.partition(".")[2]) for text in known), default=2)
@@ -141,6 +171,13 @@ def _strings(frame: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame(out)
     shown.columns = frame.columns
     return shown.astype(str)
+
+
+def _measured(cell: object) -> str:
+    """An estimate, the number of a prior, or a dash."""
+    if isinstance(cell, Estimate):
+        return cell.text()
+    return f"{cell:.2f}" if isinstance(cell, float) and cell == cell else "-"
 
 
 def _markdown(shown: pd.DataFrame) -> str:

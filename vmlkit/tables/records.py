@@ -9,9 +9,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -57,9 +58,21 @@ class PublishedRow:
     by: str  #: one of :data:`AUTHORS`
     cells: tuple[float | None, ...]  #: None where the paper has a dash
     method: str = ""  #: of :data:`vmlkit.methods.METHODS`; empty where vmlkit lacks it or its columns are of several
+    set: Mapping[str, Any] = field(default_factory=dict)  #: settings that make the row of the method's preset
+    #: parts of it that are those of another method's preset on the same data, by setting
+    take: Mapping[str, str] = field(default_factory=dict)
+    data: str = ""  #: the data set that the row is about, where rows are about several
     group: str = ""  #: what lines are grouped by, such as their features
     factors: tuple[Any, ...] = ()  #: values of the table's ``factors``
     measured: tuple[tuple[str, str], ...] = ()  #: (study, row) pairs of vmlkit that have this line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What a figure draws: rows that the paper's text gives no numbers of, and the metrics of each."""
+
+    metrics: tuple[str, ...]
+    rows: tuple[PublishedRow, ...]  #: without cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +93,21 @@ class PublishedTable:
     notes: tuple[str, ...]  #: contradictions within the paper, with another paper, or with its own text
     text: str  #: what the extraction of the paper's text garbled, and how it was settled
     drawn: str  #: what is only drawn
+    hosts: Mapping[str, str] = field(default_factory=dict)  #: the method of each ``host`` of the columns
+    #: settings of every row on a source, such as those that give the toy world a test split of two groups
+    on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    draws: Drawn | None = None  #: what a figure draws, where it is made of numbers
+    see: str = ""  #: what shows or measures that which no training of rows does
 
     @property
     def paper(self) -> str:
         """``P0`` to ``P4``."""
         return self.id.partition("/")[0]
+
+    @property
+    def lines(self) -> tuple[PublishedRow, ...]:
+        """The published rows, or, of a figure that is made of numbers, what it draws."""
+        return self.rows if self.draws is None else self.draws.rows
 
     def frame(self) -> pd.DataFrame:
         """The cells as numbers, NaN for a dash; rows by group, name and factors, columns by data set and metric."""
@@ -175,6 +198,8 @@ def table_of(record: Mapping[str, Any], file: str) -> PublishedTable:
         parts: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in record.items()}
         parts["columns"] = tuple(Column(**column) for column in record["columns"])
         parts["rows"] = tuple(_row(row) for row in record["rows"])
+        if "draws" in record:
+            parts["draws"] = _drawn(record["draws"])
         table = PublishedTable(**parts)
     except (TypeError, KeyError) as error:
         raise DataError(where, f"its fields are not those of a table ({error})", "see PublishedTable") from error
@@ -187,6 +212,18 @@ def _row(record: Mapping[str, Any]) -> PublishedRow:
     row: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
     row["measured"] = tuple((study, name) for study, name in row.get("measured", ()))
     return PublishedRow(**row)
+
+
+def _drawn(record: Mapping[str, Any]) -> Drawn:
+    """``rows`` one by one, or a ``grid``: of a ``method``, every combination of the values of some settings."""
+    given = list(record.get("rows", ()))
+    grid: Mapping[str, Any] = record.get("grid", {})
+    for values in product(*grid.values()) if grid else ():
+        name = ", ".join(f"{key.rpartition('.')[2]} {value:g}" for key, value in zip(grid, values, strict=True))
+        chosen = dict(zip(grid, values, strict=True))
+        given.append({"name": name, "method": record["method"], "set": chosen})
+    rows = tuple(_row({"by": "paper", "cells": [], **row}) for row in given)
+    return Drawn(metrics=tuple(record["metrics"]), rows=rows)
 
 
 def _wrong(table: PublishedTable) -> Iterator[str]:

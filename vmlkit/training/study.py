@@ -92,6 +92,7 @@ class Study:
     #: metrics of validation that results keep by epoch, of rows that have them: R@n,mIoN, or that of random intervals
     curves: tuple[str, ...] = ()
     other_seeds: int = OTHER_SEEDS  #: seeds of the rows that no primary claim compares
+    command: str = ""  #: what computes it; empty: ``vmlkit study run NAME``
 
     def __post_init__(self) -> None:
         rows, texts = [row.name for row in self.rows], {claim.text for claim in self.claims}
