@@ -458,9 +458,8 @@ for metric in ("R@1,mIoU", "R@1,IoU=0.5"):
     print(f"{metric:12s} {100 * gap:+5.1f} points against '{best}': {'above' if gap > 0 else 'CNM does not beat it'}")
 
 # %% [markdown]
-# A little above random, and no better than one constant window. You could stop here and call the method weak, the
-# data hard, or the implementation wrong. (It is at parity with the released code, values and gradients, in
-# `tests/parity`.) The rest of this page asks *which part* fails.
+# You could stop here and call the method weak, the data hard, or the implementation wrong. (It is at parity with the
+# released code, values and gradients, in `tests/parity`.) The rest of this page asks *which part* fails.
 
 # %% [markdown]
 # ## Where does it fail? First, what the history says
@@ -487,9 +486,8 @@ axes[2].legend(fontsize=7.5, loc="center right")
 _ = save_figure(fig, "figures/01_cnm_history.png")
 
 # %% [markdown]
-# *Left: from the first epochs on every width sits at the cap (dashed). Middle: centers crowd together, while true ones
-# (green, right edge) are spread over the whole video. Right: how much better the positive is than each negative, and
-# how much P1 Eq. (13) demands (dashed). It never gets there.*
+# *Left: widths, and their cap (dashed). Middle: the centers that the model says, and the true ones (green, right edge).
+# Right: how much better the positive is than each negative, and how much P1 Eq. (13) demands (dashed).*
 
 # %%
 last = recorded[recorded.epoch == recorded.epoch.max()].set_index("query_id")
@@ -534,10 +532,14 @@ answers = {
 repaired = {name: 100 * iou(*pair, splits.test).mean() for name, pair in answers.items()}
 pd.DataFrame({"mIoU": repaired}).round(1)
 
+# %%
+gains = {part: repaired[f"true {part}"] - repaired["as the model says"] for part in ("width", "center")}
+nb.say(
+    f"The true width alone changes mIoU by {gains['width']:+.1f} points, the true center alone by "
+    f"{gains['center']:+.1f}: what is missing is the **{max(gains, key=gains.get)}**."
+)
+
 # %% [markdown]
-# The true width alone does not help at all. The true **center** alone would put even these wide answers far above every
-# constant window. The center is what is missing.
-#
 # ### Does the loss know where the moment is?
 #
 # Now the question that decides. Put masks where *we* want them, and ask the trained reconstructor how well it explains
@@ -569,10 +571,15 @@ table = pd.DataFrame({name: nll.mean(0) for name, nll in table.items()}, index=l
 table["difference"] = table["a stranger's video"] - table["its own video"]
 table.round(3)
 
+# %%
+nb.say(
+    f"Low is good. A sentence is explained best by its own video through *{table['its own video'].idxmin()}*, and its "
+    f"own video matters most through *{table['difference'].idxmax()}*."
+)
+
 # %% [markdown]
-# Low is good. Read it slowly. The reconstructor *does* look: a sentence's own video explains it better than a
-# stranger's. The **true moment** explains it better than anything else, and there its own video matters most. What the
-# generator says explains it *worse* than the whole video: P1 Eq. (13) complains, rightly, and nothing comes of it.
+# Read it slowly. Does the reconstructor look at all (own video against a stranger's)? And does what the generator says
+# explain the sentence better than the whole video does? Where it does not, P1 Eq. (13) complains, rightly.
 #
 # ### Sweep the mask over the time line
 #
@@ -612,8 +619,8 @@ _ = save_figure(fig, "figures/01_cnm_sweep.png")
 # *The first four test sentences, not chosen. Low is good: there the mask explains the sentence best. The dashed line is
 # where the generator put its center.*
 #
-# Not in every panel, but far more often than chance the valley lies in the shaded moment. **The reconstruction loss
-# knows when; the generator does not say it.**
+# How often the valley lies in the shaded moment is printed above, beside a random point and what the model says. Where
+# the first is the largest, **the reconstruction loss knows when, and the generator does not say it.**
 #
 # ### Does the gradient point there?
 #
@@ -631,9 +638,9 @@ groups = table.groupby("distance to the truth", observed=True)
 groups.mean().assign(sentences=groups.size()).round(2)
 
 # %% [markdown]
-# *Share of sentences whose gradient asks for a center closer to the truth, and for a wider mask.* The gradient **does**
-# point at the truth, for most sentences. And the farther off the center, the more of them ask for *wider*: a wrong
-# narrow mask sees nothing, a wrong wide one at least something. The cap is a symptom.
+# *Share of sentences whose gradient asks for a center closer to the truth, and for a wider mask.* Is the first column
+# above one half? And do more of them ask for *wider*, the farther off the center is? A wrong narrow mask sees nothing,
+# a wrong wide one at least something: then the cap is a symptom.
 #
 # ### Can this generator say it at all?
 #
@@ -714,15 +721,13 @@ axes[0].set_ylabel("center it says")
 _ = save_figure(fig, "figures/01_cnm_centers.png")
 
 # %% [markdown]
-# *Test sentences; on the green diagonal the answer is right. Left: CNM says much the same whatever the sentence.
-# Middle: the same network, taught with the true answers for as many epochs, is hardly better. Right: the sweep of
-# CNM's own reconstructor follows the diagonal, with some sentences far off.*
+# *Test sentences; on the green diagonal the answer is right. Left: CNM. Middle: the same network, taught with the true
+# answers for as many epochs. Right: the sweep of CNM's own reconstructor.*
 
 # %% [markdown]
-# So three explanations fall away. Not the **loss**: its valley is in the right place, and its slope points there. Not
-# the **cap**: a symptom. Not only the **missing labels**: with labels, this generator does not learn to say a center
-# for new sentences in this time either. *Comparing* a few masks is easy; *naming* the right one from a single vector
-# is hard.
+# Hold three explanations against these numbers: the **loss** (is its valley elsewhere, does its slope point away?), the
+# **cap**, and the **missing labels** (does the taught network name the center of new sentences?). *Comparing* a few
+# masks is easy; *naming* the right one from a single vector is hard.
 #
 # This is where CPL goes beyond CNM: it says several Gaussians and lets the reconstruction loss choose among them. That
 # choice is a small sweep.

@@ -368,7 +368,7 @@ assert weak.iloc[-1] > trained[0.26].iloc[-1], "with a tenth of the weight the s
 # - $\lambda$ says *which* width, $\alpha_2$ how firmly. The rest of the loss pulls widths **up** here; with a tenth of
 #   the weight it wins.
 # - The term is steep for narrow windows and flat for wide ones (the diagonal goes like $1/w$), so a small $\lambda$
-# holds   least: its proposals drift furthest above $w^*$.
+#   holds least.
 # - A $\lambda$ without its $\sigma$ and its grid is no setting at all. This is why CPL is called sensitive to
 # $\lambda$.
 
@@ -705,8 +705,8 @@ pairs = [(wide, middle), (middle, narrow), ("trained width, weight 0.5", middle)
 nb.record(exact=exact, band=band, above=[*pairs, ("trained width, as published", "trained width, rescaled")])
 
 # %% [markdown]
-# What they learn: narrow slivers, mostly near a border of the video, the same for every sentence, soon easy to beat.
-# Notebook 03 is about negatives that are asked to become *hard*.
+# Read the width, the distance from a border and the spread over sentences: is such a negative hard to beat? Notebook 03
+# is about negatives that are asked to become *hard*.
 
 # %% [markdown]
 # ## Claims measured

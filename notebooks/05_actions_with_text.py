@@ -336,7 +336,7 @@ save_figure(figure, "figures/05_actions_with_text_coactivity.png")
 figure
 
 # %% [markdown]
-# *With co-activity.* The attention closes: nearly every foreground snippet is missed. And where is the class most
+# *With co-activity.* Look at `attention_fnr`, the share of foreground that is missed. And where is the class most
 # probable? Over all recorded pairs, inside their windows against everywhere else:
 
 # %%
@@ -370,7 +370,7 @@ exact |= {"strip of two snippets": float(topk_mean(cas, 2)[0, 0]), "suppressed":
 nb.record(exact=exact, band=band, above=[("CO2-Net, weight 1: attention_fnr", "CO2-Net, weight 0: attention_fnr")])
 
 # %% [markdown]
-# Without the loss the class lights up inside its windows; with it, hardly more than elsewhere. A reading that fits: two
+# With which weight does the class light up inside its windows? A reading of the difference: two
 # toy videos of one class share little of the action (another shape, another colour, another place) and much of the
 # rest, such as the empty stage and the title card. Being alike is cheapest *there*, and nothing in a video-level label
 # contradicts it. This is a finding about the loss on *this* data, and the reason why the toy preset sets its weight to

@@ -363,10 +363,9 @@ accuracy = pd.DataFrame({name: t.accuracy() for name, t in triplets.items()})
 accuracy.rename(index={"": "all pairs"}).mul(100).round(1).rename_axis("positive nearer than negative, %")
 
 # %% [markdown]
-# *Test sentences; dashed: means.* Before, a text with one word changed is **nearer** than a paraphrase, nearly always.
-# After, the mean of the positives has overtaken that of the negatives. This is the picture by which the paper argues,
-# and as a mean it is true. The table says more: parts with a *not* in them are solved, others are half done, and the
-# changed subject is hardly touched. That is the slide of the importance weights again: what was easy got the training.
+# *Test sentences; dashed: means.* Which text is **nearer**, before and after: a paraphrase, or one with a word changed?
+# This is the picture by which the paper argues. The table says more, part by part: which are solved, and which hardly
+# touched? Compare with the importance weights: what was easy got the training.
 
 # %%
 last = importance.iloc[-1]
@@ -406,9 +405,9 @@ table.mul(100).round(1)
 # %% [markdown]
 # *Filled: the trained model on the right video; red diamonds: on a wrong one. Grey squares and triangles: the same for
 # X-CLIP without the loss.* Read two distances. From the diamond to the filled mark: what the **video** contributes.
-# From the grey square to the filled mark: what the **loss** contributed. The gap between the two models
-# is largest where a *not* gives the answer away (a diamond far right of the line), and there the video has little to do
-# with it. One seed settles nothing; the claims below take several.
+# From the grey square to the filled mark: what the **loss** contributed. Where a diamond stands far right of the line,
+# a *not* gives the answer away, and the video has little to do with it. One seed settles nothing; the claims below take
+# several.
 
 # %% [markdown]
 # ## One part at a time (P4 Table 4 and P4 Table 5)
@@ -448,7 +447,7 @@ fig
 # %% [markdown]
 # *Bold blue: tested on the part it was trained on.* Read along a row how far one part reaches, and down a column who
 # solves it. A part that most sentences have, trained alone, is learnt in three epochs. The last row had all six parts
-# and more epochs, and is worse on those from which the importance weights withdrew.
+# and more epochs: look at those from which the importance weights withdrew.
 
 # %%
 trained = np.mean([matrix.loc[part, part] for part in texts.components])

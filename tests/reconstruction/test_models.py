@@ -141,6 +141,21 @@ def test_cnm_stages_move_only_their_own_parameters(alternate: str) -> None:
     assert moved <= own
 
 
+def test_cnm_jointly_moves_generator_and_reconstructor_by_both_losses_in_one_update() -> None:
+    model = cnm(alternate="jointly", hard_margin=2.0, easy_margin=2.0)
+    (group,) = model.parameter_groups().values()
+    assert len(group) == len(list(model.parameters()))
+    assert {"generator", "transformer"} <= {name.split(".")[0] for name, _ in model.named_parameters()}
+    losses = model.training_loss(random_batch(), PROGRESS, words())
+    for loss in (losses.terms["nll"], losses.terms["rank_easy"]):
+        assert {"generator", "transformer"} <= {name.split(".")[0] for name in reached(model, loss)}
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    done = model.step(random_batch(), PROGRESS, words(), {"all": ScheduledAdam(group, lr=1e-2, warmup_updates=0)})
+    assert {"nll", "nll_whole_video", "rank_easy", "rank_whole_video"} <= done.terms.keys()
+    moved = {n.split(".")[0] for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    assert {"proposal_head", "generator", "transformer", "front"} <= moved
+
+
 def test_clip_sees_stale_gradients_only_when_asked() -> None:
     for stale in (True, False):
         model = cnm(stale_gradient_clipping=stale)

@@ -53,7 +53,9 @@ class CNMConfig:
     max_width: float = 0.45  #: the head's sigmoid is scaled by it; 1 on ActivityNet
     hard_margin: float = 0.1  #: beta_1, NLL against the whole video; -100 leaves that contrast out
     easy_margin: float = 0.15  #: beta_2, NLL against the complement
-    alternate: Literal["head", "modules"] = "head"  #: what is frozen in turn; "modules" gives the generator its own
+    #: what is frozen in turn; "modules" gives the generator its own transformer, and "jointly" trains that and the
+    #: reconstructor by both losses in one update (P1 Table 5)
+    alternate: Literal["head", "modules", "jointly"] = "head"
     stale_gradient_clipping: bool = True  #: clip over all parameters, left-over gradients included (code)
 
     def __post_init__(self) -> None:
@@ -81,7 +83,7 @@ class CNM(Generator):
         network = config.reconstruction
         self.front = FrontEnd(network, shape, token=token)
         self.transformer = DualTransformer(network.transformer)
-        self.generator = DualTransformer(network.transformer) if config.alternate == "modules" else None
+        self.generator = DualTransformer(network.transformer) if config.alternate != "head" else None
         self.proposal_head = nn.Linear(network.transformer.hidden, 2)
 
     @property
@@ -135,7 +137,7 @@ class CNM(Generator):
         return CNMOutput(encoded, proposals, masks, nll, out)
 
     def training_loss(self, batch: MomentBatch, progress: Progress, generator: torch.Generator) -> LossTerms:
-        """Both stages' losses on one forward pass (recorded; :meth:`step` optimises them in turn)."""
+        """Both stages' losses on one forward pass (recorded; :meth:`step` optimises them in turn, or jointly)."""
         nll = self(batch, self.masked_words(batch, generator)).nll
         return both(reconstruction_loss(nll), intra_video_contrast(nll, self.config))
 
@@ -144,7 +146,12 @@ class CNM(Generator):
         return {"positive": {"sigma": math.sqrt(2 * self.config.alpha), "floor": self.config.width_floor}}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """Stage 1 trains everything but the head; stage 2 the head (``alternate="modules"``: the whole generator)."""
+        """Stage 1 trains everything but the head; stage 2 the head (``alternate="modules"``: the whole generator).
+
+        ``alternate="jointly"`` has one stage.
+        """
+        if self.config.alternate == "jointly":
+            return super().parameter_groups()
         parts = [self.proposal_head] + ([self.generator] if self.generator is not None else [])
         proposal = [p for part in parts for p in part.parameters()]
         own = {id(p) for p in proposal}
@@ -156,7 +163,10 @@ class CNM(Generator):
         """Each stage has its own forward pass with fresh words and dropout, and the second sees the first's update.
 
         In the released form ("head") the reconstruction loss still reaches the shared transformer through the mask.
+        ``alternate="jointly"`` makes one update by :meth:`training_loss`.
         """
+        if self.config.alternate == "jointly":
+            return super().step(batch, progress, generator, optimizers)
         separate = self.config.alternate == "modules"
 
         def reconstruct_better() -> LossTerms:

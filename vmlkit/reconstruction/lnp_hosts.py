@@ -74,6 +74,8 @@ class LNPOnPPS(_OnHost):
 def build_lnp(config: LNPOnCNM | LNPOnCPL | LNPOnPPS, shape: DataShape) -> LNP:
     """A generator with freshly drawn weights and P0's negatives on it."""
     if isinstance(config, LNPOnCNM):
+        if config.host.alternate == "jointly":
+            return LNP(config.lnp, CNM(config.host, shape, token=True), shape.word_dim)
         return AlternatingLNP(config.lnp, CNM(config.host, shape, token=True), shape.word_dim)
     host = CPL(config.host, shape) if isinstance(config, LNPOnCPL) else PPS(config.host, shape)
     return LNP(config.lnp, host, shape.word_dim)
