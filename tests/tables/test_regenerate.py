@@ -16,23 +16,8 @@ from vmlkit.tables.regenerate import metrics_of, names_of, plan, sources_of
 from vmlkit.training.study import Study
 
 MEASURED = [table for table in every() if any(metrics_of(table, data) for data in sources_of(table))]
-#: tables of which every row that a study has is the table's own row at the study's size
-SHARED = (
-    "P0/3",
-    "P0/4",
-    "P0/5a",
-    "P0/5b",
-    "P0/5c",
-    "P1/4",
-    "P3/3",
-    "P3/4",
-    "P3/5",
-    "P3/6",
-    "P3/7",
-    "P3/8",
-    "P4/3",
-    "P4/5",
-)
+#: tables of which every row that a study has is the table's own row; P4's studies choose the weight of the loss
+SHARED = ("P0/3", "P0/4", "P0/5a", "P0/5b", "P0/5c", "P1/4", "P1/5", "P3/3", "P3/4", "P3/5", "P3/6", "P3/7", "P3/8")
 
 
 @cache
