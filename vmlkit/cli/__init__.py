@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vmlkit import __version__
+from vmlkit.cli.cost import add_cost_command
 from vmlkit.cli.data import add_data_command
 from vmlkit.cli.evaluation import add_evaluate_command
 from vmlkit.cli.finding import add_find_command, add_toy_video_command
@@ -94,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
         add_tables_command,
         add_table_command,
         add_priors_command,
+        add_cost_command,
         add_variants_command,
     ):
         add(commands)
