@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vmlkit.actions import released as actions
@@ -20,8 +19,14 @@ from vmlkit.components import released as components
 from vmlkit.components.released import core_of_checkpoint
 from vmlkit.detr import released as detr
 from vmlkit.errors import DataError
+from vmlkit.files.arrays import read_tensors, read_torch
+from vmlkit.files.reading import check_file
 from vmlkit.reconstruction import released as reconstruction
 
+_SAVE = (
+    "save its state dict alone with torch.save(model.state_dict(), ...) or as safetensors: a file is opened without "
+    "running code from it"
+)
 #: rewriting rules by the name of a released model
 RULES = {**reconstruction.RULES, **detr.RULES, **actions.RULES, **components.RULES}
 
@@ -85,16 +90,8 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]
         DataError: as :func:`load_checkpoint`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(path, "no such checkpoint", "give the path of a downloaded checkpoint file")
-    try:
-        content = load_file(path) if path.suffix == ".safetensors" else _open_checkpoint(path)
-    except Exception as error:
-        raise DataError(
-            path,
-            f"cannot be opened without running code from it ({type(error).__name__})",
-            "save its state dict alone with torch.save(model.state_dict(), ...) or as safetensors",
-        ) from error
+    check_file(path, missing="no such checkpoint", remedy="give the path of a downloaded checkpoint file")
+    content = read_tensors(path) if path.suffix == ".safetensors" else _open_checkpoint(path)
     options = content.get("opt") if isinstance(content, Mapping) else None
     return _state_dict(content, path), vars(options) if isinstance(options, argparse.Namespace) else {}
 
@@ -106,7 +103,7 @@ def _open_checkpoint(path: Path) -> object:
     nothing when it is rebuilt; it is let through, everything else that is not plain data is refused.
     """
     with torch.serialization.safe_globals([argparse.Namespace]):
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_torch(path, kind="checkpoint", remedy=_SAVE)
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:

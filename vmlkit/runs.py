@@ -17,16 +17,16 @@ and no GPU.
 ===================== =========================================================================================
 """
 
-import json
-import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from vmlkit import files
 from vmlkit.errors import DataError
+from vmlkit.files import arrays, tables
 
 #: name of the file of kept answers
 PREDICTIONS = "predictions.npz"
@@ -34,6 +34,7 @@ PREDICTIONS = "predictions.npz"
 SCHEMA = 1
 
 _REMEDY_AGAIN = "delete the run directory and train again, or restore the file"
+_MISSING = "is missing"
 
 
 def read_json(path: Path) -> Any:
@@ -42,28 +43,17 @@ def read_json(path: Path) -> Any:
     Raises:
         DataError: if it is missing or is not JSON.
     """
-    _require(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(path, f"is not valid JSON ({error})", _REMEDY_AGAIN) from error
+    return files.read_json(path, remedy=_REMEDY_AGAIN, missing=_MISSING)
 
 
-def read_parquet(path: Path, columns: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Read a parquet file that must have ``columns``.
+def read_parquet(path: Path, columns: Sequence[str] | Mapping[str, str] = ()) -> pd.DataFrame:
+    """Read a parquet file that must have ``columns``, by name their kinds (see :func:`vmlkit.files.tables`).
 
     Raises:
-        DataError: if it is missing, unreadable, or lacks a column.
+        DataError: if it is missing, unreadable, or lacks a column or has it as another type.
     """
-    _require(path)
-    try:
-        frame = pd.read_parquet(path, engine="pyarrow")
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(path, f"is not a readable parquet file ({_first_line(error)})", _REMEDY_AGAIN) from error
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise DataError(path, f"lacks the column '{missing[0]}'", _REMEDY_AGAIN)
-    return frame
+    kinds = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, "")
+    return tables.read_parquet(path, kinds, _REMEDY_AGAIN, missing=_MISSING)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -72,21 +62,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: if the file is missing or unreadable.
     """
-    _require(path)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        raise DataError(path, f"is not a readable npz file ({_first_line(error)})", _REMEDY_AGAIN) from error
-
-
-def _require(path: Path) -> None:
-    if not path.is_file():
-        raise DataError(path, "is missing", "check that the run directory is right and that the run got that far")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return arrays.read_npz(path, missing=_MISSING)
 
 
 #: columns of ``proposals.parquet`` and their types; times are fractions of the video

@@ -82,7 +82,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError):
             read_array(tmp_path / "cut.npy")
     (tmp_path / "text.npy").write_text("not an array")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not a readable npy file"):
         read_array(tmp_path / "text.npy")
     with pytest.raises(DataError, match="no such file"):
         read_array(tmp_path / "missing.npy")

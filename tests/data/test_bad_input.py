@@ -122,7 +122,7 @@ def test_bad_features(corpus: Path) -> None:
         load(real(corpus, features=corpus / "arrays"))
     path = corpus / "features.hdf5"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DataError, match=r"features\.hdf5: not a readable HDF5 file"):
+    with pytest.raises(DataError, match=r"features\.hdf5: is not a readable HDF5 file"):
         load(real(corpus))
 
 

@@ -52,7 +52,7 @@ def test_highlights_and_labels_have_their_fields(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("{", "line 2 is not JSON"),
+        ("{", "line 2 is not valid JSON"),
         ("[1]", "line 2 is a JSON list"),
         ({k: v for k, v in HIGHLIGHT.items() if k != "vid"}, "line 2: field 'vid' is missing"),
         ({**HIGHLIGHT, "query": " "}, "line 2: field 'query' is ' '"),

@@ -108,7 +108,7 @@ def test_ids_never_leave_the_folder(tmp_path, video: str) -> None:
 def test_pickled_arrays_are_refused(tmp_path) -> None:
     np.save(tmp_path / "a.npy", np.array([{"x": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(
-        DataError, match=r"a\.npy: not a readable npy file .*; it holds pickled objects, which vmlkit never"
+        DataError, match=r"a\.npy: is not a readable npz or npy file .*; it holds pickled objects, which vmlkit never"
     ):
         FolderFeatures(tmp_path).read("a")
 
@@ -151,7 +151,7 @@ def test_other_dimensions_are_refused(tmp_path) -> None:
 def test_truncated_hdf5(corpus) -> None:
     path = corpus / "features.hdf5"
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match=r"features\.hdf5: not a readable HDF5 file .*; copy or download it again"):
+    with pytest.raises(DataError, match=r"features\.hdf5: is not a readable HDF5 file .*; copy or download it again"):
         FileFeatures(path)
 
 

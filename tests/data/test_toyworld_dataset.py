@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from vmlkit.data.batches import MomentDataset
-from vmlkit.data.toyworld import ToyConfig, frame_features, make_video, render, toy_sentences, toy_splits
+from vmlkit.data.toyworld import ToyConfig, cache, frame_features, make_video, render, toy_sentences, toy_splits
 from vmlkit.data.toyworld import build as build_module
 from vmlkit.data.toyworld.build import raw_features
 from vmlkit.data.toyworld.cache import cache_path
 from vmlkit.data.toyworld.dataset import build_frames, mask_weights
 from vmlkit.data.toyworld.features import Scaler, resample
 from vmlkit.errors import DataError
-from vmlkit.files import default_cache_dir
+from vmlkit.files import default_cache_dir, read_bytes
 
 SMALL = ToyConfig(train_videos=6, validation_videos=2, test_videos=3, clips=16, feature_dim=24)
 
@@ -91,8 +91,7 @@ def test_the_name_of_the_cache_changes_with_settings_and_code(folder: Path, monk
     names = {cache_path(SMALL, folder).name, cache_path(other, folder).name}
     monkeypatch.setattr(np, "__version__", "0.0")
     names.add(cache_path(SMALL, folder).name)
-    read = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda self: read(self) + b"#" * (self.name == "render.py"))
+    monkeypatch.setattr(cache, "read_bytes", lambda path: read_bytes(path) + b"#" * (path.name == "render.py"))
     names.add(cache_path(SMALL, folder).name)
     assert len(names) == 4
 

@@ -245,7 +245,7 @@ def test_a_change_that_does_nothing_is_refused(method: str, change: dict, said: 
         ("cnm", "p.csv", "qid,query,vid,draw,rank,start,end,score\nq,s,v,0,1,a,2,1\n", "line 2: 'start' is 'a'"),
         ("cnm", "p.csv", "qid,query,vid,draw,rank,start,end,score\nq,s\n", "line 2 has another number of fields"),
         ("co2net", "p.json", "[]", "has no object 'results'"),
-        ("co2net", "p.json", "{", "is not JSON"),
+        ("co2net", "p.json", "{", "is not valid JSON"),
         ("co2net", "p.jsonl", '{"vid": "v", "detections": [1]}\n', "'detections' is no list of objects"),
         ("co2net", "p.jsonl", '{"vid": "v", "detections": []}\n', None),
         ("co2net", "p.jsonl", '{"vid": "v", "detections": [{"segment": [1], "score": 1}]}\n', "field 'segment'"),

@@ -50,7 +50,7 @@ def test_npz_without_the_optional_arrays(tmp_path: Path) -> None:
     [
         ({"vectors": None}, "lacks the array 'vectors'; save the arrays"),
         ({"vectors": np.zeros((2, 2))}, r"has 3 words and vectors of shape \(2, 2\)"),
-        ({"counts": np.zeros(2)}, "has 3 words and 2 counts"),
+        ({"counts": np.zeros(2)}, r"has 3 words and counts of type float64 and shape \(2,\)"),
         ({"model_vocab": np.array([3])}, "'model_vocab' points outside 'words'"),
         ({"vectors": np.full((3, 2), np.nan)}, "'<PAD>' has NaN or infinity"),
         ({"words": np.array(["a", "a", "b"])}, "holds a word twice"),
@@ -66,8 +66,8 @@ def test_bad_npz(tmp_path: Path, change: dict, message: str) -> None:
 def test_pickled_and_broken_npz_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", words=np.array(["a"], dtype=object), vectors=np.zeros((1, 2)))
     (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 broken")
-    for name in ("p.npz", "b.npz", "missing.npz"):
-        with pytest.raises(DataError, match=rf"{name}: cannot be read"):
+    for name, said in (("p.npz", "is not a readable npz"), ("b.npz", "is not a readable npz"), ("no.npz", "no such")):
+        with pytest.raises(DataError, match=rf"{name}: .*{said}"):
             read_npz_vectors(tmp_path / name)
 
 
@@ -108,7 +108,7 @@ def test_glove_text_without_a_wanted_word(tmp_path: Path) -> None:
     (tmp_path / "g.txt").write_text("tuer 1 2 3\nkatze 1 2 3\n")
     with pytest.raises(DataError, match="holds none of the words of the data set"):
         read_glove_text(tmp_path / "g.txt", {"door"})
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="there is no such file"):
         read_glove_text(tmp_path / "missing.txt")
 
 

@@ -68,7 +68,7 @@ def test_tvsum_calls_its_arrays_token_and_text(tmp_path):
         ({"last_hidden_state": np.ones(4)}, r"of shape \(4,\)"),
         ({"last_hidden_state": np.ones((2, 4), dtype=int)}, "is int64"),
         ({"last_hidden_state": np.full((2, 4), np.nan)}, "NaN or infinity"),
-        ({"last_hidden_state": np.array([["a", object()]], dtype=object)}, "cannot be read"),
+        ({"last_hidden_state": np.array([["a", object()]], dtype=object)}, "has Python objects"),
     ],
 )
 def test_a_file_without_token_states_is_named(tmp_path, arrays, message):

@@ -83,9 +83,9 @@ def test_stored_tags(tmp_path: Path, name: str) -> None:
     ("change", "message"),
     [
         ({"tags": ["DT"]}, "line 2 does not have one tag per token; write two lists"),
-        ({"tokens": "ab"}, "line 2 does not have one tag per token"),
-        ({"tokens": [1, 2]}, "line 2 does not have one tag per token"),
-        ({"row": None}, "line 2 lacks one of split, row, tokens and tags"),
+        ({"tokens": "ab"}, "'line 2.tokens' is 'ab'; write a list"),
+        ({"tokens": [1, 2]}, r"'line 2.tokens\[0\]' is 1; write a text"),
+        ({"row": None}, "'line 2.row' is null; write a whole number"),
     ],
 )
 def test_bad_stored_tags(tmp_path: Path, change: dict, message: str) -> None:
@@ -99,7 +99,7 @@ def test_unreadable_stored_tags(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t\.jsonl\.gz: cannot be read"):
         read_tagged(tmp_path / "t.jsonl.gz")
     (tmp_path / "t.jsonl").write_text("{")
-    with pytest.raises(DataError, match="line 1 lacks one of"):
+    with pytest.raises(DataError, match="line 1 is not valid JSON"):
         read_tagged(tmp_path / "t.jsonl")
 
 

@@ -7,12 +7,12 @@
 Each calls its subsets differently: :attr:`vmlkit.actions.videos.ActionAnnotations.subsets` says which is trained on.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vmlkit import files
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo, Segment, check_video
 from vmlkit.errors import DataError
 
@@ -116,9 +116,4 @@ def checked(
 
 def read_json(path: str | Path) -> Any:
     """A JSON file, or a sentence about why it is none."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", "check the path of the annotations") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(path, f"not valid JSON ({' '.join(str(error).split())[:120]})", "download it again") from error
+    return files.read_json(path, remedy="download it again")

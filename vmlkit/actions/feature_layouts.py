@@ -21,6 +21,7 @@ from vmlkit.actions.object_arrays import read_array
 from vmlkit.data.feature_files import FeatureStore, FolderFeatures, ListedFeatures, check_features
 from vmlkit.data.features import open_features
 from vmlkit.errors import DataError
+from vmlkit.files import inside, is_name, read_text
 
 
 class TwoStreamFolder:
@@ -125,7 +126,7 @@ class TextFolder:
         """The rows of a video; raises :class:`DataError` for a line that is not numbers."""
         path = self._file(video_id)
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
+            lines = read_text(inside(self.path, path)).split("\n")
             named = any(character in "fabcdghxyz_" for character in lines[0].split(",")[0].lower())
             rows = np.loadtxt(lines[1:] if named else lines, delimiter=",", ndmin=2, dtype=np.float32)
         except (OSError, ValueError) as error:
@@ -134,7 +135,7 @@ class TextFolder:
         return check_features(rows, path, video_id)
 
     def _file(self, video_id: str) -> Path:
-        return self.path / f"{Path(video_id).name}.csv"
+        return self.path / f"{video_id if is_name(video_id) else 'none'}.csv"
 
 
 class WithPrefix:

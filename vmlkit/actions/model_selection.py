@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from vmlkit.errors import DataError
+from vmlkit.files.tables import check_columns, read_csv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +63,6 @@ def read_training_curve(path: str | Path) -> pd.DataFrame:
     """
     names = {f"map_{t:.1f}": f"mAP@{t:.1g}" for t in np.arange(1, 10) / 10}
     names |= {"avg_0.1_0.5": "mAP@0.1:0.5", "avg_0.3_0.7": "mAP@0.3:0.7"}
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", "check the path of the training curve") from error
-    except (OSError, ValueError) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:80]})", "copy it again") from error
-    missing = [name for name in ("iteration", *names) if name not in table.columns]
-    if missing:
-        raise DataError(path, f"has no column '{missing[0]}'", "copy it again")
+    table = read_csv(path, "copy it again")
+    check_columns(table, dict.fromkeys(("iteration", *names), "number"), path, "copy it again")
     return table.set_index("iteration")[list(names)].rename(columns=names)

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vmlkit.errors import DataError
+from vmlkit.files import open_file
+from vmlkit.files.arrays import npy_header, read_npy
 
 #: names that a pickled array of lists mentions; they are recognised, not imported
 _RECONSTRUCT = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
@@ -50,19 +52,15 @@ def read_array(path: str | Path) -> Any:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
+        with open_file(path, remedy="check the path of the annotations") as file:
+            shape, _, dtype = npy_header(file, path)
             if dtype.hasobject:
                 return _Reader(path).read(file, shape)
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", "check the path of the annotations") from error
+    except DataError:
+        raise
     except (OSError, ValueError, EOFError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(path, f"cannot be read ({' '.join(str(error).split())[:120]})", "download it again") from error
+    return read_npy(path)
 
 
 class _Reader:

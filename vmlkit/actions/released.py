@@ -3,12 +3,12 @@
 In ``released.json``, where ActivityNet's name of the offsets stands beside THUMOS14's (``position``, ``add_weight``).
 """
 
-import json
 from pathlib import Path
 
+from vmlkit.files import read_json
 from vmlkit.reconstruction.released import FRONT, TRANSFORMER, Rules
 
-_NAMES: dict[str, Rules] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+_NAMES: dict[str, Rules] = read_json(Path(__file__).with_suffix(".json"))
 #: the attention parts of CO2-Net, TSM and VLC
 _CROSS_MODAL = _NAMES["cross-modal attention"]
 RULES: dict[str, Rules] = {

@@ -28,6 +28,7 @@ from vmlkit.actions.videos import ActionAnnotations, ActionVideo
 from vmlkit.data.annotations.layouts import ACTIONS, explained
 from vmlkit.data.published import PUBLISHED
 from vmlkit.errors import DataError
+from vmlkit.files import read_text
 from vmlkit.text.tagging import TaggedSentence
 
 REDUCED, GT_JSON, PROMPTS, AMBIGUOUS = "thumos14_reduced.json", "gt.json", "p3_prompts.json", "Ambiguous_test.txt"
@@ -141,7 +142,7 @@ def read_npy_folder(path: str | Path) -> ActionAnnotations:
 def read_ambiguous(path: str | Path) -> dict[str, list[tuple[float, float]]]:
     """``Ambiguous_test.txt``: lines ``name  start end``, however many blanks there are between them."""
     table: dict[str, list[tuple[float, float]]] = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         fields = line.split()
         if not fields:
             continue

@@ -28,6 +28,7 @@ from vmlkit.data.toyworld.lexicon import LEXICON
 from vmlkit.data.toyworld.word_vectors import WORD_DIM, word_vector
 from vmlkit.data.toyworld.world import ACTIONS
 from vmlkit.errors import ConfigError
+from vmlkit.files import read_bytes
 from vmlkit.text.embeddings import WordVectors, embedding_table
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -102,7 +103,7 @@ def project_halves(
 
 def _path(config: ToyConfig, cache_dir: Path | None) -> Path:
     moments = cache_path(config, cache_dir)
-    code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    code = hashlib.sha256(read_bytes(Path(__file__))).hexdigest()[:8]
     return moments.with_name(f"toyactions-{moments.stem.removeprefix('toyworld-')}-{code}.npz")
 
 

@@ -89,7 +89,7 @@ def parse_settings(items: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"--set takes KEY=VALUE, such as train.epochs=3, not {item!r}")
         try:
             parsed[key] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             parsed[key] = text
     return parsed
 

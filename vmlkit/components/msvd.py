@@ -11,12 +11,13 @@ message says how to turn one that you trust into JSON.
 """
 
 import csv
-import json
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from vmlkit.errors import DataError
+from vmlkit.files import read_bytes, read_json, read_text
 
 Split = Literal["train", "val", "test"]
 _TABLES = ("video_corpus.csv", "MSR Video Description Corpus.csv")
@@ -74,10 +75,7 @@ def _captions(folder: Path) -> tuple[Path, dict[str, list[str]]]:
 
 
 def _from_json(path: Path) -> dict[str, list[str]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(path, f"is not valid JSON ({error})", "write it again") from error
+    content = read_json(path, remedy="write it again")
     if not isinstance(content, dict):
         raise DataError(path, f"holds a {type(content).__name__}", "write {video id: [caption, ...]}")
     return {str(video): [_text(path, video, c) for c in _list(path, video, rows)] for video, rows in content.items()}
@@ -109,14 +107,17 @@ def _from_text(path: Path) -> Iterator[tuple[str, str]]:
 
 def _from_table(path: Path) -> Iterator[tuple[str, str]]:
     wanted = {"VideoID", "Start", "End", "Language", "Description"}
-    with path.open(encoding="utf-8-sig", newline="", errors="replace") as handle:
-        rows = csv.DictReader(handle)
+    # the table has a few bytes of other encodings
+    rows = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig", errors="replace"), newline=""))
+    try:
         missing = sorted(wanted - set(rows.fieldnames or ()))
         if missing:
             raise DataError(path, f"lacks the column '{missing[0]}'", "take the original table")
         for row in rows:
             if row["Language"] == "English" and (row["Description"] or "").strip():
                 yield f"{row['VideoID']}_{row['Start']}_{row['End']}", row["Description"]
+    except csv.Error as error:
+        raise DataError(path, f"is no table of text ({error})", "take the original table") from error
 
 
 def _collect(path: Path, pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
@@ -127,9 +128,4 @@ def _collect(path: Path, pairs: Iterator[tuple[str, str]]) -> dict[str, list[str
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
-    except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", f"check the folder of MSVD: {PUBLISHED}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(path, "is not UTF-8 text", "download it again") from error
+    return read_text(path, remedy=f"check the folder of MSVD: {PUBLISHED}").removesuffix("\n").split("\n")

@@ -1,13 +1,14 @@
 """Parameter names of the released X-CLIP without CLIP itself, as rules for :mod:`vmlkit.released`."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
+from vmlkit.files import read_json
+
 XCLIP: tuple[tuple[str, str], ...] = tuple(
-    (pattern, ours) for pattern, ours in json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    (pattern, ours) for pattern, ours in read_json(Path(__file__).with_suffix(".json"))
 )
 
 

@@ -4,21 +4,19 @@ No file is ever unpickled: arrays of objects are refused, and torch files are re
 tensors and plain containers and nothing else.
 """
 
-import json
-import pickle
-import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import h5py
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 
 from vmlkit.errors import DataError
+from vmlkit.files.arrays import open_hdf5, open_npz, open_tensors, read_dataset, read_npy, read_torch, tensor_array
+from vmlkit.files.reading import open_file
 
 Format = Literal["HDF5", "npy", "npz", "safetensors", "torch", "pickle"]
 #: names of array files, in the order in which a folder that has a video twice is read
@@ -27,22 +25,11 @@ SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".safetensors", ".h5", ".hdf5")
 ARRAY_NAMES = ("features", "feature", "c3d_features", "i3d_features", "arr_0")
 #: what `torch.save` of before version 1.6 begins with: a pickled number by which torch knows its own files
 _OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
-#: what a reader raises for a file that is cut off, damaged, or holds more than arrays
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    SafetensorError,
-)
 
 
 def format_of(path: Path) -> Format | None:
     """The format of a file by its first bytes, whatever its name; None for any other."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         head = file.read(16)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "HDF5"
@@ -59,9 +46,10 @@ def format_of(path: Path) -> Format | None:
 
 def _format_of_zip(path: Path) -> Format | None:
     try:
-        names = zipfile.ZipFile(path).namelist()
-    except zipfile.BadZipFile:
-        return "npz"  # cut off: the reader says so
+        with open_file(path) as file:
+            names = zipfile.ZipFile(file).namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+        return "npz"  # cut off or damaged: the reader says so
     if any(name.endswith("data.pkl") for name in names):
         return "torch"
     return "npz" if names and all(name.endswith(".npy") for name in names) else None
@@ -75,26 +63,19 @@ def open_arrays(path: Path) -> Iterator[Any]:
         DataError: for a file of another format, one that is cut off, or one that holds more than arrays.
     """
     kind = format_of(path)
-    try:
+    with ExitStack() as stack:
         if kind == "HDF5":
-            with h5py.File(path, "r") as file:
-                yield file
+            yield stack.enter_context(open_hdf5(path))
         elif kind == "safetensors":
-            with safe_open(path, "pt") as tensors:
-                yield _Tensors(tensors)
+            yield _Tensors(stack.enter_context(open_tensors(path)))
         elif kind == "torch":
-            yield torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            yield read_torch(path, mapped=True)
         elif kind == "npz":
-            with np.load(path, allow_pickle=False) as archive:
-                yield archive
+            yield stack.enter_context(open_npz(path))
         elif kind == "npy":
-            yield np.load(path, mmap_mode="r", allow_pickle=False)
+            yield read_npy(path, mapped=True)
         else:
             raise DataError(path, "is no file of arrays", f"give one of {', '.join(SUFFIXES)}")
-    except DataError:
-        raise
-    except _UNREADABLE as error:
-        raise DataError(path, f"not a readable {kind} file ({brief(error)})", _remedy(error)) from error
 
 
 class _Tensors(Mapping[str, Any]):
@@ -119,7 +100,7 @@ class _Tensors(Mapping[str, Any]):
 
 def is_group(found: Any) -> bool:
     """Whether ``found`` holds arrays under names, rather than being one."""
-    return isinstance(found, (Mapping, h5py.Group, np.lib.npyio.NpzFile))
+    return isinstance(found, (Mapping, h5py.Group))
 
 
 def one_array(found: Any, dataset: str | None, where: object, what: str) -> np.ndarray:
@@ -147,31 +128,9 @@ def one_array(found: Any, dataset: str | None, where: object, what: str) -> np.n
             raise DataError(where, f"{what} is a group with the arrays {names}{asked}", say)
         found = found[name]
     if isinstance(found, torch.Tensor):
-        return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
+        return tensor_array(found, where, what)
     if isinstance(found, h5py.Dataset):
-        return np.asarray(found[()])
+        return read_dataset(found, str(where), what)
     if not isinstance(found, np.ndarray):
         raise DataError(where, f"{what} is a {type(found).__name__}", "store one array of numbers")
     return found
-
-
-def _remedy(error: BaseException) -> str:
-    if isinstance(error, pickle.UnpicklingError) or re.search("allow_pickle|Python objects", str(error)):
-        return (
-            "it holds pickled objects, which vmlkit never opens: where you trust the file, load it yourself and save "
-            "plain arrays, numpy.savez('features.npz', **{video: array})"
-        )
-    return "copy or download it again, it may be cut off"
-
-
-def brief(error: BaseException) -> str:
-    """The message of an error on one short line."""
-    return " ".join(str(error).split())[:120]
-
-
-def header_of(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file: entries by name, and ``__metadata__``."""
-    with open(path, "rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header: dict[str, Any] = json.loads(file.read(size))
-    return header

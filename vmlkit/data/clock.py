@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 
 from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
+from vmlkit.files.records import COUNT, TEXT, Entry, Many, Table
 
 #: seconds a row of circulating features: frames a row over frames a second, and whole or half seconds
 USUAL_CLOCKS = (
@@ -39,6 +40,10 @@ class Clock:
     seconds: Float[np.ndarray, " videos"]
     common: float | None  #: ``None`` where rows and durations of the videos fit no common number
     resampled: int | None = None  #: rows that every video has, where they were resampled to one number
+
+
+#: what :meth:`RowWatch.record` gives
+SEEN = Entry({"rows": Table(COUNT), "odd": Table(Many(TEXT))})
 
 
 @dataclass

@@ -14,7 +14,8 @@ from vmlkit.data.annotations.charades import Backward, Beyond, MomentAnnotation,
 from vmlkit.data.left_out import Ledger
 from vmlkit.data.published import published
 from vmlkit.errors import DataError
-from vmlkit.files import default_cache_dir, read_text, write_text
+from vmlkit.files import default_cache_dir, read_json, write_text
+from vmlkit.files.records import TEXT, Fixed, Many, checked
 from vmlkit.text.tagging import TaggedSentence, matches_sentence, read_tagged, tag_sentences, tagger_name
 
 #: file names, without ``.gz``, of each layout in the order of preference
@@ -36,6 +37,8 @@ VALIDATION_FILES: Mapping[str, tuple[str, ...]] = {
 #: of the training videos, measured during training where none is set aside
 MEASURED_SHARE = 0.1
 TAGGED = ("tokens_pos.jsonl.gz", "tokens_pos.jsonl")
+#: words and tags of each sentence, as the cache keeps them
+_TAGS = Many(Fixed(TEXT, TEXT))
 #: folders below ``$VMLKIT_DATA``
 FOLDERS = {
     "charades": "charades_sta",
@@ -186,10 +189,11 @@ def _fresh(sentences: list[str], cache_dir: str | Path | None, progress: bool) -
     if path.is_file():
         try:
             stored = [
-                [tuple(text.split("\t")) if text else () for text in pair] for pair in json.loads(read_text(path))
+                [tuple(text.split("\t")) if text else () for text in pair]
+                for pair in checked(read_json(path), _TAGS, path, remedy="delete it")
             ]
             return [TaggedSentence(tokens, tags) for tokens, tags in stored]
-        except (DataError, ValueError, TypeError, AttributeError):
+        except DataError:
             pass  # a damaged file is written anew
     result = tag_sentences(sentences, progress=progress)
     # one text a sentence, not a list of words: read faster than lists of words

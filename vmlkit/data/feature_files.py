@@ -13,8 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from vmlkit.data.array_files import SUFFIXES, brief, is_group, one_array, open_arrays
+from vmlkit.data.array_files import SUFFIXES, is_group, one_array, open_arrays
 from vmlkit.errors import DataError
+from vmlkit.files.arrays import readable
+from vmlkit.files.reading import check_file, inside
 
 
 @runtime_checkable
@@ -85,8 +87,7 @@ class FileFeatures:
 
     def __init__(self, path: str | Path, dataset: str | None = None) -> None:
         self.path, self.dataset = Path(path), dataset
-        if not self.path.is_file():
-            raise DataError(self.path, "there is no such file", "check the path of the features")
+        check_file(self.path, remedy="check the path of the features")
         with ExitStack() as stack:
             self._arrays: Any = stack.enter_context(open_arrays(self.path))
             self._opened = stack.pop_all()
@@ -117,14 +118,8 @@ class FileFeatures:
     def read(self, video_id: str) -> Float[np.ndarray, "rows Dv"]:
         if video_id not in self:
             raise DataError(self.path, f"video '{video_id}' has no features", "extract it or leave its queries out")
-        try:
+        with readable(self.path, "features", "copy or download the file again"):
             array = one_array(self._arrays[video_id], self.dataset, self.path, f"video '{video_id}'")
-        except DataError:
-            raise
-        except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
-            raise DataError(
-                self.path, f"video '{video_id}' cannot be read ({brief(error)})", "copy or download the file again"
-            ) from error
         return check_features(array, self.path, video_id)
 
 
@@ -173,10 +168,9 @@ class FolderFeatures:
     def read(self, video_id: str) -> Float[np.ndarray, "rows Dv"]:
         if video_id not in self._files:
             raise DataError(self.path, f"video '{video_id}' has no features", "extract it or leave its queries out")
-        path = self.path / self._files[video_id]
-        if not path.is_file():
-            raise DataError(path, "there is no such file any more", "put it back or leave its queries out")
-        with open_arrays(path) as found:
+        path = inside(self.path, self.path / self._files[video_id])
+        check_file(path, missing="there is no such file any more", remedy="put it back or leave its queries out")
+        with readable(path, "features", "copy or download it again"), open_arrays(path) as found:
             # a copy: the file is closed at the end of the block
             array = np.array(one_array(found, self.dataset, path, f"video '{video_id}'"))
         return check_features(array, path, video_id)

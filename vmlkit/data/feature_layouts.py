@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import h5py
-
-from vmlkit.data.array_files import SUFFIXES, Format, brief, format_of
+from vmlkit.data.array_files import SUFFIXES, Format, format_of
 from vmlkit.data.feature_files import FeatureStore, FileFeatures, FolderFeatures
 from vmlkit.data.layouts import Layout, recognise
 from vmlkit.data.packed import PackedFeatures, is_packed
 from vmlkit.errors import DataError
+from vmlkit.files.arrays import open_hdf5
+from vmlkit.files.reading import open_file
 
 _TRUSTED = (
     "where you trust the file, load it in Python yourself and write numpy.savez('features.npz', **{video: array})"
@@ -53,7 +53,7 @@ class FeatureShape:
         """The first bytes of a file; none of a folder."""
         if not self.path.is_file():
             return b""
-        with open(self.path, "rb") as file:
+        with open_file(self.path) as file:
             return file.read(512)
 
     @cached_property
@@ -61,12 +61,8 @@ class FeatureShape:
         """The names at the top of an HDF5 file."""
         if self.format != "HDF5":
             return frozenset()
-        try:
-            with h5py.File(self.path, "r") as file:
-                return frozenset(file)
-        except OSError as error:
-            what = f"not a readable HDF5 file ({brief(error)})"
-            raise DataError(self.path, what, "copy or download it again, it may be cut off") from error
+        with open_hdf5(self.path) as file:
+            return frozenset(file)
 
     def mostly(self, *suffixes: str) -> bool:
         """Whether a folder holds such files and no arrays."""

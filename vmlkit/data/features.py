@@ -4,7 +4,6 @@ Reading and resampling happen once, when a data set is built; a training batch i
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,15 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from vmlkit.data.clock import RowWatch
+from vmlkit.data.clock import SEEN, RowWatch
 from vmlkit.data.feature_files import FeatureStore, ListedFeatures
 from vmlkit.data.feature_layouts import open_layout
 from vmlkit.data.layouts import near_names
 from vmlkit.data.packed import PackedFeatures
 from vmlkit.errors import DataError
-from vmlkit.files import atomic_path, write_json
+from vmlkit.files import atomic_path, read_json, write_json
+from vmlkit.files.arrays import read_npy
+from vmlkit.files.records import checked
 
 
 def clip_boundaries(rows: int, clips: int) -> Int[np.ndarray, " T+1"]:
@@ -157,14 +158,16 @@ def load_clips(
     path = Path(cache_dir) / f"clips-{key}.npy"
     seen = path.with_suffix(".json")
     if path.is_file() and seen.is_file():
-        watch.restore(json.loads(seen.read_text(encoding="utf-8")))
+        watch.restore(checked(read_json(seen), SEEN, seen, remedy="delete it"))
     else:
         rows = _resample_all(store, video_ids, clips, dtype, watch, progress)
         write_json(seen, watch.record())
         with atomic_path(path) as temporary:
             np.save(temporary, rows, allow_pickle=False)
     # copy-on-write: pages are read when they are used, and torch accepts the buffer as writable
-    found: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+    found = read_npy(path, mapped=True)
+    if found.shape[:2] != (len(video_ids), clips) or found.dtype != dtype:
+        raise DataError(path, f"holds {found.dtype} {found.shape}, which was not written for these videos", "delete it")
     return found
 
 

@@ -7,6 +7,7 @@ was odd about them, and the fingerprint of everything.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,17 +16,28 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from vmlkit.data.array_files import format_of, header_of
-from vmlkit.data.clock import RowWatch
+from vmlkit.data.array_files import format_of
+from vmlkit.data.clock import SEEN, RowWatch
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.errors import DataError
-from vmlkit.files import atomic_path
+from vmlkit.files import atomic_path, open_file, parse_json
+from vmlkit.files.arrays import tensors_header
+from vmlkit.files.records import COUNT, NULL, TEXT, Either, Entry, Fixed, Many, Plain, checked
 
 FORMAT = "vmlkit packed features 1"
 _TENSOR = "features"
 _DTYPES = {"float16": "F16", "float32": "F32"}
 #: the data begin at a multiple of this many bytes
 _ALIGNMENT = 64
+_PACK_AGAIN = "pack again with `vmlkit data pack`"
+_TENSOR_ENTRY = Entry(
+    {
+        "dtype": Plain(lambda kind: kind in _DTYPES.values(), "F16 or F32"),
+        "shape": Many(COUNT, least=2),
+        "data_offsets": Fixed(COUNT, COUNT),
+    }
+)
+_HEADER = Entry({"__metadata__": Entry(dict.fromkeys(("clips", "seen", "fingerprint"), TEXT)), _TENSOR: _TENSOR_ENTRY})
 
 
 class PackedFeatures:
@@ -42,15 +54,20 @@ class PackedFeatures:
         self.path = Path(path)
         start, header = _header(self.path)
         about: dict[str, str] = header["__metadata__"]
+        checked(header, _HEADER, self.path, remedy=_PACK_AGAIN)
         shape, ends = header[_TENSOR]["shape"], header[_TENSOR]["data_offsets"]
         if self.path.stat().st_size != start + ends[1]:
             what = f"has {self.path.stat().st_size} bytes where its header says {start + ends[1]}"
             raise DataError(self.path, what, "it is cut off: copy it again, or pack again")
         dtype = np.float16 if header[_TENSOR]["dtype"] == "F16" else np.float32
-        self.clips = json.loads(about["clips"])  #: T of every video; None where videos keep their own rows
+        #: T of every video; None where videos keep their own rows
+        self.clips = checked(parse_json(about["clips"], self.path), Either(NULL, COUNT), self.path, remedy=_PACK_AGAIN)
         self.fingerprint = about["fingerprint"]
-        self._record = json.loads(about["seen"])
+        self._record = checked(parse_json(about["seen"], self.path), SEEN, self.path, remedy=_PACK_AGAIN)
         rows = self._record["rows"]
+        wanted = [sum(rows.values())] if self.clips is None else [len(rows), self.clips]
+        if shape[:-1] != wanted or ends != [0, math.prod(shape) * np.dtype(dtype).itemsize]:
+            raise DataError(self.path, f"has the shape {shape} for {len(rows)} videos", _PACK_AGAIN)
         self.position = {video: i for i, video in enumerate(rows)}  #: of each video in the file
         self._ends = np.cumsum(list(rows.values())).tolist()
         # copy-on-write: pages are read when they are used, and torch accepts the buffer as writable
@@ -92,7 +109,7 @@ class PackedFeatures:
     def intact(self) -> bool:
         """Whether the data are those that were packed, by their fingerprint; reads the whole file."""
         digest = hashlib.sha256()
-        with open(self.path, "rb") as file:
+        with open_file(self.path) as file:
             file.seek(self._start)
             while block := file.read(1 << 22):
                 digest.update(block)
@@ -104,8 +121,8 @@ def is_packed(path: Path) -> bool:
     try:
         if format_of(path) != "safetensors":
             return False
-        about = header_of(path).get("__metadata__")
-    except (OSError, ValueError, AttributeError):
+        about = tensors_header(path)[1].get("__metadata__")
+    except DataError:
         return False
     return isinstance(about, dict) and about.get("format") == FORMAT
 
@@ -193,5 +210,4 @@ def _header(path: Path) -> tuple[int, dict[str, Any]]:
     """Where the data begin, and the header."""
     if not path.is_file() or not is_packed(path):
         raise DataError(path, "is no packed file of features", "write one with `vmlkit data pack`")
-    with open(path, "rb") as file:
-        return 8 + int.from_bytes(file.read(8), "little"), header_of(path)
+    return tensors_header(path)

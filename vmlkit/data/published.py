@@ -1,13 +1,12 @@
 """Where annotations and features of the data sets are published: what is said of files that are not there."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from vmlkit.files import read_json
+
 #: source -> ``annotations`` and ``features`` -> their place, a part of a sentence
-PUBLISHED: Mapping[str, Mapping[str, str]] = json.loads(
-    Path(__file__).with_name("published_data.json").read_text(encoding="utf-8")
-)
+PUBLISHED: Mapping[str, Mapping[str, str]] = read_json(Path(__file__).with_name("published_data.json"))
 
 
 def published(source: str, what: str = "annotations") -> str:

@@ -1,6 +1,5 @@
 """``vmlkit import``: a checkpoint of the authors' own program becomes a run directory that other commands open."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from vmlkit.config import to_dict
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import build, task_of
 from vmlkit.experiments.passports import as_record, passports_of
-from vmlkit.files import write_json, write_npz
+from vmlkit.files import file_digest, write_json, write_npz
 from vmlkit.methods import METHODS
 from vmlkit.released import load_checkpoint
 from vmlkit.runs import SCHEMA, RunDirectory
@@ -82,7 +81,7 @@ def import_checkpoint(
     load_checkpoint(path, getattr(method, "localiser", method), release.rules)
     device, settings = choose_device(experiment.train.device), experiment.train
     method.to(device).eval()
-    origin = {"project": release.project, "file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    origin = {"project": release.project, "file": path.name, "sha256": file_digest(path)}
     description = {
         "name": folder.name,
         "method": experiment.method,

@@ -18,7 +18,7 @@ from typing import Any
 
 import vmlkit
 from vmlkit.errors import ConfigError, DataError, required
-from vmlkit.files import atomic_path, write_text
+from vmlkit.files import atomic_path, read_bytes, write_text
 from vmlkit.viz.live import read_asset
 
 #: called after each code cell with (cells done, cells in all); first with (0, cells in all)
@@ -123,10 +123,10 @@ def run_notebook(
 
 def fingerprint(path: Path) -> str:
     """Changes with the notebook and with every source file of the package (not with parameters)."""
-    digest = hashlib.sha256(Path(path).read_bytes())
+    digest = hashlib.sha256(read_bytes(path))
     package = Path(vmlkit.__file__).parent
     for source in sorted(p for p in package.rglob("*") if p.is_file() and p.suffix != ".pyc"):
-        digest.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
+        digest.update(source.relative_to(package).as_posix().encode() + read_bytes(source))
     return digest.hexdigest()[:16]
 
 

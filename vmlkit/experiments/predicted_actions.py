@@ -19,7 +19,7 @@ from vmlkit.actions.task import ActionTask
 from vmlkit.data.annotations.json_lines import Record, read_lines
 from vmlkit.errors import DataError
 from vmlkit.experiments.prediction_files import Changes, number, places, read_table, write_lines, write_table
-from vmlkit.files import read_text, write_text
+from vmlkit.files import read_json, write_text
 from vmlkit.training.task import Kept
 
 KINDS = (".jsonl", ".json", ".csv")
@@ -108,10 +108,7 @@ def _bounds(row: Row, unit: Unit, snippet_s: float) -> list[float]:
 
 
 def _whole(path: Path) -> Iterator[tuple[str, Row]]:
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(path, f"is not JSON ({error})", "write it again") from error
+    content = read_json(path, remedy="write it again")
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, dict):
         raise DataError(path, "has no object 'results'", "write {'results': {video: [detection, ...]}}")

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from vmlkit.components.retrieval import caption_rows
-from vmlkit.data.annotations.json_lines import Record, is_number, read_lines
+from vmlkit.data.annotations.json_lines import Record, read_lines
 from vmlkit.data.batches import MomentDataset
 from vmlkit.errors import DataError
 from vmlkit.experiments.prediction_files import Changes, number, places, read_table, write_lines, write_table
+from vmlkit.files.records import is_number
 from vmlkit.training.task import Kept
 
 KINDS = (".jsonl", ".csv")

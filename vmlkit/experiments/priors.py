@@ -14,7 +14,6 @@ of counting is named:
 ============  ==========================================================================================
 """
 
-import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from vmlkit.experiments.data_priors import action_priors
 from vmlkit.experiments.data_tables import SourceTables, settings_of, tables_of
 from vmlkit.experiments.prediction_report import CLIP_PROTOCOLS, baselines, evaluate
 from vmlkit.files import write_json
+from vmlkit.files.reading import unpacked
 from vmlkit.metrics.baselines import baseline_predictions, best_constant_windows
 
 #: ways of counting for sentences with one moment each
@@ -163,8 +163,7 @@ def write_priors(path: Path, source: str, parts: Sequence[Priors]) -> None:
 
 def sha256(path: Path) -> str:
     """Of the file as it is published: of its content where it is gzipped here."""
-    data = path.read_bytes()
-    return hashlib.sha256(gzip.decompress(data) if path.suffix == ".gz" else data).hexdigest()
+    return hashlib.sha256(unpacked(path)).hexdigest()
 
 
 def _of_activitynet(

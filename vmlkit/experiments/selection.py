@@ -6,7 +6,6 @@ test split at every epoch *for this page only*; their last epoch is what every o
 
 import argparse
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from vmlkit.actions.model_selection import read_training_curve, selections
 from vmlkit.actions.task import ActionTask
 from vmlkit.config import to_dict, with_overrides
 from vmlkit.experiments.experiment import build
-from vmlkit.files import RESULTS, shipped, write_json
+from vmlkit.files import RESULTS, file_digest, shipped, write_json
 from vmlkit.methods import METHODS, preset
 from vmlkit.runs import read_json
 from vmlkit.training.experiment import Experiment
@@ -52,7 +51,7 @@ def measure(
         "at_5000": float(average.loc[5000]),
         "per_tiou_at_best": {name: float(table.loc[average.idxmax(), name]) for name in table if ":" not in name},
         "source": "P3's THUMOS14 log, published with its code; mAP in percent, protocol p3, best on the test set",
-        "sha256": hashlib.sha256(curve.read_bytes()).hexdigest(),
+        "sha256": file_digest(curve),
     }
     record = {
         "command": COMMAND,

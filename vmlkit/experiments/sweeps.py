@@ -9,7 +9,6 @@ the ``metric`` on validation, more is better; and perhaps ``set``, settings of t
 """
 
 import argparse
-import json
 import tempfile
 from dataclasses import dataclass, field
 from functools import reduce
@@ -67,7 +66,7 @@ class Sweep:
 
 def sweeps() -> dict[str, Sweep]:
     """All of ``sweeps.json``, by name."""
-    records: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    records: dict[str, Any] = read_json(Path(__file__).with_suffix(".json"))
     found = {}
     for name, record in records.items():
         fields: dict[str, Any] = {**record, "rows": tuple(record["rows"]), "values": tuple(record["values"])}

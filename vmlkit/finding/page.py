@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from vmlkit.files import read_bytes
 from vmlkit.finding.moments import Moments
 from vmlkit.finding.pictures import draw_answers, film_strip
 from vmlkit.video.decode import VideoInfo
@@ -52,7 +53,7 @@ def write_page(path: str | Path, video: str | Path, info: VideoInfo, answers: Se
     }
     preview = png_bytes(draw_answers(video, info, answers))
     alt = f"Moments in {video.name}: " + "; ".join(map(_in_words, answers))
-    data = video.read_bytes() if inside else b""
+    data = read_bytes(video) if inside else b""
     fragment = live.html_fragment(live.module("found"), state, preview=preview, alt=alt, data=data)
     return live.write_page(path, f"Moments in {video.name}", fragment)
 

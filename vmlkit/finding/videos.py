@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -13,7 +11,8 @@ import numpy as np
 
 from vmlkit.data.features import open_features
 from vmlkit.errors import DataError
-from vmlkit.files import default_cache_dir, write_npz
+from vmlkit.files import default_cache_dir, file_digest, parse_json, write_npz
+from vmlkit.files.arrays import read_npz
 from vmlkit.video.decode import VideoInfo, existing_file
 from vmlkit.video.encoders import VideoEncoder
 from vmlkit.video.opening import EncodedVideo, decoder, encode_video
@@ -40,8 +39,7 @@ def encoded(path: str | Path, encoder: VideoEncoder, cache_dir: str | Path | Non
 
 def content_hash(file: Path) -> str:
     """A short name of the bytes of a file, which is read piece by piece."""
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+    return file_digest(file)[:16]
 
 
 def _key(encoder: VideoEncoder) -> str:
@@ -51,10 +49,10 @@ def _key(encoder: VideoEncoder) -> str:
 def _kept(path: Path) -> EncodedVideo | None:
     """What an earlier call wrote; nothing where there is none, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            info = VideoInfo(**json.loads(str(file["info"])))
-            return EncodedVideo(rows=file["rows"], times=file["times"], info=info)
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        file = read_npz(path)
+        info = VideoInfo(**parse_json(str(file["info"]), path))
+        return EncodedVideo(rows=file["rows"], times=file["times"], info=info)
+    except (DataError, KeyError, TypeError):
         return None
 
 

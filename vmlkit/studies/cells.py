@@ -25,8 +25,8 @@ import filelock
 import pandas as pd
 
 from vmlkit.config import config_hash, with_overrides
-from vmlkit.errors import ConfigError
-from vmlkit.files import write_json, write_parquet
+from vmlkit.errors import ConfigError, DataError
+from vmlkit.files import parse_json, read_text, write_json, write_parquet
 from vmlkit.methods import METHODS
 from vmlkit.runs import RunDirectory, read_json, read_parquet
 from vmlkit.training.experiment import Experiment
@@ -148,9 +148,9 @@ class Store:
         """The log of the cell; a line that a kill cut short is left out."""
         path = self.root / f"{cell.key}.log"
         found = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-            with contextlib.suppress(json.JSONDecodeError):
-                found.append(json.loads(line))
+        for line in read_text(path).split("\n") if path.is_file() else ():
+            with contextlib.suppress(DataError):
+                found.append(parse_json(line, path))
         return found
 
     # ---- what it gave

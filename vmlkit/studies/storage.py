@@ -1,6 +1,5 @@
 """How results are packed into two small files: a parquet table of a byte or so an outcome, and JSON by lines."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vmlkit.files import atomic_path, plain, write_text
+from vmlkit.files import atomic_path, file_digest, plain, write_text
 
 #: of the table; packing is slow and reading is not
 LEVEL = 19
@@ -52,7 +51,7 @@ def _text(value: Any) -> str:
 
 def sha256(path: Path) -> str:
     """Of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_digest(path)
 
 
 def changes(there: Any, here: Any, path: str = "") -> dict[str, Any]:

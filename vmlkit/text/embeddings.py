@@ -1,10 +1,7 @@
 """Word vectors: reading GloVe from a compact ``.npz`` or its plain text, and vectors by hash where there are none."""
 
-import gzip
 import hashlib
 import itertools
-import zipfile
-import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vmlkit.errors import DataError
+from vmlkit.files import file_lines
+from vmlkit.files.arrays import open_npz
 from vmlkit.text.encoder import encoder_folder, is_encoder
 from vmlkit.text.sentence_features import EncoderStates
 from vmlkit.text.vocabulary import Vocabulary
@@ -120,23 +119,26 @@ def read_npz_vectors(path: str | Path) -> WordVectors:
     Raises:
         DataError: for a missing or misshapen array, a repeated word, NaN or infinity.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:120]})", "check the path or download it again") from error
+    with open_npz(path) as archive:
+        arrays = archive.all()
     missing = [name for name in ("words", "vectors") if name not in arrays]
     if missing:
         raise DataError(path, f"lacks the array '{missing[0]}'", "save the arrays 'words' and 'vectors'")
+    if arrays["words"].ndim != 1 or arrays["words"].dtype.kind not in "US":
+        what = f"has words of type {arrays['words'].dtype} and shape {arrays['words'].shape}"
+        raise DataError(path, what, "save a list of texts")
     words, vectors = tuple(str(w) for w in arrays["words"]), arrays["vectors"]
     if vectors.ndim != 2 or len(vectors) != len(words) or vectors.dtype.kind != "f":
         raise DataError(
             path, f"has {len(words)} words and vectors of shape {vectors.shape}", "save one row of numbers per word"
         )
     counts, order = arrays.get("counts"), arrays.get("model_vocab")
-    if counts is not None and len(counts) != len(words):
-        raise DataError(path, f"has {len(words)} words and {len(counts)} counts", "save one count per word")
-    if order is not None and (order.dtype.kind not in "iu" or not ((order >= 0) & (order < len(words))).all()):
+    if counts is not None and (counts.shape != (len(words),) or counts.dtype.kind not in "iu"):
+        what = f"has {len(words)} words and counts of type {counts.dtype} and shape {counts.shape}"
+        raise DataError(path, what, "save one whole number per word")
+    if order is not None and (
+        order.ndim != 1 or order.dtype.kind not in "iu" or not ((order >= 0) & (order < len(words))).all()
+    ):
         raise DataError(path, "'model_vocab' points outside 'words'", "save positions in 'words'")
     return _checked(
         path,
@@ -161,22 +163,17 @@ def read_glove_text(path: str | Path, wanted: Collection[str] | None = None) -> 
     """
     path, dim = Path(path), 0
     found: dict[str, np.ndarray] = {}
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if dim and wanted is not None and line.partition(" ")[0] not in wanted:
-                    continue
-                fields = line.rstrip().split(" ")
-                if number == 1 and len(fields) == 2 and all(f.isdecimal() for f in fields):
-                    continue
-                dim = dim or len(list(itertools.takewhile(_is_number, reversed(fields[1:]))))
-                word = " ".join(fields[:-dim]) if dim else ""
-                if word and (word in found or (wanted is not None and word not in wanted)):
-                    continue
-                found[word] = _numbers(path, number, word, fields[-dim:])
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:120]})", "check the path or download it again") from error
+    for number, line in file_lines(path):
+        if dim and wanted is not None and line.partition(" ")[0] not in wanted:
+            continue
+        fields = line.rstrip().split(" ")
+        if number == 1 and len(fields) == 2 and all(f.isdecimal() for f in fields):
+            continue
+        dim = dim or len(list(itertools.takewhile(_is_number, reversed(fields[1:]))))
+        word = " ".join(fields[:-dim]) if dim else ""
+        if word and (word in found or (wanted is not None and word not in wanted)):
+            continue
+        found[word] = _numbers(path, number, word, fields[-dim:])
     if not found:
         raise DataError(path, "holds none of the words of the data set", "check that it is a file of English vectors")
     return _checked(path, WordVectors(words=tuple(found), vectors=np.stack(list(found.values()))))

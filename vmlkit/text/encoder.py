@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vmlkit.errors import DataError, required
+from vmlkit.files import file_digest
 from vmlkit.nn.similarity import masked_mean
 
 #: what an encoder is asked for at a time
@@ -105,8 +106,7 @@ def folder_fingerprint(folder: Path) -> str:
     for path in sorted(folder.iterdir()):
         if path.suffix in (".json", ".txt", ".safetensors", ".model"):
             digest.update(path.name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(file_digest(path)))
     return digest.hexdigest()[:16]
 
 

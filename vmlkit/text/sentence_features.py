@@ -5,8 +5,6 @@ Axes: N sentences, L tokens of the longest one, S tokens of all, D dimensions.
 """
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vmlkit.errors import DataError
-from vmlkit.files import atomic_path, default_cache_dir
+from vmlkit.files import atomic_path, default_cache_dir, inside, is_name
+from vmlkit.files.arrays import open_npz, read_npz
 from vmlkit.text.encoder import TextEncoder, is_encoder
 
 #: names of a query's file; QVHighlights and its followers put "qid" before the number, TACoS and TVSum do not
@@ -138,12 +137,9 @@ class TokenFiles:
         if path is None:
             wanted = " or ".join(name.format(qid) for name in FILE_NAMES)
             raise DataError(self.folder, f"has no {wanted}", "extract what is missing or leave the query out")
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in (*ARRAYS, *POOLED) if name in archive.files}
-                held = archive.files
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as error:
-            raise DataError(path, f"cannot be read ({str(error)[:120]})", "save it again as plain arrays") from error
+        with open_npz(inside(self.folder, path)) as archive:
+            arrays = {name: archive[name] for name in (*ARRAYS, *POOLED) if name in archive}
+            held = list(archive)
         states = next((arrays[name] for name in ARRAYS if name in arrays), None)
         if states is None:
             raise DataError(path, f"holds {held or 'nothing'} and not '{ARRAYS[0]}'", "save the token states under it")
@@ -159,7 +155,7 @@ class TokenFiles:
 
     def _find(self, qid: str) -> Path | None:
         # an id comes from an annotation file and must not lead out of the folder
-        if not qid or qid in (".", "..") or any(c in qid for c in "/\\\0"):
+        if not is_name(qid):
             return None
         paths = (self.folder / name.format(qid) for name in FILE_NAMES)
         return next((path for path in paths if path.is_file()), None)
@@ -236,16 +232,33 @@ class EncoderStates:
         path = self.cache_dir / f"text-{key}.npz"
         if path.is_file():
             try:
-                with np.load(path, allow_pickle=False) as archive:
-                    arrays = {name: archive[name] for name in archive.files}
-                    return SentenceFeatures(**{**arrays, "source": str(arrays["source"])})
-            except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+                return _kept(read_npz(path))
+            except DataError:
                 pass  # a damaged file is written anew
         found = compute()
         arrays = {name: value for name, value in vars(found).items() if value is not None}
         with atomic_path(path) as temporary:
             np.savez(temporary, **arrays)
         return found
+
+
+def _kept(arrays: dict[str, np.ndarray]) -> SentenceFeatures:
+    """The states of a cache file, where its arrays fit each other.
+
+    Raises:
+        DataError: where they do not.
+    """
+    rows, starts, lengths, pooled = (arrays.get(name) for name in ("rows", "starts", "lengths", "pooled"))
+    if rows is None or starts is None or lengths is None or "source" not in arrays:
+        raise DataError("the cache of token states", "lacks an array", "delete it")
+    whole = starts.dtype.kind == lengths.dtype.kind == "i" and starts.ndim == 1 and starts.shape == lengths.shape
+    if not whole or rows.ndim != 2 or rows.dtype != np.float32 or not np.isfinite(rows).all():
+        raise DataError("the cache of token states", "has an array of another shape or type", "delete it")
+    if (starts < 0).any() or (lengths < 1).any() or (starts + lengths > len(rows)).any():
+        raise DataError("the cache of token states", "points outside its rows", "delete it")
+    if pooled is not None and (pooled.ndim != 2 or len(pooled) != len(starts) or pooled.dtype.kind != "f"):
+        raise DataError("the cache of token states", "has sentence vectors of another shape", "delete it")
+    return SentenceFeatures(rows=rows, starts=starts, lengths=lengths, source=str(arrays["source"]), pooled=pooled)
 
 
 def open_sentences(path: str | Path, cache_dir: str | Path | None = None, *, progress: bool = False) -> SentenceSource:

@@ -5,7 +5,6 @@ tagger and lower-case them afterwards.  Tags made that way can be read from a fi
 downloaded.  Tagging happens once, when a data set is built.
 """
 
-import json
 import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vmlkit.errors import DataError, required
-from vmlkit.files import read_text
+from vmlkit.files import parse_json, read_text
+from vmlkit.files.records import COUNT, TEXT, Entry, Many, checked
 
 #: a tag that contains one of these belongs to a content word
 CONTENT_TAGS = ("NN", "VB", "JJ", "RB")
@@ -27,6 +27,9 @@ PUNKT = "tokenizers/punkt_tab/english"
 PERCEPTRON = "taggers/averaged_perceptron_tagger_eng"
 
 Tagger = Callable[[Sequence[str]], Sequence[str]]
+
+
+_TAGGED = Entry({"split": TEXT, "row": COUNT, "tokens": Many(TEXT), "tags": Many(TEXT)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +48,10 @@ def read_tagged(path: str | Path) -> dict[tuple[str, int], TaggedSentence]:
     """
     table = {}
     for number, line in enumerate(filter(str.strip, read_text(path).split("\n")), start=1):
-        try:
-            entry = json.loads(line)
-            tokens, tags = entry["tokens"], entry["tags"]
-            key = (str(entry["split"]), int(entry["row"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                path, f"line {number} lacks one of split, row, tokens and tags", "write these four fields"
-            ) from error
-        lists = isinstance(tokens, list) and isinstance(tags, list) and len(tokens) == len(tags)
-        if not lists or not set(map(type, tokens + tags)) <= {str}:
+        entry = parse_json(line, path, what=f"line {number} is")
+        checked(entry, _TAGGED, path, f"line {number}")
+        tokens, tags, key = entry["tokens"], entry["tags"], (entry["split"], entry["row"])
+        if len(tokens) != len(tags):
             raise DataError(path, f"line {number} does not have one tag per token", "write two lists of equal length")
         table[key] = TaggedSentence(tuple(tokens), tuple(tags))
     return table

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 from torch import nn
 
 from vmlkit.errors import DataError
-from vmlkit.files import atomic_path, write_bytes
+from vmlkit.files import atomic_path, parse_json, write_bytes
+from vmlkit.files.arrays import read_tensors, read_torch, tensors_header
+from vmlkit.files.reading import check_file
+from vmlkit.files.records import COUNT, Entry, checked
 from vmlkit.runs import SCHEMA
 
 _REMEDY = "delete the run directory and train again"
+_INFO = Entry({"epoch": COUNT, "step": COUNT})
 
 
 def save_weights(method: nn.Module, path: Path, *, epoch: int, step: int) -> None:
@@ -39,14 +42,12 @@ def weights_info(path: Path) -> dict[str, int]:
     Raises:
         DataError: if it is missing, unreadable, or written by something else.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            found: dict[str, int] = json.loads((file.metadata() or {})["vmlkit"])
-            return found
-    except KeyError as error:
-        raise DataError(path, "was not written by vmlkit's training loop", _REMEDY) from error
-    except (OSError, safetensors.SafetensorError) as error:
-        raise DataError(path, f"holds no readable weights ({_first_line(error)})", _REMEDY) from error
+    about = tensors_header(path, remedy=_REMEDY)[1].get("__metadata__", {})
+    if "vmlkit" not in about:
+        raise DataError(path, "was not written by vmlkit's training loop", _REMEDY)
+    found: dict[str, int] = parse_json(about["vmlkit"], path, what="has metadata that are", remedy=_REMEDY)
+    checked(found, _INFO, path, "its metadata", _REMEDY)
+    return found
 
 
 def load_weights(method: nn.Module, path: Path) -> dict[str, int]:
@@ -56,7 +57,7 @@ def load_weights(method: nn.Module, path: Path) -> dict[str, int]:
         DataError: if the file is missing, unreadable, or of another model.
     """
     info = weights_info(path)
-    _load_state_dict(method, safetensors.torch.load_file(path), path)
+    _load_state_dict(method, read_tensors(path), path)
     return info
 
 
@@ -89,12 +90,8 @@ def load_state(path: Path, method: nn.Module) -> dict[str, Any]:
         DataError: if the file is missing, unreadable, of another schema version or of another model.
     """
     device = next(method.parameters()).device
-    if not path.is_file():
-        raise DataError(path, "is missing, so this run cannot be resumed", _REMEDY)
-    try:
-        bundle = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises six unrelated types for a damaged file
-        raise DataError(path, f"is not a readable training state ({_first_line(error)})", _REMEDY) from error
+    check_file(path, missing="is missing, so this run cannot be resumed", remedy=_REMEDY)
+    bundle = read_torch(path, kind="training state", remedy=_REMEDY)
     if not isinstance(bundle, dict) or bundle.get("schema") != SCHEMA:
         raise DataError(path, f"is not a training state of schema version {SCHEMA}", _REMEDY)
     _load_state_dict(method, bundle.pop("model"), path)
@@ -129,7 +126,3 @@ def set_global_generators(state: Mapping[str, Any], device: torch.device) -> Non
 def _which(device: torch.device) -> tuple[torch.device, ...]:
     """Which card, for a module that tells several apart; without it, that of the current one would be saved."""
     return () if device.type == "mps" else (device,)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

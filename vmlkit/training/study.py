@@ -1,6 +1,5 @@
 """Studies as data: rows of experiments, seeds, and claims that compare rows."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from vmlkit.config import with_overrides
 from vmlkit.errors import ConfigError
+from vmlkit.files import read_json
 from vmlkit.training.experiment import Experiment, Size
 
 #: columns of a table of single moments
@@ -127,7 +127,7 @@ def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experimen
     Args:
         presets: by the name of the data.
     """
-    records = json.loads(path.read_text(encoding="utf-8"))
+    records = read_json(path)
     return {name: partial(_study, name, _whole(record, records), presets) for name, record in records.items()}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vmlkit.errors import ConfigError, DataError
+from vmlkit.files.reading import check_file
 
 #: a time in seconds from the beginning of the video, and the picture that is shown then
 Frame = tuple[float, UInt8[np.ndarray, "H W 3"]]
@@ -83,9 +84,7 @@ def existing_file(path: str | Path) -> Path:
         raise DataError(path, "is an address", "download the video and give the file")
     if Path(path).is_dir():
         raise DataError(path, "is a folder", "give one file of video")
-    if not Path(path).is_file():
-        raise DataError(path, "there is no such file", "check the path of the video")
-    return Path(path)
+    return check_file(path, remedy="check the path of the video")
 
 
 def checked_times(path: Path, info: VideoInfo, times: Sequence[float]) -> list[float]:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vmlkit.errors import DataError, required
+from vmlkit.files import open_file
 from vmlkit.video.decode import Frame, VideoInfo, checked_times, existing_file, sample_times, say_missing_end
 
 #: containers that are opened; others, such as play lists, pictures and texts, are no video here
@@ -223,7 +224,7 @@ def _no_video(file: Path, text: str) -> DataError:
     """What is wrong with a file of which no picture comes."""
     if "Audio:" in text and "Video:" not in text:
         return DataError(file, "holds sound and no pictures", "give a file of video")
-    with open(file, "rb") as content:
+    with open_file(file) as content:
         head = content.read(12)
     if not head:
         return DataError(file, "is empty", "copy or download the video again")

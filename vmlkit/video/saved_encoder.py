@@ -6,7 +6,6 @@ are downloaded once into the cache of ``huggingface_hub``.
 
 import importlib
 import itertools
-import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from vmlkit.errors import ConfigError, DataError, required
+from vmlkit.files import read_json
 from vmlkit.text.encoder import TextEncoder, folder_fingerprint
 from vmlkit.video.decode import Frame
 from vmlkit.video.encoders import Kept, Rows, VideoEncoder, row_times, unit
@@ -199,10 +199,7 @@ def _timm(folder: Path, config: dict[str, Any]) -> tuple[Any, Preparation]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:100]})", "copy the model's folder again") from error
+    found = read_json(path, remedy="copy the model's folder again")
     if not isinstance(found, dict):
         raise DataError(path, "holds no settings", "copy the model's folder again")
     return found

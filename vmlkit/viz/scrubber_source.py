@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vmlkit.errors import DataError
+from vmlkit.files import read_bytes
 from vmlkit.viz.live import html_fragment, module, write_page
 from vmlkit.viz.packing import Packed, pack
 from vmlkit.viz.snapshots import AnyRun, RunView
@@ -75,7 +76,7 @@ class ScrubberSource:
             if room < 0:
                 raise DataError(path, f"films are larger than {FILM_BYTES / 1e6:g} MB together", "give fewer films")
             kind = "video/webm" if path.suffix.lower() == ".webm" else "video/mp4"
-            found[place] = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+            found[place] = f"data:{kind};base64,{base64.b64encode(read_bytes(path)).decode('ascii')}"
         return found
 
     def query_id(self, wanted: object | None) -> str:

@@ -60,12 +60,12 @@ def test_every_layout_gives_each_sentence_once(tmp_path: Path) -> None:
     [
         ("s.txt", "", None, "holds no sentence"),
         ("s.txt", "V 0 1##a\nV 0 1 b\n", None, "line 2 is not 'id start end##sentence'"),
-        ("s.json", "{", None, "is not JSON"),
+        ("s.json", "{", None, "is not valid JSON"),
         ("s.json", "{}", None, "holds a JSON dict"),
         ("s.json", '["a", 3]', None, "record 1 is not a sentence"),
         ("s.jsonl", '{"query": "a"}\n{"qid": 3}\n', None, "line 2 has none of sentence, query"),
         ("s.jsonl", '{"query": " "}\n', None, "line 1, 'query' is not a sentence"),
-        ("s.txt", "x", "jsonl", "line 1 is not JSON"),
+        ("s.txt", "x", "jsonl", "line 1 is not valid JSON"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, name: str, text: str, layout: str | None, message: str) -> None:

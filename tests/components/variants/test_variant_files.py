@@ -59,7 +59,7 @@ def changed(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{\n", "line 2 is not JSON"),
+        ("{\n", "line 2 is not valid JSON"),
         ("[]\n", "line 2 has the version None"),
         (changed(version=2), "line 2 has the version 2, not 1"),
         (changed(text=...), "line 2 lacks a proper 'text'"),
@@ -116,7 +116,7 @@ def test_a_line_that_was_cut_off_is_repaired_and_a_broken_one_is_not(tmp_path: P
             writer.append(ROWS[2:])
         assert read_variants(path) == ROWS
     path.write_text("broken\n" + whole)
-    with pytest.raises(DataError, match="line 1 is not JSON"):
+    with pytest.raises(DataError, match="line 1 is not valid JSON"):
         VariantWriter(path)
     assert path.read_text() == "broken\n" + whole
 

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
-import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
 
-from vmlkit.errors import DataError
+from vmlkit.files import parse_json
+from vmlkit.files.tables import answered, connect
+
+_CREATE = "CREATE TABLE answers (key TEXT PRIMARY KEY, model TEXT, prompt_version TEXT, value TEXT)"
+_WHAT = "a cache of answers"
 
 
 def key_of(model: str, prompt_version: str, text: str) -> str:
@@ -28,33 +31,25 @@ class AnswerCache:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
-        try:
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, model TEXT, prompt_version TEXT, value TEXT)"
-            )
-            self._connection.execute("SELECT key, model, prompt_version, value FROM answers LIMIT 1").fetchall()
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise DataError(path, f"is not a cache of answers ({error})", "choose another file or delete it") from error
+        self._connection = connect(self.path, _CREATE, _WHAT)
 
     def get(self, model: str, prompt_version: str, text: str) -> Any:
-        """The stored value, or ``None``."""
-        with self._lock:
+        """The stored value, or ``None``; raises :class:`~vmlkit.errors.DataError` for one that is no JSON."""
+        with self._lock, answered(self.path, _WHAT):
             rows = self._connection.execute(
-                "SELECT value FROM answers WHERE key = ?", (key_of(model, prompt_version, text),)
+                "SELECT CAST(value AS TEXT) FROM answers WHERE key = ? AND value IS NOT NULL",
+                (key_of(model, prompt_version, text),),
             ).fetchall()
-        return json.loads(rows[0][0]) if rows else None
+        return parse_json(rows[0][0], self.path, what="has an answer that is", remedy="delete it") if rows else None
 
     def put(self, model: str, prompt_version: str, text: str, value: Any) -> None:
         """Store a value that JSON can hold."""
         row = (key_of(model, prompt_version, text), model, prompt_version, json.dumps(value, ensure_ascii=False))
-        with self._lock:
+        with self._lock, answered(self.path, _WHAT):
             self._connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", row)
 
     def __len__(self) -> int:
-        with self._lock:
+        with self._lock, answered(self.path, _WHAT):
             return int(self._connection.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from vmlkit.components.variants.local_llm import only_here
 from vmlkit.components.variants.prompts import cleaned
 from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection
 from vmlkit.errors import ConfigError, DataError, required
+from vmlkit.files import read_json
 
 EXAMPLES = Path(__file__).with_name("completions.json")
 #: where an answer ends
@@ -53,7 +54,7 @@ class FewShot:
 @cache
 def few_shot() -> FewShot:
     """The examples that come with the package."""
-    return FewShot(**json.loads(EXAMPLES.read_text(encoding="utf-8")))
+    return FewShot(**read_json(EXAMPLES))
 
 
 class CompletionGenerator:

@@ -4,7 +4,6 @@ The prompts are data: ``prompts.json``, whose ``version`` is stored with every r
 the sentence" and "Alter voice of the sentence"; the rest of the wording is ours.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from vmlkit.components.variants.checks import Answers
 from vmlkit.components.variants.generation import BrokenAnswer
 from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection
 from vmlkit.errors import required
+from vmlkit.files import read_json
 
 PROMPTS = Path(__file__).with_name("prompts.json")
 
@@ -52,7 +52,7 @@ class Prompts:
 @cache
 def prompts() -> Prompts:
     """The prompts that come with the package."""
-    return Prompts(**json.loads(PROMPTS.read_text(encoding="utf-8")))
+    return Prompts(**read_json(PROMPTS))
 
 
 @cache

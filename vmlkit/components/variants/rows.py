@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Any, Literal, get_args
 
 from vmlkit.errors import DataError
-from vmlkit.files import read_text
+from vmlkit.files import parse_json, read_bytes, read_text
+from vmlkit.files.reading import check_file
 
 #: format of a row; a reader refuses every other number
 VERSION = 1
@@ -113,10 +114,7 @@ def _rows(path: str | Path, text: str) -> list[SentenceVariant]:
 
 
 def _row(path: str | Path, number: int, line: str) -> SentenceVariant:
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        raise DataError(path, f"line {number} is not JSON ({error})", "delete the line or generate it again") from error
+    fields = parse_json(line, path, what=f"line {number} is", remedy="delete the line or generate it again")
     if not isinstance(fields, dict) or fields.get("version") != VERSION:
         found = fields.get("version") if isinstance(fields, dict) else None
         raise DataError(path, f"line {number} has the version {found!r}, not {VERSION}", "generate the file again")
@@ -177,6 +175,8 @@ class VariantWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            check_file(self.path)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             self._lock()
@@ -197,7 +197,7 @@ class VariantWriter:
             raise DataError(self.path, "is being written by another process", "wait, or choose another file") from error
 
     def _repaired(self) -> list[SentenceVariant]:
-        data = self.path.read_bytes()
+        data = read_bytes(self.path)
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.ftruncate(self._file, whole)

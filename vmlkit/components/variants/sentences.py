@@ -1,6 +1,5 @@
 """The sentences of a data set, whatever its layout, each once."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -8,7 +7,7 @@ from typing import Any, Literal, get_args
 from vmlkit.components.msvd import Split, read_msvd
 from vmlkit.data.annotations.json_lines import read_lines
 from vmlkit.errors import DataError
-from vmlkit.files import read_text
+from vmlkit.files import read_json, read_text
 
 Layout = Literal["charades", "moments", "jsonl", "msvd", "text"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
@@ -57,10 +56,7 @@ def _charades(path: Path, split: Split) -> Iterator[str]:
 
 
 def _moments(path: Path, split: Split) -> Iterator[str]:
-    try:
-        records = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(path, f"is not JSON ({error})", "check the file, or see --format") from error
+    records = read_json(path, remedy="check the file, or see --format")
     if not isinstance(records, list):
         raise DataError(path, f"holds a JSON {type(records).__name__}", "give a list of records")
     for row, record in enumerate(records):

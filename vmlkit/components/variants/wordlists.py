@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vmlkit.errors import DataError, required
+from vmlkit.files import read_text
 
 TABLE = Path(__file__).with_name("words.txt")
 
@@ -32,7 +33,7 @@ def read_table(path: Path = TABLE) -> WordTable:
         DataError: for a line that does not fit its section, or a word that has two lines in one section.
     """
     found, section = WordTable(), ""
-    for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, raw in enumerate(read_text(path).splitlines(), start=1):
         line = raw.split("#")[0].strip()
         if line.startswith("["):
             section = line.strip("[]")

@@ -8,7 +8,6 @@ Charades CSV files or from a JSON mapping.  Times are seconds throughout.
 
 import csv
 import io
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vmlkit.data.annotations.foreign import Row
-from vmlkit.data.annotations.json_lines import is_number
 from vmlkit.data.annotations.layouts import CNM, layout_of, rows_of
 from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
-from vmlkit.files import read_text
+from vmlkit.files import parse_json, read_json, read_text
+from vmlkit.files.records import is_number
 
 #: seconds by which an end may exceed the duration unremarked: durations are rounded to hundredths, and several
 #: hundred ActivityNet rows exceed theirs by up to 0.01 s; the span is then kept as it is written
@@ -98,7 +97,7 @@ def _moment_records(path: str | Path) -> _Records:
     layout, shape = layout_of(path)
     if layout is not None and layout.name != CNM:
         return enumerate(_one_moment(path, row, found) for row, found in enumerate(rows_of(path)))
-    records = shape.value if shape.value is not None else _read_json(path)
+    records = shape.value if shape.value is not None else parse_json(shape.text, path)
     if not isinstance(records, list):
         raise DataError(path, f"holds a JSON {type(records).__name__} of no known layout", "give a list of records")
     return ((row, _columns(path, row, record)) for row, record in enumerate(records))
@@ -130,7 +129,7 @@ def read_durations(path: str | Path) -> dict[str, float]:
     """
     pairs: list[tuple[Any, Any]]
     if Path(path).name.removesuffix(".gz").endswith(".json"):
-        mapping = _read_json(path)
+        mapping = read_json(path)
         if not isinstance(mapping, dict):
             raise DataError(path, f"holds a JSON {type(mapping).__name__}", "give a mapping from video id to seconds")
         pairs = [(k, v.get("duration") if isinstance(v, dict) else v) for k, v in mapping.items()]
@@ -234,12 +233,3 @@ def _check_kinds(path: str | Path, row: int, video_id: Any, duration: Any, start
         raise DataError(path, f"{record} has the sentence {sentence!r}", "write it as a text in quotation marks")
     if not sentence.strip():
         raise DataError(path, f"{record} has an empty sentence", "write the sentence or delete the record")
-
-
-def _read_json(path: str | Path) -> Any:
-    text = read_text(path)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        what = f"not valid JSON ({' '.join(str(error).split())[:120]})"
-        raise DataError(path, what, "download or write the file again") from error

@@ -1,13 +1,12 @@
 """JSON lines, plain or gzipped: read with one-sentence errors that name file, line and field."""
 
-import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from vmlkit.errors import DataError
-from vmlkit.files import read_text
+from vmlkit.files import parse_json, read_text
+from vmlkit.files.records import is_number
 
 Qid = int | str
 
@@ -23,11 +22,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            what = f"line {number} is not JSON ({' '.join(str(error).split())[:100]})"
-            raise DataError(path, what, "write one JSON object a line") from error
+        record = parse_json(line, path, what=f"line {number} is", remedy="write one JSON object a line")
         if not isinstance(record, dict):
             what = f"line {number} is a JSON {type(record).__name__}"
             raise DataError(path, what, 'write one JSON object a line, such as {"qid": 1, ...}')
@@ -104,15 +99,6 @@ class Record:
             if not is_number(number):
                 raise self.error(field, f"has the entry {index} = {_short(number)}", "write finite numbers only")
         return value
-
-
-def is_number(value: Any) -> bool:
-    """Whether ``value`` is a finite int or float (and not a bool).
-
-    >>> is_number(2), is_number(True), is_number(float("nan")), is_number("2")
-    (True, False, False, False)
-    """
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _short(value: Any) -> str:

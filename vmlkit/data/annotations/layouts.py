@@ -5,7 +5,6 @@ Every reader of annotations asks this list when it meets a file that is not in i
 of Moment-DETR.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from vmlkit.data.annotations import foreign
 from vmlkit.data.annotations.foreign import Row
 from vmlkit.data.layouts import Layout, recognise
 from vmlkit.errors import DataError
-from vmlkit.files import read_text
+from vmlkit.files import open_file, parse_json, read_text
 
 _CONVERT = "convert it: vmlkit data convert {path} --out FILE.jsonl (for sources of the DETR family) or FILE.json"
 CNM, MOMENT_DETR, CHARADES_TEXT = (
@@ -44,9 +43,7 @@ class AnnotationShape:
         Raises:
             DataError: for a file that is not there.
         """
-        if not path.is_file():
-            raise DataError(path, "there is no such file", "check the path")
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return cls(path, file.read(512))
 
     @cached_property
@@ -58,8 +55,8 @@ class AnnotationShape:
     def value(self) -> Any:
         """The JSON value of the file; None where it is not one value."""
         try:
-            return json.loads(self.text)
-        except (ValueError, RecursionError):
+            return parse_json(self.text, self.path)
+        except DataError:
             return None
 
     @cached_property
@@ -73,8 +70,8 @@ class AnnotationShape:
         if isinstance(self.value, list) or not self.text.lstrip().startswith("{"):
             return []
         try:
-            return [json.loads(line) for line in self.lines]
-        except (ValueError, RecursionError):
+            return [parse_json(line, self.path) for line in self.lines]
+        except DataError:
             return []
 
     @cached_property

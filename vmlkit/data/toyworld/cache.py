@@ -2,8 +2,6 @@
 
 import hashlib
 import sys
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,9 @@ from jaxtyping import Float
 from vmlkit.config import config_hash
 from vmlkit.data.toyworld.config import Split, ToyConfig
 from vmlkit.data.toyworld.features import RAW_DIM, Scaler
-from vmlkit.files import atomic_path, default_cache_dir
+from vmlkit.errors import DataError
+from vmlkit.files import atomic_path, default_cache_dir, read_bytes
+from vmlkit.files.arrays import open_npz
 
 #: the modules that decide pixels, words or features
 _SOURCES = ("build", "cards", "config", "features", "grammar", "lexicon", "motion", "render", "script", "world")
@@ -24,19 +24,24 @@ def cache_path(config: ToyConfig, cache_dir: Path | None = None) -> Path:
     """The file of a world; its name changes with the settings, the code that builds it, and numpy's version."""
     code = hashlib.sha256(np.__version__.encode())
     for name in _SOURCES:
-        code.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+        code.update(read_bytes(Path(__file__).with_name(f"{name}.py")))
     return (cache_dir or default_cache_dir()) / f"toyworld-{config_hash(config)}-{code.hexdigest()[:12]}.npz"
 
 
 def load(path: Path, config: ToyConfig) -> Frames | None:
     """The features in a cache file, or ``None`` if there is none or it is damaged (said on standard error)."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            frames: Frames = {split: file[split] for split in ("train", "validation", "test")}
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        _report(path, str(error) or type(error).__name__)
+    splits: tuple[Split, ...] = ("train", "validation", "test")
+    try:
+        with open_npz(path) as file:
+            lacking = [split for split in splits if split not in file]
+            if lacking:
+                _report(path, f"it lacks the array '{lacking[0]}'")
+                return None
+            frames: Frames = {split: file[split] for split in splits}
+    except DataError as error:
+        _report(path, error.what)
         return None
     for split, rows in frames.items():
         expected = (config.videos(split), config.clips, config.feature_dim)
@@ -52,11 +57,13 @@ def load(path: Path, config: ToyConfig) -> Frames | None:
 def load_scaler(path: Path) -> Scaler | None:
     """The scaler of a world from its cache file; ``None`` where there is none, as in files of earlier versions."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_npz(path) as file:
             found = Scaler(file["mean"], file["deviation"])
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+    except (DataError, KeyError):
         return None
-    return found if found.mean.shape == found.deviation.shape == (RAW_DIM,) else None
+    usable = all(part.shape == (RAW_DIM,) and part.dtype.kind == "f" and np.isfinite(part).all()
+                 for part in (found.mean, found.deviation))  # fmt: skip
+    return found if usable else None
 
 
 def save(path: Path, frames: Frames, scaler: Scaler) -> None:

@@ -4,15 +4,12 @@ A file is written under a temporary name, flushed to the disk and renamed: a rea
 never a half-written one, whatever kills the process or the machine.
 """
 
-import codecs
 import contextlib
 import gzip
 import json
 import math
 import os
-import re
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 import vmlkit
-from vmlkit.errors import DataError
 
 #: names under which files are written before they are renamed
 LEFTOVERS = ".*.tmp.*"
@@ -68,39 +64,6 @@ def sync_directory(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def read_text(path: str | Path) -> str:
-    """The whole file as text, unpacked where its name ends in ``.gz``.
-
-    It is UTF-8, or UTF-16 where the file begins with that encoding's byte order mark (as Windows writes it).
-
-    Raises:
-        DataError: for a file that is missing or cannot be read, or text in another encoding, which the sentence names.
-    """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.suffix == ".gz" else data
-        return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(path, "there is no such file", "check the path") from error
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, data, error) from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(path, f"cannot be read ({str(error)[:120]})", "write or download the file again") from error
-
-
-def _not_utf8(path: Path, data: bytes, error: UnicodeDecodeError) -> DataError:
-    """What a text that is not UTF-8 looks like."""
-    where = f"cannot be read (no UTF-8 at byte {error.start})"
-    if b"\0" in data[:4096]:
-        return DataError(path, f"{where}: it is no text", "give the file that holds text, or download it again")
-    # letters of two bytes stand in pairs of bytes above 127; an accented letter of Latin script stands alone
-    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", data)]
-    paired = sum(run for run in runs if run > 1) > 0.8 * sum(runs)
-    name, code = ("an East Asian encoding, such as gb18030", "gb18030") if paired else ("cp1252 of Windows", "cp1252")
-    return DataError(path, f"{where}: it looks like {name}", f"save it as UTF-8: iconv -f {code} -t utf-8")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

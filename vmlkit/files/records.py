@@ -1,0 +1,199 @@
+"""What a JSON value must look like: one declaration per layout, and a check that names the place and the remedy.
+
+A layout is put together from plain parts:
+
+>>> video = Entry({"duration": SECONDS, "annotations": Many(Entry({"segment": Fixed(TIME, TIME), "label": TEXT}))})
+>>> database = Table(video)
+>>> database.fault({"v": {"duration": 3, "annotations": [{"segment": [0, "x"], "label": "a"}]}})
+('v.annotations[0].segment[1]', "'x'", 'a number of seconds, zero or more')
+
+Parts are own code and not pydantic models because the core installs no pydantic; a check costs less than parsing the
+same file (``benchmarks/results/reading.json``).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from vmlkit.errors import DataError
+
+#: where it is (from the value itself, "" for the value), what stands there, what should
+Fault = tuple[str, str, str]
+
+
+class Part(Protocol):
+    """A part of a layout."""
+
+    def fault(self, value: Any) -> Fault | None:
+        """The first place where ``value`` is not like this; None where it is."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A value without parts."""
+
+    test: Callable[[Any], bool]
+    wanted: str
+
+    def fault(self, value: Any) -> Fault | None:
+        return None if self.test(value) else ("", shown(value), self.wanted)
+
+
+@dataclass(frozen=True)
+class Many:
+    """A list of equal parts."""
+
+    part: Part
+    least: int = 0
+
+    def fault(self, value: Any) -> Fault | None:
+        if type(value) is not list or len(value) < self.least:
+            return "", shown(value), "a list" if not self.least else f"a list of at least {self.least}"
+        check = self.part.fault
+        for i, item in enumerate(value):
+            if found := check(item):
+                return _below(f"[{i}]", found)
+        return None
+
+
+@dataclass(frozen=True, init=False)
+class Fixed:
+    """A list of so many parts, such as ``[start, end]``."""
+
+    parts: tuple[Part, ...]
+
+    def __init__(self, *parts: Part) -> None:
+        object.__setattr__(self, "parts", parts)
+
+    def fault(self, value: Any) -> Fault | None:
+        if type(value) is not list or len(value) != len(self.parts):
+            return "", shown(value), f"a list of {len(self.parts)}"
+        for i, (part, item) in enumerate(zip(self.parts, value, strict=True)):
+            if found := part.fault(item):
+                return _below(f"[{i}]", found)
+        return None
+
+
+@dataclass(frozen=True)
+class Table:
+    """An object whose names are ids."""
+
+    part: Part
+
+    def fault(self, value: Any) -> Fault | None:
+        if type(value) is not dict:
+            return "", shown(value), "an object {id: ...}"
+        check = self.part.fault
+        for name, item in value.items():
+            if found := check(item):
+                return _below(_short(name), found)
+        return None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object with fields that must be there and others that may; further ones are not looked at."""
+
+    required: Mapping[str, Part]
+    optional: Mapping[str, Part] | None = None
+
+    def fault(self, value: Any) -> Fault | None:
+        if type(value) is not dict:
+            return "", shown(value), f"an object with {', '.join(self.required) or 'fields'}"
+        for name, part in self.required.items():
+            if name not in value:
+                return name, "missing", ""
+            if found := part.fault(value[name]):
+                return _below(name, found)
+        for name, part in (self.optional or {}).items():
+            if name in value and (found := part.fault(value[name])):
+                return _below(name, found)
+        return None
+
+
+@dataclass(frozen=True, init=False)
+class Either:
+    """One of several; the fault is that of the last."""
+
+    parts: tuple[Part, ...]
+
+    def __init__(self, *parts: Part) -> None:
+        object.__setattr__(self, "parts", parts)
+
+    def fault(self, value: Any) -> Fault | None:
+        found: Fault | None = None
+        for part in self.parts:
+            if (found := part.fault(value)) is None:
+                return None
+        return found
+
+
+def checked(value: Any, part: Part, where: object, name: str = "", remedy: str = "") -> Any:
+    """The value, if it is like ``part``.
+
+    Args:
+        where: the file.
+        name: of the value in it, such as ``"line 3"``.
+        remedy: instead of what should stand there.
+
+    Raises:
+        DataError: naming the place in the file, what stands there and what should.
+    """
+    fault = part.fault(value)
+    if fault is None:
+        return value
+    place, there, wanted = fault
+    at = f"{name}{'.' if name and place[:1] not in ('', '[') else ''}{place}"
+    what = f"'{at}' is {there}" if at else f"holds {there}"
+    raise DataError(where, what, remedy or (f"write {wanted}" if wanted else "add it"))
+
+
+def shown(value: Any) -> str:
+    """A value in a message: short, whatever it is."""
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return f"an object with {len(value)} fields"
+    return "null" if value is None else repr(_short(value) if isinstance(value, str) else value)[:80]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _below(name: str, fault: Fault) -> Fault:
+    place, there, wanted = fault
+    return f"{name}{'.' if place[:1] not in ('', '[') else ''}{place}", there, wanted
+
+
+def is_number(value: Any) -> bool:
+    """Whether ``value`` is a finite int or float (and not a bool).
+
+    >>> is_number(2), is_number(True), is_number(float("nan")), is_number("2")
+    (True, False, False, False)
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _numeric(value: Any) -> bool:
+    """A finite number, also written as a text, as some of the released files have it."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return False
+    return is_number(value)
+
+
+ANY = Plain(lambda value: True, "anything")
+TEXT = Plain(lambda value: type(value) is str, "a text in quotation marks")
+WORDS = Plain(lambda value: type(value) is str and bool(value.strip()), "a text in quotation marks that is not blank")
+NUMBER = Plain(is_number, "a finite number")
+TIME = Plain(lambda value: is_number(value) and value >= 0, "a number of seconds, zero or more")
+SECONDS = Plain(lambda value: is_number(value) and value > 0, "a positive number of seconds")
+#: seconds as a number or as a text
+WRITTEN = Plain(_numeric, "a finite number")
+COUNT = Plain(lambda value: type(value) is int and value >= 0, "a whole number, zero or more")
+FLAG = Plain(lambda value: type(value) is bool, "true or false")
+NULL = Plain(lambda value: value is None, "null")
