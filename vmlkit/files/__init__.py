@@ -23,9 +23,11 @@ from vmlkit.files.reading import (
 )
 from vmlkit.files.writing import (
     LEFTOVERS,
+    RESULTS,
     atomic_path,
     default_cache_dir,
     plain,
+    shipped,
     sync_directory,
     write_bytes,
     write_json,
@@ -36,6 +38,7 @@ from vmlkit.files.writing import (
 
 __all__ = [
     "LEFTOVERS",
+    "RESULTS",
     "atomic_path",
     "default_cache_dir",
     "file_digest",
@@ -49,6 +52,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "read_text",
+    "shipped",
     "sync_directory",
     "write_bytes",
     "write_json",
