@@ -28,7 +28,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_the_list_has_every_table(capsys: pytest.CaptureFixture[str]) -> None:
     shown = run(capsys)
     assert re.findall(r"^(P\d/\w+)", shown, re.MULTILINE) == [table.id for table in every()]
-    assert "lnp-schedule" in shown
+    assert "lnp-activitynet-schedule" in shown
     table = listing(every()).set_index("table")
     assert table.loc["P0/3", "rows"] == "6 of 6"
     assert table.loc["P0/fig6", "rows"] == "drawn"

@@ -1,9 +1,9 @@
-"""Studies of CNM, CPL and P0, from ``studies.json``: on the toy world and on planted Charades-STA.
+"""Studies of CNM, CPL and P0, from ``studies.json``: on the toy world and on planted features of two corpora.
 
-P0's are its generators (P0 Fig. 4), schedules (P0 Table 3), kinds of negatives (P0 Table 4) and ablations (P0 Table 5a,
-P0 Table 5b, P0 Table 5c); the group ``visible`` is :func:`vmlkit.reconstruction.presets.visible_negatives`.  On the toy
-world all but ``cpl`` run at a *study size*: 400 training videos and 8 epochs, with the full validation and test splits,
-so that the many rows of an ablation fit into an evening on one core.
+Of P0 there are, on planted Charades-STA and on planted ActivityNet Captions, the generators (P0 Fig. 4), the kinds of
+negatives (P0 Table 4), the schedule (P0 Table 3, P0 Fig. 5, P0 Fig. 6), what is frozen, selected and counted
+(P0 Table 5a, P0 Table 5b, P0 Table 5c) and, with eight proposals, the best of five answers.  They are at a *study size*
+that many rows and seeds can afford, and share the cells of the rows that they have in common.
 """
 
 from pathlib import Path
