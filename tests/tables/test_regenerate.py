@@ -1,18 +1,21 @@
 """Every row of a published table that vmlkit has is an experiment on every source, and that of its study."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 
-from vmlkit.config import with_overrides
+from vmlkit.config import to_dict, with_overrides
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import task_of
 from vmlkit.methods import METHODS, STUDIES, preset
 from vmlkit.studies.cells import Cell
+from vmlkit.studies.storage import changes
 from vmlkit.tables import every, load
 from vmlkit.tables.records import PublishedTable
 from vmlkit.tables.regenerate import metrics_of, names_of, plan, sources_of
+from vmlkit.training.experiment import Experiment
 from vmlkit.training.study import Study
 
 MEASURED = [table for table in every() if any(metrics_of(table, data) for data in sources_of(table))]
@@ -62,6 +65,12 @@ def shared() -> Iterator[tuple[str, str, str, str]]:
                     yield name, names_of(table)[number, ""], of, measured
 
 
+def size_of(rows: Iterable[Experiment], bare: Experiment) -> dict[str, Any]:
+    """Settings of the model that all rows of a method have otherwise than its preset."""
+    found = [changes(to_dict(bare.model), to_dict(row.model)).items() for row in rows if row.method == bare.method]
+    return {f"model.{name}": value for name, value in found[0] if all((name, value) in other for other in found)}
+
+
 @pytest.mark.parametrize(("table", "row", "of", "measured"), list(shared()))
 def test_a_row_is_the_cell_of_the_study_that_measures_it(table: str, row: str, of: str, measured: str) -> None:
     """But for what the study sets for every row, which is its size."""
@@ -69,7 +78,7 @@ def test_a_row_is_the_cell_of_the_study_that_measures_it(table: str, row: str, o
     first = theirs[measured]
     bare = preset(first.method, first.data.name, "demo")
     ours = {r.name: r.experiment for r in plan(load(table), first.data.name, "demo").study.rows}[row]
-    assert with_overrides(ours, {"train": first.train}).model == first.model
+    assert with_overrides(ours, {"train": first.train, **size_of(theirs.values(), bare)}).model == first.model
     prompt = {"prompt_template": ours.data.prompt_template} if hasattr(ours.data, "prompt_template") else {}
     for key, value in prompt.items():
         assert getattr(first.data, key) == value
