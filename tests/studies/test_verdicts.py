@@ -122,6 +122,17 @@ def test_an_open_verdict_says_what_the_study_could_have_found() -> None:
     assert found.detectable > found.difference
 
 
+def test_a_claim_is_void_where_what_its_premise_rests_on_does_not_hold() -> None:
+    high, low = scalar_sample([0.80, 0.81, 0.79]), scalar_sample([0.50, 0.51, 0.49])
+    samples = {"a": high, "b": high, "plain": low, "worse": low, "alike": low}
+    control = claim("alike", "plain", kind="control", text="positive control")
+    gain = claim("a", "plain", kind="paper", text="gain", premise="positive control")
+    needs = claim("b", "worse", kind="control", text="the gain needs it", premise="gain")
+    assert [v.word for v in words(samples, control, gain, needs)] == ["open", "void", "void"]
+    works = dataclasses.replace(control, better="b")
+    assert [v.word for v in words(samples, works, gain, needs)] == ["holds", "holds", "holds"]
+
+
 def test_differences_of_ranks_are_shown_in_ranks() -> None:
     samples = {"a": scalar_sample([8.5, 8.7, 8.6]), "plain": scalar_sample([7.0, 7.2, 7.1])}
     (found,) = words(samples, dataclasses.replace(claim("a"), metric="t2v MnR", delta=0.5))

@@ -3,7 +3,7 @@
 ============= ======================================================================================================
 word          rule, in this order
 ============= ======================================================================================================
-void          a claim of class *control* whose premise does not hold: it controls nothing
+void          a claim whose premise does not hold: a gain without its positive control, a control of no gain
 holds         the difference is above zero, and p, adjusted by Holm over the claims of its class, is at most 0.05
 contradicted  the same with a difference below zero
 no difference the interval of 90 % lies within -delta to +delta (two one-sided tests)
@@ -208,14 +208,14 @@ def _adjust(claims: Sequence[Claim], contrasts: Sequence[Contrast]) -> tuple[lis
 
 
 def _void(verdict: Verdict, every: Sequence[Verdict]) -> Verdict:
-    """The same, or void where it is a control whose premise does not hold."""
+    """The same, or void where its premise does not hold, or is void itself."""
     claim = verdict.claim
     if not claim.premise:
         return verdict
     premises = [v for v in every if v.claim.text == claim.premise and v.claim.metric == claim.metric]
     if not premises:
-        raise ConfigError(f"the control '{claim.text}' rests on '{claim.premise}', which is no claim of the study")
-    if all(premise.word == "holds" for premise in premises):
+        raise ConfigError(f"the claim '{claim.text}' rests on '{claim.premise}', which is no claim of the study")
+    if all(_void(premise, every).word == "holds" for premise in premises):
         return verdict
 
     return dataclasses.replace(verdict, word="void")

@@ -47,7 +47,8 @@ class Claim:
     kind: ClaimClass = "ours"  #: written as ``class`` in files
     #: the largest difference that would not matter, in the unit of the metric: a hundredth is one point of a share
     delta: float = 0.01
-    #: text of the claim that must hold before this one means anything: a control of a gain needs the gain
+    #: text of the claim that must hold before this one means anything, in the same metric: a gain needs the positive
+    #: control of its study, and a control of the gain needs the gain
     premise: str = ""
 
     @property
