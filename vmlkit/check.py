@@ -32,7 +32,7 @@ REQUIRED = ("torch", "numpy", "pandas", "h5py", "pyarrow", "safetensors", "jaxty
 OPTIONAL = {
     "notebooks": (
         "notebooks, figures, scrubber",
-        "anywidget ipykernel jupyterlab jupytext matplotlib nbconvert papermill scipy seaborn",
+        "anywidget ipykernel jupyterlab jupytext latex2mathml matplotlib nbconvert papermill scipy seaborn",
     ),
     "text": ("tagging sentences, variants by rules or by a local model", "lemminflect nltk textblob transformers"),
     "video": ("files of video, and encoders of their pictures", "imageio_ffmpeg transformers"),

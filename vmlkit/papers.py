@@ -17,7 +17,7 @@ _CITATION = re.compile(r"\b(P\d) ((?:Eq\. \(\d+\))|(?:(?:Table|Fig\.) \d+[a-z]?\
 
 @cache
 def papers() -> dict[str, dict[str, Any]]:
-    """Every paper by its key: ``title``, ``short``, ``venue``, ``year`` and ``labels`` (label to short name)."""
+    """Every paper by its key: ``title``, ``short``, ``venue``, ``year``, public page (``at``, ``url``), ``labels``."""
     text = files("vmlkit").joinpath("papers.json").read_text(encoding="utf-8")
     return dict(json.loads(text))
 

@@ -9,6 +9,7 @@ from tqdm import tqdm
 import vmlkit
 from vmlkit.errors import DataError
 from vmlkit.experiments import notebooks as nb
+from vmlkit.experiments.rendering import render_html
 
 NAME = "00_tour"
 
@@ -76,7 +77,7 @@ def run_tour(notebooks: Path | None = None, out: Path | None = None, size: str |
             bar.refresh()
 
         executed = nb.run_notebook(source, out / "executed", {"size": size} if size else {}, progress=show)
-    page = nb.render_html(executed, out / f"{NAME}.html")
+    page = render_html(executed, out / f"{NAME}.html")
     return Tour(
         executed=executed,
         page=page,

@@ -8,9 +8,11 @@ import nbformat
 import pytest
 
 from tools.pages.__main__ import main, student_edition
-from tools.pages.site import Page, build_site, figure_of, index_html, shown_picture, summary
+from tools.pages.chapters import shown_picture, summary
+from tools.pages.site import build_site
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments import notebooks as nb
+from vmlkit.experiments.rendering import render_html
 
 v4 = nbformat.v4
 
@@ -130,7 +132,7 @@ def test_pages_hold_no_widget_and_fold_solutions(tmp_path: Path) -> None:
     assert [sorted(o.data) for o in stripped.cells[3].outputs] == [["text/html", "text/plain"], ["text/plain"]]
     assert nb.WIDGET_VIEW in notebook.cells[3].outputs[0].data
 
-    page = nb.render_html(path, tmp_path / "site" / "a.html").read_text(encoding="utf-8")
+    page = render_html(path, tmp_path / "site" / "a.html").read_text(encoding="utf-8")
     assert "<title>A small page</title>" in page
     assert ">still here</b>" in page
     assert "A live widget" in page
@@ -151,7 +153,7 @@ def test_site_renders_and_runs_only_what_is_out_of_date(
     site = tmp_path / "site"
     index = build_site([source], tmp_path / "executed", figures, site)
     text = index.read_text(encoding="utf-8")
-    assert '<a href="00_a.html"><img src="figures/00_a.png" alt=""><h2>A small page</h2>' in text
+    assert '<a href="00_a.html"><img alt="" src="figures/00_a.png"/><h3 id="A-small-page">A small page</h3>' in text
     assert "It says what it does. And more." in text
     assert "Not this" not in text
     assert (site / "figures" / "00_a.png").read_bytes() == b"png"
@@ -165,15 +167,6 @@ def test_site_renders_and_runs_only_what_is_out_of_date(
     monkeypatch.setattr(nb, "list_notebooks", lambda: [source])
     assert main(["site", "--executed", str(tmp_path / "executed"), "--out", str(site)]) == 1
     assert "FAILED" in capsys.readouterr().err
-
-
-def test_the_index_escapes_what_it_shows(tmp_path: Path) -> None:
-    text = index_html([Page(href="a.html", title="a < b", summary="<script>", seconds=3.4, picture=None)])
-    assert "a &lt; b" in text
-    assert "<script>" not in text
-    assert "<img" not in text
-    assert "ran in 3 s" in text
-    assert figure_of("00_a", tmp_path) is None
 
 
 def test_a_card_shows_the_first_picture_where_none_was_saved() -> None:

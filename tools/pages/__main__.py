@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     site = commands.add_parser("site", help="render all notebooks, running those whose last run is out of date")
     site.add_argument("--figures", type=Path, default=Path("figures"))
     site.add_argument("--out", type=Path, default=Path("site"))
+    site.add_argument("--repository", default="", metavar="OWNER/NAME", help="on GitHub, for links to source and Colab")
     students = commands.add_parser("students", help="write all notebooks without their solutions")
     students.add_argument("--out", type=Path, default=Path("site/students"))
     commands.add_parser("readme", help="write the results section of README.md from results/")
@@ -77,7 +78,9 @@ def run_all(options: argparse.Namespace) -> int:
 def render_all(options: argparse.Namespace) -> int:
     """Build the site; stop at the first notebook that fails."""
     try:
-        index = build_site(nb.list_notebooks(), options.executed, options.figures, options.out, Path("docs"))
+        index = build_site(
+            nb.list_notebooks(), options.executed, options.figures, options.out, Path("docs"), options.repository
+        )
     except nb.NotebookFailed as error:
         print(f"FAILED  {error}", file=sys.stderr)
         return 1

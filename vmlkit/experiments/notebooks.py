@@ -1,4 +1,4 @@
-"""Running the notebooks without a browser, and rendering them.
+"""Running the notebooks without a browser.
 
 Papermill executes a notebook in a kernel of its own, with the repository as working directory, so that a page
 means the same on every machine.  ``python -m tools.pages notebooks`` runs them all.
@@ -8,7 +8,6 @@ import contextlib
 import copy
 import difflib
 import hashlib
-import logging
 import os
 import re
 import tempfile
@@ -18,8 +17,7 @@ from typing import Any
 
 import vmlkit
 from vmlkit.errors import ConfigError, DataError, required
-from vmlkit.files import atomic_path, read_bytes, write_text
-from vmlkit.viz.live import read_asset
+from vmlkit.files import atomic_path, read_bytes
 
 #: called after each code cell with (cells done, cells in all); first with (0, cells in all)
 ProgressCallback = Callable[[int, int], None]
@@ -153,26 +151,6 @@ def strip_widgets(notebook: Any) -> Any:
             if output.get("data", {}).pop(WIDGET_VIEW, None) is not None and not output.data:
                 output.data["text/plain"] = "A live widget: run the notebook to see it."
     return stripped
-
-
-def render_html(executed: Path, out: Path) -> Path:
-    """Write an executed notebook as one HTML page and return ``out``.
-
-    Pictures and scripts of the notebook are inside the page; only the typesetting of equations is fetched, by the
-    browser, when there is a network.  Folded cells become ``<details>`` blocks.
-    """
-    nbconvert = required("nbconvert", "notebooks", "rendering a notebook")
-    from jinja2 import DictLoader  # a dependency of nbconvert
-
-    logging.getLogger("traitlets").setLevel(logging.ERROR)  # alternative texts are in the captions
-    name = "notebook.html.j2"
-    exporter = nbconvert.HTMLExporter(extra_loaders=[DictLoader({name: read_asset(name)})], template_file=name)
-    notebook = strip_widgets(read(executed))
-    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title(notebook) or executed.stem}})
-    # pages of the site lie side by side and link to each other
-    page = re.sub(r'href="(?:(?:\.\./)?(?:docs|notebooks)/)?(\w+)\.(?:md|ipynb)"', r'href="\1.html"', page)
-    write_text(out, page)
-    return out
 
 
 def title(notebook: Any) -> str | None:
