@@ -1,6 +1,7 @@
 """Studies of the reconstruction family as their file describes them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +9,12 @@ import pytest
 from vmlkit.config import to_dict
 from vmlkit.methods import preset
 from vmlkit.reconstruction.studies import STUDIES
+from vmlkit.runs import read_json
 from vmlkit.studies.cells import cells_of
+from vmlkit.studies.storage import changes
 from vmlkit.training.study import Study
 
+ROOT = Path(__file__).parents[2]
 LNP = [name for name in STUDIES if name.startswith("lnp-")]
 DESIGNED = ["cnm", *LNP]
 DATA = ("charades", "activitynet")
@@ -87,6 +91,21 @@ def proposals(study: Study) -> Iterator[int]:
 def test_the_first_five_answers_are_a_choice_where_they_are_claimed(name: str) -> None:
     found = set(proposals(STUDIES[name]()))
     assert found == ({8} if name.endswith("five") else set())
+
+
+@pytest.mark.parametrize(
+    ("study", "row"),
+    [("lnp-charades", "LNP on CPL"), ("lnp-activitynet", "CPL"), ("cnm", "alternating modules (paper)")],
+)
+def test_a_design_beat_the_constant_window_on_validation_before(study: str, row: str) -> None:
+    (wanted,) = [r.experiment for r in STUDIES[study]().rows if r.name == row]
+    own = changes(to_dict(preset(wanted.method, wanted.data.name, "demo")), to_dict(wanted))
+    unseen = {"data.max_test_queries", "test_draws"}  # settings of the test split, at which no such run looked
+    tried = read_json(ROOT / "results" / "selection" / "planted.json")["runs"]
+    same = [run for run in tried if (run["method"], run["data"]) == (wanted.method, wanted.data.name)]
+    same = [run for run in same if run["changed"] == {name: own[name] for name in own if name not in unseen}]
+    assert same
+    assert all(run["R@1,mIoU"][-1][1] > run["best constant window"] for run in same)
 
 
 def test_the_weak_diversity_is_cpl_s_on_activitynet() -> None:
