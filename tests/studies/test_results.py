@@ -77,6 +77,16 @@ def test_a_study_keeps_the_curves_that_it_asks_for(measured: Path) -> None:
     assert not any("curves" in cell for cell in without)
 
 
+def test_overlaps_of_five_answers_are_not_kept_for_claims_about_negatives(measured: Path) -> None:
+    claims = (dataclasses.replace(tiny().claims[1], metric="R@5,mIoN"), dataclasses.replace(tiny().claims[0]))
+    study = dataclasses.replace(tiny(), claims=claims, metrics=("R@1,mIoU",))
+    run_study(study, ASKED, store=Store(measured / "runs"), results=measured / "new")
+    results = load_results("tiny", measured / "new")
+    assert "iou1" in results.outcomes
+    assert "iou5" not in results.outcomes
+    assert set(results.values("CPL", "R@5,mIoN")) == {0, 1}
+
+
 def test_a_claim_changed_after_the_run_changes_the_hash_and_not_that_of_the_cells(measured: Path) -> None:
     study = tiny()
     other = dataclasses.replace(study, claims=(*study.claims, dataclasses.replace(study.claims[0], delta=0.02)))

@@ -252,7 +252,7 @@ def _needed(column: str, metrics: Sequence[str]) -> bool:
     starts = {"iou1": "R@1,", "iou5": "R@5,", "rank": "t2v ", "rank_v2t": "v2t "}
     name = column.partition(", draw ")[0]
     if name in starts:
-        return any(metric.startswith(starts[name]) for metric in metrics)
+        return any(metric.startswith(starts[name]) and "mIoN" not in metric for metric in metrics)
     return column in metrics and column.startswith("mAP@")
 
 
