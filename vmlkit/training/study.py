@@ -154,7 +154,6 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
 
     def claims(entry: dict[str, Any]) -> Iterator[Claim]:
         given = {"text": "{better} beats {worse}", "metric": metrics[0], **entry}
-        given.pop("looked_at", None)
         lists = (given[key] if isinstance(given[key], list) else [given[key]] for key in ("better", "worse", "metric"))
         for better, worse, metric in product(*lists):
             one = {**given, "better": better, "worse": worse, "metric": metric}
