@@ -12,7 +12,7 @@ from tests.parity.cases import cases_in
 from tests.parity.golden import load_case
 from vmlkit.detr.batches import DetrBatch
 from vmlkit.detr.bm_detr import BMDetr, BMDetrOutput, negative_source
-from vmlkit.detr.method import DetrMethod
+from vmlkit.detr.method import DetrMethod, weighted_total
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
 from vmlkit.detr.shift import Branch
@@ -174,6 +174,7 @@ def test_where_negatives_come_from() -> None:
     assert source() == "other_video"
     assert source(mode="paper") == "same_video"
     assert source(mode="paper", negative_source="other_video") == "other_video"
+    assert source(negative_source="same_video_any") == "same_video_any"
     assert source(use_negatives=False) is None
     assert source(background_aware=False) is None
 
@@ -238,3 +239,15 @@ def test_released_checkpoints_load_with_their_options_and_nothing_else(kind: str
     torch.save({"model": state, "opt": Released}, path)  # a class of the saver's own
     with pytest.raises(DataError, match="without running code"):
         load_checkpoint(path, method, kind)
+
+
+def test_terms_without_any_weight_have_a_gradient_of_zero() -> None:
+    values = torch.ones(3, requires_grad=True)
+    terms = {"span": values.sum(), "class_error": torch.tensor(7.0)}
+    total = weighted_total(terms, {"span": 0.0, "class_error": 1.0})
+    total.backward()
+    assert total.item() == 7
+    assert values.grad is not None
+    assert not values.grad.any()
+    assert weighted_total({"class_error": torch.tensor(7.0)}, {}).item() == 0
+    assert weighted_total(terms, {"span": 2.0, "class_error": 1.0}).item() == 13

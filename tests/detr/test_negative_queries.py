@@ -97,6 +97,14 @@ def test_samples_are_uniform_over_the_candidates_and_otherwise_over_other_videos
         np.testing.assert_allclose(counts[others] / draws, 1 / len(others), atol=0.03)
 
 
+def test_without_the_rules_every_other_query_of_the_video_is_a_candidate():
+    found = find_negatives(list("avbva"), [[(0, 4)], [(0, 4)], [(0, 4)], [(5, 9)], [(0, 4)]])
+    assert [found.every.of(i).tolist() for i in range(5)] == [[4], [3], [], [1], [0]]
+    assert [found.of(i).tolist() for i in range(5)] == [[], [3], [], [1], []]
+    many = find_negatives(list("vvwvw"), [[(0, 4)]] * 5).every
+    assert [many.of(i).tolist() for i in range(5)] == [[1, 3], [0, 3], [4], [0, 1], [2]]
+
+
 def test_samples_follow_the_generator():
     found = find_negatives(["v"] * 30, [[(i, i + 1)] for i in range(30)])
     index = torch.arange(30)

@@ -1,9 +1,12 @@
-"""``docs/tables.md`` shows the records and priors as they are."""
+"""``docs/tables.md`` and the pages of the papers show records, priors and results as they are."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from tools.pages import tables
-from vmlkit.tables import every
+from tests.studies.conftest import once as once
+from tools.pages import paper_tables, tables
+from vmlkit.papers import papers
+from vmlkit.tables import every, load
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 
@@ -18,3 +21,31 @@ def test_the_page_has_every_table_and_the_numbers_that_people_look_for() -> None
     assert all(f"| `{table.id}` |" in text for table in every())
     assert "| 82.57, 48.02, 21.18 | 34.57 |" in text
     assert "| best constant window | 72.07 | 58.04 | 31.57 | 12.79 |" in text
+
+
+def test_the_pages_of_the_papers_are_up_to_date_and_have_every_table() -> None:
+    made = dict(paper_tables.pages())
+    assert list(made) == [f"tables_{key.lower()}.md" for key in papers()]
+    for name, text in made.items():
+        assert (PAGE.parent / name).read_text(encoding="utf-8") == text, "run `python -m tools.pages docs`"
+    whole = "".join(made.values())
+    for table in every():
+        assert f"## {table.label}: {table.about}" in whole
+        assert all(note in whole for note in table.notes)
+
+
+def test_a_page_shows_what_a_study_measured(once: Path) -> None:
+    """Of a study of a few toy videos, under the table that names it."""
+    results = once / "results"
+    measured = replace(load("P1/1"), rows=(replace(load("P1/1").rows[-1], measured=(("tiny", "CNM"),)),))
+    shown = paper_tables._table(measured, results)
+    assert "ours: toy, study tiny R@1,IoU=0.5" in shown
+    assert "not measured by a study yet" not in shown
+    assert "not measured by a study yet" in paper_tables._table(load("P1/1"), results)
+
+
+def test_weak_supervision_stands_beside_answers_without_video() -> None:
+    text = (PAGE.parent / "weak_2026.md").read_text(encoding="utf-8")
+    assert paper_tables.weak() in text, "run `python -m tools.pages docs`"
+    assert "| CPL | 2022 | weak | 66.40 / 49.24 / 22.39 | P0 Table 1 |" in text
+    assert "| best constant window | | none, sees no video | 58.04 / 31.57 / 12.79 |" in text

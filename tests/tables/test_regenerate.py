@@ -5,10 +5,11 @@ from functools import cache
 from typing import Any
 
 import pytest
+import torch
 
 from vmlkit.config import to_dict, with_overrides
 from vmlkit.errors import ConfigError
-from vmlkit.experiments.experiment import task_of
+from vmlkit.experiments.experiment import build, task_of
 from vmlkit.methods import METHODS, STUDIES, preset
 from vmlkit.studies.cells import Cell
 from vmlkit.studies.storage import changes
@@ -16,7 +17,9 @@ from vmlkit.tables import every, load
 from vmlkit.tables.records import PublishedTable
 from vmlkit.tables.regenerate import metrics_of, names_of, plan, sources_of
 from vmlkit.training.experiment import Experiment
-from vmlkit.training.study import Study
+from vmlkit.training.method import Progress
+from vmlkit.training.optim import ScheduledAdam
+from vmlkit.training.study import Row, Study
 
 MEASURED = [table for table in every() if any(metrics_of(table, data) for data in sources_of(table))]
 #: tables of which every row that a study has is the table's own row; P4's studies choose the weight of the loss
@@ -26,6 +29,37 @@ SHARED = ("P0/3", "P0/4", "P0/5a", "P0/5b", "P0/5c", "P1/4", "P1/5", "P3/3", "P3
 @cache
 def study(name: str) -> Study:
     return STUDIES[name]()
+
+
+LOADED: dict[str, Any] = {}
+
+
+def load_once(experiment: Experiment) -> Any:
+    """Its data, kept for all rows that can share them."""
+    key = Cell(Row(name="", experiment=experiment), 0).data
+    if key not in LOADED:
+        LOADED[key] = METHODS[experiment.method].load(experiment.data, progress=False)
+    return LOADED[key]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", [t for t in MEASURED if "toy" in sources_of(t)], ids=lambda t: t.id)
+def test_every_row_trains_on_toy(table: PublishedTable) -> None:
+    """One step of each, by its own optimisers: the loss is finite, and some weight has moved where there is a loss."""
+    settings = {"data.train_videos": 12, "data.validation_videos": 3, "data.test_videos": 4}
+    for row in plan(table, "toy", settings=settings).study.rows[:12]:
+        experiment = row.experiment
+        task, splits = task_of(experiment), load_once(experiment)
+        method = build(experiment, splits.train)
+        before = torch.cat([p.detach().flatten().clone() for p in method.parameters()])
+        rows = task.order(splits.train, min(8, len(splits.train)), 0, 1)[0]
+        optimizers = {name: ScheduledAdam(group, **method.optimizer_settings().get(name, {}))
+                      for name, group in method.parameter_groups().items()}  # fmt: skip
+        batch = task.batch(splits.train, rows, 0)
+        loss = method.train().step(batch, Progress(1, 2), torch.Generator().manual_seed(0), optimizers)
+        assert torch.isfinite(loss.total), row.name
+        after = torch.cat([p.detach().flatten() for p in method.parameters()])
+        assert (before != after).any() or row.name == "none", row.name
 
 
 def test_tables_that_training_measures_are_those_that_it_can() -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.step import page as steps
+from tools.pages import paper_tables, windows
 from tools.pages import tables as published
-from tools.pages import windows
 from tools.pages.readme import updated
 
 PACKAGE = Path(__file__).parents[2] / "vmlkit"
@@ -87,6 +87,10 @@ def write(folder: Path = Path("docs"), package: Path = PACKAGE) -> None:
         path.write_text(text, encoding="utf-8")
     path = folder / "tables.md"
     path.write_text(published.page(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, text in paper_tables.pages():
+        (folder / name).write_text(text, encoding="utf-8")
+    path = folder / "weak_2026.md"
+    path.write_text(updated(path.read_text(encoding="utf-8"), paper_tables.weak(), path, "weak"), encoding="utf-8")
     for name, bring_up_to_date in (("gpu", measured), ("windows", windows_measured)):
         path = folder / f"{name}.md"
         path.write_text(bring_up_to_date(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -45,6 +45,7 @@ from vmlkit.data.batches import MomentBatch
 from vmlkit.detr import criterion as sp
 from vmlkit.detr.batches import DetrBatch, Targets, clip_noise
 from vmlkit.detr.criterion import SetWeights
+from vmlkit.detr.dataset import NegativeSource
 from vmlkit.detr.layers import Activation, DetrSizes, Encoder, PlainDecoder, initialise_
 from vmlkit.detr.method import DetrMethod, DetrOutput, Memory, Supervision, parts, rated, weighted_total
 from vmlkit.detr.shift import Branch, shifted_branch
@@ -69,8 +70,9 @@ class BMDetrConfig:
     activation: Activation = "prelu"  #: of the feed-forwards
     class_error_weight: float = 1.0  #: adds the constant ``100 - accuracy(%)`` to the total; no gradient (code)
     background_aware: bool = True  #: frame probability, frame attention and their loss
-    #: where negative sentences come from; "by mode": the same video in the paper, any other video in the release
-    negative_source: Literal["by mode", "same_video", "other_video"] = "by mode"
+    #: where negative sentences come from; "by mode": the same video in the paper, any other video in the release;
+    #: "same_video_any": the same video without the paper's two rules, as P2 Fig. 3 leaves them out
+    negative_source: Literal["by mode", "same_video", "same_video_any", "other_video"] = "by mode"
     use_negatives: bool = True  #: a negative sentence in training; without it the joint probability is p+
     probability_weight: float = 2.0  #: of L_prob
     probability_bound: float = 1.0
@@ -93,12 +95,12 @@ class BMDetrConfig:
         positive(self, "temperature")
 
 
-def negative_source(config: BMDetrConfig) -> Literal["same_video", "other_video"] | None:
+def negative_source(config: BMDetrConfig) -> NegativeSource | None:
     """Where the data draw negative sentences of a training step for these settings; None where none is used."""
     return judging_source(config) if config.use_negatives else None
 
 
-def judging_source(config: BMDetrConfig) -> Literal["same_video", "other_video"] | None:
+def judging_source(config: BMDetrConfig) -> NegativeSource | None:
     """Where the negative sentence comes from with which ``p+ (1 - p-)`` of a trained model is measured.
 
     A model that was trained without negatives is asked the same question as one that was trained with them.

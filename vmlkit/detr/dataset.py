@@ -17,7 +17,7 @@ from vmlkit.detr.lines import Lines
 from vmlkit.detr.negative_queries import NegativeQueries, NegativeRules, find_negatives
 from vmlkit.errors import DataError
 
-NegativeSource = Literal["same_video", "other_video"]
+NegativeSource = Literal["same_video", "same_video_any", "other_video"]
 
 #: a moment centered in this part of its video is early; ``DetrToyData.moments`` says what training sees of the others
 EARLY = 0.55
@@ -171,15 +171,18 @@ class DetrDataset(MomentDataset):
     ) -> "DetrDraw":
         """A draw on the host with a negative sentence for each query.
 
-        ``same_video`` follows the paper and falls back to another video where a query has no candidate; ``other_video``
-        is the released rule without ``neg_query_ids``: any query of another video.
+        ``same_video`` follows the paper and falls back to another video where a query has no candidate;
+        ``same_video_any`` is the same without its rules, as P2 Fig. 3 leaves them out; ``other_video`` is the released
+        rule without ``neg_query_ids``: any query of another video.
 
         Raises:
             DataError: where candidates were not prepared.
         """
         if self.candidates is None:
             raise DataError(self.name, "has no negative queries prepared", "make it with candidates=True")
-        found = self.candidates if source == "same_video" else self.candidates.none
+        found = self.candidates
+        if source != "same_video":
+            found = found.every if source == "same_video_any" else found.none
         rows = found.sample(draw.rows, generator)
         return dataclasses.replace(draw, negatives=rows, negative_words=self._columns(rows, static))
 

@@ -274,8 +274,14 @@ def rated(truth: Supervision, batch: MomentBatch, mask: Bool[Tensor, "B T"]) -> 
 
 
 def weighted_total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """Sum of the terms that have a weight, over all layers or branches that they hold numbers of."""
+    """Sum of the terms that have a weight, over all layers or branches that they hold numbers of.
+
+    Where none of these can be differentiated (the first row of P2 Table 8), the gradient is zero.
+    """
     chosen = {name: values for name, values in terms.items() if weights.get(name)}
+    differentiable = next((values for values in terms.values() if values.requires_grad), None)
+    if differentiable is not None and not any(values.requires_grad for values in chosen.values()):
+        chosen["nothing"], weights = differentiable, {**weights, "nothing": 0.0}
     if not chosen:
         return next(iter(terms.values())).new_zeros(())
     return weighted_sum(list(chosen.values()), [weights[name] for name in chosen])

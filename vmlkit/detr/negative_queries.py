@@ -92,6 +92,13 @@ class NegativeQueries:
         return dataclasses.replace(self, offsets=np.zeros_like(self.offsets), candidates=self.candidates[:0])
 
     @functools.cached_property
+    def every(self) -> "NegativeQueries":
+        """The same queries with every other query of their video, whatever its window and sentence."""
+        blocks = [np.stack(pair) for pair in _same_video_pairs(self.videos)]
+        offsets, candidates = _rows_of(blocks, len(self))
+        return dataclasses.replace(self, offsets=offsets, candidates=candidates)
+
+    @functools.cached_property
     def _by_video(self) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " V"], Int[np.ndarray, " V"]]:
         """Queries in the order of their videos, and where each video's begin and how many they are."""
         size = np.bincount(self.videos)
@@ -191,18 +198,26 @@ def find_negatives(
             similar += 2 * int((~differ).sum())
             first, second = first[differ], second[differ]
         kept.append(np.stack((first, second)))
-    both = np.concatenate(kept, axis=1) if kept else np.zeros((2, 0), dtype=np.int64)
-    rows, columns = np.concatenate((both, both[::-1]), axis=1)
-    order = np.lexsort((columns, rows))
+    offsets, candidates = _rows_of(kept, len(videos))
     sentences = f"sentence similarity < {max_similarity:g} ({similarity.name})" if similarity else "any sentence"
     return NegativeQueries(
-        offsets=np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=len(videos))))),
-        candidates=columns[order],
+        offsets=offsets,
+        candidates=candidates,
         videos=videos,
         rule=f"same video, IoU < {max_iou:g}, {sentences}",
         pairs=pairs,
         left_out={"IoU": overlapping} if similarity is None else {"IoU": overlapping, "similarity": similar},
     )
+
+
+def _rows_of(
+    pairs: Sequence[Int[np.ndarray, "2 K"]], count: int
+) -> tuple[Int[np.ndarray, " N1"], Int[np.ndarray, " K2"]]:
+    """``offsets`` and ``candidates`` of ``count`` queries from blocks of unordered pairs."""
+    both = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), dtype=np.int64)
+    rows, columns = np.concatenate((both, both[::-1]), axis=1)
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=count))))
+    return offsets, columns[np.lexsort((columns, rows))]
 
 
 def _same_video_pairs(videos: Int[np.ndarray, " N"]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
