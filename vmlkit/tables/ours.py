@@ -14,15 +14,19 @@ class Estimate:
     value: float
     low: float | None  #: None where one seed was measured: nothing is known of the others
     high: float | None
-    seeds: int
+    seeds: int  #: 0 where nothing is trained
+    digits: int = 2  #: after the point, for people
 
-    def text(self, digits: int = 2) -> str:
+    def text(self) -> str:
         """``41.23 ± 1.10``, or ``41.23 (1 seed)``.
 
         >>> Estimate(value=41.234, low=40.0, high=42.468, seeds=5).text(), Estimate(
-        ...     value=1.0, low=None, high=None, seeds=1).text(1)
+        ...     value=1.0, low=None, high=None, seeds=1, digits=1).text()
         ('41.23 ± 1.23', '1.0 (1 seed)')
         """
+        digits = self.digits
+        if not self.seeds:
+            return f"{self.value:.{digits}f}"
         if self.low is None or self.high is None:
             return f"{self.value:.{digits}f} ({self.seeds} seed{'s' if self.seeds > 1 else ''})"
         return f"{self.value:.{digits}f} ± {(self.high - self.low) / 2:.{digits}f}"

@@ -97,6 +97,7 @@ class PublishedTable:
     #: settings of every row on a source, such as those that give the toy world a test split of two groups
     on: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     draws: Drawn | None = None  #: what a figure draws, where it is made of numbers
+    texts: Mapping[str, str] = field(default_factory=dict)  #: by row, of an example of texts; "anchor" is the original
     see: str = ""  #: what shows or measures that which no training of rows does
 
     @property
