@@ -16,6 +16,9 @@ SIZE        ?= ci
 NOTEBOOKS   ?=
 # which study to compute: make study NAME=cnm
 NAME        ?= cnm
+# how many changed inputs: make fuzz N=100000, of the day's seed unless SEED names another
+N           ?= 2000
+SEED        ?=
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -26,7 +29,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   then command -v $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format bench bench-gpu study clean distclean
+.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format fuzz bench bench-gpu study clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -83,6 +86,9 @@ lint: $(STAMP) ## check format, style and types
 format: $(STAMP) ## put format and style right, as far as a program can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+fuzz: $(STAMP) ## put N changed inputs (default 2000) through every reader; SEED=20261128 repeats a day
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.runner --cases $(N) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## run the benchmarks; times are printed, nothing is asserted
 	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python $$file; done

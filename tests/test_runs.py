@@ -14,6 +14,8 @@ from vmlkit import files, provenance, runs
 from vmlkit.errors import DataError
 from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory
 
+PROBED = {"query_id": "q", "video_id": "v", "sentence": "a", "words": ["a"], "duration_s": 3.0, "span_s": [0.0, 1.0]}
+
 
 @pytest.fixture
 def run_dir(tmp_path):
@@ -25,7 +27,7 @@ def run_dir(tmp_path):
     files.write_parquet(folder / "epochs.parquet", epochs)
     row = dict.fromkeys(PROPOSAL_COLUMNS, 0) | {"query_id": "q", "role": "positive"}
     files.write_parquet(folder / "proposals.parquet", pd.DataFrame([row]).astype(PROPOSAL_COLUMNS))
-    files.write_json(folder / "probe.json", [{"query_id": "q"}])
+    files.write_json(folder / "probe.json", [PROBED])
     files.write_npz(folder / "strips.npz", {"heat": np.zeros((1, 4), np.float16), "video_ids": np.array(["v"])})
     files.write_json(folder / "metrics.json", {"test": {"R@1,mIoU": 0.2}})
     files.write_json(folder / "state.json", {"epoch": 1, "epochs": 1})
@@ -37,7 +39,7 @@ def test_everything_reads_back(run_dir):
     assert run.config["seed"] == 3
     assert run.epochs["metric/R@1,mIoU"].tolist() == [0.1, 0.2]
     assert {name: str(kind) for name, kind in run.proposals.dtypes.items()} == PROPOSAL_COLUMNS
-    assert run.probe == [{"query_id": "q"}]
+    assert run.probe == [PROBED]
     assert run.strips["heat"].dtype == np.float16
     assert run.strips["video_ids"].tolist() == ["v"]
     assert run.metrics["test"] == {"R@1,mIoU": 0.2}

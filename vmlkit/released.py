@@ -19,7 +19,7 @@ from vmlkit.components import released as components
 from vmlkit.components.released import core_of_checkpoint
 from vmlkit.detr import released as detr
 from vmlkit.errors import DataError
-from vmlkit.files.arrays import read_tensors, read_torch
+from vmlkit.files.arrays import read_tensors, read_torch, require_finite
 from vmlkit.files.reading import check_file
 from vmlkit.reconstruction import released as reconstruction
 
@@ -113,4 +113,7 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
             break
     if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
         raise DataError(path, "holds no state dict", "save a mapping from parameter names to tensors")
+    if not all(isinstance(name, str) for name in content):
+        raise DataError(path, "holds parameters without names", "save a mapping from parameter names to tensors")
+    require_finite(content, path)
     return {name.removeprefix("module."): value for name, value in content.items()}

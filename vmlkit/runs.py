@@ -26,7 +26,23 @@ import pandas as pd
 
 from vmlkit import files
 from vmlkit.errors import DataError
-from vmlkit.files import arrays, tables
+from vmlkit.files import arrays, inside, tables
+from vmlkit.files.records import (
+    ANY,
+    COUNT,
+    NULL,
+    NUMBER,
+    SECONDS,
+    TEXT,
+    TIME,
+    Either,
+    Entry,
+    Fixed,
+    Many,
+    Plain,
+    Table,
+    checked,
+)
 
 #: name of the file of kept answers
 PREDICTIONS = "predictions.npz"
@@ -35,6 +51,7 @@ SCHEMA = 1
 
 _REMEDY_AGAIN = "delete the run directory and train again, or restore the file"
 _MISSING = "is missing"
+_MOST_EPOCHS = 10**6
 
 
 def read_json(path: Path) -> Any:
@@ -83,6 +100,45 @@ PROPOSAL_COLUMNS: dict[str, str] = {
 }
 
 
+#: columns as a reader checks them, see :mod:`vmlkit.files.tables`
+_PROPOSALS = {
+    name: {"category": "text", "bool": "bool", "float32": "number"}.get(kind, "whole")
+    for name, kind in PROPOSAL_COLUMNS.items()
+}
+_CURVE = Entry({"sigma": NUMBER}, {"floor": NUMBER, "power": NUMBER}, closed=True)
+_ID = Either(TEXT, COUNT)
+_SPAN = Fixed(TIME, TIME)
+_SETTINGS = Entry({}, {"train": Entry({}, {"epochs": COUNT})})
+CONFIG = Entry(
+    {"schema": Plain(lambda version: version == SCHEMA, f"{SCHEMA}")},
+    {
+        "name": Either(TEXT, NULL),
+        "method": Either(TEXT, NULL),
+        "seed": COUNT,
+        "settings": _SETTINGS,
+        "versions": Table(TEXT),
+        "revision": Either(TEXT, NULL),
+        "hardware": Table(ANY),
+        "data": Table(ANY),
+        "resumed": Many(
+            Entry({"epoch": COUNT}, {"versions": Table(TEXT), "revision": Either(TEXT, NULL), "hardware": Table(ANY)})
+        ),
+        "curves": Entry({}, {"positive": _CURVE, "negative": _CURVE}),
+    },
+)
+PROBE = Many(
+    Entry(
+        {"query_id": _ID, "video_id": _ID, "sentence": TEXT, "words": Many(TEXT), "duration_s": SECONDS},
+        {"span_s": _SPAN, "spans_s": Many(_SPAN)},
+    )
+)
+STATE = Entry({"epoch": COUNT, "epochs": COUNT}, dict.fromkeys(("batch", "step", "best_epoch"), COUNT))
+_NUMBERS = Table(Either(NUMBER, NULL))
+METRICS = Entry(
+    {}, {"chosen_epoch": COUNT, "chosen_by": TEXT, "validation": _NUMBERS, "test": _NUMBERS, "n_test": COUNT}
+)
+
+
 class RunDirectory:
     """Reads a run directory; every property reads its file anew, so a run in progress can be followed.
 
@@ -106,12 +162,20 @@ class RunDirectory:
 
     def _read_config(self) -> dict[str, Any]:
         path = self.path / "config.json"
-        config: dict[str, Any] = read_json(path)
+        config: dict[str, Any] = self._json("config.json")
         version = config.get("schema") if isinstance(config, dict) else None
         if version != SCHEMA:
             what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
             raise DataError(path, what, "read it with the version of vmlkit named under 'versions', or train again")
+        checked(config, CONFIG, path)
         return config
+
+    def _file(self, name: str) -> Path:
+        """A file of the directory; a link must not lead out of it."""
+        return inside(self.path, self.path / name)
+
+    def _json(self, name: str) -> Any:
+        return read_json(self._file(name))
 
     @property
     def epochs(self) -> pd.DataFrame:
@@ -119,12 +183,27 @@ class RunDirectory:
 
         Columns: ``epoch, loss/*, metric/*`` (fractions)``, curriculum/*, lr/*, grad_norm/*, gradient/*, seconds``.
         """
-        return read_parquet(self.path / "epochs.parquet", ("epoch", "seconds"))
+        path = self._file("epochs.parquet")
+        frame = read_parquet(path, {"epoch": "whole", "seconds": "number"})
+        tables.check_columns(frame, dict.fromkeys(frame.columns, "number"), path, _REMEDY_AGAIN)
+        if not frame["epoch"].between(0, _MOST_EPOCHS).all() or not frame["epoch"].is_unique:
+            raise DataError(path, "has an epoch twice, or one that is no number of an epoch", _REMEDY_AGAIN)
+        return frame
 
     @property
     def proposals(self) -> pd.DataFrame:
         """One row per proposal of a probe query at an epoch, with the columns of :data:`PROPOSAL_COLUMNS`."""
-        return read_parquet(self.path / "proposals.parquet", tuple(PROPOSAL_COLUMNS))
+        path = self._file("proposals.parquet")
+        frame = read_parquet(path, _PROPOSALS)
+        times = frame[["center", "width", "start", "end"]].to_numpy(dtype=np.float64)
+        wrong = [
+            "a role of another name" if not frame["role"].isin(["positive", "negative"]).all() else "",
+            "an epoch that is none" if not frame["epoch"].between(0, _MOST_EPOCHS).all() else "",
+            "a time that is infinite" if np.isinf(times).any() else "",
+        ]
+        if any(wrong):
+            raise DataError(path, f"has {next(filter(None, wrong))}", _REMEDY_AGAIN)
+        return frame
 
     @property
     def probe(self) -> list[dict[str, Any]]:
@@ -132,19 +211,42 @@ class RunDirectory:
 
         Where a query may have several true windows, ``spans_s`` lists them all and ``span_s`` is the main one.
         """
-        queries: list[dict[str, Any]] = read_json(self.path / "probe.json")
+        queries: list[dict[str, Any]] = checked(self._json("probe.json"), PROBE, self.path / "probe.json")
+        if any("span_s" not in query and not query.get("spans_s") for query in queries):
+            raise DataError(self.path / "probe.json", "has a query without a true span", _REMEDY_AGAIN)
         return queries
 
     @property
     def strips(self) -> dict[str, np.ndarray]:
         """``video_ids``, and ``strips (videos, frames, px, px, 3)`` uint8 or ``heat (videos, T)`` float16 in [0, 1]."""
-        return read_npz(self.path / "strips.npz")
+        path = self._file("strips.npz")
+        found = read_npz(path)
+        videos, strips, heat = (found.get(name) for name in ("video_ids", "strips", "heat"))
+        named = videos is not None and videos.ndim == 1 and videos.dtype.kind == "U"
+        pictures = strips is not None and strips.dtype == np.uint8 and strips.ndim == 5 and strips.shape[4] == 3
+        trace = strips is None and heat is not None and heat.dtype.kind == "f" and heat.ndim == 2
+        shown = strips if pictures else heat
+        if not named or not (pictures or trace) or shown is None or 0 in shown.shape[1:]:
+            raise DataError(path, "has no pictures or traces of named videos", _REMEDY_AGAIN)
+        if videos is None or len(shown) != len(videos) or not (pictures or np.isfinite(shown).all()):
+            raise DataError(path, "has other pictures than videos, or a trace that is not finite", _REMEDY_AGAIN)
+        return found
 
     @property
     def clip_scores(self) -> dict[str, np.ndarray]:
         """``epochs (E,)``, ``query_ids (Q,)`` and float16 ``(E, Q, T)`` per signal, NaN on padding; {} without any."""
-        path = self.path / "clip_scores.npz"
-        return read_npz(path) if path.exists() else {}
+        path = self._file("clip_scores.npz")
+        found = read_npz(path) if path.exists() else {}
+        epochs, ids = found.get("epochs"), found.get("query_ids")
+        if not found:
+            return {}
+        if epochs is None or ids is None or epochs.dtype.kind != "i" or ids.dtype.kind != "U":
+            raise DataError(path, "lacks its epochs or its queries", _REMEDY_AGAIN)
+        for name in found.keys() - {"epochs", "query_ids"}:
+            values = found[name]
+            if values.dtype.kind != "f" or values.shape[:2] != (len(epochs), len(ids)):
+                raise DataError(path, f"has the signal '{name}' as {values.dtype} {values.shape}", _REMEDY_AGAIN)
+        return found
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -152,25 +254,24 @@ class RunDirectory:
 
         And what the data lost on the way: ``left_out`` by split, and ``notes``.
         """
-        numbers: dict[str, Any] = read_json(self.path / "metrics.json")
+        numbers: dict[str, Any] = checked(self._json("metrics.json"), METRICS, self.path / "metrics.json")
         return numbers
 
     @property
     def predictions(self) -> dict[str, np.ndarray]:
         """The answers to the test split, as the run's task keeps them (:meth:`vmlkit.training.task.Task.kept`)."""
-        return read_npz(self.path / PREDICTIONS)
+        return read_npz(self._file(PREDICTIONS))
 
     @property
     def state(self) -> dict[str, Any]:
         """How far the run is: ``epoch`` (finished), ``epochs``, ``step``, ``best_epoch``."""
-        counters: dict[str, Any] = read_json(self.path / "state.json")
+        counters: dict[str, Any] = checked(self._json("state.json"), STATE, self.path / "state.json")
         return counters
 
     @property
     def finished(self) -> bool:
         """Whether every epoch was trained (the final evaluation is a separate step: see :attr:`metrics`)."""
-        path = self.path / "state.json"
-        return path.is_file() and (state := read_json(path))["epoch"] == state["epochs"]
+        return (self.path / "state.json").exists() and (state := self.state)["epoch"] == state["epochs"]
 
     @property
     def checkpoint(self) -> Path:

@@ -290,7 +290,10 @@ def test_a_truncated_video_stays_on_the_clock_of_the_others(tmp_path: Path) -> N
             {"v1": {"annotations": []}},
             "video 'v1' has no subset; write one, or give the folder of anet_anno_train.json",
         ),
-        ({"database": {"v1": {"subset": "test", "annotations": [{"label": "x"}]}}}, "a record cannot be used"),
+        (
+            {"database": {"v1": {"subset": "test", "annotations": [{"label": "x"}]}}},
+            r"'v1.annotations\[0\].segment' is missing",
+        ),
         ({"v1": {"duration": 3}}, "is durations of videos, without sentences"),
         ({}, "is of no known layout"),
     ],

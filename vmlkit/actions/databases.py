@@ -15,11 +15,24 @@ from typing import Any
 from vmlkit import files
 from vmlkit.actions.videos import ActionAnnotations, ActionVideo, Segment, check_video
 from vmlkit.errors import DataError
+from vmlkit.files.records import ANY, NULL, TEXT, WRITTEN, Either, Entry, Fixed, Many, Table
+from vmlkit.files.records import checked as checked_record
 
 #: the class of regions that nobody scores (OpenTAD passes over them, P3 and CO2-Net drop detections there)
 AMBIGUOUS_LABEL = "Ambiguous"
 #: files of mmaction2 and the subset that each is
 PER_SPLIT = {"anet_anno_train.json": "training", "anet_anno_val.json": "validation", "anet_anno_test.json": "testing"}
+
+
+_VIDEO = Entry(
+    {},
+    {
+        "subset": TEXT,
+        "duration": Either(NULL, WRITTEN),
+        "duration_second": Either(NULL, WRITTEN),
+        "annotations": Many(Entry({"segment": Fixed(WRITTEN, WRITTEN), "label": TEXT})),
+    },
+)
 
 
 def read_database(path: str | Path) -> ActionAnnotations:
@@ -32,14 +45,18 @@ def read_database(path: str | Path) -> ActionAnnotations:
     Raises:
         DataError: for a record that lacks a field, or a file without subsets.
     """
-    content = read_json(path)
+    content = checked_record(read_json(path), Table(ANY), path)
     with usable(path):
-        entries: Mapping[str, Mapping[str, Any]] = content.get("database", content)
+        entries: Mapping[str, Mapping[str, Any]] = checked_record(
+            content.get("database", content), Table(Entry({})), path, "database"
+        )
         listed = content.get("class-list")
+        checked_record(listed, Either(NULL, Table(TEXT)), path, "class-list")
         without = next((name for name, entry in entries.items() if "subset" not in entry), None)
         if without is not None:
             remedy = f"write one, or give the folder of {' and '.join(list(PER_SPLIT)[:2])}"
             raise DataError(path, f"video '{without}' has no subset", remedy)
+        checked_record(entries, Table(_VIDEO), path)
         return _annotations(path, {name: (str(e["subset"]), e) for name, e in entries.items()}, listed)
 
 
@@ -47,8 +64,8 @@ def read_per_split(folder: str | Path) -> ActionAnnotations:
     """A folder with a file per split, see :data:`PER_SPLIT`; raises :class:`DataError` for a record without a field."""
     entries: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for path in split_files(Path(folder)):
-        with usable(path):
-            entries |= {name: (PER_SPLIT[path.name], entry) for name, entry in read_json(path).items()}
+        content = checked_record(read_json(path), Table(_VIDEO), path)
+        entries |= {name: (PER_SPLIT[path.name], entry) for name, entry in content.items()}
     with usable(folder):
         return _annotations(folder, entries, None)
 

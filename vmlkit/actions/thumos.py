@@ -29,6 +29,8 @@ from vmlkit.data.annotations.layouts import ACTIONS, explained
 from vmlkit.data.published import PUBLISHED
 from vmlkit.errors import DataError
 from vmlkit.files import read_text
+from vmlkit.files.records import FLAG, NULL, TEXT, WRITTEN, Either, Entry, Fixed, Many
+from vmlkit.files.records import checked as checked_record
 from vmlkit.text.tagging import TaggedSentence
 
 REDUCED, GT_JSON, PROMPTS, AMBIGUOUS = "thumos14_reduced.json", "gt.json", "p3_prompts.json", "Ambiguous_test.txt"
@@ -79,9 +81,27 @@ def _read_file(path: Path) -> ActionAnnotations:
     raise DataError(path, "is of no known layout", remedy)
 
 
+_SPANS = Many(Fixed(WRITTEN, WRITTEN))
+_REDUCED = Entry(
+    {
+        "classes": Many(TEXT),
+        "videos": Many(
+            Entry(
+                {
+                    **{"name": TEXT, "subset": TEXT, "duration": WRITTEN, "labels": Many(TEXT)},
+                    "segments": Many(Fixed(WRITTEN, WRITTEN, TEXT)),
+                },
+                {"ambiguous": _SPANS, "in_gt_json": Either(FLAG, NULL)},
+            )
+        ),
+    }
+)
+_PROMPTS = Many(Entry({"sentence": TEXT, "tokens": Many(TEXT), "tags": Many(TEXT)}))
+
+
 def read_reduced(path: str | Path) -> ActionAnnotations:
     """``thumos14_reduced.json``; raises :class:`DataError` for a record that lacks a field."""
-    content = read_json(path)
+    content = checked_record(read_json(path), _REDUCED, path)
     with usable(path):
         classes = tuple(content["classes"])
         videos = [
@@ -156,13 +176,10 @@ def read_ambiguous(path: str | Path) -> dict[str, list[tuple[float, float]]]:
 
 def read_prompts(path: str | Path) -> dict[str, TaggedSentence]:
     """``p3_prompts.json``: the sentences of P3's training videos with the tokens and tags of its tagger."""
-    try:
-        return {
-            str(entry["sentence"]): TaggedSentence(tuple(t.lower() for t in entry["tokens"]), tuple(entry["tags"]))
-            for entry in read_json(path)
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(path, "a record lacks sentence, tokens or tags", "write these three fields") from error
+    return {
+        entry["sentence"]: TaggedSentence(tuple(t.lower() for t in entry["tokens"]), tuple(entry["tags"]))
+        for entry in checked_record(read_json(path), _PROMPTS, path)
+    }
 
 
 def class_text(name: str) -> str:

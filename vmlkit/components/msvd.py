@@ -10,14 +10,13 @@ The circulating folder holds ``raw-captions.pkl``.  A pickle can run code when i
 message says how to turn one that you trust into JSON.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from vmlkit.errors import DataError
 from vmlkit.files import read_bytes, read_json, read_text
+from vmlkit.files.tables import csv_rows
 
 Split = Literal["train", "val", "test"]
 _TABLES = ("video_corpus.csv", "MSR Video Description Corpus.csv")
@@ -108,16 +107,10 @@ def _from_text(path: Path) -> Iterator[tuple[str, str]]:
 def _from_table(path: Path) -> Iterator[tuple[str, str]]:
     wanted = {"VideoID", "Start", "End", "Language", "Description"}
     # the table has a few bytes of other encodings
-    rows = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig", errors="replace"), newline=""))
-    try:
-        missing = sorted(wanted - set(rows.fieldnames or ()))
-        if missing:
-            raise DataError(path, f"lacks the column '{missing[0]}'", "take the original table")
-        for row in rows:
-            if row["Language"] == "English" and (row["Description"] or "").strip():
-                yield f"{row['VideoID']}_{row['Start']}_{row['End']}", row["Description"]
-    except csv.Error as error:
-        raise DataError(path, f"is no table of text ({error})", "take the original table") from error
+    text = read_bytes(path).decode("utf-8-sig", errors="replace")
+    for _, row in csv_rows(text, path, "take the original table", sorted(wanted)):
+        if row["Language"] == "English" and (row["Description"] or "").strip():
+            yield f"{row['VideoID']}_{row['Start']}_{row['End']}", row["Description"]
 
 
 def _collect(path: Path, pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:

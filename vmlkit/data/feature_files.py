@@ -103,14 +103,16 @@ class FileFeatures:
         self._opened.close()
 
     def __contains__(self, video_id: str) -> bool:
-        return bool(video_id) and "/" not in video_id and video_id in self._arrays
+        with readable(self.path, "features"):
+            return bool(video_id) and "/" not in video_id and video_id in self._arrays
 
     def __str__(self) -> str:
         return str(self.path)
 
     def names(self) -> list[str]:
         """The ids of all videos."""
-        return list(self._arrays)
+        with readable(self.path, "features"):
+            return list(self._arrays)
 
     def stamp(self, video_ids: Sequence[str]) -> str:
         return f"{self.dataset}{_file_stamp(self.path)}"

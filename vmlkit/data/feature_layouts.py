@@ -15,7 +15,7 @@ from vmlkit.data.feature_files import FeatureStore, FileFeatures, FolderFeatures
 from vmlkit.data.layouts import Layout, recognise
 from vmlkit.data.packed import PackedFeatures, is_packed
 from vmlkit.errors import DataError
-from vmlkit.files.arrays import open_hdf5
+from vmlkit.files.arrays import hdf5_names, open_hdf5
 from vmlkit.files.reading import open_file
 
 _TRUSTED = (
@@ -62,7 +62,7 @@ class FeatureShape:
         if self.format != "HDF5":
             return frozenset()
         with open_hdf5(self.path) as file:
-            return frozenset(file)
+            return frozenset(hdf5_names(file, self.path))
 
     def mostly(self, *suffixes: str) -> bool:
         """Whether a folder holds such files and no arrays."""

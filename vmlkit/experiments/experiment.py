@@ -10,6 +10,7 @@ import torch
 from vmlkit.config import from_dict, kind_of, to_dict
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.passports import as_record, passports_of, require_clock, require_passports
+from vmlkit.files.locking import alone
 from vmlkit.methods import METHODS
 from vmlkit.runs import RunDirectory
 from vmlkit.training.checkpoints import load_weights
@@ -128,7 +129,8 @@ def run_in_turns(
     if not (run_dir / "metrics.json").is_file():
         rest: dict[str, Any] = {"draws": experiment.test_draws, "account": splits.account()}
         rest["device"] = choose_device(experiment.train.device)
-        final_evaluation(method, run_dir, *parts, splits.test, task=task, **rest)
+        with alone(run_dir):
+            final_evaluation(method, run_dir, *parts, splits.test, task=task, **rest)
 
 
 def _as_recorded(experiment: Experiment, run_dir: str | Path) -> dict[str, Any] | None:

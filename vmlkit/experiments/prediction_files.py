@@ -10,6 +10,7 @@ from typing import Any
 
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.files import read_text, write_text
+from vmlkit.files.tables import csv_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +70,10 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
     Raises:
         DataError: for a table without one of ``columns``, or a row with another number of fields.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    missing = next((name for name in columns if name not in (reader.fieldnames or ())), None)
-    if missing is not None:
-        raise DataError(path, f"lacks the column '{missing}'", f"give {', '.join(columns)}")
-    for row in reader:
+    for line, row in csv_rows(read_text(path), path, f"give {', '.join(columns)}", columns):
         if None in row or None in row.values():
-            raise DataError(path, f"line {reader.line_num} has another number of fields", "write one per column")
-        yield reader.line_num, row
+            raise DataError(path, f"line {line} has another number of fields", "write one per column")
+        yield line, row
 
 
 def number(path: Path, line: int, row: Mapping[str, str], name: str) -> float:

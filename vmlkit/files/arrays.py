@@ -241,6 +241,18 @@ def read_torch(path: str | Path, *, kind: str = "torch", remedy: str = _AGAIN, m
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and whole)
 
 
+def require_finite(tensors: Mapping[str, "torch.Tensor"], where: object, remedy: str = _AGAIN) -> None:
+    """Refuse parameters that are no dense tensors on the CPU, or hold NaN or infinity.
+
+    Raises:
+        DataError: naming the first of them.
+    """
+    for name, tensor in tensors.items():
+        values = tensor_array(tensor, where, f"the parameter '{name}'")
+        if values.dtype.kind in "fc" and not np.isfinite(values).all():
+            raise DataError(where, f"the parameter '{name}' has NaN or infinity", remedy)
+
+
 @contextlib.contextmanager
 def open_hdf5(path: str | Path) -> Iterator["h5py.File"]:
     """An HDF5 file, closed at the end of the block; raises :class:`DataError` where it cannot be read."""
@@ -251,6 +263,12 @@ def open_hdf5(path: str | Path) -> Iterator["h5py.File"]:
         with readable(path, "HDF5"):
             file = stack.enter_context(h5py.File(path, "r"))
         yield file
+
+
+def hdf5_names(file: "h5py.Group", where: object) -> list[str]:
+    """The names in a group of an HDF5 file; raises :class:`DataError` where its list is damaged."""
+    with readable(where, "HDF5"):
+        return list(file)
 
 
 def read_dataset(data: "h5py.Dataset", where: str | Path, what: str) -> np.ndarray:

@@ -48,7 +48,7 @@ class Many:
     least: int = 0
 
     def fault(self, value: Any) -> Fault | None:
-        if type(value) is not list or len(value) < self.least:
+        if not isinstance(value, list) or len(value) < self.least:
             return "", shown(value), "a list" if not self.least else f"a list of at least {self.least}"
         check = self.part.fault
         for i, item in enumerate(value):
@@ -67,7 +67,7 @@ class Fixed:
         object.__setattr__(self, "parts", parts)
 
     def fault(self, value: Any) -> Fault | None:
-        if type(value) is not list or len(value) != len(self.parts):
+        if not isinstance(value, list) or len(value) != len(self.parts):
             return "", shown(value), f"a list of {len(self.parts)}"
         for i, (part, item) in enumerate(zip(self.parts, value, strict=True)):
             if found := part.fault(item):
@@ -82,24 +82,25 @@ class Table:
     part: Part
 
     def fault(self, value: Any) -> Fault | None:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             return "", shown(value), "an object {id: ...}"
         check = self.part.fault
         for name, item in value.items():
             if found := check(item):
-                return _below(_short(name), found)
+                return _below(_short(str(name)), found)
         return None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An object with fields that must be there and others that may; further ones are not looked at."""
+    """An object with fields that must be there and others that may; further ones only where it is not closed."""
 
     required: Mapping[str, Part]
     optional: Mapping[str, Part] | None = None
+    closed: bool = False  #: no further fields
 
     def fault(self, value: Any) -> Fault | None:
-        if type(value) is not dict:
+        if not isinstance(value, dict):
             return "", shown(value), f"an object with {', '.join(self.required) or 'fields'}"
         for name, part in self.required.items():
             if name not in value:
@@ -109,6 +110,9 @@ class Entry:
         for name, part in (self.optional or {}).items():
             if name in value and (found := part.fault(value[name])):
                 return _below(name, found)
+        known = {*self.required, *(self.optional or {})}
+        if self.closed and (more := next((name for name in value if name not in known), None)) is not None:
+            return _short(str(more)), "unknown", f"only {', '.join(known)}"
         return None
 
 
@@ -155,7 +159,8 @@ def shown(value: Any) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, dict):
         return f"an object with {len(value)} fields"
-    return "null" if value is None else repr(_short(value) if isinstance(value, str) else value)[:80]
+    text = "null" if value is None else repr(_short(value) if isinstance(value, str) else value)
+    return " ".join(text.split())[:80]
 
 
 def _short(text: str) -> str:

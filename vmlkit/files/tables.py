@@ -1,8 +1,10 @@
 """Tables: parquet and CSV as frames, and SQLite files of one table whose layout is known."""
 
 import contextlib
+import csv
+import io
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -71,6 +73,25 @@ def read_csv(path: str | Path, remedy: str) -> pd.DataFrame:
     fit(path, check_file(path).stat().st_size * _CELL)
     with readable(path, "CSV", remedy):
         return pd.read_csv(path)
+
+
+def csv_rows(
+    text: str, where: object, remedy: str, columns: Iterable[str] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number of the last line and fields of each row of a CSV text, whose first row names them; None for a missing one.
+
+    Raises:
+        DataError: for what is no CSV, such as a field of more than 128 KiB, or lacks one of ``columns``.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        missing = next((name for name in columns if name not in (reader.fieldnames or ())), None)
+        if missing is not None:
+            raise DataError(where, f"lacks the column '{missing}'", remedy)
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(where, f"is no table of text ({error}, line {reader.line_num})", remedy) from error
 
 
 def connect(path: str | Path, create: str, what: str) -> sqlite3.Connection:

@@ -51,7 +51,10 @@ def _kept(path: Path) -> EncodedVideo | None:
     try:
         file = read_npz(path)
         info = VideoInfo(**parse_json(str(file["info"]), path))
-        return EncodedVideo(rows=file["rows"], times=file["times"], info=info)
+        rows, times = file["rows"], file["times"]
+        sound = rows.ndim == 2 and rows.dtype.kind == times.dtype.kind == "f" and times.shape == (len(rows), 2)
+        whole = sound and np.isfinite(rows).all() and np.isfinite(times).all() and 0 < info.duration_s < np.inf
+        return EncodedVideo(rows=rows, times=times, info=info) if whole else None
     except (DataError, KeyError, TypeError):
         return None
 

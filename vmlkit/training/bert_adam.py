@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from vmlkit.errors import ConfigError
-from vmlkit.training.optim import ClippedOptimizer
+from vmlkit.training.optim import ClippedOptimizer, require_moment
 
 
 def warmup_cosine(fraction: float, warmup: float = 0.1) -> float:
@@ -106,6 +106,7 @@ class BertAdam(ClippedOptimizer):
         """The inverse of :meth:`state_dict`."""
         for own, saved in ((self._mean, state["mean"]), (self._square, state["square"])):
             for target, value in zip(own, saved, strict=True):
+                require_moment(value, target)
                 target.copy_(value)
         self._steps = list(state["steps"])
         super().load_state_dict(state)

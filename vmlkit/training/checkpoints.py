@@ -19,13 +19,16 @@ from torch import nn
 
 from vmlkit.errors import DataError
 from vmlkit.files import atomic_path, parse_json, write_bytes
-from vmlkit.files.arrays import read_tensors, read_torch, tensors_header
+from vmlkit.files.arrays import read_tensors, read_torch, readable, require_finite, tensors_header
 from vmlkit.files.reading import check_file
-from vmlkit.files.records import COUNT, Entry, checked
+from vmlkit.files.records import ANY, COUNT, Entry, Plain, Table, checked
 from vmlkit.runs import SCHEMA
 
 _REMEDY = "delete the run directory and train again"
 _INFO = Entry({"epoch": COUNT, "step": COUNT})
+_TENSOR = Plain(lambda value: isinstance(value, torch.Tensor), "a tensor")
+#: what a bundle must hold beside what :class:`vmlkit.training.steps.TrainingState` asks of it
+_BUNDLE = Entry({"model": Table(_TENSOR), "gradients": Table(_TENSOR), "generators": Table(ANY)})
 
 
 def save_weights(method: nn.Module, path: Path, *, epoch: int, step: int) -> None:
@@ -54,10 +57,11 @@ def load_weights(method: nn.Module, path: Path) -> dict[str, int]:
     """Load weights into ``method`` in place and return the header.
 
     Raises:
-        DataError: if the file is missing, unreadable, or of another model.
+        DataError: if the file is missing, unreadable, of another model, or has a weight that is not finite.
     """
-    info = weights_info(path)
-    _load_state_dict(method, read_tensors(path), path)
+    info, tensors = weights_info(path), read_tensors(path)
+    require_finite(tensors, path, _REMEDY)
+    _load_state_dict(method, tensors, path)
     return info
 
 
@@ -92,13 +96,18 @@ def load_state(path: Path, method: nn.Module) -> dict[str, Any]:
     device = next(method.parameters()).device
     check_file(path, missing="is missing, so this run cannot be resumed", remedy=_REMEDY)
     bundle = read_torch(path, kind="training state", remedy=_REMEDY)
-    if not isinstance(bundle, dict) or bundle.get("schema") != SCHEMA:
+    if not isinstance(bundle, dict) or type(bundle.get("schema")) is not int or bundle["schema"] != SCHEMA:
         raise DataError(path, f"is not a training state of schema version {SCHEMA}", _REMEDY)
+    checked(bundle, _BUNDLE, path, remedy=_REMEDY)
+    require_finite(bundle["model"], path, _REMEDY)
     _load_state_dict(method, bundle.pop("model"), path)
     gradients = bundle.pop("gradients")
     for name, parameter in method.named_parameters():
+        if name in gradients and gradients[name].shape != parameter.shape:
+            raise DataError(path, f"holds a gradient of another shape for '{name}'", _REMEDY)
         parameter.grad = gradients[name].to(parameter) if name in gradients else None
-    set_global_generators(bundle.pop("generators"), device)
+    with readable(path, "training state", _REMEDY):
+        set_global_generators(bundle.pop("generators"), device)
     return bundle
 
 

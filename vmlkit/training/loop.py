@@ -23,6 +23,7 @@ from vmlkit.data.batches import Batch
 from vmlkit.data.resident import Residence, Resident
 from vmlkit.errors import ConfigError, DataError, TrainingDiverged
 from vmlkit.files import LEFTOVERS, write_json, write_npz
+from vmlkit.files.locking import alone
 from vmlkit.runs import RunDirectory
 from vmlkit.training.bert_adam import bert_adam_for
 from vmlkit.training.captured import CapturedStep
@@ -33,7 +34,15 @@ from vmlkit.training.history import History, epoch_row
 from vmlkit.training.method import Method, Progress
 from vmlkit.training.optim import ClippedOptimizer, EpsRule, Schedule, ScheduledAdam
 from vmlkit.training.precision import Precision, check_precision
-from vmlkit.training.start import Reproducible, choose_device, create_run, matching_run, moved, run_record
+from vmlkit.training.start import (
+    Reproducible,
+    choose_device,
+    create_run,
+    matching_run,
+    moved,
+    note_resumption,
+    run_record,
+)
 from vmlkit.training.steps import TrainingState
 from vmlkit.training.task import D, M, MomentTask, Split, Task
 
@@ -110,7 +119,7 @@ def train(
 
     Raises:
         ConfigError: for settings that do not fit, or a directory that holds something else.
-        DataError: for an empty split, or a damaged run directory.
+        DataError: for an empty split, a damaged run directory, or one that another process is writing.
         TrainingDiverged: at a loss or gradient that is not finite; names epoch, batch, queries and the first term.
     """
     given = (method, train, validation, config, run_dir, description)
@@ -139,6 +148,24 @@ def train_in_turns(
     folder = Path(os.path.normpath(run_dir))
     device = choose_device(config.device)
     check_precision(config.precision, device)
+    with alone(folder):
+        yield from _in_turns(method, train, validation, config, folder, description, resume, task, progress, turn)
+
+
+def _in_turns(
+    method: M,
+    train: D,
+    validation: D,
+    config: TrainConfig,
+    folder: Path,
+    description: Mapping[str, Any],
+    resume: bool,
+    task: Task[M, D, Any] | None,
+    progress: bool,
+    turn: int | None,
+) -> Iterator[None]:
+    """:func:`train_in_turns` of a directory that no other process writes."""
+    device = choose_device(config.device)
     record = run_record({**description, "curves": method.curves()}, to_dict(config), train, validation, device)
     existing = matching_run(folder, record, added=to_dict(TrainConfig()))
     fixed = Reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic)
@@ -147,6 +174,7 @@ def train_in_turns(
             run = _Run(method, train, validation, config, folder, task or MomentTask())
             if existing is not None and resume:
                 run.restore(existing)
+                note_resumption(existing, record)
             else:
                 run.create(record)
         steps = run.to_the_end(progress)

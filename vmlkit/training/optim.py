@@ -101,8 +101,16 @@ class ClippedOptimizer(StepOptimizer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`state_dict`."""
+        if type(state["updates"]) is not int or state["updates"] < 0 or not 0 <= state["lr_used"] < math.inf:
+            raise ValueError("its number of updates or its learning rate is none")
         self.updates, self.lr_used = state["updates"], state["lr_used"]
         self.last_norm = state["last_norm"].to(self._parameters[0].device)
+
+
+def require_moment(moment: Tensor, parameter: Tensor) -> None:
+    """Raise ``ValueError`` for a saved moment that is not of its parameter's shape, or not finite."""
+    if moment.shape != parameter.shape or not moment.is_floating_point() or not bool(moment.isfinite().all()):
+        raise ValueError("a moment of an optimiser does not fit its parameter")
 
 
 class ScheduledAdam(ClippedOptimizer):
@@ -180,6 +188,18 @@ class ScheduledAdam(ClippedOptimizer):
         return {"adam": self._adam.state_dict(), **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse of :meth:`state_dict`."""
+        """The inverse of :meth:`state_dict`.
+
+        Raises:
+            ValueError: for moments of another shape than their parameters, which torch would take.
+        """
+        for key, moments in state["adam"]["state"].items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                require_moment(moments[name], self._parameters[key])
+        for own, saved in zip(self._adam.param_groups, state["adam"]["param_groups"], strict=True):
+            # rates are tensors where steps are captured; further names are those of another torch
+            kinds = {name: type(value) for name, value in own.items() if name not in ("lr", "eps")}
+            if any(type(saved[name]) is not kind for name, kind in kinds.items() if name in saved):
+                raise ValueError("it holds other settings of Adam")
         self._adam.load_state_dict(state["adam"])
         super().load_state_dict(state)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from torch import nn
 
 from vmlkit import provenance
 from vmlkit.errors import ConfigError, DataError
-from vmlkit.files import plain, sync_directory
+from vmlkit.files import plain, sync_directory, write_json
 from vmlkit.runs import SCHEMA, RunDirectory
 from vmlkit.training.checkpoints import global_generators, set_global_generators
 from vmlkit.training.task import Split
 
 #: what must agree for a run to be continued
 _IDENTITY = ("method", "seed", "settings", "data")
+#: what is written down where it is otherwise
+_MADE_WITH = ("versions", "revision", "hardware")
 
 
 def choose_device(name: str, asked_by: str = "setting 'train.device'") -> torch.device:
@@ -130,6 +133,28 @@ def matching_run(
     return run
 
 
+def note_resumption(run: RunDirectory, record: Mapping[str, Any]) -> None:
+    """Write into ``config.json`` with what an unfinished run goes on, where that is not what it was begun with.
+
+    ``resumed`` lists, for each such time, the ``epoch`` that was finished and what is otherwise from there on of
+    ``versions``, ``revision`` and ``hardware``.  It is said on stderr too: the bits may no longer be those of a run
+    that was never interrupted.
+    """
+    if run.finished:
+        return
+    resumed = list(run.config.get("resumed", []))
+    known = {key: run.config.get(key) for key in _MADE_WITH}
+    for entry in resumed:
+        known |= {key: entry[key] for key in _MADE_WITH if key in entry}
+    changed = {key: record[key] for key in _MADE_WITH if record[key] != known[key]}
+    if changed:
+        names = [name for key in changed for name, _, _ in _differences(key, known[key], record[key])]
+        said = f"goes on with other {', '.join(names[:4])} than before; config.json says which"
+        print(f"vmlkit: {run.path} {said}.", file=sys.stderr)
+        resumed.append({"epoch": run.state["epoch"], **changed})
+        write_json(run.path / "config.json", {**run.config, "resumed": resumed})
+
+
 def _differences(name: str, there: Any, here: Any) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(there, dict) and isinstance(here, dict):
         for key in sorted(there.keys() | here.keys()):
@@ -159,6 +184,9 @@ def create_run(folder: Path, fill: Callable[[Path], None]) -> None:
         os.rename(new, folder)
     except FileExistsError as error:
         raise DataError(folder, "its parent is a file", "choose another run directory") from error
+    except OSError as error:
+        what = f"cannot be made ({error.strerror})"
+        raise DataError(folder, what, "make room or permission there, or choose another run directory") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
     sync_directory(folder.parent)

@@ -1,5 +1,6 @@
 """Where a run is, between two steps: counters, optimisers, generators, and the loss terms of the running epoch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,28 @@ from torch import Tensor, nn
 
 from vmlkit.errors import DataError
 from vmlkit.files import write_json
+from vmlkit.files.arrays import readable
+from vmlkit.files.records import ANY, COUNT, TEXT, TIME, Entry, Many, Plain, Table, checked
 from vmlkit.runs import SCHEMA
 from vmlkit.training.checkpoints import load_state, save_state, save_weights, weights_info
 from vmlkit.training.method import LossTerms
 from vmlkit.training.optim import ClippedOptimizer
+
+_REMEDY = "delete the run directory and train again"
+_TENSOR = Plain(lambda value: isinstance(value, Tensor) and value.layout == torch.strided, "a tensor")
+_FLOAT = Plain(lambda value: type(value) is float and not math.isnan(value), "a number")
+#: what :meth:`TrainingState.save` adds to a bundle
+_BUNDLE = Entry(
+    {
+        **dict.fromkeys(("epoch", "batch", "step", "best_epoch"), COUNT),
+        "seconds": TIME,
+        "best_value": _FLOAT,
+        "draws": _TENSOR,
+        "optimizers": Table(ANY),
+        "log_names": Many(TEXT),
+        "log_rows": Many(_TENSOR),
+    }
+)
 
 
 @dataclass
@@ -108,14 +127,20 @@ class TrainingState:
         """
         path = folder / "state.pt"
         bundle = load_state(path, method)
+        checked(bundle, _BUNDLE, path, remedy=_REMEDY)
+        if bundle["epoch"] > self.epochs or bundle["best_epoch"] > bundle["epoch"]:
+            raise DataError(path, f"is after epoch {bundle['epoch']} of {self.epochs}", _REMEDY)
         if set(bundle["optimizers"]) != set(self.optimizers):
-            raise DataError(path, "has other optimisers than the method", "delete the run directory and train again")
+            raise DataError(path, "has other optimisers than the method", _REMEDY)
         for name in self._COUNTERS:
             setattr(self, name, bundle[name])
-        self.draws.set_state(bundle["draws"])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(bundle["optimizers"][name])
+        with readable(path, "training state", _REMEDY):
+            self.draws.set_state(bundle["draws"])
+            for name, optimizer in self.optimizers.items():
+                optimizer.load_state_dict(bundle["optimizers"][name])
         self.log = StepLog(tuple(bundle["log_names"]), list(bundle["log_rows"]))
+        if any(rows.ndim != 2 or rows.shape[1] != len(self.log.names) for rows in self.log.read_rows):
+            raise DataError(path, "has loss terms of another number than their names", _REMEDY)
         self._repair_checkpoint(folder, method)
 
     def finish_epoch(self) -> None:

@@ -104,7 +104,7 @@ class OpenAIGenerator:
         messages = prompts().messages(sentence, refused)
         text = sentence if not refused else messages[-1]["content"]
         stored = None if self.cache is None else self.cache.get(self.model, self.prompt_version, text)
-        if stored is not None:
+        if isinstance(stored, str):
             self.usage.add(cached=1)
             return read_answer(stored)
         content = self._ask(messages)

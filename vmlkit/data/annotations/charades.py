@@ -6,8 +6,6 @@ layout, one ``id start end##sentence`` a line, carries no durations; they come f
 Charades CSV files or from a JSON mapping.  Times are seconds throughout.
 """
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 from vmlkit.files import parse_json, read_json, read_text
 from vmlkit.files.records import is_number
+from vmlkit.files.tables import csv_rows
 
 #: seconds by which an end may exceed the duration unremarked: durations are rounded to hundredths, and several
 #: hundred ActivityNet rows exceed theirs by up to 0.01 s; the span is then kept as it is written
@@ -134,7 +133,7 @@ def read_durations(path: str | Path) -> dict[str, float]:
             raise DataError(path, f"holds a JSON {type(mapping).__name__}", "give a mapping from video id to seconds")
         pairs = [(k, v.get("duration") if isinstance(v, dict) else v) for k, v in mapping.items()]
     else:
-        rows = list(csv.DictReader(io.StringIO(read_text(path))))
+        rows = [row for _, row in csv_rows(read_text(path), path, "write it as plain CSV")]
         names = list(rows[0]) if rows else []
         column = next((c for c in ("length", "duration") if c in names), None)
         if "id" not in names or column is None:

@@ -5,6 +5,7 @@ Every reader of annotations asks this list when it meets a file that is not in i
 of Moment-DETR.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from vmlkit.data.annotations.foreign import Row
 from vmlkit.data.layouts import Layout, recognise
 from vmlkit.errors import DataError
 from vmlkit.files import open_file, parse_json, read_text
+from vmlkit.files.records import shown
 
 _CONVERT = "convert it: vmlkit data convert {path} --out FILE.jsonl (for sources of the DETR family) or FILE.json"
 CNM, MOMENT_DETR, CHARADES_TEXT = (
@@ -253,14 +255,27 @@ def rows_of(path: str | Path) -> list[Row]:
     rows: list[Row] = []
     try:
         for row in layout.read(shape):
-            rows.append(row)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            rows.append(_usable(row))
+    except (OverflowError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         after = f"after {len(rows)} sentences, the last of {rows[-1].video_id}" if rows else "in the first record"
         what = f"does not fit the layout '{layout.name}' {after} ({type(error).__name__}: {error})"
         raise DataError(path, what, "correct or delete that record") from error
     if not rows:
         raise DataError(path, f"holds no sentence ({layout.name})", "check that the file is complete")
     return rows
+
+
+def _usable(row: Row) -> Row:
+    """The row, if it says what a reader relies on; that a window ends before it starts is looked at by who needs it."""
+    if not isinstance(row.video_id, str) or not row.video_id:
+        raise ValueError(f"the video is {shown(row.video_id)}")
+    if not isinstance(row.sentence, str) or not row.sentence.strip():
+        raise ValueError(f"the sentence is {shown(row.sentence)}")
+    if not row.windows or not all(math.isfinite(time) for window in row.windows for time in window):
+        raise ValueError("a time is not a finite number")
+    if not 0 < row.duration < math.inf:
+        raise ValueError(f"the duration is {row.duration}")
+    return row
 
 
 def _refusal(path: str | Path, layout: Layout[AnnotationShape] | None) -> DataError:

@@ -1,0 +1,61 @@
+"""A lock that one process holds on a folder, and that goes with it however it ends."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from vmlkit.errors import DataError
+
+
+@contextlib.contextmanager
+def alone(folder: str | Path) -> Iterator[None]:
+    """Inside the block no other process is inside such a block for the same folder; it need not exist yet.
+
+    The lock is the operating system's, on the hidden file ``.NAME.lock`` beside the folder, which is removed at the
+    end.  A killed process leaves the file and not the lock, so there are no stale ones.  Where nothing can be written,
+    or the system has no such locks, nothing is locked.
+
+    Raises:
+        DataError: where another process is inside.
+    """
+    folder = Path(os.path.realpath(folder))
+    handle = _taken(folder)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                _path(folder).unlink()
+            os.close(handle)
+
+
+def _path(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _taken(folder: Path) -> int | None:
+    try:
+        import fcntl
+    except ImportError:  # where there are no such locks
+        return None
+    while True:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(_path(folder), os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError:  # a folder in which nothing can be written: whoever writes says so
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            what = "is being written by another process"
+            raise DataError(folder, what, "wait until it has ended, or choose another run directory") from error
+        except OSError:  # a file system without locks
+            os.close(handle)
+            return None
+        # who held it may have removed the file between our opening and locking it
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(_path(folder)).st_ino == os.fstat(handle).st_ino:
+                return handle
+        os.close(handle)
