@@ -4,6 +4,9 @@ import importlib
 import sys
 from typing import Any
 
+#: characters of a part of a message
+_LONGEST = 600
+
 
 class DataError(ValueError):
     """Input that cannot be used.
@@ -15,8 +18,14 @@ class DataError(ValueError):
     """
 
     def __init__(self, where: object, what: str, remedy: str) -> None:
-        self.where, self.what, self.remedy = str(where), what, remedy
-        super().__init__(f"{where}: {what}; {remedy}.")
+        self.where, self.what, self.remedy = str(where), _one_line(what), remedy
+        super().__init__(f"{_one_line(self.where)}: {self.what}; {remedy}.")
+
+
+def _one_line(text: str) -> str:
+    """The text of a file in a message: without what breaks or turns a line, and not longer than five lines."""
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 100]} ... {plain[-90:]}"
 
 
 class ConfigError(ValueError):

@@ -35,6 +35,7 @@ import pandas as pd
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.files import RESULTS, shipped
+from vmlkit.files.records import ANY, COUNT, FLAG, NULL, TEXT, Either, Entry, Fixed, Many, Table, checked
 from vmlkit.runs import read_json, read_parquet
 from vmlkit.studies.outcomes import metric_outcomes
 from vmlkit.studies.storage import sha256, undone
@@ -44,7 +45,22 @@ from vmlkit.training.experiment import Experiment
 STUDIES = RESULTS / "studies"
 #: version of the form
 SCHEMA = 2
-COLUMNS = ("row", "seed", "query", "video")
+COLUMNS = {"row": "text", "seed": "whole", "query": "whole", "video": "text"}
+RECORD = Entry(
+    {
+        **dict.fromkeys(("command", "outcomes"), TEXT),
+        "dirty": FLAG,
+        "metrics": Many(TEXT),
+        "primary": Many(TEXT),
+        "claims": Many(Entry(dict.fromkeys(("text", "better", "worse", "metric"), TEXT))),
+        "rows": Table(Entry({}, {"settings": Table(ANY), "like": TEXT, "changed": Table(ANY)})),
+        "baselines": Table(ANY),
+        "missing": Many(Fixed(TEXT, COUNT)),
+        "made": Many(Entry({"revision": Either(TEXT, NULL), "versions": Table(TEXT), "hardware": Table(ANY)})),
+        "cells": Many(Entry({"row": TEXT, "seed": COUNT, "test": Table(ANY)})),
+    },
+    dict.fromkeys(("study", "title", "note", "study_hash"), TEXT),
+)
 
 
 @dataclass(frozen=True)
@@ -163,6 +179,7 @@ def load_results(name: str, results: Path = STUDIES) -> Results:
     if version != SCHEMA:
         what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
         raise DataError(path, what, f"measure the study again with `vmlkit study run {name}`")
+    checked(record, RECORD, path)
     table = path.with_suffix(".parquet")
     if not table.is_file() or sha256(table) != record["outcomes"]:
         again = f"restore both, or run `vmlkit study run {name}`, which writes them from the cells that it keeps"
