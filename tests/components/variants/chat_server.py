@@ -12,7 +12,7 @@ from vmlkit.components.variants.rows import COMPONENTS
 from vmlkit.components.variants.rules import RuleGenerator
 
 #: what an answer is made from: the sentence and the request's body; (status, body of the answer)
-Behaviour = Callable[[str, dict[str, Any]], tuple[int, dict[str, Any] | str]]
+Behaviour = Callable[[str, dict[str, Any]], tuple[int, dict[str, Any] | str | bytes]]
 
 
 def sentence_in(body: dict[str, Any]) -> str:
@@ -97,7 +97,8 @@ class ChatServer:
             self.headers.append({k.lower(): v for k, v in handler.headers.items()})
             behaviour = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
         code, answer = behaviour(sentence_in(body), body)
-        data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+        text = answer if isinstance(answer, str | bytes) else json.dumps(answer)
+        data = text.encode() if isinstance(text, str) else text
         try:
             handler.send_response(code)
             handler.send_header("Content-Type", "application/json")

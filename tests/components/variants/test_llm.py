@@ -3,6 +3,7 @@
 import socket
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -250,10 +251,42 @@ def test_a_closed_generator_asks_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://x/v1", "http://", None])
 def test_an_endpoint_needs_an_address(url: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    with pytest.raises(DataError, match="is not an http"):
+    with pytest.raises(DataError, match="is no http"):
         OpenAIGenerator(url, "toy")
     with pytest.raises(DataError, match="no model"):
         OpenAIGenerator("http://127.0.0.1:9/v1", "")
+
+
+def test_a_key_stands_in_no_message() -> None:
+    for url in ("http://me:secret@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?key=secret", "ftp://me:secret@x/v1"):
+        with pytest.raises(DataError) as caught:
+            OpenAIGenerator(url, "toy")
+        assert "secret" not in str(caught.value)
+    with ChatServer(lambda sentence, body: (401, {"error": {"message": "no such key: sk-secret"}})) as server:
+        with pytest.raises(DataError, match=r"no such key: \(the key\)") as caught:
+            variants_of(ask(server, retries=0, api_key="sk-secret"), FRIDGE)
+        assert "secret" not in str(caught.value)
+        assert server.headers[0]["authorization"] == "Bearer sk-secret"
+
+
+def test_answers_that_are_too_long_or_no_text_are_none() -> None:
+    long = "[" + "1," * (1 << 20) + "1]"
+    with (
+        ChatServer(lambda sentence, body: (200, long)) as server,
+        pytest.raises(DataError, match="more than 1048576 bytes"),
+    ):
+        variants_of(ask(server, retries=0), FRIDGE)
+    with ChatServer(lambda sentence, body: (200, b'{"id": "\xff\xfe"}')) as server:
+        rows = variants_of(ask(server, retries=0), FRIDGE, retries=0)
+    assert all("is not a chat answer" in row.rejected[0].reason for row in rows)
+
+
+def test_an_answer_in_the_cache_that_is_no_text_is_asked_for_again(tmp_path: Path) -> None:
+    with ChatServer(well) as server, closing(AnswerCache(tmp_path / "a.sqlite")) as cache:
+        generator = ask(server, cache=cache)
+        cache.put("toy", generator.prompt_version, FRIDGE, {"a": 1})
+        assert any(row.valid for row in variants_of(generator, FRIDGE))
+        assert server.requests == 1
 
 
 def test_missing_packages_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,19 +4,18 @@ Nothing is sent anywhere unless ``base_url`` is given: environment variables alo
 ``OPENAI_BASE_URL``, enable nothing and are not sent.
 """
 
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from vmlkit.components.variants.cache import AnswerCache
 from vmlkit.components.variants.checks import Answers
+from vmlkit.components.variants.endpoint import address_of, client, without
 from vmlkit.components.variants.generation import BrokenAnswer
 from vmlkit.components.variants.prompts import answer_schema, prompts, read_answer
 from vmlkit.components.variants.rows import COMPONENTS, Component, Rejection
-from vmlkit.errors import DataError, required
+from vmlkit.errors import DataError
 
 
 @dataclass
@@ -76,18 +75,14 @@ class OpenAIGenerator:
         schema: bool = True,
         cache: AnswerCache | None = None,
     ) -> None:
-        parts = urlsplit(base_url or "")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise DataError(
-                "the endpoint", f"{base_url!r} is not an http(s) address", "give one, such as http://host/v1"
-            )
+        base_url = address_of(base_url)
         if not model:
             raise DataError(base_url, "no model was named", "name a model that the endpoint serves")
         self.base_url, self.model, self.prompt_version = base_url, model, prompts().version
         self.retries, self.seed, self.timeout = retries, seed, timeout
         self.format: dict[str, Any] = {"response_format": answer_schema()} if schema else {}
         self.cache, self.usage = cache, Usage()
-        self._client = _client(base_url, api_key, timeout, retries)
+        self._key, self._client = api_key, client(base_url, api_key, timeout, retries)
 
     def answer(
         self,
@@ -129,42 +124,30 @@ class OpenAIGenerator:
         except openai.APITimeoutError as error:
             raise self._gave_up(f"did not answer within {self.timeout:g} s, {self.retries + 1} times") from error
         except openai.APIConnectionError as error:
-            raise self._gave_up(f"cannot be reached ({error.__cause__ or error})"[:200]) from error
+            raise self._gave_up(f"cannot be reached ({self._brief(error.__cause__ or error)})") from error
         except (openai.RateLimitError, openai.InternalServerError) as error:
             raise self._gave_up(f"answered with status {error.status_code}, {self.retries + 1} times") from error
         except openai.APIStatusError as error:
             raise DataError(
                 self.base_url,
-                f"refused the request with status {error.status_code} ({_brief(error)})",
+                f"refused the request with status {error.status_code} ({self._brief(error)})",
                 "check address, model and key, and whether it takes a JSON schema",
             ) from error
-        except (openai.APIError, json.JSONDecodeError) as error:
-            raise BrokenAnswer(f"is not a chat answer ({_brief(error)})") from error
+        except (openai.APIError, ValueError) as error:  # no JSON, or no UTF-8
+            raise BrokenAnswer(f"is not a chat answer ({self._brief(error)})") from error
         usage, choices = getattr(reply, "usage", None), getattr(reply, "choices", None)
-        asked, answered = (getattr(usage, name, 0) or 0 for name in ("prompt_tokens", "completion_tokens"))
+        counts = (getattr(usage, name, 0) for name in ("prompt_tokens", "completion_tokens"))
+        asked, answered = (count if type(count) is int else 0 for count in counts)
         self.usage.add(requests=1, prompt_tokens=asked, completion_tokens=answered)
-        if not choices or choices[0].message is None:
+        message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
+        content = getattr(message, "content", None)
+        if message is None or not isinstance(content, str | None):
             raise BrokenAnswer("is not a chat answer")
-        return choices[0].message.content or ""
+        return content or ""
+
+    def _brief(self, error: BaseException) -> str:
+        return without(str(error), self._key)
 
     def _gave_up(self, what: str) -> DataError:
         remedy = "check that the server runs; the same command goes on where this one stopped"
         return DataError(self.base_url, what, remedy)
-
-
-def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
-
-
-def _client(base_url: str, api_key: str | None, timeout: float, retries: int) -> Any:
-    """A client that talks to ``base_url`` alone: no redirection, nothing from the environment."""
-    openai = required("openai", "llm", "asking a language model over the network")
-    omitted: Any = openai.omit if hasattr(openai, "omit") else openai.Omit()
-    return openai.OpenAI(
-        base_url=base_url,
-        api_key=api_key or "none",
-        timeout=timeout,
-        max_retries=retries,
-        default_headers={"OpenAI-Organization": omitted, "OpenAI-Project": omitted},
-        http_client=openai.DefaultHttpxClient(follow_redirects=False),
-    )
