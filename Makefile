@@ -24,7 +24,7 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # the first Python that is new enough and can make a virtual environment
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
   if $$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
   then command -v $$p; break; fi; done)
 
@@ -40,8 +40,8 @@ tour: $(STAMP) ## run notebooks/00_tour and say where its page, figures and numb
 test: $(STAMP) ## run the whole test suite
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
-lab: $(STAMP) ## open the notebooks in JupyterLab
-	@$(BIN)/python -m jupyter lab --notebook-dir=. notebooks
+lab: $(STAMP) ## open the repository in JupyterLab, the tour first
+	@$(BIN)/python -m tools.lab
 
 notebooks: $(STAMP) ## run every notebook (SIZE=ci, demo or paper); copies with outputs in site/executed
 	@$(BIN)/python -m tools.pages notebooks --size $(SIZE)

@@ -1,6 +1,7 @@
-"""A real JupyterLab on the loopback address, and a page of a headless Chromium in it, for tests and benchmarks.
+"""``python -m tools.lab`` (``make lab``): JupyterLab over the repository, with the tour open.
 
-The server has a home, settings and a token of its own; the page counts what goes wrong on it.
+For tests and benchmarks: the same server on the loopback address with a home, settings and a token of its own, and a
+page of a headless Chromium in it, which counts what goes wrong.
 """
 
 import contextlib
@@ -19,6 +20,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+
+#: what the file browser does not list: JupyterLab's own, and the text twins of notebooks, which jupytext still reads
+HIDDEN = ("__pycache__", "*.pyc", "*.pyo", ".DS_Store", "*~", "[0-9][0-9]_*.py")
+TOUR = "notebooks/00_tour.ipynb"
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
@@ -45,12 +50,13 @@ _OUTCOME = """(name) => {
   return outcome;
 }"""
 
-#: no news question over the page, no saving behind our back, and every cell in the document
-_SETTINGS = {
+#: no news question over the page, and no saving behind our back
+_QUIET = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "docmanager-extension/plugin": {"autosave": False},
-    "notebook-extension/tracker": {"windowingMode": "none"},
 }
+#: every cell in the document; a user's JupyterLab leaves out what is below the fold
+_EVERY_CELL = {"notebook-extension/tracker": {"windowingMode": "none"}}
 
 _OPEN = """async ([path, kernel]) => {
   const app = window.jupyterapp;
@@ -123,6 +129,20 @@ def evaluate(page: Any, script: str, argument: Any = None, seconds: float = PATI
     if "error" in outcome:
         raise RuntimeError(outcome["error"])
     return outcome["value"]
+
+
+def options(root: Path) -> list[str]:
+    """What JupyterLab is told: the repository is its root, the tour is open at first, twins are not listed."""
+    hidden = [f"--ContentsManager.hide_globs={pattern}" for pattern in HIDDEN]
+    return [f"--ServerApp.root_dir={root}", f"--LabApp.default_url=/lab/tree/{TOUR}", *hidden]
+
+
+def main(arguments: list[str]) -> int:
+    """Start JupyterLab and wait for its end; ``arguments`` go to it."""
+    command = [sys.executable, "-m", "jupyter", "lab", *options(ROOT), *arguments]
+    with contextlib.suppress(KeyboardInterrupt):
+        return subprocess.run(command, cwd=ROOT).returncode
+    return 0
 
 
 class Complaints:
@@ -200,9 +220,9 @@ class Lab:
         )
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _environment(home: Path, every_cell: bool) -> dict[str, str]:
     settings = home / "settings" / "@jupyterlab"
-    for name, values in _SETTINGS.items():
+    for name, values in {**_QUIET, **(_EVERY_CELL if every_cell else {})}.items():
         file = settings / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
@@ -223,8 +243,13 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def jupyterlab(root: Path, home: Path) -> Iterator[Lab]:
+def jupyterlab(root: Path, home: Path, *, every_cell: bool = True) -> Iterator[Lab]:
     """A JupyterLab server over the folder ``root``, with ``home`` (an empty folder) for all it writes elsewhere.
+
+    Args:
+        root: what the server shows.
+        home: for settings, kernels and logs.
+        every_cell: keep cells below the fold in the document, where a test reaches them; False as users have it.
 
     Raises:
         RuntimeError: where it does not come up; the message ends with what it said.
@@ -234,11 +259,12 @@ def jupyterlab(root: Path, home: Path) -> Iterator[Lab]:
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
+    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", *options(root)]
     command += ["--allow-root", "--expose-app-in-browser", "--LabApp.news_url=None", "--ServerApp.log_level=WARN"]
     home.mkdir(parents=True, exist_ok=True)
     with open(home / "server.log", "wb") as log:
-        process = subprocess.Popen(command, cwd=root, env=_environment(home), stdout=log, stderr=subprocess.STDOUT)
+        environment = _environment(home, every_cell)
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         _await(process, f"http://127.0.0.1:{port}/api/status?token={token}", home / "server.log")
         yield Lab(port, token)
@@ -258,3 +284,7 @@ def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
             return
         time.sleep(0.2)
     raise RuntimeError(f"JupyterLab did not start: {log.read_text(errors='replace')[-1500:]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -135,9 +135,15 @@ function spread(places, gap, low, high) {
 
 // Calls draw(look) now, after changes of the model, and when the width or the theme changes; returns how to stop.
 function keepDrawn({ model, root, roles, names, draw }) {
-  let [look, width, alive] = [theme(root, roles), -1, true];
-  const redraw = () => { if (alive) { width = root.clientWidth; draw(look); } };
-  const restyle = () => { look = theme(root, roles); dress(); redraw(); };
+  let [look, width, alive, attached] = [theme(root, roles), -1, true, root.isConnected];
+  const redraw = () => {
+    if (!alive) return;
+    // colours read outside the document are empty, and no observer reports a cell below the fold that gets its place
+    if (!attached && root.isConnected) return restyle();
+    width = root.clientWidth;
+    draw(look);
+  };
+  const restyle = () => { attached = root.isConnected; look = theme(root, roles); dress(); redraw(); };
   const dress = () => {
     root.style.setProperty("color-scheme", look.dark ? "dark" : "light");
     root.style.setProperty("--vk-accent", look.dark ? look.colors.positive : look.colors.chosen);
@@ -154,8 +160,13 @@ function keepDrawn({ model, root, roles, names, draw }) {
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name", "class"] });
   const scheme = window.matchMedia("(prefers-color-scheme: dark)");
   scheme.addEventListener("change", settle);
+  // a cell below the fold is put into the document later, and nothing else may ask for a drawing until it is seen
+  const whenAttached = () => {
+    if (alive && !attached) root.isConnected ? restyle() : requestAnimationFrame(whenAttached);
+  };
   dress();
   redraw();
+  whenAttached();
   return { redraw, stop: () => {
     alive = false;
     sizes.disconnect();
