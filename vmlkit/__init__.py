@@ -10,7 +10,7 @@
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: name -> the module that defines it
 _HOMES = {

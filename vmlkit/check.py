@@ -58,7 +58,7 @@ class Line:
 def run_check() -> bool:
     """Show the report line by line; True unless something that vmlkit needs is broken."""
     fine = True
-    for line in (*_versions(), _device(), _training(), *map(_extra, OPTIONAL), _rules()):
+    for line in (*_versions(), _device(), _training(), *map(_extra, OPTIONAL), *_places(), _rules()):
         print(line)
         fine &= line.status != "failed"
     return fine
@@ -142,6 +142,28 @@ def _extra(extra: str) -> Line:
         return Line("missing", f"{extra} ({purpose}): no {', '.join(absent)}; run  pip install 'vmlkit[{extra}]'")
     found = ", ".join(f"{name} {_version(name)}" for name in packages.split())
     return Line("ok", f"{extra} ({purpose}): {found}")
+
+
+def _places() -> list[Line]:
+    """What each place for notebooks needs: JupyterLab widgets, VS Code an older kernel at times, Colab its torch."""
+    absent = [
+        name for name in ("jupyterlab", "anywidget", "jupyterlab_widgets") if importlib.util.find_spec(name) is None
+    ]
+    if absent:
+        lab = Line("missing", f"in JupyterLab: no {', '.join(absent)}; run  pip install 'vmlkit[notebooks]'")
+    else:
+        widgets = f"anywidget {_version('anywidget')}, jupyterlab_widgets {_version('jupyterlab_widgets')}"
+        lab = Line("ok", f"in JupyterLab {_version('jupyterlab')}: live pictures by {widgets}; start it with  make lab")
+    kernel = _version("ipykernel")
+    if importlib.util.find_spec("ipykernel") is None:
+        code = Line("missing", "in VS Code: no ipykernel; run  pip install 'vmlkit[notebooks]'")
+    else:
+        hangs = (
+            "; if the first cell never ends, run  pip install 'ipykernel<7'" if int(kernel.split(".")[0]) >= 7 else ""
+        )
+        code = Line("ok", f"in VS Code: the extensions Python and Jupyter, ipykernel {kernel}{hangs}")
+    colab = "without constraints.txt (it brings its own torch), and output.enable_custom_widget_manager()"
+    return [lab, code, Line("ok", f"in Colab: install {colab} of google.colab; see docs/open.md")]
 
 
 def _rules() -> Line:

@@ -1,5 +1,6 @@
 """The five places that say what vmlkit needs (pyproject, constraints, conda, make, workflow) say the same."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -10,6 +11,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tools.oldest import bounds as oldest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -89,7 +92,44 @@ def test_workflow_runs_the_same_script_on_the_supported_pythons() -> None:
     assert set(versions) == classified
     assert all(f"{version}.0" in SpecifierSet(PROJECT["requires-python"]) for version in versions)
     for name, job in workflow["jobs"].items():
-        assert {"run": ".ci/run"} in job["steps"], f"the job '{name}' does not call .ci/run"
+        if name == "systems":  # they have no make
+            assert {s.partition("-")[0] for s in job["strategy"]["matrix"]["system"]} == {"macos", "windows"}
+            assert any(" -m pytest " in step.get("run", "") for step in job["steps"])
+        else:
+            assert {"run": ".ci/run"} in job["steps"], f"the job '{name}' does not call .ci/run"
+
+
+def test_the_oldest_versions_are_the_lower_bounds() -> None:
+    bounds = dict(line.split("==") for line in oldest().splitlines())
+    assert bounds["torch"] == "2.9"
+    assert set(bounds) == {canonicalize_name(requirement.name) for _, requirement in requirements()}
+    wanted: dict[str, list[Requirement]] = {}
+    for _, requirement in requirements():
+        wanted.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    for name, asked in wanted.items():
+        assert all(Version(bounds[name]) in requirement.specifier for requirement in asked), name
+
+
+def test_the_book_is_published_with_no_more_rights_than_it_needs() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "permissions" not in workflow["jobs"]["build"]
+    assert workflow["jobs"]["deploy"]["permissions"] == {"pages": "write", "id-token": "write"}
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert all(re.fullmatch(r"actions/[\w-]+@(v\d+|[0-9a-f]{40})", s["uses"]) for s in steps if "uses" in s)
+    runs = [step["run"] for step in steps if "run" in step]
+    assert runs == ["make install", '.venv/bin/python -m tools.pages site --repository "$GITHUB_REPOSITORY"']
+
+
+def test_the_development_container_installs_by_a_command_that_exists() -> None:
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    program, target = container["postCreateCommand"].split()
+    assert program == "make"
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    python = container["image"].rpartition(":")[2]
+    assert f"Programming Language :: Python :: {python}" in PROJECT["classifiers"]
+    interpreter = container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert interpreter.endswith(f"/{make_default('VENV')}/bin/python")
 
 
 def test_ci_script_is_executable() -> None:
@@ -100,6 +140,10 @@ def test_the_citation_agrees_with_the_project() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
+    archive = json.loads((ROOT / ".zenodo.json").read_text())
+    assert (archive["version"], archive["license"]) == (PROJECT["version"], PROJECT["license"])
+    assert archive["title"] == citation["title"]
+    assert f"\n## {PROJECT['version']}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     titles = " ".join(reference["title"] for reference in citation["references"])
     for phrase in (
         "Dual-Signed Cross-Entropy",

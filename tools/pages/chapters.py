@@ -14,13 +14,16 @@ from vmlkit.experiments.rendering import html_cells
 
 #: parts of the book with the pages in them, by name; a page that no part names comes into the last but one
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "Start": ("index",),
+    "Start": ("index", "open"),
     "Notebooks": (),
     "Beside the notebooks": ("glossary", "papers", "TEACHING"),
-    "What we found": ("findings", "windows"),
-    "Papers and programs": ("docs", "reconstruction", "detr", "actions", "components", "tables", "core"),
+    "What we found": ("findings", "windows", "weak_2026", "elsewhere"),
+    "Papers and programs": (
+        *("docs", "reconstruction", "detr", "actions", "components"),
+        *("tables", "tables_p0", "tables_p1", "tables_p2", "tables_p3", "tables_p4", "core"),
+    ),
     "Work with it": ("find", "video", "gpu", "studies"),
-    "About": ("CHANGELOG",),
+    "About": ("datasheet_toy", "datasheet_planted", "jose", "CHANGELOG"),
     "Reference": (),
 }
 NOTEBOOKS, OTHERS, REFERENCE = "Notebooks", "About", "Reference"

@@ -8,12 +8,12 @@ or, in place of the setting, ``no switch, because REASON``.  Every page of ``doc
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.step import page as steps
-from tools.pages import paper_tables, windows
+from tools.pages import datasheets, elsewhere, paper_tables, windows
 from tools.pages import tables as published
 from tools.pages.readme import updated
 
@@ -91,7 +91,7 @@ def write(folder: Path = Path("docs"), package: Path = PACKAGE) -> None:
         (folder / name).write_text(text, encoding="utf-8")
     path = folder / "weak_2026.md"
     path.write_text(updated(path.read_text(encoding="utf-8"), paper_tables.weak(), path, "weak"), encoding="utf-8")
-    for name, bring_up_to_date in (("gpu", measured), ("windows", windows_measured)):
+    for name, bring_up_to_date in GENERATED.items():
         path = folder / f"{name}.md"
         path.write_text(bring_up_to_date(path.read_text(encoding="utf-8")), encoding="utf-8")
     steps.draw(steps.ROOT / steps.FIGURE)
@@ -110,3 +110,13 @@ def windows_measured(text: str) -> str:
     for mark, body in windows.tables().items():
         text = updated(text, body, "docs/windows.md", f"windows-{mark}")
     return text
+
+
+#: pages of docs/ with generated parts, besides the departures and the list of tables
+GENERATED: dict[str, Callable[[str], str]] = {
+    "gpu": measured,
+    "windows": windows_measured,
+    "datasheet_toy": datasheets.toy,
+    "datasheet_planted": datasheets.planted_features,
+    "elsewhere": elsewhere.page,
+}

@@ -113,7 +113,7 @@ def _before(chapter: Chapter, cited: Sequence[str], repository: str) -> str:
         colab = f"https://colab.research.google.com/github/{repository}/blob/main/{chapter.source}"
         source = f"https://github.com/{repository}/blob/main/{chapter.source}"
         lines.append(
-            f'<p class="elsewhere">Run it: <a href="{colab}">in Colab</a>, or '
+            f'<p class="elsewhere">Run it: <a href="{colab}">in Colab</a> (<a href="open.html">its first cell</a>), or '
             f'see its <a href="{source}">source</a>.</p>'
         )
     return "\n".join(lines)
