@@ -7,8 +7,7 @@ A layout is put together from plain parts:
 >>> database.fault({"v": {"duration": 3, "annotations": [{"segment": [0, "x"], "label": "a"}]}})
 ('v.annotations[0].segment[1]', "'x'", 'a number of seconds, zero or more')
 
-Parts are own code and not pydantic models because the core installs no pydantic; a check costs less than parsing the
-same file (``benchmarks/results/reading.json``).
+Parts are own code and not pydantic models because the core installs no pydantic.
 """
 
 import math
