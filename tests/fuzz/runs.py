@@ -147,7 +147,15 @@ def read_results(folder: Path) -> None:
 
 
 def make_passport(folder: Path) -> None:
-    known = {"encoder": "toy", "revision": "1", "rate": 2.0, "norm": "l2", "dimension": 4, "clip_seconds": 0.5}
+    known = {
+        "encoder": "toy",
+        "revision": "1",
+        "rate": 2.0,
+        "norm": "l2",
+        "size": 32,
+        "dimension": 4,
+        "clip_seconds": 0.5,
+    }
     dump(passport_path(folder), {**{f.name: known.get(f.name, "x") for f in dataclasses.fields(Passport)}})
 
 

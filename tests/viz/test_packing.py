@@ -221,7 +221,7 @@ def test_an_epoch_without_signals_is_missing_and_wrong_shapes_are_refused(tmp_pa
     assert np.isfinite(values[:5]).all()
     assert np.isnan(values[5:]).all()
     np.savez(path / "clip_scores.npz", **{**few, "saliency": np.zeros((5, 2, 9), np.float16)})
-    with pytest.raises(DataError, match=r"'saliency' has shape \(5, 2, 9\)"):
+    with pytest.raises(DataError, match=r"the signal 'saliency' as float16 \(5, 2, 9\)"):
         pack(path)
 
 
