@@ -265,7 +265,7 @@ def test_bad_input_fails_before_the_directory_exists(tmp_path):
     wrong_strip = dataclasses.replace(VALIDATION, film_strip=lambda video, count, pixels: np.zeros((1, 2)))
     with pytest.raises(DataError, match="film strip of video 'v0'"):
         train(TinyMethod(), TRAIN, wrong_strip, config, tmp_path / "new" / "run", tiny.DESCRIPTION, progress=False)
-    assert not (tmp_path / "new" / "run").exists()
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,16 @@ from vmlkit.errors import DataError
 def alone(folder: str | Path) -> Iterator[None]:
     """Inside the block no other process is inside such a block for the same folder; it need not exist yet.
 
-    The lock is the operating system's, on the hidden file ``.NAME.lock`` beside the folder, which is removed at the
-    end.  A killed process leaves the file and not the lock, so there are no stale ones.  Where nothing can be written,
-    or the system has no such locks, nothing is locked.
+    The lock is the operating system's, on the hidden file ``.NAME.lock`` beside the folder.  The file is removed at the
+    end, and so are folders above it that were made for it and hold nothing.  A killed process leaves the file and not
+    the lock, so there are no stale ones.  Where nothing can be written, or the system has no such locks, nothing is
+    locked.
 
     Raises:
         DataError: where another process is inside.
     """
     folder = Path(os.path.realpath(folder))
+    made = [parent for parent in folder.parents if not parent.exists()]
     handle = _taken(folder)
     try:
         yield
@@ -28,6 +30,9 @@ def alone(folder: str | Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 _path(folder).unlink()
             os.close(handle)
+        for parent in made:
+            with contextlib.suppress(OSError):  # it holds something, or another process has removed it
+                parent.rmdir()
 
 
 def _path(folder: Path) -> Path:
@@ -43,6 +48,8 @@ def _taken(folder: Path) -> int | None:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(_path(folder), os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # another process has removed the folder above, which it had made
+            continue
         except OSError:  # a folder in which nothing can be written: whoever writes says so
             return None
         try:
