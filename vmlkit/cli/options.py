@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from vmlkit.config import config_hash, with_overrides
 from vmlkit.errors import ConfigError
+from vmlkit.files.records import shown
 
 if TYPE_CHECKING:
     from vmlkit.training.experiment import Experiment
@@ -59,6 +60,22 @@ def add_experiment_options(command: Any, size: str) -> None:
     )
 
 
+def add_measuring_options(command: Any, unit: str, dirty: str) -> None:
+    """The options of a command that measures rows with seeds by the runner of studies.
+
+    Args:
+        unit: what is begun and kept, such as ``cell``.
+        dirty: where it is said that files of the package were changed.
+    """
+    help_jobs = "processes of one thread each; on a card, runs that share one process; default: 1"
+    command.add_argument("--jobs", type=int, default=1, metavar="K", help=help_jobs)
+    command.add_argument("--device", default="auto", metavar="DEVICE", help="such as cpu or cuda; default: auto")
+    help_minutes = f"begin no {unit} that would not end by then, and stop with everything kept"
+    command.add_argument("--minutes", type=float, metavar="M", help=help_minutes)
+    help_dirty = f"measure although files of the package differ from its git revision; {dirty}"
+    command.add_argument("--allow-dirty", action="store_true", help=help_dirty)
+
+
 def experiment_from(options: argparse.Namespace, release: Mapping[str, Any] | None = None) -> "Experiment":
     """The preset and its variant with the overrides of the command line, in the order: release, paths, seed, ``--set``.
 
@@ -86,7 +103,7 @@ def parse_settings(items: Sequence[str]) -> dict[str, Any]:
     for item in items:
         key, sign, text = item.partition("=")
         if not sign or not key:
-            raise ConfigError(f"--set takes KEY=VALUE, such as train.epochs=3, not {item!r}")
+            raise ConfigError(f"--set takes KEY=VALUE, such as train.epochs=3, not {shown(item)}")
         try:
             parsed[key] = json.loads(text)
         except (ValueError, RecursionError):

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmlkit.cli.options import AGAIN
+from vmlkit.cli.options import AGAIN, add_measuring_options
 from vmlkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,17 +63,11 @@ def _add_run(actions: Any) -> None:
     run.add_argument("name", metavar="NAME", help="see vmlkit study list")
     run.add_argument("--seeds", type=int, metavar="N", help=HELP_SEEDS)
     run.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="only these rows")
-    help_jobs = "processes of one thread each; on a card, runs that share one process; default: 1"
-    run.add_argument("--jobs", type=int, default=1, metavar="K", help=help_jobs)
-    run.add_argument("--device", default="auto", metavar="DEVICE", help="such as cpu or cuda; default: auto")
-    help_minutes = "begin no cell that would not end by then, and stop with everything kept"
-    run.add_argument("--minutes", type=float, metavar="M", help=help_minutes)
+    add_measuring_options(run, "cell", "every page says so")
     help_executor = "local, or slurm: as many jobs of the cluster as --jobs says (needs the extra 'cluster')"
     run.add_argument("--executor", choices=("local", "slurm"), default="local", metavar="WHERE", help=help_executor)
     help_slurm = "an option of sbatch, such as partition=gpu; may be repeated"
     run.add_argument("--slurm", action="append", default=[], metavar="KEY=VALUE", help=help_slurm)
-    help_dirty = "measure although files of the package differ from its git revision; every page says so"
-    run.add_argument("--allow-dirty", action="store_true", help=help_dirty)
     run.add_argument("--out", type=Path, metavar="DIR", help=HELP_OUT)
     run.set_defaults(run=_run)
 

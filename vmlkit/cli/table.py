@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vmlkit.cli.options import AGAIN, DATA, SIZES, parse_settings
+from vmlkit.cli.options import AGAIN, DATA, SIZES, add_measuring_options, parse_settings
 from vmlkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,13 +42,7 @@ def add_table_command(commands: Any) -> None:
     table.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="only these rows of the table")
     help_set = "a setting of every row, such as train.epochs=3; may be repeated"
     table.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help=help_set)
-    help_jobs = "processes of one thread each; on a card, runs that share one process; default: 1"
-    table.add_argument("--jobs", type=int, default=1, metavar="K", help=help_jobs)
-    table.add_argument("--device", default="auto", metavar="DEVICE", help="such as cpu or cuda; default: auto")
-    help_minutes = "begin no run that would not end by then, and stop with everything kept"
-    table.add_argument("--minutes", type=float, metavar="M", help=help_minutes)
-    help_dirty = "measure although files of the package differ from its git revision; the results say so"
-    table.add_argument("--allow-dirty", action="store_true", help=help_dirty)
+    add_measuring_options(table, "run", "the results say so")
     table.add_argument("--dry-run", action="store_true", help="print the runs, their settings and what they take")
     table.add_argument("--out", type=Path, metavar="DIR", help="folder of the results; default: runs/tables")
     table.add_argument("--export", nargs="+", choices=EXPORTS, default=[], metavar="FORM", help="%(choices)s, to --out")

@@ -48,8 +48,10 @@ def _taken(folder: Path) -> int | None:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(_path(folder), os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # another process has removed the folder above, which it had made
-            continue
+        except FileNotFoundError:
+            if folder.parent.exists():  # the lock is a link that leads nowhere
+                return None
+            continue  # another process has removed the folder above, which it had made
         except OSError:  # a folder in which nothing can be written: whoever writes says so
             return None
         try:
