@@ -122,6 +122,7 @@ def test_help_names_every_choice(capsys):
         (["train", "cpl", "--set", "train.deterministic=False"], "takes bool, not 'False'"),
         (["train", "cpl", "--set", "train.epochs=0"], "must be at least 1"),
         (["train", "cpl", "--set", "epochs"], "--set takes KEY=VALUE"),
+        (["train", "cpl", "--set", "9" * 4000], f"not '{'9' * 57}...'"),
         (["train", "cpl", "--features", "f.h5"], "the data 'toy' read no features from files: leave out --features"),
         (["train", "cpl", "--data", "planted:charades", "--features", "f.h5"], "read no features from files"),
         (["train", "tsm", "--annotations", "a"], "the data 'toy' read no annotations from files"),

@@ -88,6 +88,9 @@ def test_directories_that_are_no_runs(tmp_path, run_dir):
     files.write_json(run_dir / "config.json", {"schema": 99})
     with pytest.raises(DataError, match="has schema version 99, and this vmlkit reads version 1"):
         RunDirectory(run_dir)
+    files.write_json(run_dir / "config.json", {"schema": runs.SCHEMA, "settings": {"model": "1.5"}})
+    with pytest.raises(DataError, match=r"'settings\.model' is '1\.5'; write an object"):
+        RunDirectory(run_dir)
     files.write_json(run_dir / "config.json", ["not", "a", "mapping"])
     with pytest.raises(DataError, match="schema version None"):
         RunDirectory(run_dir)

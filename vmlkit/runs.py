@@ -108,7 +108,7 @@ _PROPOSALS = {
 _CURVE = Entry({"sigma": NUMBER}, {"floor": NUMBER, "power": NUMBER}, closed=True)
 _ID = Either(TEXT, COUNT)
 _SPAN = Fixed(TIME, TIME)
-_SETTINGS = Entry({}, {"train": Entry({}, {"epochs": COUNT})})
+_SETTINGS = Entry({}, {"method": TEXT, "data": Table(ANY), "model": Table(ANY), "train": Entry({}, {"epochs": COUNT})})
 CONFIG = Entry(
     {"schema": Plain(lambda version: version == SCHEMA, f"{SCHEMA}")},
     {

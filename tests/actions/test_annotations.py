@@ -165,6 +165,19 @@ def test_bad_records_say_what_is_wrong(tmp_path: Path, change, message: str) -> 
         read_actions(tmp_path / "a.json")
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("duration", np.array(7.0), "iteration over a 0-d array"),
+        ("subset", np.array([b"\xed\xa0\x80", b"x"]), "decode"),
+    ],
+)
+def test_arrays_that_hold_something_else_are_refused(folder: Path, name: str, values: np.ndarray, said: str) -> None:
+    np.save(folder / f"{name}.npy", values)
+    with pytest.raises(DataError, match=f"a record cannot be used .*{said}"):
+        read_npy_folder(folder)
+
+
 def test_files_of_different_lengths_are_refused(folder: Path) -> None:
     np.save(folder / "subset.npy", np.array([b"test"]))
     with pytest.raises(DataError, match=r"subset.npy: has 1 entries for 2 videos"):

@@ -87,7 +87,7 @@ def test_choosing_on_the_test_set_is_never_worse_than_the_others() -> None:
 def test_a_training_curve_is_read_by_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "curve.csv"
     path.write_text("iteration,map_0.1\n50,1\n")
-    with pytest.raises(DataError, match=r"no column 'map_0\.2'"):
+    with pytest.raises(DataError, match=r"lacks the column 'map_0\.2'"):
         read_training_curve(path)
     with pytest.raises(DataError, match="no such file"):
         read_training_curve(tmp_path / "none.csv")

@@ -124,6 +124,18 @@ def test_results_of_another_form_or_of_another_table_are_refused(measured: Path)
         load_results("tiny", path.parent)
 
 
+def test_a_table_with_a_hole_is_refused(measured: Path) -> None:
+    path = measured / "results" / "tiny.json"
+    table = path.with_suffix(".parquet")
+    holed = pd.read_parquet(table)
+    holed.loc[holed.index[0], "iou1"] = np.nan
+    write_outcomes(table, holed)
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "outcomes": hashlib.sha256(table.read_bytes()).hexdigest()}))
+    with pytest.raises(DataError, match=f"lacks numbers of some questions of the row '{holed['row'].iloc[0]}'"):
+        load_results("tiny", path.parent)
+
+
 def test_a_pair_that_a_kill_tore_apart_is_written_again(measured: Path, capsys) -> None:
     path = measured / "results" / "tiny.parquet"
     write_outcomes(path, pd.read_parquet(path).iloc[1:])

@@ -128,34 +128,35 @@ def read_npy_folder(path: str | Path) -> ActionAnnotations:
         DataError: for a missing file, files of different lengths, or one that holds more than plain data.
     """
     folder = Path(path)
-    names = [_text(v) for v in read_array(folder / "videoname.npy")]
-    parts: dict[str, list[Any]] = {
-        key: list(read_array(folder / f"{key}.npy"))
-        for key in ("subset", "duration", "segments", "labels", "labels_all")
-    }
-    for key, values in parts.items():
-        if len(values) != len(names):
-            what = f"has {len(values)} entries for {len(names)} videos"
-            raise DataError(folder / f"{key}.npy", what, "copy it again")
-    classes = tuple(_text(c) for c in read_array(folder / "classlist.npy"))
-    ambiguous = read_ambiguous(folder / AMBIGUOUS) if (folder / AMBIGUOUS).is_file() else {}
-    listed = set(read_json(folder / GT_JSON)["database"]) if (folder / GT_JSON).is_file() else None
-    videos = []
-    for i, name in enumerate(names):
-        spans, labels = parts["segments"][i], parts["labels"][i]
-        if len(spans) != len(labels):
-            what = f"video '{name}' has {len(spans)} segments and {len(labels)} labels"
-            raise DataError(folder / "segments.npy", what, "copy both files from the same project")
-        video = ActionVideo(
-            video_id=name,
-            subset=_text(parts["subset"][i]),
-            duration=float(np.ravel(parts["duration"][i])[0]),
-            labels=tuple(_text(label) for label in parts["labels_all"][i]),
-            segments=segments_of((*span, _text(c)) for span, c in zip(spans, labels, strict=True)),
-            ambiguous=tuple(ambiguous.get(name, ())),
-            in_gt_json=None if listed is None else name in listed,
-        )
-        videos.append(video)
+    with usable(folder):
+        names = [_text(v) for v in read_array(folder / "videoname.npy")]
+        parts: dict[str, list[Any]] = {
+            key: list(read_array(folder / f"{key}.npy"))
+            for key in ("subset", "duration", "segments", "labels", "labels_all")
+        }
+        for key, values in parts.items():
+            if len(values) != len(names):
+                what = f"has {len(values)} entries for {len(names)} videos"
+                raise DataError(folder / f"{key}.npy", what, "copy it again")
+        classes = tuple(_text(c) for c in read_array(folder / "classlist.npy"))
+        ambiguous = read_ambiguous(folder / AMBIGUOUS) if (folder / AMBIGUOUS).is_file() else {}
+        listed = set(read_json(folder / GT_JSON)["database"]) if (folder / GT_JSON).is_file() else None
+        videos = []
+        for i, name in enumerate(names):
+            spans, labels = parts["segments"][i], parts["labels"][i]
+            if len(spans) != len(labels):
+                what = f"video '{name}' has {len(spans)} segments and {len(labels)} labels"
+                raise DataError(folder / "segments.npy", what, "copy both files from the same project")
+            video = ActionVideo(
+                video_id=name,
+                subset=_text(parts["subset"][i]),
+                duration=float(np.ravel(parts["duration"][i])[0]),
+                labels=tuple(_text(label) for label in parts["labels_all"][i]),
+                segments=segments_of((*span, _text(c)) for span, c in zip(spans, labels, strict=True)),
+                ambiguous=tuple(ambiguous.get(name, ())),
+                in_gt_json=None if listed is None else name in listed,
+            )
+            videos.append(video)
     return checked(folder, "npy", classes, videos)
 
 

@@ -23,6 +23,11 @@ _TRUSTED = (
 )
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Without a look at the disk, but for links: one that leads to itself is no folder."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
 @dataclass(frozen=True)
 class FeatureShape:
     """What a path of features looks like from outside."""
@@ -39,7 +44,7 @@ class FeatureShape:
         if not path.is_dir():
             return cls(path, dataset)
         with os.scandir(path) as entries:
-            kinds = [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
+            kinds = [(entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith(".")]
         counts = Counter(os.path.splitext(name)[1].lower() for name, folder in kinds if not folder)
         return cls(path, dataset, counts, frozenset(name for name, folder in kinds if folder))
 

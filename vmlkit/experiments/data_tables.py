@@ -94,7 +94,7 @@ def _sentence_tables(config: DataConfig, files: Mapping[str, Path]) -> SourceTab
             durations = getattr(config, "durations", None) or durations_file(path.parent, split)
             parts += [(split, row, *fields) for row, fields in records_of(path, durations)]
             continue
-        for number, found in enumerate(rows_of(path)):
+        for number, found in enumerate(rows_of(path, faulty=True)):
             windows = found.windows or ((float("nan"), float("nan")),)
             common = (split, number, found.video_id, found.duration)
             parts += [(*common, start, end, found.sentence) for start, end in windows]

@@ -69,7 +69,7 @@ def fit(where: object, size: int, what: str = "it", most: int | None = None) -> 
     """
     allowed = memory_budget() if most is None else most
     if size > allowed:
-        said = f"{what} would take {size / 1e9:.3g} GB where {allowed / 1e9:.3g} GB may be read at once"
+        said = f"{what} would take {min(size, 10**30) / 1e9:.3g} GB where {allowed / 1e9:.3g} GB may be read at once"
         raise DataError(where, said, "give a smaller file, or more memory by $VMLKIT_MEMORY_GB")
 
 

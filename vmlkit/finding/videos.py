@@ -52,7 +52,12 @@ def _kept(path: Path) -> EncodedVideo | None:
         file = read_npz(path)
         info = VideoInfo(**parse_json(str(file["info"]), path))
         rows, times = file["rows"], file["times"]
-        sound = rows.ndim == 2 and rows.dtype.kind == times.dtype.kind == "f" and times.shape == (len(rows), 2)
+        sound = (
+            rows.ndim == 2
+            and rows.size
+            and rows.dtype.kind == times.dtype.kind == "f"
+            and times.shape == (len(rows), 2)
+        )
         whole = sound and np.isfinite(rows).all() and np.isfinite(times).all() and 0 < info.duration_s < np.inf
         return EncodedVideo(rows=rows, times=times, info=info) if whole else None
     except (DataError, KeyError, TypeError):

@@ -4,6 +4,7 @@ A protocol takes predictions and annotations and returns an :class:`Evaluation`:
 and rounded as the official programs round them, the **denominator** of every group of metrics, and what was left out.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from vmlkit.data.annotations.detr_jsonl import QueryAnnotation
 from vmlkit.data.annotations.json_lines import Qid
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction
 from vmlkit.errors import DataError
+from vmlkit.files.reading import fit
 from vmlkit.metrics import highlights as hl
 from vmlkit.metrics import windows as win
 from vmlkit.metrics.peculiarities import peculiar_windows, short_scores, unscored
@@ -312,7 +314,9 @@ def clip_label_array(queries: Sequence[QueryAnnotation]) -> tuple[np.ndarray, np
     """
     clips = np.array([int(q.duration_s / QVH_CLIP_S) for q in queries])
     width = max((len(q.saliency_scores[0]) for q in queries if q.saliency_scores), default=1)
-    out = np.zeros((len(queries), max(1, int(clips.max())), width))
+    shape = (len(queries), max(1, int(clips.max())), width)
+    fit("ground truth", 8 * math.prod(shape), f"an array of all clips (the longest video has {shape[1]})")
+    out = np.zeros(shape)
     for row, query in enumerate(queries):
         ids, scores = query.relevant_clip_ids, query.saliency_scores
         if ids is None or scores is None:

@@ -35,7 +35,8 @@ import pandas as pd
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.files import RESULTS, shipped
-from vmlkit.files.records import ANY, COUNT, FLAG, NULL, TEXT, Either, Entry, Fixed, Many, Table, checked
+from vmlkit.files.reading import fit
+from vmlkit.files.records import ANY, COUNT, FLAG, NULL, TEXT, Either, Entry, Fixed, Many, Table, checked, shown
 from vmlkit.runs import read_json, read_parquet
 from vmlkit.studies.outcomes import metric_outcomes
 from vmlkit.studies.storage import sha256, undone
@@ -45,6 +46,8 @@ from vmlkit.training.experiment import Experiment
 STUDIES = RESULTS / "studies"
 #: version of the form
 SCHEMA = 2
+#: bytes of a table; those of whole studies have a thousandth of it
+LARGEST = 2**28
 COLUMNS = {"row": "text", "seed": "whole", "query": "whole", "video": "text"}
 RECORD = Entry(
     {
@@ -110,7 +113,7 @@ class Results:
         """
         found = self.outcomes[self.outcomes["row"] == row]
         if not len(found):
-            raise ConfigError(f"{self.path}: no row or baseline '{row}'")
+            raise ConfigError(f"{self.path}: no row or baseline {shown(row)}")
         return found
 
     def metric(self, row: str, metric: str) -> pd.DataFrame | None:
@@ -181,10 +184,29 @@ def load_results(name: str, results: Path = STUDIES) -> Results:
         raise DataError(path, what, f"measure the study again with `vmlkit study run {name}`")
     checked(record, RECORD, path)
     table = path.with_suffix(".parquet")
+    if table.is_file():
+        fit(table, table.stat().st_size, most=LARGEST)  # before the hash of it is taken
     if not table.is_file() or sha256(table) != record["outcomes"]:
         again = f"restore both, or run `vmlkit study run {name}`, which writes them from the cells that it keeps"
         raise DataError(table, "is not the table that belongs to the JSON file beside it", again)
-    return Results(path, record, read_parquet(table, COLUMNS))
+    outcomes = read_parquet(table, COLUMNS)
+    if (fault := _fault(outcomes)) is not None:
+        raise DataError(table, fault, f"restore it, or run `vmlkit study run {name}`")
+    return Results(path, record, outcomes)
+
+
+def _fault(outcomes: pd.DataFrame) -> str | None:
+    """What is wrong with outcomes: one that is no number, or that a row has for some questions of a seed alone."""
+    kept = [name for name in outcomes if name not in COLUMNS and name != "group"]
+    for name in kept:
+        if not pd.api.types.is_numeric_dtype(outcomes[name]):
+            return f"has no numbers in the column '{name}'"
+    first = [name for name in kept if ", draw " not in name]  # a further draw is kept where it says something new
+    told = outcomes[first].notna().groupby([outcomes["row"], outcomes["seed"]], observed=True)
+    holes = (told.any() & ~told.all()).any(axis=1) | ~told.any().any(axis=1)
+    if first and holes.any():
+        return f"lacks numbers of some questions of the row '{holes.index[holes.to_numpy().argmax()][0]}'"
+    return None
 
 
 def studies_in(folder: Path) -> Iterator[str]:

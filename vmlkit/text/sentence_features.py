@@ -128,6 +128,9 @@ class TokenFiles:
             parts.append(states[:max_tokens])
             pooled.append(vector)
         vectors = [vector for vector in pooled if vector is not None]
+        if len({len(vector) for vector in vectors}) > 1:
+            what = "has states of whole sentences of different dimensions"
+            raise DataError(self.folder, what, "extract all sentences with the same encoder")
         whole = vectors if len(vectors) == len(parts) else None
         name = f"{self.folder.parent.name}/{self.folder.name}"
         return gathered(parts, f"token states from {name} ({parts[0].shape[1]}-d)", whole)
@@ -151,6 +154,9 @@ class TokenFiles:
         if not np.isfinite(states).all():
             raise DataError(path, "has NaN or infinity", "extract this sentence again")
         vector = next((arrays[name].reshape(-1) for name in POOLED if name in arrays), None)
+        if vector is not None and (vector.dtype.kind != "f" or not np.isfinite(vector).all()):
+            what = f"has a state of the whole sentence that is {vector.dtype} or not finite"
+            raise DataError(path, what, "extract this sentence again")
         return states, vector
 
     def _find(self, qid: str) -> Path | None:

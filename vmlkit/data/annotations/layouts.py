@@ -243,8 +243,11 @@ def layout_of(path: str | Path) -> tuple[Layout[AnnotationShape] | None, Annotat
     return recognise(ANNOTATIONS, shape), shape
 
 
-def rows_of(path: str | Path) -> list[Row]:
+def rows_of(path: str | Path, *, faulty: bool = False) -> list[Row]:
     """The rows of a file in any layout that has a reader.
+
+    Args:
+        faulty: also rows with an empty sentence or without a length, for who reports them.
 
     Raises:
         DataError: for an unknown layout, one without a reader (naming the conversion), or a record that does not fit.
@@ -255,7 +258,7 @@ def rows_of(path: str | Path) -> list[Row]:
     rows: list[Row] = []
     try:
         for row in layout.read(shape):
-            rows.append(_usable(row))
+            rows.append(_usable(row, faulty))
     except (OverflowError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         after = f"after {len(rows)} sentences, the last of {rows[-1].video_id}" if rows else "in the first record"
         what = f"does not fit the layout '{layout.name}' {after} ({type(error).__name__}: {error})"
@@ -265,15 +268,15 @@ def rows_of(path: str | Path) -> list[Row]:
     return rows
 
 
-def _usable(row: Row) -> Row:
-    """The row, if its fields are of their types; `data check` looks at empty sentences, lengths and windows."""
+def _usable(row: Row, faulty: bool) -> Row:
+    """The row, if it says what a reader relies on; that a window ends before it starts is looked at by who needs it."""
     if not isinstance(row.video_id, str) or not row.video_id:
         raise ValueError(f"the video is {shown(row.video_id)}")
-    if not isinstance(row.sentence, str):
+    if not isinstance(row.sentence, str) or not (faulty or row.sentence.strip()):
         raise ValueError(f"the sentence is {shown(row.sentence)}")
     if not row.windows or not all(math.isfinite(time) for window in row.windows for time in window):
         raise ValueError("a time is not a finite number")
-    if not math.isfinite(row.duration):
+    if not math.isfinite(row.duration) or not (faulty or row.duration > 0):
         raise ValueError(f"the duration is {row.duration}")
     return row
 
