@@ -20,11 +20,12 @@ from vmlkit.cli import main
 from vmlkit.cli.options import parse_settings
 from vmlkit.config import to_dict, with_overrides
 from vmlkit.experiments.experiment import experiment_of
+from vmlkit.files import file_digest
 from vmlkit.methods import preset
 from vmlkit.released import read_checkpoint
 from vmlkit.runs import PROPOSAL_COLUMNS, RunDirectory
 from vmlkit.studies import results as study_results
-from vmlkit.studies.storage import sha256, write_outcomes, write_record
+from vmlkit.studies.storage import write_outcomes, write_record
 from vmlkit.training import checkpoints
 from vmlkit.video.passport import Passport, passport_path
 from vmlkit.viz import scrubber, snapshots, timeline
@@ -131,7 +132,7 @@ def make_results(folder: Path) -> None:
     claim = {"text": "a beats b", "better": "a", "worse": "b"}
     known = measured.study({"a": 0.1, "b": 0.0}, [claim], videos=4, seeds=2)
     write_outcomes(folder / "known.parquet", known.outcomes)
-    write_record(folder / "known.json", {**known.record, "outcomes": sha256(folder / "known.parquet")})
+    write_record(folder / "known.json", {**known.record, "outcomes": file_digest(folder / "known.parquet")})
 
 
 def read_results(folder: Path) -> None:
@@ -139,7 +140,7 @@ def read_results(folder: Path) -> None:
         table = folder / "known.parquet"
         if (folder / "known.json").is_file() and table.is_file() and table.stat().st_size < 2**20:
             record = json.loads((folder / "known.json").read_text())
-            dump(folder / "known.json", {**record, "outcomes": sha256(table)})
+            dump(folder / "known.json", {**record, "outcomes": file_digest(table)})
     found = study_results.load_results("known", folder)
     for row in found.rows:
         values = found.values(row, "R@1,mIoU")

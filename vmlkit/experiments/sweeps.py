@@ -100,7 +100,6 @@ def measure(sweep: Sweep, results: Path = RESULTS, *, progress: bool = True) -> 
         if progress:
             print(f"{sweep.name}: {row}: {rows[row]['validation']} -> {rows[row]['chosen']}", flush=True)
         write_json(path, _record(sweep, rows))
-    write_json(path, _record(sweep, rows))
     return path
 
 

@@ -18,10 +18,11 @@ import pandas as pd
 
 from vmlkit.config import to_dict
 from vmlkit.errors import ConfigError, DataError
+from vmlkit.files import file_digest
 from vmlkit.provenance import CHANGES
 from vmlkit.studies.cells import Cell, Store, cells_of
 from vmlkit.studies.results import SCHEMA, Results, load_results
-from vmlkit.studies.storage import changes, sha256, write_outcomes, write_record
+from vmlkit.studies.storage import changes, write_outcomes, write_record
 from vmlkit.training.study import Study
 
 #: of the JSON file, what a cell has
@@ -146,7 +147,7 @@ def write_results(measured: Measured, folder: Path) -> Path:
         "note": study.note,
         "command": study.command or f"vmlkit study run {study.name}",
         "study_hash": study_hash(study),
-        "outcomes": sha256(path.with_suffix(".parquet")),
+        "outcomes": file_digest(path.with_suffix(".parquet")),
         "dirty": any(CHANGES in f"{one['revision']} {one['revisions']}" for one in made),
         "metrics": study.metrics,
         "primary": study.primary,

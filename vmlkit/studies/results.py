@@ -24,7 +24,7 @@ like others, once, with seed -1 where chance decides nothing.  The JSON file has
     whether a cell was computed with changes that no revision names
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,12 +34,13 @@ import pandas as pd
 
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import experiment_of_settings
-from vmlkit.files import RESULTS, shipped
+from vmlkit.files import RESULTS, file_digest, shipped
 from vmlkit.files.reading import fit
 from vmlkit.files.records import ANY, COUNT, FLAG, NULL, TEXT, Either, Entry, Fixed, Many, Table, checked, shown
+from vmlkit.files.tables import check_columns
 from vmlkit.runs import read_json, read_parquet
 from vmlkit.studies.outcomes import metric_outcomes
-from vmlkit.studies.storage import sha256, undone
+from vmlkit.studies.storage import undone
 from vmlkit.training.experiment import Experiment
 
 #: where results of this form lie
@@ -186,27 +187,24 @@ def load_results(name: str, results: Path = STUDIES) -> Results:
     table = path.with_suffix(".parquet")
     if table.is_file():
         fit(table, table.stat().st_size, most=LARGEST)  # before the hash of it is taken
-    if not table.is_file() or sha256(table) != record["outcomes"]:
+    if not table.is_file() or file_digest(table) != record["outcomes"]:
         again = f"restore both, or run `vmlkit study run {name}`, which writes them from the cells that it keeps"
         raise DataError(table, "is not the table that belongs to the JSON file beside it", again)
+    remedy = f"restore it, or run `vmlkit study run {name}`"
     outcomes = read_parquet(table, COLUMNS)
-    if (fault := _fault(outcomes)) is not None:
-        raise DataError(table, fault, f"restore it, or run `vmlkit study run {name}`")
+    kept = [column for column in outcomes if column not in COLUMNS and column != "group"]
+    check_columns(outcomes, dict.fromkeys(kept, "number"), table, remedy)
+    if (row := _with_holes(outcomes, kept)) is not None:
+        raise DataError(table, f"lacks numbers of some questions of the row '{row}'", remedy)
     return Results(path, record, outcomes)
 
 
-def _fault(outcomes: pd.DataFrame) -> str | None:
-    """What is wrong with outcomes: one that is no number, or that a row has for some questions of a seed alone."""
-    kept = [name for name in outcomes if name not in COLUMNS and name != "group"]
-    for name in kept:
-        if not pd.api.types.is_numeric_dtype(outcomes[name]):
-            return f"has no numbers in the column '{name}'"
-    first = [name for name in kept if ", draw " not in name]  # a further draw is kept where it says something new
+def _with_holes(outcomes: pd.DataFrame, kept: Iterable[str]) -> str | None:
+    """A row without outcomes, or with one for some questions of a seed alone; a further draw may say nothing new."""
+    first = [name for name in kept if ", draw " not in name]
     told = outcomes[first].notna().groupby([outcomes["row"], outcomes["seed"]], observed=True)
     holes = (told.any() & ~told.all()).any(axis=1) | ~told.any().any(axis=1)
-    if first and holes.any():
-        return f"lacks numbers of some questions of the row '{holes.index[holes.to_numpy().argmax()][0]}'"
-    return None
+    return str(holes.index[holes.to_numpy().argmax()][0]) if first and holes.any() else None
 
 
 def studies_in(folder: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vmlkit.files import atomic_path, file_digest, plain, write_text
+from vmlkit.files import atomic_path, plain, write_text
 
 #: of the table; packing is slow and reading is not
 LEVEL = 19
@@ -47,11 +47,6 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def sha256(path: Path) -> str:
-    """Of a file."""
-    return file_digest(path)
 
 
 def changes(there: Any, here: Any, path: str = "") -> dict[str, Any]:

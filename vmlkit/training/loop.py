@@ -148,28 +148,10 @@ def train_in_turns(
     folder = Path(os.path.normpath(run_dir))
     device = choose_device(config.device)
     check_precision(config.precision, device)
-    with alone(folder):
-        yield from _in_turns(method, train, validation, config, folder, description, resume, task, progress, turn)
-
-
-def _in_turns(
-    method: M,
-    train: D,
-    validation: D,
-    config: TrainConfig,
-    folder: Path,
-    description: Mapping[str, Any],
-    resume: bool,
-    task: Task[M, D, Any] | None,
-    progress: bool,
-    turn: int | None,
-) -> Iterator[None]:
-    """:func:`train_in_turns` of a directory that no other process writes."""
-    device = choose_device(config.device)
-    record = run_record({**description, "curves": method.curves()}, to_dict(config), train, validation, device)
-    existing = matching_run(folder, record, added=to_dict(TrainConfig()))
     fixed = Reproducible(config.seed, device, threads=config.threads, deterministic=config.deterministic)
-    with moved(method, device), contextlib.closing(OwnStream(device)) as stream:
+    with alone(folder), moved(method, device), contextlib.closing(OwnStream(device)) as stream:
+        record = run_record({**description, "curves": method.curves()}, to_dict(config), train, validation, device)
+        existing = matching_run(folder, record, added=to_dict(TrainConfig()))
         with fixed(), stream():
             run = _Run(method, train, validation, config, folder, task or MomentTask())
             if existing is not None and resume:
