@@ -4,6 +4,7 @@ The double shows stale inputs, numbers that were constants by mistake, and memor
 the next; that a card records and replays the same is tested where there is one.
 """
 
+import contextlib
 import dataclasses
 import json
 import warnings
@@ -26,6 +27,7 @@ from vmlkit.training.graphs import CudaGraphs, OwnStream, Recorder, recorder_for
 from vmlkit.training.loop import TrainConfig
 from vmlkit.training.method import LossTerms, Method, Progress
 from vmlkit.training.optim import ScheduledAdam
+from vmlkit.training.start import Reproducible
 from vmlkit.training.task import MomentTask
 
 #: recorded in every run of the tests: one update, two of one clip, four phases
@@ -73,7 +75,8 @@ def test_a_captured_step_of_every_method_is_the_plain_one(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_captured_step_on_a_card_is_the_plain_one(name: str) -> None:
     device = torch.device("cuda")
-    with OwnStream(device)():
+    fixed = Reproducible(3, device, threads=None, deterministic=True)  # as in the loop; else plain steps differ too
+    with contextlib.closing(OwnStream(device)) as stream, fixed(), stream():
         expected, plain, _ = method_steps(name, None, "cuda")
         found, replayed, step = method_steps(name, recorder_for(device), "cuda")
     assert step.refused is None

@@ -210,7 +210,7 @@ class Reproducible:
         generators, before = global_generators(self._device), torch.get_num_threads()
         strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
         kernels: Any = torch.utils.deterministic
-        filling = kernels.fill_uninitialized_memory
+        filling, saving = kernels.fill_uninitialized_memory, torch.backends.cuda.mem_efficient_sdp_enabled()
         try:
             self._take_generators()
             if self._threads is not None:
@@ -218,6 +218,8 @@ class Reproducible:
             if self._deterministic:
                 # an accelerator lacks some deterministic kernels: say so rather than stop
                 torch.use_deterministic_algorithms(True, warn_only=self._device.type != "cpu")
+                # where torch only warns, attention that saves memory adds its gradients up in any order
+                torch.backends.cuda.enable_mem_efficient_sdp(False)
             kernels.fill_uninitialized_memory = False  # a kernel for each empty tensor, read by nobody
             yield
         finally:
@@ -226,6 +228,7 @@ class Reproducible:
             torch.set_num_threads(before)
             torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
             kernels.fill_uninitialized_memory = filling
+            torch.backends.cuda.enable_mem_efficient_sdp(saving)
 
     def _take_generators(self) -> None:
         if self._own is not None:
