@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,25 +94,30 @@ def _gate(variant: Variant, losses: dict[str, float]) -> None:
         raise SystemExit(f"{variant.name}: the loss is {losses[variant.name]}, not {plain}; no time is meaningful")
 
 
-def everything(size: Size, device: torch.device, effort: Effort) -> dict[str, Any]:
-    """All numbers of one machine."""
+def everything(size: Size, device: torch.device, effort: Effort) -> Iterator[dict[str, Any]]:
+    """All numbers of one machine, part by part, with those before."""
     chosen = [variant for variant in variants() if variant.on(device)]
     record: dict[str, Any] = {"size": dataclasses.asdict(SIZES[size])}
     fixed = Reproducible(1, device, threads=1, deterministic=True)  # as in the loop
     with contextlib.closing(OwnStream(device)) as stream, fixed(), stream():
         record["step"] = steps_of(size, device, effort, chosen)
-        if size != "tiny":
-            record["toy"] = steps_of("tiny", device, effort, chosen)
+    yield record
     graphs = ("off", "auto") if device.type == "cuda" else ("off",)
     record["loop_ms"] = {graph: runs.loop_ms(size, device, graph, effort.loop_steps) for graph in graphs}
+    yield record
     record["many_steps_a_second"] = {str(k): runs.many(device, k, effort.many_steps, 4) for k in effort.many}
+    yield record
     record["loader_ms"] = runs.loader_ms(size, 5)
     epochs = 1
     if effort.whole_seconds:
         estimate = record["loop_ms"][graphs[-1]] / 1e3 * -(-runs.CHARADES[0] // runs.EXTENTS[size].batch)
         epochs = max(1, min(EPOCHS, int(effort.whole_seconds / estimate)))
     record["whole"] = runs.whole(size, device, epochs)
-    return record
+    yield record
+    if size != "tiny":
+        with contextlib.closing(OwnStream(device)) as stream, fixed(), stream():
+            record["toy"] = steps_of("tiny", device, effort, chosen)
+        yield record
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -128,16 +134,14 @@ def main(arguments: list[str] | None = None) -> None:
     size: Size = "tiny" if options.dry_run else options.size or ("paper" if device.type == "cuda" else "tiny")
     torch.set_num_threads(1)
     started = time.perf_counter()
-    record = everything(size, device, EFFORTS["dry" if options.dry_run else device.type])
     named = None if device.type == "cpu" else torch.get_device_module(device).get_device_name(device)
-    record |= {
-        "benchmark": "step",
-        "seconds": time.perf_counter() - started,
-        **provenance.made_with(named, 1),
-    }
+    made = {"benchmark": "step", **provenance.made_with(named, 1)}
+    record: dict[str, Any] = {}
+    for part in everything(size, device, EFFORTS["dry" if options.dry_run else device.type]):
+        record = {**part, "seconds": time.perf_counter() - started, **made}
+        if options.json:  # after each part: what ends the process loses one
+            write_json(options.json, record)
     print(page.report(record))
-    if options.json:
-        write_json(options.json, record)
 
 
 if __name__ == "__main__":

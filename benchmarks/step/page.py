@@ -4,7 +4,7 @@ A result that no machine has written yet is said to be not measured; nothing on 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def report(record: Mapping[str, Any]) -> str:
     parts = [f"Measured on {where}, in {number(record['seconds'], 0)} s.", _steps(record["size"], record["step"])]
     if "toy" in record:
         parts.append("At the size of the toy world:\n\n" + _steps(None, record["toy"]))
-    parts.append(markdown(("beside the step", "measured"), _beside(record)))
+    parts.append(markdown(("beside the step", "measured"), tuple(_beside(record))))
     return "\n\n".join(parts)
 
 
@@ -64,22 +64,21 @@ def _steps(size: Mapping[str, Any] | None, found: Mapping[str, Any]) -> str:
     return f"{sizes}Floor: GFLOP at the rate of one large product ({rates} GFLOP/s).\n\n{table}"
 
 
-def _beside(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    named = {"off": "plain", "auto": "captured"}
-    rows = [(f"a step of the loop, {named[g]}, ms", number(ms, 2)) for g, ms in record["loop_ms"].items()]
-    if "auto" not in record["loop_ms"]:
-        rows.append(("a step of the loop, captured, ms", NOT_MEASURED))
-    for count, rate in record["many_steps_a_second"].items():
-        rows.append((f"toy steps in a second, {count} run{'s' * (count != '1')} in one process", number(rate)))
-    loader = record["loader_ms"]
-    rows += [(f"a batch on the host, {how}, ms", number(ms, 2)) for how, ms in loader.items()]
-    rows.append(
-        ("a batch by index against per item", f"{number(loader['per item'] / loader['by index'])} times faster")
-    )
-    whole = record["whole"]
-    epochs = f"{whole['epochs']} epoch{'s' * (whole['epochs'] != 1)}"
-    said = f"a training of {epochs} ({whole['steps']:,} steps), evaluated and recorded, s"
-    return [*rows, (said, number(whole["seconds"], 1))]
+def _beside(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    loop = record.get("loop_ms", {})
+    for graph, said in (("off", "plain"), ("auto", "captured")):
+        yield f"a step of the loop, {said}, ms", number(loop.get(graph), 2)
+    for count, rate in record.get("many_steps_a_second", {}).items():
+        yield f"toy steps in a second, {count} run{'s' * (count != '1')} in one process", number(rate)
+    if loader := record.get("loader_ms"):
+        for how, ms in loader.items():
+            yield f"a batch on the host, {how}, ms", number(ms, 2)
+        gain = loader["per item"] / loader["by index"]
+        yield "a batch by index against per item", f"{number(gain)} times faster"
+    if whole := record.get("whole"):
+        epochs = f"{whole['epochs']} epoch{'s' * (whole['epochs'] != 1)}"
+        said = f"a training of {epochs} ({whole['steps']:,} steps), evaluated and recorded, s"
+        yield said, number(whole["seconds"], 1)
 
 
 def precisions(record: Mapping[str, Any] | None) -> str:

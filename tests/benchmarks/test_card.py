@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def record() -> dict:
     torch.set_num_threads(1)
-    found = card.everything("tiny", torch.device("cpu"), card.EFFORTS["dry"])
+    *_, found = card.everything("tiny", torch.device("cpu"), card.EFFORTS["dry"])
     versions, hardware = {"torch": "2"}, {"accelerator": None, "processor": "some"}
     return {**found, "seconds": 1.0, "versions": versions, "revision": "0123456789ab", "hardware": hardware}
 
@@ -51,7 +51,7 @@ def test_the_page_shows_the_results() -> None:
 
 
 def test_a_dry_run_prints_and_writes_nothing(record: dict, monkeypatch, capsys, tmp_path: Path) -> None:
-    monkeypatch.setattr(card, "everything", lambda size, device, effort: record)
+    monkeypatch.setattr(card, "everything", lambda size, device, effort: iter([record]))
     card.main(["--dry-run", "--device", "cpu"])
     assert "| CPL, eager | " in capsys.readouterr().out
     with pytest.raises(SystemExit):
@@ -59,6 +59,20 @@ def test_a_dry_run_prints_and_writes_nothing(record: dict, monkeypatch, capsys, 
     assert "--dry-run writes nothing" in capsys.readouterr().err
     card.main(["--device", "cpu", "--json", str(tmp_path / "x.json")])
     assert json.loads((tmp_path / "x.json").read_text())["benchmark"] == "step"
+
+
+def test_parts_that_were_measured_stay_when_a_later_one_fails(record: dict, monkeypatch, tmp_path: Path) -> None:
+    def breaks_off(size, device, effort):
+        yield {key: record[key] for key in ("size", "step")}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(card, "everything", breaks_off)
+    path = tmp_path / "step_cpu.json"
+    with pytest.raises(KeyboardInterrupt):
+        card.main(["--device", "cpu", "--json", str(path)])
+    said = page.report(json.loads(path.read_text()))
+    assert "| CPL, eager | " in said
+    assert "| a step of the loop, plain, ms | not measured |" in said
 
 
 def test_a_captured_variant_must_have_the_loss_of_the_plain_one() -> None:

@@ -126,3 +126,15 @@ def test_every_method_trains_and_answers_on_a_card(method, resident, tmp_path, m
     if not hasattr(loaded, "localise") and method != "p4-xclip":
         said = loaded.predict(batch, torch.Generator()), there.predict(batch.to("cuda"), torch.Generator("cuda"))
         assert said[0].centers.shape == said[1].centers.shape
+
+
+@pytest.mark.parametrize(("device", "deterministic"), [("cuda", True), ("cuda", False), ("cpu", True)])
+def test_deterministic_attention_on_a_card_is_computed_in_order(device, deterministic, monkeypatch):
+    monkeypatch.setattr(start, "global_generators", lambda device: {})
+    monkeypatch.setattr(start, "set_global_generators", lambda states, device: None)
+    fast = (torch.backends.cuda.mem_efficient_sdp_enabled, torch.backends.cuda.flash_sdp_enabled)
+    before = [enabled() for enabled in fast]
+    with start.Reproducible(1, torch.device(device), threads=None, deterministic=deterministic)():
+        inside = [enabled() for enabled in fast]
+    assert inside == ([False, False] if device == "cuda" and deterministic else before)
+    assert [enabled() for enabled in fast] == before == [True, True]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vmlkit import provenance
 from vmlkit.errors import ConfigError, DataError
@@ -210,7 +211,9 @@ class Reproducible:
         generators, before = global_generators(self._device), torch.get_num_threads()
         strict = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
         kernels: Any = torch.utils.deterministic
-        filling, saving = kernels.fill_uninitialized_memory, torch.backends.cuda.mem_efficient_sdp_enabled()
+        filling = kernels.fill_uninitialized_memory
+        # where torch only warns, attention in one kernel adds its gradients up in any order
+        ordered = self._deterministic and self._device.type == "cuda"
         try:
             self._take_generators()
             if self._threads is not None:
@@ -218,17 +221,15 @@ class Reproducible:
             if self._deterministic:
                 # an accelerator lacks some deterministic kernels: say so rather than stop
                 torch.use_deterministic_algorithms(True, warn_only=self._device.type != "cpu")
-                # where torch only warns, attention that saves memory adds its gradients up in any order
-                torch.backends.cuda.enable_mem_efficient_sdp(False)
             kernels.fill_uninitialized_memory = False  # a kernel for each empty tensor, read by nobody
-            yield
+            with sdpa_kernel(SDPBackend.MATH) if ordered else contextlib.nullcontext():
+                yield
         finally:
             self._own = global_generators(self._device)
             set_global_generators(generators, self._device)
             torch.set_num_threads(before)
             torch.use_deterministic_algorithms(strict[0], warn_only=strict[1])
             kernels.fill_uninitialized_memory = filling
-            torch.backends.cuda.enable_mem_efficient_sdp(saving)
 
     def _take_generators(self) -> None:
         if self._own is not None:
