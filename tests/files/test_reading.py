@@ -3,21 +3,50 @@
 import gzip
 import io
 import json
+import math
 import os
 import sqlite3
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vmlkit.errors import ConfigError, DataError
-from vmlkit.files import file_lines, inside, is_name, memory_budget, open_file, parse_json, read_json, read_text
+from vmlkit.files import (
+    file_lines,
+    inside,
+    is_name,
+    memory_budget,
+    open_file,
+    parse_json,
+    parse_lines,
+    read_json,
+    read_text,
+)
 from vmlkit.files.arrays import Arrays, open_hdf5, read_dataset, read_npy, read_npz, read_tensors, read_torch
-from vmlkit.files.records import SECONDS, TEXT, TIME, Entry, Fixed, Many, Table, checked
+from vmlkit.files.records import (
+    COUNT,
+    FLAG,
+    NULL,
+    NUMBER,
+    SECONDS,
+    TEXT,
+    TIME,
+    WRITTEN,
+    Either,
+    Entry,
+    Fixed,
+    Many,
+    Table,
+    checked,
+)
 from vmlkit.files.tables import connect, read_parquet
 
 
@@ -67,11 +96,55 @@ def test_the_budget_is_a_positive_number(monkeypatch: pytest.MonkeyPatch) -> Non
         ("{" + '"a": 9223372036854775808}', "does not fit into 64 bits"),
         (r'["\ud800"]', "lone surrogate"),
         ("{,}", "not valid JSON"),
+        # brackets and marks inside strings close nothing
+        ('["]",' * 70 + "0" + ',"["]' * 70, "nested more than 64 deep"),
+        (r'["\\", "]\"", ' * 70 + "0" + ',"["]' * 70, "nested more than 64 deep"),
     ],
 )
 def test_json_that_no_reader_could_use(text: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         parse_json(text, "FILE")
+
+
+TEXTS = st.text(st.sampled_from('[]{}"\\a,: 0'), max_size=8)
+NUMBERS = st.integers(2**63 - 2, 2**63 + 1) | st.integers(-(2**63) - 1, 1 - 2**63) | st.floats(allow_nan=False)
+JSON = st.recursive(
+    TEXTS | NUMBERS | st.just("9" * 30) | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+
+
+def depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+
+def largest(value: Any) -> int:
+    if isinstance(value, (dict, list)):
+        return max(map(largest, value.values() if isinstance(value, dict) else value), default=0)
+    return value if type(value) is int and value >= 0 else -value - 1 if type(value) is int else 0
+
+
+@given(JSON, st.sampled_from((0, 60, 64)))
+def test_what_is_counted_in_the_text_is_what_a_walk_finds(value: Any, more: int) -> None:
+    for _ in range(more):
+        value = [value, "]"]
+    usable = depth(value) <= 64 and largest(value) < 2**63
+    try:
+        assert parse_json(json.dumps(value), "FILE") == value
+    except DataError:
+        assert not usable
+    else:
+        assert usable
+
+
+def test_lines_are_parsed_as_each_alone() -> None:
+    good = '{"a": 1}\n\n  \n["\u2028"]'
+    assert list(parse_lines(good, "FILE")) == [(1, {"a": 1}), (4, ["\u2028"])]
+    for line, said in (("[1", "line 5 is not valid"), ("[" * 65 + "]" * 65, "line 5 is not usable"),
+                       (str(2**63), "line 5 is not usable"), (r'"\ud800"', "line 5 is not usable")):  # fmt: skip
+        with pytest.raises(DataError, match=said):
+            list(parse_lines(f"{good}\n{line}", "FILE"))
 
 
 def test_json_as_it_is_written_is_read(tmp_path: Path) -> None:
@@ -244,3 +317,29 @@ def test_a_fault_in_a_record_names_its_place(value: object, said: str) -> None:
         checked(value, Table(VIDEO), "FILE")
     assert str(caught.value).startswith(said)
     assert checked({"v": {"duration": 1, "parts": [[0, 1]], "new": 0}}, Table(VIDEO), "FILE")
+
+
+VALUES = st.sampled_from((None, True, 0, -1, 2.5, math.nan, math.inf, 10**400, "", "1.5", "nan", b"x", [], {}))
+PLAIN = st.sampled_from((COUNT, FLAG, NULL, NUMBER, SECONDS, TEXT, TIME, WRITTEN))
+PARTS = st.recursive(
+    PLAIN,
+    lambda inner: (
+        st.builds(Many, inner, st.integers(0, 2))
+        | st.builds(Fixed, inner, inner)
+        | inner.map(lambda part: Fixed(part, part))
+        | st.builds(Table, inner)
+        | st.builds(Either, inner, inner)
+        | st.builds(lambda a, b, closed: Entry({"a": a}, {"b": b}, closed), inner, inner, st.booleans())
+    ),
+    max_leaves=4,
+)
+NESTED = st.recursive(
+    VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(("a", "b", "c")), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(PARTS, st.lists(NESTED, max_size=4))
+def test_values_that_fit_together_have_no_fault_each(part: Any, values: list[Any]) -> None:
+    assert part.fits(values) == all(part.fault(value) is None for value in values)

@@ -35,17 +35,21 @@ _VIDEO = Entry(
 )
 
 
-def read_database(path: str | Path) -> ActionAnnotations:
+def read_database(path: str | Path, content: Any = None) -> ActionAnnotations:
     """One file with the subset of every video.
 
     Bounds may be numbers or strings.  Video-level labels are the classes of the segments, in order of appearance;
     videos without annotations (ActivityNet's test subset) have none.  Classes are those of a ``class-list``, or sorted
     by name.  Segments of the class "Ambiguous" become ambiguous regions.
 
+    Args:
+        path: the file.
+        content: what it holds, where that is known.
+
     Raises:
         DataError: for a record that lacks a field, or a file without subsets.
     """
-    content = checked_record(read_json(path), Table(ANY), path)
+    content = checked_record(read_json(path) if content is None else content, Table(ANY), path)
     with usable(path):
         entries: Mapping[str, Mapping[str, Any]] = checked_record(
             content.get("database", content), Table(Entry({})), path, "database"
@@ -127,7 +131,8 @@ def checked(
     path: str | Path, layout: str, classes: tuple[str, ...], videos: Sequence[ActionVideo]
 ) -> ActionAnnotations:
     """The annotations, each video checked by :func:`vmlkit.actions.videos.check_video`."""
-    usable_videos = tuple(check_video(path, video, classes) for video in videos)
+    known = frozenset(classes)
+    usable_videos = tuple(check_video(path, video, known) for video in videos)
     return ActionAnnotations(path=Path(path), layout=layout, classes=classes, videos=usable_videos)
 
 

@@ -74,9 +74,9 @@ def read_actions(path: str | Path) -> ActionAnnotations:
 def _read_file(path: Path) -> ActionAnnotations:
     content = read_json(path)
     if isinstance(content, dict) and "videos" in content:
-        return read_reduced(path)
+        return read_reduced(path, content)
     if is_database(content):
-        return read_database(path)
+        return read_database(path, content)
     remedy = f"give {REDUCED}, {GT_JSON}, or a database {{video: {{subset, duration, annotations}}}}"
     raise DataError(path, "is of no known layout", remedy)
 
@@ -99,9 +99,9 @@ _REDUCED = Entry(
 _PROMPTS = Many(Entry({"sentence": TEXT, "tokens": Many(TEXT), "tags": Many(TEXT)}))
 
 
-def read_reduced(path: str | Path) -> ActionAnnotations:
-    """``thumos14_reduced.json``; raises :class:`DataError` for a record that lacks a field."""
-    content = checked_record(read_json(path), _REDUCED, path)
+def read_reduced(path: str | Path, content: Any = None) -> ActionAnnotations:
+    """``thumos14_reduced.json``, or its ``content``; raises :class:`DataError` for a record that lacks a field."""
+    content = checked_record(read_json(path) if content is None else content, _REDUCED, path)
     with usable(path):
         classes = tuple(content["classes"])
         videos = [

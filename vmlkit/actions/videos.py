@@ -1,7 +1,7 @@
 """Annotated videos of an action data set, whatever file they came from."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class ActionAnnotations:
         return ActionSegments.build(rows, names, self.classes)
 
 
-def check_video(path: str | Path, video: ActionVideo, classes: Sequence[str]) -> ActionVideo:
+def check_video(path: str | Path, video: ActionVideo, classes: Container[str]) -> ActionVideo:
     """The video, or a sentence about what in it cannot be used.
 
     Labels that disagree with the segments, segments beyond the end, and very short ones are *not* errors: the data sets

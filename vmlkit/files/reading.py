@@ -18,7 +18,6 @@ import zlib
 from collections.abc import Iterator
 from functools import cache
 from io import BufferedReader
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,11 @@ _JSON_GROWTH = 16
 _MOST_DEEP = 64
 #: of a line of text that is read alone
 _LONGEST_LINE = 1 << 24
-#: integers beyond it fit neither numpy nor SQLite
+#: integers beyond it fit neither numpy nor SQLite; the smallest of them has nineteen digits
 _LARGEST = 2**63
+_DIGITS, _DIGIT = b"0" * 19, bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
+_WHOLE = re.compile(rb"(?<![\d.eE+-])-?\d{19,}(?![\d.eE+-])")
+_NO_SIGN = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 #: names that Windows keeps for devices
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _AGAIN = "write or download the file again"
@@ -224,17 +226,9 @@ def parse_json(text: str, where: object, *, what: str = "is", remedy: str = _AGA
         DataError: for what is not JSON, is nested more than 64 deep, has an integer that fits into no 64 bits, or a
             text with half of a character (a lone surrogate), which no file can hold.
     """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())[:120]
-        if isinstance(error, RecursionError):
-            why = "it is nested too deep"
-        elif not isinstance(error, json.JSONDecodeError):
-            why = "it has an integer of thousands of digits"
-        raise DataError(where, f"{what} not valid JSON ({why})", remedy) from error
-    fault = _fault(value)
-    if fault is None and ("\\ud" in text or "\\uD" in text):
+    value = _loaded(text, where, what, remedy)
+    fault = _fault(text)
+    if fault is None and _has_surrogates(text):
         with contextlib.suppress(UnicodeEncodeError):
             json.dumps(value, ensure_ascii=False).encode()
             return value
@@ -244,18 +238,57 @@ def parse_json(text: str, where: object, *, what: str = "is", remedy: str = _AGA
     return value
 
 
-def _fault(value: Any) -> str | None:
-    """What no reader could work with; looks at a level of the value after the other."""
-    level = [value]
-    for _ in range(_MOST_DEEP):
-        whole = [item for item in level if type(item) is int]
-        if whole and not -_LARGEST <= min(whole) <= max(whole) < _LARGEST:
+def parse_lines(text: str, where: object, *, remedy: str = _AGAIN) -> Iterator[tuple[int, Any]]:
+    """(number from 1, value) of each line of JSON lines that is not blank; arguments and errors as :func:`parse_json`.
+
+    A line ends with a line feed alone: others, such as U+2028, may stand inside a text.
+    """
+    # of lines that are JSON each, the whole text shows what one of them has, in one pass
+    sound = _fault(text) is None and not _has_surrogates(text)
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line and not line.isspace():
+            what = f"line {number} is"
+            parse = _loaded if sound else parse_json
+            yield number, parse(line, where, what=what, remedy=remedy)
+
+
+def _loaded(text: str, where: object, what: str, remedy: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())[:120]
+        if isinstance(error, RecursionError):
+            why = "it is nested too deep"
+        elif not isinstance(error, json.JSONDecodeError):
+            why = "it has an integer of thousands of digits"
+        raise DataError(where, f"{what} not valid JSON ({why})", remedy) from error
+
+
+def _has_surrogates(text: str) -> bool:
+    return "\\ud" in text or "\\uD" in text
+
+
+def _fault(text: str) -> str | None:
+    """What no reader could work with in a JSON text.
+
+    It is counted in the text with its strings cut out, by a few calls that each pass over all of it: a walk over the
+    values takes longer than parsing them.
+    """
+    data = text.encode(errors="surrogatepass")
+    if b"\\" in data:  # so that each quotation mark that is left begins or ends a string
+        data = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    if _DIGITS in data.translate(_DIGIT):
+        whole = _WHOLE.findall(b"".join(data.split(b'"')[::2]))
+        if not all(-_LARGEST <= int(number) < _LARGEST for number in whole):
             return "it has an integer that does not fit into 64 bits"
-        containers = [item for item in level if type(item) is list or type(item) is dict]
-        if not containers:
+    signs = data.translate(None, _NO_SIGN)
+    # two marks side by side hold no bracket, or two strings between which there is none
+    brackets = b"".join(signs.replace(b'""', b"").split(b'"')[::2])
+    for _ in range(_MOST_DEEP):
+        if not brackets:
             return None
-        level = list(chain.from_iterable(item.values() if type(item) is dict else item for item in containers))
-    return f"it is nested more than {_MOST_DEEP} deep"
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return f"it is nested more than {_MOST_DEEP} deep" if brackets else None
 
 
 def is_name(text: object) -> bool:

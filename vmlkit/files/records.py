@@ -13,10 +13,12 @@ Parts are own code and not pydantic models because the core installs no pydantic
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from vmlkit.errors import DataError
 
+Values = list[Any]
 #: where it is (from the value itself, "" for the value), what stands there, what should
 Fault = tuple[str, str, str]
 
@@ -27,6 +29,9 @@ class Part(Protocol):
     def fault(self, value: Any) -> Fault | None:
         """The first place where ``value`` is not like this; None where it is."""
 
+    def fits(self, values: Values) -> bool:
+        """Whether no value has a fault, found for all of them together, which is several times faster."""
+
 
 @dataclass(frozen=True)
 class Plain:
@@ -34,9 +39,14 @@ class Plain:
 
     test: Callable[[Any], bool]
     wanted: str
+    #: of many values at once: only what ``test`` takes as well, and by far the most of that
+    quick: Callable[[Values], bool] = lambda values: False
 
     def fault(self, value: Any) -> Fault | None:
         return None if self.test(value) else ("", shown(value), self.wanted)
+
+    def fits(self, values: Values) -> bool:
+        return self.quick(values) or all(map(self.test, values))
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,11 @@ class Many:
             if found := check(item):
                 return _below(f"[{i}]", found)
         return None
+
+    def fits(self, values: Values) -> bool:
+        if not _all_are(list, values) or (self.least and min(map(len, values), default=self.least) < self.least):
+            return False
+        return self.part.fits(list(chain.from_iterable(values)))
 
 
 @dataclass(frozen=True, init=False)
@@ -73,6 +88,13 @@ class Fixed:
                 return _below(f"[{i}]", found)
         return None
 
+    def fits(self, values: Values) -> bool:
+        if not _all_are(list, values) or not set(map(len, values)) <= {len(self.parts)}:
+            return False
+        if len(set(map(id, self.parts))) == 1:
+            return self.parts[0].fits(list(chain.from_iterable(values)))
+        return all(part.fits([value[i] for value in values]) for i, part in enumerate(self.parts))
+
 
 @dataclass(frozen=True)
 class Table:
@@ -88,6 +110,9 @@ class Table:
             if found := check(item):
                 return _below(_short(str(name)), found)
         return None
+
+    def fits(self, values: Values) -> bool:
+        return _all_are(dict, values) and self.part.fits([item for value in values for item in value.values()])
 
 
 @dataclass(frozen=True)
@@ -114,6 +139,18 @@ class Entry:
             return _short(str(more)), "unknown", f"only {', '.join(known)}"
         return None
 
+    def fits(self, values: Values) -> bool:
+        if not _all_are(dict, values):
+            return False
+        for name, part in self.required.items():
+            if not all(name in value for value in values) or not part.fits([value[name] for value in values]):
+                return False
+        for name, part in (self.optional or {}).items():
+            if not part.fits([value[name] for value in values if name in value]):
+                return False
+        known = {*self.required, *(self.optional or {})}
+        return not self.closed or all(value.keys() <= known for value in values)
+
 
 @dataclass(frozen=True, init=False)
 class Either:
@@ -131,6 +168,13 @@ class Either:
                 return None
         return found
 
+    def fits(self, values: Values) -> bool:
+        return any(part.fits(values) for part in self.parts) or all(self.fault(value) is None for value in values)
+
+
+def _all_are(kind: type, values: Values) -> bool:
+    return set(map(type, values)) <= {kind}
+
 
 def checked(value: Any, part: Part, where: object, name: str = "", remedy: str = "") -> Any:
     """The value, if it is like ``part``.
@@ -143,8 +187,7 @@ def checked(value: Any, part: Part, where: object, name: str = "", remedy: str =
     Raises:
         DataError: naming the place in the file, what stands there and what should.
     """
-    fault = part.fault(value)
-    if fault is None:
+    if part.fits([value]) or (fault := part.fault(value)) is None:
         return value
     place, there, wanted = fault
     at = f"{name}{'.' if name and place[:1] not in ('', '[') else ''}{place}"
@@ -177,7 +220,18 @@ def is_number(value: Any) -> bool:
     >>> is_number(2), is_number(True), is_number(float("nan")), is_number("2")
     (True, False, False, False)
     """
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
+
+
+def are_numbers(values: Values) -> bool:
+    """Whether all are what :func:`is_number` takes (of subclasses of int and float it may say no)."""
+    try:
+        return set(map(type, values)) <= {int, float} and all(map(math.isfinite, values))
+    except OverflowError:
+        return False
 
 
 def _numeric(value: Any) -> bool:
@@ -190,14 +244,25 @@ def _numeric(value: Any) -> bool:
     return is_number(value)
 
 
-ANY = Plain(lambda value: True, "anything")
-TEXT = Plain(lambda value: type(value) is str, "a text in quotation marks")
-WORDS = Plain(lambda value: type(value) is str and bool(value.strip()), "a text in quotation marks that is not blank")
-NUMBER = Plain(is_number, "a finite number")
-TIME = Plain(lambda value: is_number(value) and value >= 0, "a number of seconds, zero or more")
+def _texts(values: Values) -> bool:
+    return _all_are(str, values)
+
+
+def _from(least: float) -> Callable[[Values], bool]:
+    return lambda values: are_numbers(values) and min(values, default=least) >= least
+
+
+ANY = Plain(lambda value: True, "anything", lambda values: True)
+TEXT = Plain(lambda value: type(value) is str, "a text in quotation marks", _texts)
+NUMBER = Plain(is_number, "a finite number", are_numbers)
+TIME = Plain(lambda value: is_number(value) and value >= 0, "a number of seconds, zero or more", _from(0))
 SECONDS = Plain(lambda value: is_number(value) and value > 0, "a positive number of seconds")
 #: seconds as a number or as a text
-WRITTEN = Plain(_numeric, "a finite number")
-COUNT = Plain(lambda value: type(value) is int and value >= 0, "a whole number, zero or more")
-FLAG = Plain(lambda value: type(value) is bool, "true or false")
+WRITTEN = Plain(_numeric, "a finite number", are_numbers)
+COUNT = Plain(
+    lambda value: type(value) is int and value >= 0,
+    "a whole number, zero or more",
+    lambda values: _all_are(int, values) and min(values, default=0) >= 0,
+)
+FLAG = Plain(lambda value: type(value) is bool, "true or false", lambda values: _all_are(bool, values))
 NULL = Plain(lambda value: value is None, "null")

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vmlkit.data.annotations.foreign import Row
-from vmlkit.data.annotations.layouts import CNM, layout_of, rows_of
+from vmlkit.data.annotations.layouts import CNM, layout_of, rows_in
 from vmlkit.data.left_out import Ledger
 from vmlkit.errors import DataError
 from vmlkit.files import parse_json, read_json, read_text
-from vmlkit.files.records import is_number
+from vmlkit.files.records import are_numbers, is_number
 from vmlkit.files.tables import csv_rows
 
 #: seconds by which an end may exceed the duration unremarked: durations are rounded to hundredths, and several
@@ -95,7 +95,7 @@ def _moment_records(path: str | Path) -> _Records:
     """The JSON list of ``[video id, duration, [start, end], sentence]``, or another layout that has a reader."""
     layout, shape = layout_of(path)
     if layout is not None and layout.name != CNM:
-        return enumerate(_one_moment(path, row, found) for row, found in enumerate(rows_of(path)))
+        return enumerate(_one_moment(path, row, found) for row, found in enumerate(rows_in(layout, shape)))
     records = shape.value if shape.value is not None else parse_json(shape.text, path)
     if not isinstance(records, list):
         raise DataError(path, f"holds a JSON {type(records).__name__} of no known layout", "give a list of records")
@@ -189,17 +189,16 @@ def _checked(
     for row, (video_id, duration, start, end, sentence) in records:
         count += 1
         _check_kinds(path, row, video_id, duration, start, end, sentence)
-        name = f"record {row} of {video_id}"
         if end <= start:
             if backward == "error":
                 what = f"record {row} ({video_id}): the end {end:g} s is not after the start {start:g} s"
                 raise DataError(path, what, "correct the span or delete it")
-            turned.append(name)
+            turned.append(f"record {row} of {video_id}")
             continue
         if end > duration + DURATION_TOLERANCE:
             if beyond == "error" or (beyond == "clip" and start >= duration):
                 raise _beyond_error(path, f"record {row} ({video_id})", start, end, duration)
-            late.append(name)
+            late.append(f"record {row} of {video_id}")
             if beyond == "skip":
                 continue
             end = duration
@@ -222,13 +221,18 @@ def _beyond_error(path: str | Path, record: str, start: float, end: float, durat
 def _check_kinds(path: str | Path, row: int, video_id: Any, duration: Any, start: Any, end: Any, sentence: Any) -> None:
     if not isinstance(video_id, str) or not video_id:
         raise DataError(path, f"record {row} has the video id {video_id!r}", "write it as a text in quotation marks")
-    record = f"record {row} ({video_id})"
-    for name, value in (("duration", duration), ("start", start), ("end", end)):
+    if not (are_numbers([duration, start, end]) and duration > 0 and start >= 0 and end >= 0):
+        _refuse_times(path, f"record {row} ({video_id})", {"duration": duration, "start": start, "end": end})
+    if not isinstance(sentence, str) or not sentence.strip():
+        record = f"record {row} ({video_id})"
+        if not isinstance(sentence, str):
+            raise DataError(path, f"{record} has the sentence {sentence!r}", "write it as a text in quotation marks")
+        raise DataError(path, f"{record} has an empty sentence", "write the sentence or delete the record")
+
+
+def _refuse_times(path: str | Path, record: str, times: Mapping[str, Any]) -> None:
+    for name, value in times.items():
         if not is_number(value) or value < 0:
             raise DataError(path, f"{record} has the {name} {value!r}", "write a number of seconds, zero or more")
-    if duration == 0:
+    if times["duration"] == 0:
         raise DataError(path, f"{record} has a duration of zero", "write the length of the video in seconds")
-    if not isinstance(sentence, str):
-        raise DataError(path, f"{record} has the sentence {sentence!r}", "write it as a text in quotation marks")
-    if not sentence.strip():
-        raise DataError(path, f"{record} has an empty sentence", "write the sentence or delete the record")

@@ -1,12 +1,13 @@
 """JSON lines, plain or gzipped: read with one-sentence errors that name file, line and field."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from vmlkit.errors import DataError
-from vmlkit.files import parse_json, read_text
-from vmlkit.files.records import is_number
+from vmlkit.files import parse_lines, read_text
+from vmlkit.files.records import are_numbers, is_number
 
 Qid = int | str
 
@@ -18,11 +19,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         DataError: for a file that is missing, unreadable or empty, or a line that is not a JSON object.
     """
     count = 0
-    # not splitlines: it also cuts at U+2028, U+0085 and their like, which may stand inside a text
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        record = parse_json(line, path, what=f"line {number} is", remedy="write one JSON object a line")
+    for number, record in parse_lines(read_text(path), path, remedy="write one JSON object a line"):
         if not isinstance(record, dict):
             what = f"line {number} is a JSON {type(record).__name__}"
             raise DataError(path, what, 'write one JSON object a line, such as {"qid": 1, ...}')
@@ -83,6 +80,13 @@ class Record:
         value = self.get(field)
         if not isinstance(value, list):
             raise self.error(field, f"is {_short(value)}", "write a list of lists of numbers")
+        if (
+            value
+            and set(map(type, value)) == {list}
+            and set(map(len, value)) == {width or len(value[0]) or None}
+            and are_numbers(list(chain.from_iterable(value)))
+        ):
+            return value
         for index, row in enumerate(value):
             size = width or (len(value[0]) if isinstance(value[0], list) else 0)
             if not isinstance(row, list) or len(row) != size or not row or not all(map(is_number, row)):
@@ -95,6 +99,8 @@ class Record:
         value = self.get(field)
         if not isinstance(value, list):
             raise self.error(field, f"is {_short(value)}", "write a list of numbers")
+        if are_numbers(value):
+            return value
         for index, number in enumerate(value):
             if not is_number(number):
                 raise self.error(field, f"has the entry {index} = {_short(number)}", "write finite numbers only")

@@ -17,7 +17,7 @@ from vmlkit.data.annotations import foreign
 from vmlkit.data.annotations.foreign import Row
 from vmlkit.data.layouts import Layout, recognise
 from vmlkit.errors import DataError
-from vmlkit.files import open_file, parse_json, read_text
+from vmlkit.files import open_file, parse_json, parse_lines, read_text
 from vmlkit.files.records import shown
 
 _CONVERT = "convert it: vmlkit data convert {path} --out FILE.jsonl (for sources of the DETR family) or FILE.json"
@@ -69,10 +69,12 @@ class AnnotationShape:
     @cached_property
     def objects(self) -> list[Any]:
         """The objects of JSON lines; none for a file of another kind."""
-        if isinstance(self.value, list) or not self.text.lstrip().startswith("{"):
+        if isinstance(self.value, dict) and len(self.lines) == 1:
+            return [self.value]
+        if self.value is not None or not self.text.lstrip().startswith("{"):
             return []
         try:
-            return [parse_json(line, self.path) for line in self.lines]
+            return [record for _, record in parse_lines(self.text, self.path)]
         except DataError:
             return []
 
@@ -252,7 +254,12 @@ def rows_of(path: str | Path, *, faulty: bool = False) -> list[Row]:
     Raises:
         DataError: for an unknown layout, one without a reader (naming the conversion), or a record that does not fit.
     """
-    layout, shape = layout_of(path)
+    return rows_in(*layout_of(path), faulty=faulty)
+
+
+def rows_in(layout: Layout[AnnotationShape] | None, shape: AnnotationShape, *, faulty: bool = False) -> list[Row]:
+    """The rows of a file that :func:`layout_of` has looked at; arguments and errors as :func:`rows_of`."""
+    path = shape.path
     if layout is None or layout.read is None:
         raise _refusal(path, layout)
     rows: list[Row] = []
