@@ -24,6 +24,8 @@ like others, once, with seed -1 where chance decides nothing.  The JSON file has
     whether a cell was computed with changes that no revision names
 """
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -184,6 +186,9 @@ def load_results(name: str, results: Path = STUDIES) -> Results:
         what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
         raise DataError(path, what, f"measure the study again with `vmlkit study run {name}`")
     checked(record, RECORD, path)
+    # its words become parts of pages; what could be an element there is nobody's row or claim
+    if (found := re.search(r"<[A-Za-z/!?][^\"]{,40}", json.dumps(record, ensure_ascii=False))) is not None:
+        raise DataError(path, f"has markup in its text ({shown(found[0])})", "restore it, or write plain words")
     table = path.with_suffix(".parquet")
     if table.is_file():
         fit(table, table.stat().st_size, most=LARGEST)  # before the hash of it is taken

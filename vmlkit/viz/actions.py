@@ -8,7 +8,7 @@ import numpy as np
 from vmlkit.errors import DataError
 from vmlkit.viz.filmstrip import draw_strip
 from vmlkit.viz.snapshots import RunView
-from vmlkit.viz.style import INK, ROLES, new_figure
+from vmlkit.viz.style import INK, ROLES, as_written, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def draw_class_activation(run: Any, query_id: str, epochs: Sequence[int] | None 
     axes = figure.subplots(1 + len(chosen), 1, gridspec_kw={"height_ratios": [0.8, *[1] * len(chosen)]})
     figure.subplots_adjust(left=0.11, right=0.98, top=0.9, bottom=0.12, hspace=0.25)
     draw_strip(axes[0], view.film_strip(query["video_id"]), query["duration_s"])
-    axes[0].set_title(f"{query['sentence']}  ({query['video_id']})")
+    axes[0].set_title(f"{as_written(query['sentence'])}  ({as_written(str(query['video_id']), 40)})")
     for ax, epoch in zip(axes[1:], chosen, strict=True):
         place = recorded.index(epoch)
         signals = {name: scores[name][place, row].astype(float) for name in ("class_activation", "attention")}

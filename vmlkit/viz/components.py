@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from vmlkit.errors import DataError
-from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, new_figure
+from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, as_written, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def draw_variants(ax: "Axes", anchor: str, variants: Mapping[str, str | None]) -
             bold = changed and name != "anchor"
             color = role.text if bold else (INK if name == "anchor" else FAINT)
             weight = "bold" if bold else "normal"
-            ax.text(at, row, word, va="center", color=color, fontsize=11, family="monospace", weight=weight)
+            ax.text(at, row, as_written(word), va="center", color=color, fontsize=11, family="monospace", weight=weight)
             at += len(word) + 1
     ax.set(xlim=(-18, max(longest, 20)), ylim=(len(lines) - 0.4, -0.6))
     ax.axis("off")

@@ -9,7 +9,17 @@ from jaxtyping import Float
 
 from vmlkit.errors import DataError
 from vmlkit.viz.snapshots import AnyRun, RunView
-from vmlkit.viz.style import FAINT, HAIR, INK, SERIES, attention_colormap, name_line, new_figure, spread_apart
+from vmlkit.viz.style import (
+    FAINT,
+    HAIR,
+    INK,
+    SERIES,
+    as_written,
+    attention_colormap,
+    name_line,
+    new_figure,
+    spread_apart,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +69,7 @@ def compare_runs(
     fig, axes = _panels(len(columns), panels_per_row, room=0.5 + 0.08 * max(map(len, runs)))
     for ax, column in zip(axes, columns, strict=True):
         ends = [_draw_series(ax, t, column, SERIES[i]) for i, t in enumerate(tables.values())]
-        ax.set_title(_title(column))
+        ax.set_title(as_written(_title(column), 40))
         ax.margins(y=0.09)
         ax.locator_params(axis="x", integer=True)
         ax.grid(axis="y")

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from vmlkit.errors import DataError
 from vmlkit.viz.filmstrip import draw_film_strip
-from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, attention_colormap, new_figure
+from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, as_written, attention_colormap, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def _draw_lane(ax: "Axes", lane: Lane, duration_s: float, shown: int) -> None:
     for side in ("left", "right", "top"):
         ax.spines[side].set_visible(False)
     ax.axhline(0, color=HAIR, linewidth=0.7, zorder=1)
-    ax.text(0, 1.12, f"“{lane.sentence}”", ha="left", va="bottom", fontsize=9.5, color=INK, clip_on=False)
+    ax.text(0, 1.12, f"“{as_written(lane.sentence)}”", ha="left", va="bottom", fontsize=9.5, color=INK, clip_on=False)
     if lane.truth_s is not None:
         ax.axvspan(*lane.truth_s, color=ROLES["truth"].color, alpha=0.16, linewidth=0)
     if lane.curve is not None and lane.times is not None and len(lane.curve):

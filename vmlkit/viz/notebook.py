@@ -110,7 +110,7 @@ def say(words: str) -> "Markdown":
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """A frame as a Markdown table (without the extra package that pandas would ask for).
+    """A frame as a Markdown table (without the extra package that pandas would ask for); a cell is never markup.
 
     >>> print(to_markdown(pd.DataFrame({"mIoU": ["45.1"]}, index=["CPL"])))
     |  | mIoU |
@@ -120,7 +120,13 @@ def to_markdown(table: pd.DataFrame) -> str:
     header = [table.index.name or "", *map(str, table.columns)]
     rows = [[str(index), *map(_cell, row)] for index, row in zip(table.index, table.to_numpy(), strict=True)]
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_plain, line)) + " |" for line in lines)
+
+
+def _plain(cell: str) -> str:
+    """Text on one line of a table, in which nothing begins an element or a column."""
+    line = " ".join(cell.splitlines())
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line).replace("|", "\\|")
 
 
 def _cell(value: object) -> str:

@@ -8,6 +8,7 @@ line styles and hatches say the same once more.
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,15 +148,32 @@ def save_figure(fig: "Figure", path: str | os.PathLike[str]) -> Path:
     if path.suffix not in _NO_METADATA:
         raise DataError(path, f"cannot save a figure as '{path.suffix}'", "end the name in .png, .svg or .pdf")
     with atomic_path(path) as partial, pyplot().rc_context({"svg.hashsalt": "vmlkit", "savefig.bbox": None}):
-        fig.savefig(partial, dpi=FILE_DPI, metadata=_NO_METADATA[path.suffix])
+        _save(fig, partial, dpi=FILE_DPI, metadata=_NO_METADATA[path.suffix])
     return path
 
 
 def png_bytes(fig: "Figure") -> bytes:
     """``fig`` as PNG at 100 dpi, the same bytes each time."""
     file = io.BytesIO()
-    fig.savefig(file, format="png", dpi=SCREEN_DPI, metadata=_NO_METADATA[".png"])
+    _save(fig, file, format="png", dpi=SCREEN_DPI, metadata=_NO_METADATA[".png"])
     return file.getvalue()
+
+
+def _save(fig: "Figure", place: Any, **settings: Any) -> None:
+    """Save a figure; a letter that no font here has is a box on the picture, and no warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        fig.savefig(place, **settings)
+
+
+def as_written(text: str, most: int = 200) -> str:
+    r"""Somebody's text as a picture shows it: no formula between dollars, no control characters, not without end.
+
+    >>> as_written("a $5 ticket\nand $x^{")
+    'a \\$5 ticket and \\$x^{'
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: most + 1]).split())
+    return (line if len(text) <= most else f"{line[:most]}…").replace("$", r"\$")
 
 
 def attention_colormap() -> "LinearSegmentedColormap":

@@ -17,7 +17,7 @@ from vmlkit.viz.hardness import HardnessScale, hardness_scale
 from vmlkit.viz.layout import BOTTOM, CAP, FLOOR, TOP, foot_inches, lay_out, write_foot
 from vmlkit.viz.shapes import Curve, gaussian, grid, visible
 from vmlkit.viz.snapshots import AnyRun, RunView, Snapshot
-from vmlkit.viz.style import FAINT, INK, ROLES, plain_axis, spread_apart
+from vmlkit.viz.style import FAINT, INK, ROLES, as_written, plain_axis, spread_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -283,4 +283,4 @@ def leave_out_seconds(ax: "Axes") -> None:
 
 def write_sentence(ax: "Axes", sentence: str) -> None:
     """Write the query above the film strip."""
-    ax.set_title(f"“{sentence}”", loc="left", fontsize=10.5, color=INK, pad=6)
+    ax.set_title(f"“{as_written(sentence)}”", loc="left", fontsize=10.5, color=INK, pad=6)
