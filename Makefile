@@ -5,6 +5,8 @@ VENV        ?= .venv
 EXTRAS      ?= notebooks,test,text,video,cluster
 # empty for the newest versions that pyproject.toml allows: make test CONSTRAINTS=
 CONSTRAINTS ?= constraints.txt
+# the same versions with the hashes of their files, which are required then; empty for none: make tour LOCK=
+LOCK        ?= $(if $(filter constraints.txt,$(CONSTRAINTS)),lock.txt)
 # more arguments for pip, for instance another build of torch (see README.md)
 PIP_ARGS    ?=
 PYTEST_ARGS ?=
@@ -29,7 +31,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
   then command -v $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format fuzz bench bench-gpu study clean distclean
+.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format fuzz bench bench-gpu study lock audit clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -102,12 +104,19 @@ study: $(STAMP) ## compute what is missing of the study NAME, such as cpl (long;
 
 install: $(STAMP) ## make .venv and install into it, without running anything
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt lock.txt
 	@test -n "$(PYTHON)" || { echo "vmlkit needs Python 3.11 or newer with its venv module (on Debian and Ubuntu:" \
 	  "apt install python3-venv); name another one with: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@"$(PYTHON)" tools/bootstrap.py --venv $(VENV) --extras $(EXTRAS) --constraints "$(CONSTRAINTS)" \
-	  --pip-args "$(PIP_ARGS)"
+	  --lock "$(LOCK)" --pip-args "$(PIP_ARGS)"
 	@touch $@
+
+lock: $(STAMP) ## write lock.txt, the pins with the hashes of their files (needs uv)
+	@$(BIN)/python tools/lock.py
+
+audit: $(STAMP) ## look the installed versions up in the database of known vulnerabilities (needs pip-audit)
+	@$(BIN)/python -m pip check
+	@$(BIN)/python -m pip_audit --skip-editable --require-hashes --disable-pip -r lock.txt
 
 clean: ## remove what can be made again (not .venv, and not runs/, which is your work)
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

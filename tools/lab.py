@@ -132,9 +132,11 @@ def evaluate(page: Any, script: str, argument: Any = None, seconds: float = PATI
 
 
 def options(root: Path) -> list[str]:
-    """What JupyterLab is told: the repository is its root, the tour is open at first, twins are not listed."""
+    """What JupyterLab is told: this machine alone, the repository as root, the tour first, and twins not listed."""
     hidden = [f"--ContentsManager.hide_globs={pattern}" for pattern in HIDDEN]
-    return [f"--ServerApp.root_dir={root}", f"--LabApp.default_url=/lab/tree/{TOUR}", *hidden]
+    # whatever the user's own configuration says; the token is Jupyter's, a new one each time
+    alone = "--ServerApp.ip=127.0.0.1"
+    return [alone, f"--ServerApp.root_dir={root}", f"--LabApp.default_url=/lab/tree/{TOUR}", *hidden]
 
 
 def main(arguments: list[str]) -> int:
@@ -258,7 +260,7 @@ def jupyterlab(root: Path, home: Path, *, every_cell: bool = True) -> Iterator[L
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", f"--port={port}"]
     command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", *options(root)]
     command += ["--allow-root", "--expose-app-in-browser", "--LabApp.news_url=None", "--ServerApp.log_level=WARN"]
     home.mkdir(parents=True, exist_ok=True)

@@ -92,6 +92,6 @@ def test_make_lab_starts_that_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert started[0][2:4] == ["jupyter", "lab"]
     assert started[0][4:] == [*options(ROOT), "--no-browser"]
     assert f"--ServerApp.root_dir={ROOT}" in options(ROOT)
-    assert [f"--ContentsManager.hide_globs={pattern}" for pattern in HIDDEN] == options(ROOT)[2:]
+    assert [f"--ContentsManager.hide_globs={pattern}" for pattern in HIDDEN] == options(ROOT)[3:]
     assert "[0-9][0-9]_*.py" in HIDDEN
     assert "@$(BIN)/python -m tools.lab" in (ROOT / "Makefile").read_text(encoding="utf-8")
