@@ -22,6 +22,8 @@ _HOMES = {
     "build": "vmlkit.experiments.experiment",
     "run_experiment": "vmlkit.experiments.experiment",
     "load_run": "vmlkit.experiments.experiment",
+    "open_page": "vmlkit.experiments.page",
+    "Exercises": "vmlkit.experiments.exercises",
     "import_checkpoint": "vmlkit.experiments.importing",
     "load_results": "vmlkit.studies.results",
     "show_study": "vmlkit.studies.pages",

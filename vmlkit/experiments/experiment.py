@@ -111,7 +111,7 @@ def run_in_turns(
     task = task_of(experiment)
     passports = passports_of(experiment.data)
     require_clock(passports, experiment.data)
-    settings = _as_recorded(experiment, run_dir)
+    settings = as_recorded(experiment, run_dir)
     if settings is not None:
         require_passports(RunDirectory(run_dir), experiment.data)
     splits = splits or METHODS[experiment.method].load(experiment.data, progress=progress)
@@ -133,7 +133,7 @@ def run_in_turns(
             final_evaluation(method, run_dir, *parts, splits.test, task=task, **rest)
 
 
-def _as_recorded(experiment: Experiment, run_dir: str | Path) -> dict[str, Any] | None:
+def as_recorded(experiment: Experiment, run_dir: str | Path) -> dict[str, Any] | None:
     """The experiment's settings as they stand in the directory, where it records this experiment, else ``None``."""
     try:
         recorded = RunDirectory(run_dir).config["settings"]
