@@ -24,6 +24,14 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** what a neural network and an attention layer are; Python and a few lines of NumPy.
+# **Afterwards you can** say how a sentence teaches *when* without times, read a curve, a scrubber and a table with
+# guesses that never look, and train a model of your own.
+#
+# **Path:** this is the first page; next is [01: one Gaussian, two negatives](01_cnm.ipynb). Nothing installed?
+# [Open it](../docs/open.md) says how.
+
+# %% [markdown]
 # ## The question
 #
 # You have a video and a sentence: *"the red circle slides to the left"*. When does it happen? People who label videos
@@ -31,14 +39,17 @@
 # learn to answer in seconds although **no second was ever in its training data**?
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": about a minute; "demo": a few minutes; "paper": a long run of the toy world
+size = "ci"  # "ci": about a minute; "demo": a few minutes; "long": the longest run of the toy world
 seed = 0
-run_dir = "runs/00_tour"
+data = "toy"  # real sentences: "planted:charades" needs annotations only, "charades" features as well
+annotations = ""  # their folder; empty looks below $VMLKIT_DATA
+features = ""
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/00_tour"  # other values of the above get folders of their own beside it
 
-# %%
-from pathlib import Path
-
+# %% jupyter={"source_hidden": true}
 import numpy as np
+import pandas as pd
 import torch
 
 import vmlkit as vk
@@ -52,8 +63,9 @@ from vmlkit.viz.style import new_figure, save_figure
 from vmlkit.viz.timeline import draw_epochs, draw_timeline
 from vmlkit.viz.tracks import draw_tracks
 
-nb.start()
-experiment = vk.with_overrides(vk.preset("cpl", "toy", size), {"train.seed": seed})
+page = vk.open_page(run_dir, size=size, seed=seed, data=data, annotations=annotations, features=features, device=device)
+exercises = vk.Exercises(3)
+experiment = page.preset("cpl")
 
 # %% [markdown]
 # ## The data, looked at first
@@ -63,7 +75,7 @@ experiment = vk.with_overrides(vk.preset("cpl", "toy", size), {"train.seed": see
 # else, or another shape does the same), idle look-alikes, cuts, and title cards that no sentence describes.
 
 # %%
-splits = vk.load(experiment.data, progress=False)
+splits = page.load(experiment)
 for split in (splits.train, splits.validation, splits.test):
     print(f"{split.name:15s} {len(split):5d} sentences in {len(set(split.video_ids)):4d} videos")
 
@@ -171,7 +183,7 @@ nb.show_source(word_nll)
 # Every epoch is recorded: all proposals of a few validation sentences, every loss term, every metric.
 
 # %%
-run = vk.run_experiment(experiment, run_dir, splits=splits, progress=False)
+run = page.train(experiment, splits=splits)
 epochs = run.epochs
 shown = ["epoch", "loss/nll", "loss/nll_whole_video", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "seconds"]
 epochs[shown].round(3)
@@ -235,8 +247,8 @@ scrubber(run, query=learned[0])
 # The same as one file that you can mail around and open without Jupyter:
 
 # %%
-page = save_html(run, Path(run_dir) / "scrubber.html", query=learned[0])
-print(page, f"{page.stat().st_size / 1e6:.1f} MB")
+saved = save_html(run, run.path / "scrubber.html", query=learned[0])
+print(saved, f"{saved.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
 # ## Paper against code
@@ -270,15 +282,15 @@ table.round(1)
 
 # %% [markdown]
 # Two things to notice. **Whole video** and the **best constant window** have a respectable mIoU and are useless: they
-# say "somewhere in here" to everything. `R@1,IoU=0.5` is the harder number to fake. And five constant windows
-# (`R@5`) are strong too, so a high R@5 alone proves little.
+# say "somewhere in here" to everything. `R@1,IoU=0.5` is the harder number to fake. And `R@5` takes the best of five
+# answers, here of four proposals: five constant windows are strong at that too, so a high R@5 alone proves little.
 
 # %%
 better = {m: rows["CPL, this run"][m] - max(b[m] for b in run.metrics["baselines"].values()) for m in metrics}
 for metric, gain in better.items():
     print(f"{metric:12s} {100 * gain:+6.1f} points against the best of the guesses")
-assert better["R@1,mIoU"] > 0, "on this seed CPL does not beat the best constant window in mIoU"
-assert better["R@1,IoU=0.5"] > 0, "on this seed CPL does not beat the best constant window in R@1,IoU=0.5"
+for metric in ("R@1,mIoU", "R@1,IoU=0.5"):
+    page.expect(better[metric] > 0, f"CPL does not beat the best constant window in {metric}")
 
 # %%
 end, prior = epochs.set_index("epoch").iloc[-1], run.metrics["baselines"]
@@ -303,77 +315,105 @@ vk.show_study("cpl")
 # %% [markdown]
 # ## Exercises
 #
+# Each check runs your function. *Solution* opens one that is right; hints come in two steps.
+#
 # ### 1. Predict: what does the whole-video guess score?
+#
+# *3 minutes, easy.*
 #
 # A span of width $w$ inside a video of length 1 overlaps the whole-video answer with IoU $w$. So what is its mIoU?
 #
-# <details><summary>Hint</summary>The intersection is the span itself, the union is the video.</details>
+# <details><summary>Hint 1</summary>The intersection is the span itself, the union is the video.</details>
+#
+# <details><summary>Hint 2</summary>the IoU of (s, e) with (0, 1) is e - s.</details>
 
 
 # %% tags=["exercise"]
 def whole_video_miou(spans: np.ndarray) -> float:
     """Mean IoU of the answer (0, 1) with spans (N, 2) in fractions of the video."""
-    raise NotImplementedError("the IoU of (s, e) with (0, 1) is e - s")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def whole_video_miou(spans: np.ndarray) -> float:
+def solution_whole_video_miou(spans: np.ndarray) -> float:
     """Mean IoU of the answer (0, 1) with spans (N, 2) in fractions of the video."""
     return float((spans[:, 1] - spans[:, 0]).mean())
 
 
 # %% tags=["check"]
+spans = np.array([[0.0, 0.5], [0.25, 0.5]])
 measured = run.metrics["baselines"]["whole video"]["R@1,mIoU"]
-assert abs(whole_video_miou(splits.test.spans) - measured) < 1e-6, "it is the mean width of the test spans"
-print("right: the mIoU of 'everything' is just the mean share of the video that a moment takes")
+exercises.check(
+    whole_video_miou,
+    [
+        ((spans,), 0.375, "Against (0, 1) these two have the IoU .5 and .25."),
+        ((splits.test.spans,), measured, "The row *whole video* of the table above has it."),
+    ],
+    then="The mIoU of *everything* is just the mean share of the video that a moment takes.",
+)
 
 # %% [markdown]
 # ### 2. Modify: answer with the *worst* proposal
 #
+# *5 minutes, medium.*
+#
 # Ranking by reconstruction is what makes the answer. Take the proposal with the **highest** NLL instead, and compute
 # its mean IoU over the recorded sentences of the last epoch.
 #
-# <details><summary>Hint</summary><code>groupby(...).nll.idxmax()</code> gives the rows.</details>
+# <details><summary>Hint 1</summary><code>groupby(...).nll.idxmax()</code> gives the rows.</details>
+#
+# <details><summary>Hint 2</summary>take the rows <code>proposals.loc[...]</code> of those indices, then the mean of
+# their iou.</details>
 
 
 # %% tags=["exercise"]
 def worst_answer_miou(proposals) -> float:
     """Mean IoU over queries of the positive with the highest ``nll`` (columns query_id, nll, iou)."""
-    raise NotImplementedError("group by query_id and take the row where nll is largest")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def worst_answer_miou(proposals) -> float:
+def solution_worst_answer_miou(proposals) -> float:
     """Mean IoU over queries of the positive with the highest ``nll`` (columns query_id, nll, iou)."""
     return float(proposals.loc[proposals.groupby("query_id", observed=True).nll.idxmax()].iou.mean())
 
 
 # %% tags=["check"]
 positives = last[last.role == "positive"].reset_index(drop=True)
-by_hand = np.mean(
-    [group.iou.to_numpy()[group.nll.argmax()] for _, group in positives.groupby("query_id", observed=True)]
+two = pd.DataFrame({"query_id": list("aabb"), "nll": [1.0, 2.0, 3.0, 1.0], "iou": [0.9, 0.1, 0.5, 0.7]})
+rows = [group.iloc[group.nll.argmax()].iou for _, group in positives.groupby("query_id", observed=True)]
+exercises.check(
+    worst_answer_miou,
+    [
+        ((two,), 0.3, "Of two queries the rows with nll 2 and 3 count: their IoU is .1 and .5."),
+        ((positives,), float(np.mean(rows)), "One row per query: the one with the largest nll."),
+    ],
+    then=lambda: f"Best reconstruction: mIoU {answers.mean():.3f}; worst: {worst_answer_miou(positives):.3f}.",
 )
-assert abs(worst_answer_miou(positives) - by_hand) < 1e-6, "one row per query: the one with the largest nll"
-print(f"best reconstruction: mIoU {answers.mean():.3f};  worst: {worst_answer_miou(positives):.3f}")
 
 # %% [markdown]
 # ### 3. Measure: R@1,IoU=m, by yourself
 #
+# *8 minutes, medium.*
+#
 # The most common number of the field, from nothing but spans: the share of sentences whose answer reaches IoU $m$.
 # Does an answer that hits $m$ exactly count?
 #
-# <details><summary>Hint</summary>IoU of two spans: the smaller end minus the larger start (never below 0), divided by
+# <details><summary>Hint 1</summary>IoU of two spans: the smaller end minus the larger start (never below 0), divided by
 # the larger end minus the smaller start.</details>
+#
+# <details><summary>Hint 2</summary><code>np.minimum</code> and <code>np.maximum</code> of both arrays give both
+# lengths; then the mean of IoU &gt;= m.</details>
 
 
 # %% tags=["exercise"]
 def recall_at_one(answers: np.ndarray, truth: np.ndarray, m: float) -> float:
     """Share of rows whose spans (N, 2) and (N, 2) have an IoU of at least m."""
-    raise NotImplementedError("intersection over union per row, then the mean of a comparison")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def recall_at_one(answers: np.ndarray, truth: np.ndarray, m: float) -> float:
+def solution_recall_at_one(answers: np.ndarray, truth: np.ndarray, m: float) -> float:
     """Share of rows whose spans (N, 2) and (N, 2) have an IoU of at least m."""
     low, high = np.minimum(answers, truth), np.maximum(answers, truth)
     overlap = np.clip(low[:, 1] - high[:, 0], 0, None)
@@ -381,21 +421,30 @@ def recall_at_one(answers: np.ndarray, truth: np.ndarray, m: float) -> float:
 
 
 # %% tags=["check"]
-two = np.array([[0.0, 0.5], [0.0, 0.5]])
-assert recall_at_one(two, np.array([[0.0, 1.0], [0.6, 1.0]]), 0.5) == 0.5, "IoU 0.5 counts at m = 0.5; disjoint is 0"
-constant = np.broadcast_to([0.0, 1.0], splits.test.spans.shape)
-for m in (0.3, 0.5, 0.7):
-    measured = run.metrics["baselines"]["whole video"][f"R@1,IoU={m}"]
-    assert abs(recall_at_one(constant, splits.test.spans, m) - measured) < 1e-6, f"the table has another R@1,IoU={m}"
-print("right: your function gives the row 'whole video' of the table above, to the last digit")
+two, constant = np.array([[0.0, 0.5], [0.0, 0.5]]), np.broadcast_to([0.0, 1.0], splits.test.spans.shape)
+whole, word = run.metrics["baselines"]["whole video"], "The row *whole video* of the table above has it."
+hits = [((constant, splits.test.spans, m), whole[f"R@1,IoU={m}"], word) for m in (0.3, 0.5, 0.7)]
+by_hand = (two, np.array([[0.0, 1.0], [0.6, 1.0]]), 0.5)
+exercises.check(
+    recall_at_one,
+    [(by_hand, 0.5, "An IoU of exactly .5 counts at m = .5, and a disjoint answer has the IoU 0."), *hits],
+    then="Your function gives the row *whole video* of the table above, to the last digit.",
+)
 
 # %% [markdown]
 # ### 4. Measure: how many proposals are worth having?
 #
-# Open-ended. Train with `{"model.proposals": 1}` and `{"model.proposals": 8}` (give each run its own `run_dir`).
-# Compare mIoU *and* R@5. What does the diversity term do when there is only one proposal?
+# *20 minutes, open.* Compare mIoU *and* R@5 of one proposal and of eight. What does the diversity term do when there
+# is only one? A run for each:
+#
+# ```
+# one = page.train(page.preset("cpl", {"model.proposals": 1}), "one_proposal", splits=splits)
+# ```
+#
+# <details><summary>What to look for</summary>With one proposal nothing is chosen: every sentence gets nearly the same
+# window. With eight R@5 grows by itself; ask whether R@1 does.</details>
 #
 # ## What to read next
 #
-# `01_cnm` takes the first paper of this family apart, equation by equation: one Gaussian, two negatives, and a mask
-# that the paper and its code put in different places.
+# [01](01_cnm.ipynb) takes the first paper of this family apart, equation by equation: one Gaussian, two negatives, and
+# a mask that the paper and its code put in different places.

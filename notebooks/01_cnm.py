@@ -25,6 +25,15 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** the first page, or to know what a proposal and a reconstruction loss are; derivatives; softmax.
+#
+# **Afterwards you can** read CNM's equations with a number in each; say where its program departs from its paper; find
+# out which part of a weakly supervised localiser fails.
+#
+# **Path:** before this page comes [00: the tour](00_tour.ipynb); next is [02: one Gaussian, several,
+# mixtures](02_gaussian_proposals.ipynb).
+
+# %% [markdown]
 # ## The question
 #
 # Nobody tells the network when *"the blue triangle is climbing up the screen"* happens. So nobody can tell it that its
@@ -34,35 +43,35 @@
 # Is that enough to find the moment?
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": a minute and a half; "demo": a few minutes; "paper": a long run of the toy world
+size = "ci"  # "ci": a minute and a half; "demo": a few minutes; "long": the longest run of the toy world
 seed = 0
-run_dir = "runs/01_cnm"
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/01_cnm"  # other values of the above get folders of their own beside it
 
-# %%
+# %% jupyter={"source_hidden": true}
 import math
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 
+import vmlkit as vk
 from vmlkit import spans as sp
 from vmlkit.config import with_overrides
-from vmlkit.data.sources import load
-from vmlkit.experiments.experiment import build, run_experiment
-from vmlkit.methods import preset
+from vmlkit.experiments.experiment import build
 from vmlkit.studies.pages import show_study
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, save_figure
 
-nb.start()
+page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+exercises = vk.Exercises(4)
 # keep the last epoch rather than choose one, and record every validation sentence, to be looked at later
 keep = {"train.choose_epoch_by": "last", "train.probe_queries": 200}
-experiment = with_overrides(preset("cnm", "toy", size), {"train.seed": seed, **keep})
 if size == "ci":
-    experiment = with_overrides(experiment, {"train.epochs": 8})  # two fewer than the preset, for time
-splits = load(experiment.data, progress=False)
+    keep["train.epochs"] = 8  # two fewer than the preset, for time
+experiment = page.preset("cnm", keep)
+splits = page.load(experiment)
 alpha, cap = experiment.model.alpha, experiment.model.max_width
 
 # %% [markdown]
@@ -88,7 +97,7 @@ def curve(center: float, width: float, t: np.ndarray) -> np.ndarray:
     return gaussian(math.sqrt(2 * alpha), 0.1)(center, width, t)
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 weight = curve(*guess[0], (np.arange(12) + 0.5) / 12)
 views = {"positive": ("chosen", weight), "hard negative": ("hard_negative", 1 + 0 * weight)}
 views["easy negative"] = ("easy_negative", 1 - weight)
@@ -218,7 +227,7 @@ nb.show_source(weighted_attention)
 # %% [markdown]
 # The same at a realistic size: eight queries, fifty clips, random scores, a mask of width 0.2.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.viz.curves import draw_attention
 
 draws = torch.Generator().manual_seed(seed)
@@ -322,7 +331,7 @@ nb.show_source(CNM.step)
 # %% [markdown]
 # Which parameters *could* each loss move, and which does it move? Gradient norms on one batch of an untrained model:
 
-# %%
+# %% jupyter={"source_hidden": true}
 parts = {
     "front end": model.front,
     "video stack": model.transformer.video_stack,
@@ -347,7 +356,7 @@ pd.DataFrame(rows, index=list(parts)).round(4)
 #
 # Now one real step of each stage, with the other stage held still. How many tensors move?
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.training.method import Progress, StepOptimizer
 from vmlkit.training.optim import ScheduledAdam
 
@@ -365,7 +374,7 @@ class Watch(StepOptimizer):
         return torch.tensor(self.seen)
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 moved = {}
 for stage in groups:
     tiny = build(experiment, splits.train).eval()
@@ -384,7 +393,7 @@ pd.DataFrame(moved).rename_axis("tensors that moved")
 # Before each update the gradient is clipped to norm 10. The code computes that norm over **all** parameters, so the
 # second stage counts what the first left behind:
 
-# %%
+# %% jupyter={"source_hidden": true}
 for stale in (True, False):
     tiny = build(with_overrides(experiment, {"model.stale_gradient_clipping": stale}), splits.train).eval()
     stages = {name: Watch() for name in tiny.parameter_groups()}
@@ -412,7 +421,7 @@ for stale in (True, False):
 # ## Train
 
 # %%
-run = run_experiment(experiment, run_dir, splits=splits, progress=False)
+run = page.train(experiment, splits=splits)
 epochs = run.epochs
 shown = ["loss/nll", "loss/nll_whole_video", "loss/nll_easy", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "seconds"]
 epochs.set_index("epoch")[shown].round(3)
@@ -438,8 +447,8 @@ figure
 scrubber(run)
 
 # %%
-page = save_html(run, Path(run_dir) / "scrubber.html")
-print(page, f"{page.stat().st_size / 1e6:.1f} MB")
+saved = save_html(run, run.path / "scrubber.html")
+print(saved, f"{saved.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
 # ## The numbers, beside guesses that never look
@@ -466,7 +475,7 @@ for metric in ("R@1,mIoU", "R@1,IoU=0.5"):
 #
 # Three things were recorded at every epoch: the width of each proposal, its center, and the three NLLs.
 
-# %%
+# %% jupyter={"source_hidden": true}
 recorded = run.proposals[run.proposals.role == "positive"]
 truth_of = {q["query_id"]: sum(q["span_s"]) / 2 / q["duration_s"] for q in run.probe}
 jitter = recorded.epoch + np.random.default_rng(seed).uniform(-0.2, 0.2, len(recorded))
@@ -506,7 +515,7 @@ print(f"largest mean gradient norm of an epoch: {largest:.2f}; the clip acts abo
 # The model says the same wide Gaussian for everything; is the cap the problem? Repair one number at a time with the
 # truth, and look at the IoU:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.data.batches import MomentDataset
 from vmlkit.training.checkpoints import load_weights
 
@@ -601,7 +610,7 @@ inside = np.abs(lowest - true_center) <= true_width / 2
 print(f"lowest point inside the true moment: {inside.mean():.2f};  what the model says: ", end="")
 print(f"{(np.abs(center - true_center) <= true_width / 2).mean():.2f};  a random point: {true_width.mean():.2f}")
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(2, 2, figsize=(9, 3.9), layout="constrained")
 for i, ax in enumerate(axes.flat):
     seconds = splits.test.durations[i]
@@ -627,7 +636,7 @@ _ = save_figure(fig, "figures/01_cnm_sweep.png")
 # A valley helps gradient descent only if the slope *where the generator stands* leads into it. Sort the test
 # sentences by how far the said center is from the true one:
 
-# %%
+# %% jupyter={"source_hidden": true}
 out = model(test, model.masked_words(test, torch.Generator().manual_seed(seed)))
 slopes = torch.autograd.grad(out.nll[:, 0].sum(), (out.proposals.centers, out.proposals.widths))
 by_center, by_width = (slope[:, 0].numpy() for slope in slopes)
@@ -648,7 +657,7 @@ groups.mean().assign(sentences=groups.size()).round(2)
 # method gets: the answers. Same network, same number of epochs, only the generator's pass, trained on true centers and
 # widths.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.config import to_dict
 from vmlkit.training.loop import train
 from vmlkit.training.method import DataShape, LossTerms, Method
@@ -675,7 +684,7 @@ class Taught(CNM):
         return LossTerms((said - batch.spans).abs().mean())
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 sizes = splits.train.frames.shape[-1], splits.train.vectors.shape[-1], len(splits.train.vocabulary)
 torch.manual_seed(seed)
 taught = Taught(experiment.model, DataShape(frame_dim=sizes[0], word_dim=sizes[1], vocabulary=sizes[2]))
@@ -685,7 +694,7 @@ supervised = train(
     splits.train,
     splits.validation,
     experiment.train,
-    f"{run_dir}_taught",
+    page.path("taught", experiment),
     about,
     task=Labelled(),
     progress=False,
@@ -694,7 +703,7 @@ load_weights(taught, supervised.checkpoint)
 taught.eval()
 supervised.epochs.set_index("epoch")[["loss/total", "metric/R@1,mIoU"]].round(3).T
 
-# %%
+# %% jupyter={"source_hidden": true}
 seen = splits.train.subset(range(len(test.query_ids)), "training sentences")
 shares = {}
 for name, data in (("training", seen), ("test", splits.test)):
@@ -711,7 +720,7 @@ for name, data in (("training", seen), ("test", splits.test)):
     shares[name]["a random point"] = w.mean()
 pd.DataFrame(shares).round(2).rename_axis("center inside the true moment")
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained", sharey=True)
 for ax, (name, value) in zip(axes, proposed.items(), strict=True):
     ax.plot([0, 1], [0, 1], color=ROLES["truth"].color)
@@ -738,7 +747,7 @@ _ = save_figure(fig, "figures/01_cnm_centers.png")
 # If so, let the same trained network answer by comparing. Two numbers have to be set, the width of the mask that sweeps
 # and the width of the answer. Both are chosen on **validation** videos; the test split is read once.
 
-# %%
+# %% jupyter={"source_hidden": true}
 check = splits.validation.batch(range(len(splits.validation)))
 found = {}
 for mask_width in (0.1, 0.2, 0.3):
@@ -754,7 +763,7 @@ rows["same weights, answer by sweep"] = {"R@1,mIoU": swept.mean()} | {
     f"R@1,IoU={m}": np.mean(swept >= m) for m in (0.3, 0.5, 0.7)
 }
 order = ["CNM, this run", "same weights, answer by sweep", *run.metrics["baselines"]]
-assert swept.mean() > rows["CNM, this run"]["R@1,mIoU"] + 0.05, "on this seed the sweep does not help"
+page.expect(swept.mean() > rows["CNM, this run"]["R@1,mIoU"] + 0.05, "the sweep does not help")
 metrics_table({name: {m: rows[name][m] for m in metrics} for name in order}, run.metrics["n_test"]).round(1)
 
 # %%
@@ -780,7 +789,7 @@ nb.record(exact=exact, band=band, above=[("sweep R@1,mIoU", "CNM R@1,mIoU"), ("l
 #
 # What does each switch change? The trained weights, one batch of test sentences, the same hidden words:
 
-# %%
+# %% jupyter={"source_hidden": true}
 switches = {
     "code": {},
     "mask on logits (paper)": {"model.reconstruction.transformer.attention": "logit"},
@@ -813,7 +822,7 @@ nb.record(band=band, above=[("attention outside, logit", "attention outside, pro
 #
 # Here is what the two forms look at in the trained network, for the sentence of the first picture:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.nn.transformer import Conditioning
 
 batch = splits.test.batch([example], with_spans=True)
@@ -866,10 +875,8 @@ show_study("planted-charades")
 # that every page and command opens. None is shipped here, so this cell makes one: the weights trained above, saved
 # under the authors' names. Read back, they give the same answers.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from safetensors.torch import load_file
-
-import vmlkit as vk
 
 authors_names = {
     "front.frame_projection": "frame_fc", "front.word_projection": "word_fc", "front.vocabulary_head": "fc_rec",
@@ -884,8 +891,9 @@ for name, value in load_file(run.checkpoint).items():
     for ours, theirs in authors_names.items():
         name = name.replace(ours, theirs)
     released[name] = value
-torch.save({"model_parameters": released}, f"{run_dir}/cnm_as_released.pt")
-imported = vk.import_checkpoint(f"{run_dir}/cnm_as_released.pt", experiment, f"{run_dir}_imported", progress=False)
+torch.save({"model_parameters": released}, run.path / "cnm_as_released.pt")
+folder = page.path("imported", experiment)
+imported = vk.import_checkpoint(run.path / "cnm_as_released.pt", experiment, folder, progress=False)
 assert imported.metrics["test"] == run.metrics["test"]
 imported.config["imported"]
 
@@ -894,61 +902,83 @@ imported.config["imported"]
 #
 # ### 1. Predict: how much does the border count?
 #
+# *3 minutes, easy.*
+#
 # A proposal claims the span from $c-\frac w2$ to $c+\frac w2$. What weight does P1 Eq. (4) give a clip exactly on its
 # border?
 #
-# <details><summary>Hint</summary>Put the distance, half a width, into P1 Eq. (4); the width cancels.</details>
+# <details><summary>Hint 1</summary>Put the distance, half a width, into P1 Eq. (4); the width cancels.</details>
+#
+# <details><summary>Hint 2</summary>put x - c = w / 2 into the exponent: what is left of w?</details>
 
 
 # %% tags=["exercise"]
 def border_weight(alpha: float) -> float:
     """The mask of P1 Eq. (4) at x = c + w / 2."""
-    raise NotImplementedError("put x - c = w / 2 into P1 Eq. (4); w cancels")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def border_weight(alpha: float) -> float:
+def solution_border_weight(alpha: float) -> float:
     """The mask of P1 Eq. (4) at x = c + w / 2."""
     return math.exp(-alpha / 4)
 
 
 # %% tags=["check"]
 measured = float(cnm_mask(torch.tensor(0.5), torch.tensor(0.5), 5, alpha=alpha)[1])  # a cell at x = c - w / 2
-assert math.isclose(border_weight(alpha), measured, rel_tol=1e-5), "(w/2)^2 / w^2 is 1/4, whatever w is"
-assert border_weight(8.0) < border_weight(4.0), "a larger alpha makes a sharper mask"
-print(f"weight on the border: {measured:.2f}. The mask is wider than the span that it stands for.")
+exercises.check(
+    border_weight,
+    [
+        ((4.0,), math.exp(-1), "The square of half a width, over the square of the width, is 1/4."),
+        ((8.0,), math.exp(-2), "A larger alpha makes a sharper mask."),
+        ((alpha,), measured, "It is the weight that the package gives a cell there."),
+    ],
+    then=f"Weight on the border: {measured:.2f}. The mask is wider than the span that it stands for.",
+)
 
 # %% [markdown]
 # ### 2. Modify: the mask on probabilities, by yourself
 #
+# *5 minutes, easy.*
+#
 # Write the code's form of P1 Eq. (8). Then the check multiplies the mask by 0.3. What will change, in which form?
 #
-# <details><summary>Hint</summary>The sum in the denominator has the same factor as the numerator.</details>
+# <details><summary>Hint 1</summary>The sum in the denominator has the same factor as the numerator.</details>
+#
+# <details><summary>Hint 2</summary>multiply, then make the result sum to one.</details>
 
 
 # %% tags=["exercise"]
 def on_probabilities(p: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
     """Attention (K) from attention probabilities p (K) and a mask m (K)."""
-    raise NotImplementedError("multiply, then divide by the sum")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def on_probabilities(p: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
+def solution_on_probabilities(p: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
     """Attention (K) from attention probabilities p (K) and a mask m (K)."""
     return p * m / (p * m).sum()
 
 
 # %% tags=["check"]
-scores, m = (
-    q[..., :1, :] @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]),
-    cnm_mask(*torch.tensor([0.5, 0.2]), 50, alpha=5),
-)
+scores = q[..., :1, :] @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+m = cnm_mask(*torch.tensor([0.5, 0.2]), 50, alpha=5)
 p = scores.flatten().softmax(dim=0)
-reference = {s: weighted_attention(q[..., :1, :], k, k, weight=s * m[None, None])[1].flatten() for s in (1.0, 0.3)}
-assert torch.allclose(on_probabilities(p, m), reference[1.0], atol=1e-5), "p_j m_j, divided by its sum over j"
-assert torch.allclose(on_probabilities(p, 0.3 * m), on_probabilities(p, m)), "a constant factor must cancel"
+wanted = weighted_attention(q[..., :1, :], k, k, weight=m[None, None])[1].flatten()
 change = (scores.flatten() * m).softmax(0) - (scores.flatten() * 0.3 * m).softmax(0)
-print(f"mask times 0.3: on probabilities nothing changes, on logits the attention moves by {change.abs().sum():.2f}")
+exercises.check(
+    on_probabilities,
+    [
+        (
+            (torch.tensor([0.25, 0.75]), torch.tensor([1.0, 0.5])),
+            torch.tensor([0.4, 0.6]),
+            "The products are 2/8, 3/8.",
+        ),
+        ((p, m), wanted, "It is p_j m_j, divided by its sum over j."),
+        ((p, 0.3 * m), wanted, "A constant factor must cancel."),
+    ],
+    then=f"Mask times 0.3: on probabilities nothing changes, on logits attention moves by {change.abs().sum():.2f}.",
+)
 
 # %% [markdown]
 # A mask on probabilities has a shape but no *strength*. A method that multiplies such a mask by a learned weight (LNP
@@ -956,48 +986,73 @@ print(f"mask times 0.3: on probabilities nothing changes, on logits the attentio
 #
 # ### 3. Measure: how often does the contrast complain?
 #
+# *5 minutes, easy.*
+#
 # A hinge $\max(a-b+\beta, 0)$ gives no gradient once it is 0. What share of sentences still gets one?
 #
-# <details><summary>Hint</summary>Compare, turn true and false into 1 and 0, take the mean.</details>
+# <details><summary>Hint 1</summary>Compare, turn true and false into 1 and 0, take the mean.</details>
+#
+# <details><summary>Hint 2</summary>the hinge is above zero where positive - negative + gap &gt; 0.</details>
 
 
 # %% tags=["exercise"]
 def complaining(positive: torch.Tensor, negative: torch.Tensor, gap: float) -> float:
     """Share of sentences whose hinge is above zero."""
-    raise NotImplementedError("the hinge is above zero where positive - negative + gap > 0; take the mean")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def complaining(positive: torch.Tensor, negative: torch.Tensor, gap: float) -> float:
+def solution_complaining(positive: torch.Tensor, negative: torch.Tensor, gap: float) -> float:
     """Share of sentences whose hinge is above zero."""
     return float((positive - negative + gap > 0).float().mean())
 
 
 # %% tags=["check"]
-by_hand = complaining(torch.tensor([2.0, 2.0]), torch.tensor([2.05, 2.5]), 0.1)
-assert by_hand == 0.5, "the first hinge is 0.05, the second is zero: half of them complain"
-nll = dict(zip(views, explained(test, masks).unbind(dim=1), strict=True))
-for name in ("positive", "the true moment"):
-    share = complaining(nll[name], nll["whole video"], experiment.model.hard_margin)
-    print(f"{name:16s} {share:.2f} of the test sentences complain against the whole video")
+four = torch.tensor([0.0, 2.0, 1.0, 1.05])
+
+
+def shares() -> str:
+    """Who complains, in the trained network and with the truth in its place."""
+    nll = dict(zip(views, explained(test, masks).unbind(dim=1), strict=True))
+    found = {n: complaining(nll[n], nll["whole video"], experiment.model.hard_margin) for n in list(views)[:4:3]}
+    return "Against the whole video: " + ", ".join(f"*{n}* {share:.2f}" for n, share in found.items()) + " complain."
+
+
+exercises.check(
+    complaining,
+    [
+        (
+            (torch.tensor([2.0, 2.0]), torch.tensor([2.05, 2.5]), 0.1),
+            0.5,
+            "The first hinge is .05, the second is zero.",
+        ),
+        ((torch.ones(4), four, 0.1), 0.75, "Only the negative with 2 is far enough away."),
+    ],
+    then=shares,
+)
 
 # %% [markdown]
 # ### 4. Measure: how many places does a sweep need?
 #
+# *10 minutes, medium.*
+#
 # The sweep above compares 21 masks. CPL has four proposals here. Keep `count` of the 21 places, evenly spaced and with
 # both ends, and compute the share of sentences whose lowest kept place lies inside the true moment.
 #
-# <details><summary>Hint</summary><code>valleys[:, kept].argmin(axis=1)</code> counts among the kept places.</details>
+# <details><summary>Hint 1</summary><code>valleys[:, kept].argmin(axis=1)</code> counts among the kept places.</details>
+#
+# <details><summary>Hint 2</summary><code>np.linspace(0, 20, count).round().astype(int)</code> are the columns to
+# keep.</details>
 
 
 # %% tags=["exercise"]
 def hit_rate(count: int) -> float:
     """Share of test sentences whose lowest of ``count`` places is inside the moment (``valleys, places``)."""
-    raise NotImplementedError("np.linspace(0, 20, count).round().astype(int) are the columns to keep")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def hit_rate(count: int) -> float:
+def solution_hit_rate(count: int) -> float:
     """Share of test sentences whose lowest of ``count`` places is inside the moment (``valleys, places``)."""
     kept = np.linspace(0, 20, count).round().astype(int)
     answer = places.numpy()[kept][valleys[:, kept].argmin(axis=1)]
@@ -1005,19 +1060,32 @@ def hit_rate(count: int) -> float:
 
 
 # %% tags=["check"]
-assert math.isclose(hit_rate(21), inside.mean()), "with all 21 places it is the share printed above"
-print("  ".join(f"{count} places: {hit_rate(count):.2f}" for count in (2, 3, 5, 11, 21)))
+ends = places.numpy()[[0, 20]][valleys[:, [0, 20]].argmin(axis=1)]
+exercises.check(
+    hit_rate,
+    [
+        ((21,), inside.mean(), "With all 21 places it is the share printed above."),
+        ((2,), np.mean(np.abs(ends - true_center) <= true_width / 2), "Two places are the first and the last."),
+    ],
+    then=lambda: "  ".join(f"{count} places: {hit_rate(count):.2f}" for count in (2, 3, 5, 11, 21)),
+)
 
 # %% [markdown]
 # ### 5. Measure, open-ended: what do the switches change below the surface?
 #
-# CNM's *answers* hide what a switch does. Train with the mask on logits
-# (`{"model.reconstruction.transformer.attention": "logit"}`, its own `run_dir`), then sweep both models. Is the
-# valley of the paper's form as deep, and as often in the right place?
+# *40 minutes, open.*
+#
+# CNM's *answers* hide what a switch does. Train with the mask on logits, then sweep both models. Is the valley of the
+# paper's form as deep, and as often in the right place?
+#
+# ```
+# logit = page.preset("cnm", {**keep, "model.reconstruction.transformer.attention": "logit"})
+# other = page.train(logit, "on_logits", splits=splits)
+# ```
 #
 # And give `Taught` three times the epochs: what does it do on training sentences, and on test sentences?
 #
 # ## What to read next
 #
-# `00_tour` trains CPL, which lets the reconstruction loss choose among several Gaussians. The tests in `tests/parity`
-# hold this CNM against the released program, number by number.
+# [02](02_gaussian_proposals.ipynb): several Gaussians, among which the reconstruction loss chooses, and mixtures. The
+# tests in `tests/parity` hold this CNM against the released program, number by number.

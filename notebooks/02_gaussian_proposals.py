@@ -25,6 +25,15 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** the tour and, better, page 01: what a mask over time and a reconstruction loss are.
+#
+# **Afterwards you can** tell CNM, CPL and PPS apart by one equation each; predict how wide proposals get from three
+# numbers of a paper; say what R@5 hides.
+#
+# **Path:** before this page comes [01: one Gaussian, two negatives](01_cnm.ipynb); next is [03: negatives that
+# learn](03_dual_signed_negatives.ipynb).
+
+# %% [markdown]
 # ## The question
 #
 # A localiser trained without times needs a guess that can be *improved by gradients*: a soft window over the video.
@@ -37,21 +46,20 @@
 # You take each addition away again and check that the previous paper comes back.
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": one and a half minutes; "demo": some minutes; "paper": a long run of the toy world
+size = "ci"  # "ci": one and a half minutes; "demo": some minutes; "long": the longest run of the toy world
 seed = 0
-run_dir = "runs/02_gaussian_proposals"
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/02_gaussian_proposals"  # other values of the above get folders of their own beside it
 
-# %%
-
+# %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 
+import vmlkit as vk
 from vmlkit.config import with_overrides
-from vmlkit.data.sources import load
-from vmlkit.experiments.experiment import build, load_run, run_experiment
-from vmlkit.methods import preset
+from vmlkit.experiments.experiment import build, load_run
 from vmlkit.metrics.report import metrics_table
 from vmlkit.studies.pages import show_study
 from vmlkit.tables.priors import part
@@ -62,10 +70,10 @@ from vmlkit.viz.scrubber import scrubber
 from vmlkit.viz.style import ROLES, SERIES, save_figure
 from vmlkit.viz.timeline import draw_epochs
 
-nb.start()
+page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+exercises = vk.Exercises(3)
 torch.set_num_threads(1)  # the tensors are too small for a second one to help
-shorter = {"train.epochs": 6} if size == "ci" else {}
-experiment = with_overrides(preset("pps", "toy", size), {"train.seed": seed, **shorter})
+experiment = page.preset("pps", {"train.epochs": 6} if size == "ci" else {})
 
 # %% [markdown]
 # ## The data and the idea, in one picture
@@ -73,7 +81,7 @@ experiment = with_overrides(preset("pps", "toy", size), {"train.seed": seed, **s
 # The toy world of `00_tour`: short rendered videos, sentences about them, and spans that training never sees.
 
 # %%
-splits = load(experiment.data, progress=False)
+splits = page.load(experiment)
 for split in (splits.train, splits.validation, splits.test):
     print(f"{split.name:15s} {len(split):5d} sentences in {len(set(split.video_ids)):4d} videos")
 
@@ -301,21 +309,22 @@ assert all(np.all(np.diff(widths) < 0) for widths in settled.values()), "a large
 # %%
 brief = {"data.max_train_queries": 320, "data.max_validation_queries": 48, "data.max_test_queries": 48}
 brief |= {"train.epochs": 3, "train.warmup_updates": 10, "train.probe_queries": 48, "train.strip_frames": 1}
-short = with_overrides(preset("cpl", "toy", "ci"), {**brief, "train.seed": seed, "test_draws": 1})
-few = load(short.data, progress=False)
+short = with_overrides(vk.preset("cpl", "toy", "ci"), {**brief, "train.seed": seed, "test_draws": 1})
+few = page.load(short)
 
 
 def train_widths(sigma: float, target: float, weight: float) -> pd.Series:
     """Mean width of the proposals before training and after each epoch."""
     settings = {"model.sigma": sigma, "model.diversity_target": target, "model.diversity_weight": weight}
-    place = f"{run_dir}/sigma-{sigma:g}-lambda-{target:g}-weight-{weight:g}"
-    run = run_experiment(with_overrides(short, settings), place, splits=few, progress=False)
+    place = f"sigma-{sigma:g}-lambda-{target:g}-weight-{weight:g}"
+    run = page.train(with_overrides(short, settings), place, splits=few)
     return run.proposals.query("role == 'positive'").groupby("epoch").width.mean()
 
 
 trained = {target: train_widths(4.0, target, 5.0) for target in (0.15, 0.26, 0.4)}
 weak = train_widths(4.0, 0.26, 0.5)
-assert trained[0.15].iloc[-1] > trained[0.26].iloc[-1] > trained[0.4].iloc[-1]
+falling = trained[0.15].iloc[-1] > trained[0.26].iloc[-1] > trained[0.4].iloc[-1]
+page.expect(falling, "a larger lambda does not make windows narrower")
 
 # %% [markdown]
 # ### (c) A published number on another grid
@@ -333,9 +342,9 @@ print(f"lambda {unscaled} for {released.published_cells} cells is {rescaled:.3f}
 on_16 = {target: train_widths(9.0, target, 5.0) for target in (unscaled, rescaled)}
 for target, widths in on_16.items():
     print(f"sigma 9, lambda {target:.3f}: w* {natural_width(9, target, cells):.2f}, trained {widths.iloc[-1]:.2f}")
-assert on_16[unscaled].iloc[-1] > on_16[rescaled].iloc[-1]
+page.expect(on_16[unscaled].iloc[-1] > on_16[rescaled].iloc[-1], "the published lambda does not make windows wider")
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 x = np.linspace(0.13, 0.42, 100)
 left.plot(x, [natural_width(4, v, 16) for v in x], color=SERIES[0][0], label="w* (formula)")
@@ -360,7 +369,7 @@ _ = save_figure(fig, "figures/02_gaussian_proposals_lambda.png")
 for target, widths in trained.items():
     print(f"lambda {target:.2f}: w* {natural_width(4, target, 16):.2f}, trained with weight 5   {widths.iloc[-1]:.2f}")
 print(f"lambda 0.26: w* {natural_width(4, 0.26, 16):.2f}, trained with weight 0.5 {weak.iloc[-1]:.2f}")
-assert weak.iloc[-1] > trained[0.26].iloc[-1], "with a tenth of the weight the sentence decides"
+page.expect(weak.iloc[-1] > trained[0.26].iloc[-1], "with a tenth of the weight windows do not get wider")
 
 # %% [markdown]
 # Three readings.
@@ -448,7 +457,7 @@ assert published[1] > 2 * last["push alone"][1], "collapsed components widen"
 # ## Train PPS
 
 # %%
-run = run_experiment(experiment, f"{run_dir}/pps", splits=splits, progress=False)
+run = page.train(experiment, "pps", splits=splits)
 shown = ["epoch", "loss/nll", "loss/nll_whole_video", "loss/pull", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "seconds"]
 run.epochs[shown].round(3)
 
@@ -486,7 +495,7 @@ scrubber(run, query=learned[0])
 #
 # Look inside the trained model: components, weights, and how much either depends on the sentence.
 
-# %%
+# %% jupyter={"source_hidden": true}
 method, _, _ = load_run(run.path, progress=False)
 probe = splits.test.batch(range(min(128, len(splits.test))))
 hidden = draw_masked_words(probe.word_weights, probe.word_mask, torch.Generator().manual_seed(seed))
@@ -504,7 +513,7 @@ names = ["components", "center", "width", "first to last center", "largest weigh
 inside = pd.DataFrame(inside, columns=names)
 inside.round(3)
 
-# %%
+# %% jupyter={"source_hidden": true}
 at = list(probe.query_ids).index(splits.test.query_ids[example])
 rows = {}
 for i in range(made.centers.shape[1]):
@@ -521,8 +530,8 @@ figure
 # windows** and *ranks* them.
 
 # %%
-assert inside["first to last center"].max() < 0.15, "on this seed a mixture stayed a mixture"
-assert inside["sd of center over sentences"].max() < 0.15, "on this seed proposals follow the sentence"
+page.expect(inside["first to last center"].max() < 0.15, "a mixture stayed a mixture")
+page.expect(inside["sd of center over sentences"].max() < 0.15, "proposals follow the sentence")
 
 # %% [markdown]
 # How much of the result is the ranking? Replace every proposal by its mean over all test sentences, and keep the order
@@ -536,7 +545,8 @@ frozen = np.broadcast_to(said.proposals.mean(axis=0), said.proposals.shape)
 kept = ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,mIoU", "R@5,IoU=0.5", "R@5,mIoU"]
 frozen_scores = moment_metrics(frozen, said.order, said.top1, said.truth)
 table = {"its own proposals": scores, "four fixed windows, same order": frozen_scores}
-assert abs(scores["R@1,mIoU"] - frozen_scores["R@1,mIoU"]) < 0.03, "on this seed it matters where proposals go"
+apart = abs(scores["R@1,mIoU"] - frozen_scores["R@1,mIoU"])
+page.expect(apart < 0.03, "it matters where proposals go")
 metrics_table({name: {m: row[m] for m in kept} for name, row in table.items()}, len(said.truth)).round(1)
 
 # %% [markdown]
@@ -642,7 +652,7 @@ assert [round(w, 1) for w in share_widths(widths, 2, "released")[:, 1].tolist()]
 # Sentence 2 looks through sentence 1's width. Now the trained model, once as it is and once with the released indexing:
 # does the span of one sentence depend on the order of its batch?
 
-# %%
+# %% jupyter={"source_hidden": true}
 order = torch.arange(16)
 modes = {}
 for mode in ("first", "released"):
@@ -664,7 +674,7 @@ assert not torch.allclose(*modes["released"], atol=1e-5), "with the released ind
 # A later paper (notebook 03) proposes *learnable* negatives. The released PPS has them as its default, trained by the
 # ranking loss and nothing else:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.training.method import Progress
 
 fresh = build(experiment, splits.train)
@@ -677,7 +687,7 @@ print(f"{fresh.config.neg_type}: gradient from the ranking {float(reached.norm()
 assert float(reached.norm()) > 0
 assert missed is None
 
-# %%
+# %% jupyter={"source_hidden": true}
 _, spans = method.negatives(encoded, made)
 centers, widths = (values.detach() for values in spans)
 border = torch.minimum(centers, 1 - centers)
@@ -727,38 +737,53 @@ show_study("cpl", metrics=("R@1,mIoU", "R@1,IoU=0.5", "R@5,mIoU", "R@5,IoU=0.5")
 #
 # ### 1. Predict: which lambda fits your moments?
 #
+# *5 minutes, easy.*
+#
 # You move CPL to a data set whose moments take a share $w$ of their videos on average. Turn the formula of $w^*$
 # around.
 #
-# <details><summary>Hint</summary>Width and lambda stand in for each other: their product is fixed.</details>
+# <details><summary>Hint 1</summary>Width and lambda stand in for each other: their product is fixed.</details>
+#
+# <details><summary>Hint 2</summary>solve w = sigma / (2 sqrt(pi) lambda S) for lambda.</details>
 
 
 # %% tags=["exercise"]
 def lambda_for(width: float, sigma: float, cells: int) -> float:
     """The diversity target whose natural width is ``width``."""
-    raise NotImplementedError("solve w = sigma / (2 sqrt(pi) lambda S) for lambda")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def lambda_for(width: float, sigma: float, cells: int) -> float:
+def solution_lambda_for(width: float, sigma: float, cells: int) -> float:
     """The diversity target whose natural width is ``width``."""
     return sigma / (2 * np.pi**0.5 * width * cells)
 
 
 # %% tags=["check"]
 mean_width = float(np.diff(splits.train.spans).mean())
-fitting = lambda_for(mean_width, 4.0, 16)
-assert np.isclose(natural_width(4.0, fitting, 16), mean_width), "natural_width(sigma, your lambda, cells) must be w"
-assert np.isclose(lambda_for(0.348, 9.0, 50), 0.146, atol=1e-3), "for Charades-STA it must give the published .146"
-print(f"training moments take {mean_width:.3f} of their video: lambda {fitting:.3f} (the preset has 0.26)")
+own = 4.0 / (2 * np.pi**0.5 * mean_width * 16)
+exercises.check(
+    lambda_for,
+    [
+        ((0.348, 9.0, 50), lambda given: abs(given - 0.146) < 1e-3, "Charades-STA must get the published .146."),
+        ((natural_width(4.0, 0.26, 16), 4.0, 16), 0.26, "`natural_width` of your lambda must be the width."),
+        ((mean_width, 4.0, 16), own, "Width and lambda stand in for each other."),
+    ],
+    then=lambda: f"Training moments take {mean_width:.3f} of their video: lambda {own:.3f} (the preset has 0.26).",
+)
 
 # %% [markdown]
 # ### 2. Modify: a vote by rank
 #
+# *10 minutes, medium.*
+#
 # Give proposal $j$ the voice $c_j = 1/(1 + r_j)$, where $r_j$ is its rank by NLL (0 is best), and let
 # $v_i = \sum_j c_j\,\mathrm{IoU}(i,j)$ decide. `vmlkit.spans.iou(a, b)` broadcasts.
 #
-# <details><summary>Hint</summary>The rank of each entry is <code>argsort().argsort()</code>.</details>
+# <details><summary>Hint 1</summary>The rank of each entry is <code>argsort().argsort()</code>.</details>
+#
+# <details><summary>Hint 2</summary><code>iou(proposals[:, None], proposals)</code> is the (P, P) table of overlaps;
+# multiply it by the voices.</details>
 
 # %%
 from vmlkit.spans import iou
@@ -767,11 +792,11 @@ from vmlkit.spans import iou
 # %% tags=["exercise"]
 def rank_vote(proposals: np.ndarray, nll: np.ndarray) -> int:
     """Index of the winner among proposals (P, 2) with NLL (P,)."""
-    raise NotImplementedError("ranks are nll.argsort().argsort(); iou(proposals[:, None], proposals) is (P, P)")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def rank_vote(proposals: np.ndarray, nll: np.ndarray) -> int:
+def solution_rank_vote(proposals: np.ndarray, nll: np.ndarray) -> int:
     """Index of the winner among proposals (P, 2) with NLL (P,)."""
     voice = 1 / (1 + nll.argsort().argsort())
     return int((iou(proposals[:, None], proposals) @ voice).argmax())
@@ -779,29 +804,47 @@ def rank_vote(proposals: np.ndarray, nll: np.ndarray) -> int:
 
 # %% tags=["check"]
 three = np.array([[0.0, 0.2], [0.5, 0.9], [0.5, 0.9]])
-assert rank_vote(three, np.array([1.0, 3.0, 2.0])) == 0, "1 for the first against 1/2 + 1/3 for the pair"
-assert rank_vote(three, np.array([2.0, 3.0, 1.0])) in (1, 2), "1 + 1/3 for the pair against 1/2"
-by_rank = np.array([rank_vote(p, n) for p, n in zip(said.proposals.astype(float), said.nll, strict=True)])
-changed = moment_metrics(said.proposals, said.order, by_rank, said.truth)["R@1,mIoU"]
-print(f"mIoU: lowest NLL {100 * rules['none']['R@1,mIoU']:.1f}, vote by rank {100 * changed:.1f}")
+
+
+def on_the_test_split() -> str:
+    """What the vote does to mIoU."""
+    by_rank = np.array([rank_vote(p, n) for p, n in zip(said.proposals.astype(float), said.nll, strict=True)])
+    changed = moment_metrics(said.proposals, said.order, by_rank, said.truth)["R@1,mIoU"]
+    return f"mIoU: lowest NLL {100 * rules['none']['R@1,mIoU']:.1f}, vote by rank {100 * changed:.1f}."
+
+
+exercises.check(
+    rank_vote,
+    [
+        ((three, np.array([1.0, 3.0, 2.0])), 0, "1 for the first against 1/2 + 1/3 for the pair."),
+        ((three, np.array([2.0, 3.0, 1.0])), lambda given: given in (1, 2), "1 + 1/3 for the pair against 1/2."),
+        ((three[[0, 1, 1, 1]], np.arange(4.0)), lambda given: given > 0, "1 against 1/2 + 1/3 + 1/4 for the three."),
+    ],
+    then=on_the_test_split,
+)
 
 # %% [markdown]
 # ### 3. Prove: who feels the pull?
 #
+# *8 minutes, medium.*
+#
 # Write the gradient of $(\max_j c_j - \min_j c_j)^2$ with respect to the centers of one proposal (no ties). What does
 # it say to the components in between?
 #
-# <details><summary>Hint</summary>Only two centers appear in the formula. Which?</details>
+# <details><summary>Hint 1</summary>Only two centers appear in the formula. Which?</details>
+#
+# <details><summary>Hint 2</summary>the derivative of a square is twice its root; the sign is that of the center in the
+# difference.</details>
 
 
 # %% tags=["exercise"]
 def pull_gradient(centers: np.ndarray) -> np.ndarray:
     """Gradient of the pull with respect to ``centers`` (J,)."""
-    raise NotImplementedError("only two entries are not zero")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def pull_gradient(centers: np.ndarray) -> np.ndarray:
+def solution_pull_gradient(centers: np.ndarray) -> np.ndarray:
     """Gradient of the pull with respect to ``centers`` (J,)."""
     gradient = np.zeros_like(centers)
     gradient[centers.argmax()], gradient[centers.argmin()] = 2 * np.ptp(centers), -2 * np.ptp(centers)
@@ -809,20 +852,24 @@ def pull_gradient(centers: np.ndarray) -> np.ndarray:
 
 
 # %% tags=["check"]
-free = torch.tensor([[[0.15, 0.45, 0.55]]], dtype=torch.float64, requires_grad=True)
-pull(free, torch.ones(1, 3, dtype=torch.bool)).backward()
-mine = pull_gradient(free.detach().numpy()[0, 0])
-assert np.allclose(mine, free.grad[0, 0]), "twice the range, with opposite signs, at the two outermost components"
-print("gradient:", mine.round(3), " the one in between feels nothing until it is outermost itself")
+cases = []
+for centers in ([0.15, 0.45, 0.55], [0.9, 0.2], [0.4]):
+    free = torch.tensor([[centers]], dtype=torch.float64, requires_grad=True)
+    pull(free, torch.ones(1, len(centers), dtype=torch.bool)).backward()
+    why = "It is twice the range, with opposite signs, at the two outermost components."
+    cases.append(((np.array(centers),), free.grad[0, 0].numpy(), why))
+exercises.check(pull_gradient, cases, then="The one in between feels nothing until it is outermost itself.")
 
 # %% [markdown]
 # ### 4. Measure: can a mixture stay a mixture?
 #
-# Open-ended. Train with `{"model.intra_push_weight": 0.5}` in another `run_dir`. Look inside as above: do components
-# stay apart? Does mIoU go up or down, over three seeds? Remember how a mixture's *span* is made from its components
-# (`PPS.positives`), and think about what a window with two humps should answer.
+# *30 minutes, open.*
+#
+# Train `page.preset("pps", {"model.intra_push_weight": 0.5})` as `page.train(..., "pushed")`. Look inside as above: do
+# components stay apart? Does mIoU go up or down, over three seeds? Remember how a mixture's *span* is made from its
+# components (`PPS.positives`), and think about what a window with two humps should answer.
 #
 # ## What to read next
 #
-# `03_dual_signed_negatives`: negatives that are learned on purpose, first easy, then hard, on top of any rung of this
-# ladder.
+# [03](03_dual_signed_negatives.ipynb): negatives that are learned on purpose, first easy, then hard, on top of any rung
+# of this ladder.

@@ -25,6 +25,15 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** the tour; that CPL has several proposals and negatives by a rule (page 02).
+#
+# **Afterwards you can** explain deconstruction and reconstruction by one sign; compute P0's three equations by hand;
+# tell what the clock moves from what the sentence moves.
+#
+# **Path:** before this page comes [02: one Gaussian, several, mixtures](02_gaussian_proposals.ipynb); next is [04: a
+# sentence about another moment](04_bm_detr.ipynb).
+
+# %% [markdown]
 # ## The question
 #
 # A model that learns moments without times needs *negatives*: places in the video from which the sentence should be
@@ -35,10 +44,11 @@
 # ours has a name (A1 to A16 in [docs/reconstruction.md](../docs/reconstruction.md)).
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": one and a half minutes; "demo": some minutes; "paper": a long run of the toy world
+size = "ci"  # "ci": one and a half minutes; "demo": some minutes; "long": the longest run of the toy world
 seed = 0
 sentences = None  # training sentences to use; None takes all
-run_dir = "runs/03_dual_signed_negatives"
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/03_dual_signed_negatives"  # other values of the above get folders of their own beside it
 
 # %% jupyter={"source_hidden": true}
 import dataclasses
@@ -47,10 +57,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+import vmlkit as vk
 from vmlkit.config import with_overrides
-from vmlkit.data.sources import load
-from vmlkit.experiments.experiment import build, load_run, run_experiment
-from vmlkit.methods import preset
+from vmlkit.experiments.experiment import build, load_run
 from vmlkit.reconstruction import probe, report
 from vmlkit.reconstruction.free_negatives import curve_record
 from vmlkit.reconstruction.presets import follow_sentences, visible_negatives
@@ -64,7 +73,8 @@ from vmlkit.viz.style import save_figure
 from vmlkit.viz.tracks import draw_tracks
 from vmlkit.viz.uphill import uphill_playground
 
-nb.start()
+page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+exercises = vk.Exercises(3)
 torch.set_num_threads(1)
 
 # %% [markdown]
@@ -74,24 +84,19 @@ torch.set_num_threads(1)
 # sentence (`follow_sentences`, a setting of ours). A trained network gives every sentence a *curve*: how badly its
 # words are filled in (CE) when only a window around this place is seen. P0's loss is that height, times a sign $c$.
 
-# %%
+# %% jupyter={"source_hidden": true}
 eager = {"follow_weight": 3.0, "candidates": 12, "candidate_width": None}  # at ci size, to show within a minute
 patience = {
     "ci": {"train.lr": 3e-3, "train.batch_size": 16} | {f"model.host.reading.{k}": v for k, v in eager.items()},
     "demo": {"train.epochs": 20},
-    "paper": {},
 }
 patience["ci"]["model.lnp.reading.candidates"] = 12
-settings = {"train.seed": seed, "train.probe_queries": 96, "data.max_train_queries": sentences}
-paper = with_overrides(preset("lnp-cpl", "toy", size), settings)
+paper = page.preset("lnp-cpl", {"train.probe_queries": 96, "data.max_train_queries": sentences})
 visible = dataclasses.replace(paper.model, lnp=visible_negatives())
-variant = with_overrides(dataclasses.replace(paper, model=follow_sentences(visible)), patience[size])
+variant = with_overrides(dataclasses.replace(paper, model=follow_sentences(visible)), patience.get(size, {}))
 short = with_overrides(paper, {"train.epochs": 5, "train.warmup_updates": 20, "train.choose_epoch_by": "last"})
-splits = load(paper.data, progress=False)
-runs = {
-    "follows": run_experiment(variant, run_dir, splits=splits, progress=False),
-    "paper": run_experiment(short, f"{run_dir}_paper", splits=splits, progress=False),
-}
+splits = page.load(paper)
+runs = {"follows": page.train(variant, splits=splits), "paper": page.train(short, "paper", splits=splits)}
 methods = {name: load_run(run.path, progress=False)[0] for name, run in runs.items()}
 
 # %%
@@ -452,7 +457,7 @@ for name, sized in (("toy world", method), ("Charades-STA", full_size)):
     print(f"{name:12s}: the generator has {base:,} parameters, P0 adds {added:,} ({100 * added / base:.1f} %)")
 
 # %% jupyter={"source_hidden": true}
-cpl = build(with_overrides(preset("cpl", "toy", size), {"train.seed": seed}), splits.train)
+cpl = build(page.preset("cpl"), splits.train)
 answers = [m.eval().predict(batch, torch.Generator().manual_seed(0)) for m in (method.host, method)]
 assert torch.equal(answers[0].starts, answers[1].starts)
 assert torch.equal(answers[0].nll, answers[1].nll), "the negatives had a part in the answer"
@@ -504,49 +509,58 @@ show_studies("P0 Table 5a", "P0 Table 5b", "P0 Table 5c")
 #
 # ### 1. Predict: in which epoch do the negatives turn?
 #
+# *5 minutes, easy.*
+#
 # Epochs are whole numbers from 1 to $e_{max}$. Which is the first with $c > 0$? Predict it for the paper's 30 epochs
 # before you compute it.
 #
-# <details><summary>Hint</summary>Where c is exactly zero, it is not yet above zero.</details>
+# <details><summary>Hint 1</summary>Where c is exactly zero, it is not yet above zero.</details>
+#
+# <details><summary>Hint 2</summary>solve (e / epochs)^alpha = beta for e, then take the next whole number.</details>
 
 
 # %% tags=["exercise"]
 def first_hard_epoch(alpha: float, beta: float, epochs: int) -> int:
     """The first epoch e (1 to ``epochs``) with (e / epochs)^alpha - beta above zero."""
-    raise NotImplementedError("solve (e / epochs)^alpha = beta for e, then take the next whole number")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def first_hard_epoch(alpha: float, beta: float, epochs: int) -> int:
+def solution_first_hard_epoch(alpha: float, beta: float, epochs: int) -> int:
     """The first epoch e (1 to ``epochs``) with (e / epochs)^alpha - beta above zero."""
     return int(np.floor(epochs * beta ** (1 / alpha) + 1e-9)) + 1
 
 
 # %% tags=["check"]
-for alpha, beta, epochs in ((0.5, 0.8, 30), (0.5, 0.8, 50), (1, 0.8, 10), (2, 0.5, 7)):
+cases = []
+for alpha, beta, epochs in ((1, 0.8, 10), (0.5, 0.8, 30), (0.5, 0.8, 50), (2, 0.5, 7)):
     counted = next(e for e in range(1, epochs + 1) if dual_sign(e, epochs, alpha, beta) > 1e-9)
-    assert first_hard_epoch(alpha, beta, epochs) == counted, "c is still zero at e = epochs * beta^(1/alpha) exactly"
-print(
-    f"with 30 epochs the negatives turn at epoch {first_hard_epoch(0.5, 0.8, 30)}: two thirds of the training are easy"
+    cases.append(((alpha, beta, epochs), counted, "Where e = epochs * beta^(1/alpha) exactly, c is still zero."))
+exercises.check(
+    first_hard_epoch, cases, then="With 30 epochs the negatives turn at epoch 20: two thirds of the training are easy."
 )
 
 # %% [markdown]
 # ### 2. Modify: attention that is not renormalised
 #
+# *8 minutes, medium.*
+#
 # Another reading of A1 drops the normalisation: output = $\sum_j p_{ij}\, s\, g_j\, v_j$. Now s acts. But what else
 # can make the output small?
 #
-# <details><summary>Hint</summary>How much of the probability lies under a narrow mask?</details>
+# <details><summary>Hint 1</summary>How much of the probability lies under a narrow mask?</details>
+#
+# <details><summary>Hint 2</summary>scale the columns of p by s times g, then multiply by v.</details>
 
 
 # %% tags=["exercise"]
 def unnormalised(p: torch.Tensor, g: torch.Tensor, v: torch.Tensor, s: float) -> torch.Tensor:
     """Attention probabilities p (Q, K) times mask g (K,) times s, applied to values v (K, d), without dividing."""
-    raise NotImplementedError("scale the columns of p by s * g, then multiply by v")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def unnormalised(p: torch.Tensor, g: torch.Tensor, v: torch.Tensor, s: float) -> torch.Tensor:
+def solution_unnormalised(p: torch.Tensor, g: torch.Tensor, v: torch.Tensor, s: float) -> torch.Tensor:
     """Attention probabilities p (Q, K) times mask g (K,) times s, applied to values v (K, d), without dividing."""
     return (p * (s * g)) @ v
 
@@ -554,28 +568,43 @@ def unnormalised(p: torch.Tensor, g: torch.Tensor, v: torch.Tensor, s: float) ->
 # %% tags=["check"]
 p, v = torch.full((1, 4), 0.25), torch.ones(4, 1)
 wide, narrow = torch.ones(4), torch.tensor([0.0, 1.0, 0.0, 0.0])
-assert torch.allclose(unnormalised(p, wide, v, 0.5), torch.tensor([[0.5]])), "s = 1/2 halves the output"
-assert torch.allclose(unnormalised(p, narrow, v, 1.0), torch.tensor([[0.25]])), "only one of four cells is let through"
-print("a narrow mask closes itself: the network could fake 'I explain nothing' by shrinking, without moving at all")
+exercises.check(
+    unnormalised,
+    [
+        ((p, wide, v, 0.5), torch.tensor([[0.5]]), "s = 1/2 halves the output."),
+        ((p, narrow, v, 1.0), torch.tensor([[0.25]]), "Only one of four cells is let through."),
+        (
+            (torch.eye(2), torch.tensor([1.0, 0.5]), torch.eye(2), 1.0),
+            torch.diag(torch.tensor([1.0, 0.5])),
+            "By column.",
+        ),
+    ],
+    then="A narrow mask closes itself: the network could fake *I explain nothing* by shrinking, without moving at all.",
+)
 
 # %% [markdown]
 # ### 3. Prove: the share
+#
+# *10 minutes, hard.*
 #
 # One pass gives CE(neg); its combined gradient factor is $\lambda_1 c - \lambda_2$ where the triplet is active (A10
 # (i)) and $\lambda_1 c$ where it is not. The masks may only see $L_{dce}$'s share. By what must you multiply what
 # arrives at them?
 #
-# <details><summary>Hint</summary>The factor times the combined gradient shall be the wanted one.</details>
+# <details><summary>Hint 1</summary>The factor times the combined gradient shall be the wanted one.</details>
+#
+# <details><summary>Hint 2</summary>wanted is lambda_1 c, combined is lambda_1 c - lambda_2 where the triplet is
+# active.</details>
 
 
 # %% tags=["exercise"]
 def mask_share(weight_dce: float, c: float, weight_mt: float, active: bool) -> float:
     """The factor that turns the combined gradient into that of the dual-signed loss alone (0 where both are 0)."""
-    raise NotImplementedError("wanted / combined")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def mask_share(weight_dce: float, c: float, weight_mt: float, active: bool) -> float:
+def solution_mask_share(weight_dce: float, c: float, weight_mt: float, active: bool) -> float:
     """The factor that turns the combined gradient into that of the dual-signed loss alone (0 where both are 0)."""
     combined = weight_dce * c - weight_mt * active
     return weight_dce * c / combined if combined else 0.0
@@ -588,15 +617,18 @@ with probe.measuring(method, margin=0.6):  # large enough that some triplets are
     total, cfg = method.losses(out, clock).total, method.config
     signed, triplet = torch.autograd.grad(total, (out.nll, out.nll_triplet))
 given = signed / (signed + triplet)
-active = (out.positive[:, None] - out.nll + cfg.margin > 0).tolist()
-mine = [[mask_share(cfg.dual_signed_weight, cfg.c(clock), cfg.triplet_weight, a) for a in row] for row in active]
-assert torch.allclose(given, torch.tensor(mine), atol=1e-6), "the triplet pulls with -lambda_2 only where it is active"
-print(
-    f"{np.mean(active):.0%} of the triplets are active; where they are, the masks see {min(map(min, mine)):.4f} of it"
-)
+active = out.positive[:, None] - out.nll + cfg.margin > 0
+known = (cfg.dual_signed_weight, cfg.c(clock), cfg.triplet_weight)
+cases = [((1.0, -0.5, 0.5, True), 0.5, "Wanted is -1/2, combined -1."), ((1.0, 0.0, 0.0, False), 0.0, "Both are 0.")]
+for a in (True, False):
+    found = float(given[active == a].mean()) if (active == a).any() else 1.0
+    cases.append(((*known, a), found, "The triplet pulls with -lambda_2 only where it is active."))
+exercises.check(mask_share, cases, then=f"{active.float().mean():.0%} of the triplets are active in this batch.")
 
 # %% [markdown]
 # ### 4. Measure: what makes the negatives follow?
+#
+# *40 minutes, open.*
 #
 # Open-ended. The variant changed several settings at once. Switch one off at a time (`reading`, `width_floor`,
 # `dual_signed_weight`), and say by the computed lines at the top which of them the effect needs. Or the other way
@@ -604,5 +636,5 @@ print(
 #
 # ## What to read next
 #
-# `04_bm_detr` leaves masks and reconstruction behind: a transformer that predicts spans directly, and what a
+# [04](04_bm_detr.ipynb) leaves masks and reconstruction behind: a transformer that predicts spans directly, and what a
 # *background* does for it.

@@ -25,6 +25,16 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** the tour; what a transformer with an encoder and a decoder is. The masks of pages 01 to 03 are not
+# needed.
+#
+# **Afterwards you can** match a set of predictions by hand; say what reaches a decoder and what does not, by changing
+# one input; tell a probability that is inverted from one that is learned.
+#
+# **Path:** before this page comes [03: negatives that learn](03_dual_signed_negatives.ipynb); next is [05: actions
+# with text](05_actions_with_text.ipynb).
+
+# %% [markdown]
 # ## The question
 #
 # A detector learns *when* "the blue star slides to the left" happens from labelled videos. It may do so by learning
@@ -32,13 +42,12 @@
 # video. A clip that matches it is background for ours. Does that help, and does the released program use it?
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": a minute; "demo": several minutes; "paper": a long run of the toy world
+size = "ci"  # "ci": a minute; "demo": several minutes; "long": the longest run of the toy world
 seed = 0
-run_dir = "runs/04_bm_detr"
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/04_bm_detr"  # other values of the above get folders of their own beside it
 
-# %%
-from pathlib import Path
-
+# %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -50,10 +59,11 @@ from vmlkit.viz import notebook as nb
 from vmlkit.viz.filmstrip import draw_film_strip
 from vmlkit.viz.style import ROLES, SERIES, save_figure
 
-nb.start()
+page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+exercises = vk.Exercises(3)
 # one branch a step: the shifted copy of each video doubles the cost, and the claims measure it
-experiment = vk.with_overrides(vk.preset("bm-detr", "toy", size), {"train.seed": seed, "model.shifting": False})
-splits = vk.METHODS["bm-detr"].load(experiment.data, progress=False)
+experiment = page.preset("bm-detr", {"model.shifting": False})
+splits = page.load(experiment)
 clips = splits.test.frames.shape[1]
 
 # %% [markdown]
@@ -62,7 +72,7 @@ clips = splits.test.frames.shape[1]
 # A test video and all its sentences. For each sentence the others are candidates for a negative query, if they lie
 # elsewhere (IoU below 0.5) and do not say nearly the same (a similarity filter; here TF-IDF, below 0.8).
 
-# %%
+# %% jupyter={"source_hidden": true}
 example = next(i for i in range(len(splits.test)) if len(splits.test.candidates.of(i)) >= 2)
 video, duration = splits.test.video_ids[example], splits.test.durations[example]
 own = [i for i, v in enumerate(splits.test.video_ids) if v == video]
@@ -207,12 +217,11 @@ pd.DataFrame(rows).T
 # Three runs: QD-DETR, an ancestor whose clips read the sentence by cross-attention, and BM-DETR in both modes.
 
 # %%
-settings = {"train.seed": seed} | ({"train.epochs": 12, "train.drop_epochs": 9} if size == "ci" else {})
-ancestor = vk.with_overrides(vk.preset("qd-detr", "toy", size), {"train.seed": seed})
-runs = {"QD-DETR": vk.run_experiment(ancestor, f"{run_dir}/qd", splits=splits, progress=False)}
+settings = {"train.epochs": 12, "train.drop_epochs": 9} if size == "ci" else {}
+runs = {"QD-DETR": page.train(page.preset("qd-detr"), "qd", splits=splits)}
 for mode in ("authors", "paper"):
     variant = vk.with_overrides(experiment, {"model.mode": mode, **settings})
-    runs[f"BM-DETR ({mode})"] = vk.run_experiment(variant, f"{run_dir}/{mode}", splits=splits, progress=False)
+    runs[f"BM-DETR ({mode})"] = page.train(variant, mode, splits=splits)
 run = runs["BM-DETR (paper)"]
 shown = ["loss/giou", "loss/label", "loss/probability", "loss/alignment", "loss/saliency", "metric/R@1,mIoU", "seconds"]
 run.epochs.set_index("epoch")[shown].round(3)
@@ -241,7 +250,7 @@ from vmlkit.viz.scrubber import save_html, scrubber
 
 scrubber(runs["QD-DETR"])
 
-# %%
+# %% jupyter={"source_hidden": true}
 curves = {name: done.epochs.set_index("epoch")["metric/R@1,IoU=0.5"] for name, done in runs.items()}
 fig, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
 for (name, curve), (color, dashes) in zip(curves.items(), SERIES, strict=False):
@@ -259,8 +268,8 @@ _ = save_figure(fig, "figures/04_bm_detr_epochs.png")
 scrubber(run)
 
 # %%
-page = save_html(run, Path(run_dir) / "scrubber.html")
-print(page, f"{page.stat().st_size / 1e6:.1f} MB")
+saved = save_html(run, run.path / "scrubber.html")
+print(saved, f"{saved.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
 # ## Probability and attention over the film strip
@@ -268,7 +277,7 @@ print(page, f"{page.stat().st_size / 1e6:.1f} MB")
 # What the recorded curves say at the last epoch, for the first recorded sentence. The attention is multiplied by T, so
 # that 1 means *no preference*.
 
-# %%
+# %% jupyter={"source_hidden": true}
 record = run.probe[0]
 scores, seconds = run.clip_scores, record["duration_s"]
 where = (np.arange(clips) + 0.5) / clips * seconds
@@ -305,7 +314,7 @@ pd.DataFrame(table, index=columns).T.round(3)
 # moment a model may lower $p^+$ (*this does not match our sentence*), or raise $p^-$ (*this matches the other one*).
 # A model that does not tell the sentences apart has $p^+=p^-=p$, and the product is $p(1-p)$:
 
-# %%
+# %% jupyter={"source_hidden": true}
 grid = np.linspace(0, 1, 101)
 fig, ax = plt.subplots(figsize=(5.6, 2.4), layout="constrained")
 ax.plot(grid, grid * (1 - grid), color=ROLES["chosen"].color)
@@ -324,7 +333,7 @@ _ = save_figure(fig, "figures/04_bm_detr_product.png")
 # A moment is cut out and put back elsewhere, so that its place says nothing. By hand: clips `0 1 2 3 4`, the moment is
 # `1 2`, its new place is after two of the remaining clips `0 3 4`.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.detr.batches import clips_inside
 from vmlkit.detr.shift import shift_order, shifted_branch
 
@@ -342,7 +351,7 @@ for name, released in (("paper", False), ("authors", True)):
         if not torch.equal(shifted[name][0].clips, batch.frames):
             break
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(3, 1, figsize=(9, 2.7), layout="constrained", sharex=True)
 views = {"as it is": (batch.windows[0, 0], torch.arange(clips))}
 features = batch.frames[0, :, :-2]
@@ -363,7 +372,7 @@ _ = save_figure(fig, "figures/04_bm_detr_shift.png")
 # where in the video a clip lies, move along with the clip and give its **old** place away. In `paper` mode the label
 # moves by whole clips and the endpoints are computed anew:
 
-# %%
+# %% jupyter={"source_hidden": true}
 for name, (branch, targets) in shifted.items():
     in_order = bool((branch.clips[0, :, -2].diff() > 0).all())
     width = float(targets.windows[0, 0, 1]) * clips
@@ -449,20 +458,23 @@ nb.record(exact=exact, band=band, above=[*above, ("QD-DETR R@1,mIoU", "authors R
 # %% [markdown]
 # ## Exercises
 #
-# **1.** How flat can the frame attention be? For probabilities in [0, 1] and T clips, give the largest weight that a
-# single clip can get.
+# ### 1. Predict: how flat can the frame attention be?
 #
-# <details><summary>Hint</summary>Make all others as small as they can be, and mind what the softmax adds up.</details>
+# *5 minutes, easy.* For probabilities in [0, 1] and T clips, give the largest weight that a single clip can get.
+#
+# <details><summary>Hint 1</summary>Make all others as small as they can be; mind what the softmax adds up.</details>
+#
+# <details><summary>Hint 2</summary>one clip has p = 1, the others p = 0: put that into the softmax.</details>
 
 
 # %% tags=["exercise"]
 def largest_attention(clips: int) -> float:
     """The largest o_i over all p in [0, 1]^T."""
-    raise NotImplementedError("one clip has p = 1, the others p = 0: put that into the softmax")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def largest_attention(clips: int) -> float:
+def solution_largest_attention(clips: int) -> float:
     """The largest o_i over all p in [0, 1]^T."""
     return float(np.e / (np.e + clips - 1))
 
@@ -470,25 +482,35 @@ def largest_attention(clips: int) -> float:
 # %% tags=["check"]
 one_hot = torch.zeros(75)
 one_hot[3] = 1
-assert np.isclose(largest_attention(75), float(one_hot.softmax(0)[3])), "e^1 over e^1 + (T - 1) e^0"
-assert largest_attention(16) > largest_attention(75), "more clips, less for each"
-print(f"of 75 clips the best gets at most {largest_attention(75):.3f}; equal shares would be {1 / 75:.3f}")
+exercises.check(
+    largest_attention,
+    [
+        ((75,), float(one_hot.softmax(0)[3]), "It is e^1 over e^1 + (T - 1) e^0."),
+        ((1,), 1.0, "A single clip gets everything."),
+    ],
+    then=lambda: f"Of 75 clips the best gets at most {largest_attention(75):.3f}; equal shares would be {1 / 75:.3f}.",
+)
 
 # %% [markdown]
-# **2.** Write the mask of allowed negatives for one video yourself: row i, column j is True where j may be a negative
-# of i by time (IoU below 0.5). Windows are `(start, end)` rows.
+# ### 2. Modify: which sentences may be negatives?
 #
-# <details><summary>Hint</summary><code>windows[:, None]</code> with <code>windows[None]</code>: every pair.</details>
+# *10 minutes, medium.* Write the mask of allowed negatives for one video yourself: row i, column j is True where j may
+# be a negative of i by time (IoU below 0.5). Windows are `(start, end)` rows.
+#
+# <details><summary>Hint 1</summary><code>windows[:, None]</code> with <code>windows[None]</code>: every pair.</details>
+#
+# <details><summary>Hint 2</summary>intersection over union of every pair; the starts are <code>windows[...,
+# 0]</code>.</details>
 
 
 # %% tags=["exercise"]
 def allowed(windows: np.ndarray) -> np.ndarray:
     """(N, 2) windows -> (N, N) booleans."""
-    raise NotImplementedError("intersection over union of every pair, and a query is no negative of itself")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def allowed(windows: np.ndarray) -> np.ndarray:
+def solution_allowed(windows: np.ndarray) -> np.ndarray:
     """(N, 2) windows -> (N, N) booleans."""
     a, b = windows[:, None], windows[None]
     common = np.clip(np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0]), 0, None)
@@ -499,27 +521,44 @@ def allowed(windows: np.ndarray) -> np.ndarray:
 # %% tags=["check"]
 from vmlkit.detr.negative_queries import find_negatives
 
-windows = np.array([(0.0, 4.0), (1.0, 4.0), (5.0, 9.0), (4.0, 8.0)])
-found = find_negatives(["v"] * 4, [[tuple(w)] for w in windows])
-ours = [np.flatnonzero(row).tolist() for row in allowed(windows)]
-assert ours == [found.of(i).tolist() for i in range(4)], "compare with the package's rule, query by query"
-print("negatives of each query:", ours)
+
+def as_the_package(windows: np.ndarray) -> np.ndarray:
+    """(N, N) booleans by the package's rule, query by query."""
+    found = find_negatives(["v"] * len(windows), [[tuple(w)] for w in windows])
+    return np.array([np.isin(np.arange(len(windows)), found.of(i)) for i in range(len(windows))])
+
+
+four = np.array([(0.0, 4.0), (1.0, 4.0), (5.0, 9.0), (4.0, 8.0)])
+apart = np.array([(0.0, 2.0), (3.0, 5.0)])
+exercises.check(
+    allowed,
+    [
+        ((apart,), ~np.eye(2, dtype=bool), "No query is a negative of itself; these two share nothing."),
+        ((four,), as_the_package(four), "Row 0, column 1: their IoU is 3/4."),
+    ],
+    then="It is the package's rule, query by query.",
+)
 
 # %% [markdown]
-# **3.** The released shifted label. The moment covers clips `first..last` (inclusive) of n after the shift. Give the
-# width, as a fraction of the video, that the release trains with, and the true one.
+# ### 3. Measure: the released shifted label
 #
-# <details><summary>Hint</summary>Count the clips of a moment that covers one clip only.</details>
+# *5 minutes, easy.* The moment covers clips `first..last` (inclusive) of n after the shift. Give the width, as a
+# fraction of the video, that the release trains with, and the true one.
+#
+# <details><summary>Hint 1</summary>Count the clips of a moment that covers one clip only.</details>
+#
+# <details><summary>Hint 2</summary>an inclusive range of clips is one longer than the difference of its
+# ends.</details>
 
 
 # %% tags=["exercise"]
 def label_widths(first: int, last: int, n: int) -> tuple[float, float]:
     """(released width, true width)."""
-    raise NotImplementedError("an inclusive range of clips is one longer than the difference of its ends")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def label_widths(first: int, last: int, n: int) -> tuple[float, float]:
+def solution_label_widths(first: int, last: int, n: int) -> tuple[float, float]:
     """(released width, true width)."""
     return (last - first) / n, (last - first + 1) / n
 
@@ -529,13 +568,18 @@ from vmlkit.detr.shift import shifted_window_indices
 
 moved = shift_order(torch.tensor([2]), torch.tensor([4]), torch.ones(1, 10).bool(), torch.tensor([6]))
 released = float(shifted_window_indices(moved, torch.tensor([10]))[0, 1])
-assert np.isclose(label_widths(6, 8, 10)[0], released), "clips 6 to 8: the release subtracts their indices"
-assert np.isclose(label_widths(6, 8, 10)[1], 0.3), "three of ten clips"
-assert label_widths(5, 5, 10)[0] == 0, "a moment of one clip gets an empty window"
-print("a moment of one clip gets a window of width", label_widths(5, 5, 10)[0])
+exercises.check(
+    label_widths,
+    [
+        ((6, 8, 10), (released, 0.3), "Clips 6 to 8 are three of ten; the release subtracts their indices."),
+        ((5, 5, 10), (0.0, 0.1), "One clip, and its index minus itself."),
+    ],
+    then="A moment of one clip gets an empty window.",
+)
 
 # %% [markdown]
 # ## What to read next
 #
+# [05](05_actions_with_text.ipynb): several moments of several classes, from labels of whole videos.
 # `vmlkit train bm-detr --set model.mode=authors` trains the released form, `vmlkit train qd-detr` its ancestor;
 # `vmlkit study list` names what was measured over many seeds.

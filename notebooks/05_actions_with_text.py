@@ -25,6 +25,16 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** what a classifier with several labels is; page 01 for the three ways to see a video. The masks of 02
+# and 03 are not needed.
+#
+# **Afterwards you can** score a video from its best snippets by hand; read the two mistakes of a localiser off its
+# attention; say what choosing an evaluation on the test set is worth.
+#
+# **Path:** before this page comes [04: a sentence about another moment](04_bm_detr.ipynb); next is [06: sentence
+# components](06_sentence_components.ipynb).
+
+# %% [markdown]
 # ## The question
 #
 # A classifier needs only the clearest second of an action. A localiser needs its beginning and its end. So a network
@@ -36,11 +46,12 @@
 # P3's claim: TSM repairs the first, VLC the second. Does it?
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": under a minute; "demo": more videos; "paper": a long run of the toy world
+size = "ci"  # "ci": under a minute; "demo": more videos; "long": the longest run of the toy world
 seed = 0
-run_dir = "runs/05_actions_with_text"
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/05_actions_with_text"  # other values of the above get folders of their own beside it
 
-# %%
+# %% jupyter={"source_hidden": true}
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -51,9 +62,10 @@ from vmlkit.actions.presets import SMALL_TEXT, small_vlc
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, save_figure
 
-nb.start()
-experiment = vk.with_overrides(vk.preset("basnet", "toy", size), {"train.seed": seed})
-splits = vk.METHODS["basnet"].load(experiment.data, progress=False)
+page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+exercises = vk.Exercises(3)
+experiment = page.preset("basnet")
+splits = page.load(experiment)
 task = vk.METHODS["basnet"].task(experiment)
 
 # %% [markdown]
@@ -77,7 +89,7 @@ wide, narrow = (
 bars = [("truth", s, splits.test.classes[c]) for s, c in zip(spans, labels, strict=True)]
 bars += [("hard_negative", wide, "over-complete"), ("easy_negative", narrow, "incomplete")]
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(2, 1, figsize=(8.5, 3.2), height_ratios=(1, 1.7), layout="constrained")
 draw_film_strip(axes[0], strip, duration)
 for row, (role, (left, right), _) in enumerate(bars):
@@ -149,7 +161,7 @@ low
 # BaS-Net: a filter gives the attention, one classifier sees the video with and without it. Its loss knows nothing else.
 
 # %%
-run = vk.run_experiment(experiment, run_dir, splits=splits, progress=False)
+run = page.train(experiment, splits=splits)
 epochs = run.epochs
 shown = ["loss/mil", "loss/mil_suppressed", "metric/mAP@0.3:0.7", "metric/attention_fpr", "metric/attention_fnr"]
 epochs.set_index("epoch")[shown].round(3)
@@ -169,6 +181,7 @@ from vmlkit.viz.actions import draw_class_activation
 
 final = run.proposals[(run.proposals.epoch == epochs.epoch.max()) & (run.proposals.width > 0)]
 detected = [record for record in run.probe if record["query_id"] in set(final.query_id)]
+assert detected, "the trained model found no action in any recorded video"
 several = max(detected, key=lambda record: len(record["spans_s"]))
 figure = draw_class_activation(run, several["query_id"])
 save_figure(figure, "figures/05_actions_with_text.png")
@@ -187,10 +200,8 @@ from vmlkit.viz.scrubber import save_html, scrubber
 scrubber(run)
 
 # %%
-from pathlib import Path
-
-page = save_html(run, Path(run_dir) / "scrubber.html")
-print(page, f"{page.stat().st_size / 1e6:.1f} MB")
+saved = save_html(run, run.path / "scrubber.html")
+print(saved, f"{saved.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
 # ## The numbers, beside answers that see no frame
@@ -216,7 +227,7 @@ metrics_table(
 from vmlkit.actions.detection import protocol_table, under_every_protocol
 from vmlkit.actions.proposals import attention_proposals
 
-method, _, _ = vk.load_run(run_dir, progress=False)
+method, _, _ = vk.load_run(run.path, progress=False)
 said = task.activations(method, splits.test)
 found = [attention_proposals(a.cas, a.attention, video=v) for v, a in enumerate(said)]
 results = under_every_protocol(type(found[0]).concatenate(found), splits.test)
@@ -242,7 +253,7 @@ nb.show_source(TextQueries.forward)
 # scaled by $10^{-4}$ at the start. How much does a query know about its own label? Exchange the labels of two classes:
 
 # %%
-tsm = vk.preset("tsm", "toy", size)
+tsm = page.preset("tsm")
 torch.manual_seed(seed)
 network = vk.build(tsm, splits.train).eval().localiser.queries
 with torch.no_grad():
@@ -262,9 +273,8 @@ pd.Series(moved[:4].numpy(), index=splits.train.classes[:4], name="relative chan
 # %%
 looks = {}
 for kind, text in (("conv", None), ("text", SMALL_TEXT)):
-    changes = {"train.epochs": 8, "train.evaluate_every": 2, "train.seed": seed, "model.host.text": text}
-    chosen = vk.with_overrides(vk.preset("hamnet", "toy", size), changes)
-    looks[kind] = vk.run_experiment(chosen, f"{run_dir}_hamnet_{kind}", splits=splits, progress=False).epochs
+    changes = {"train.epochs": 8, "train.evaluate_every": 2, "model.host.text": text}
+    looks[kind] = page.train(page.preset("hamnet", changes), f"hamnet_{kind}", splits=splits).epochs
 columns = ["metric/classification mAP", "metric/attention_fpr", "metric/attention_fnr", "metric/mAP@0.3:0.7"]
 pd.concat({kind: table.set_index("epoch")[columns].dropna() for kind, table in looks.items()}).round(2)
 
@@ -286,12 +296,12 @@ pd.concat({kind: table.set_index("epoch")[columns].dropna() for kind, table in l
 # chooses. Both, briefly trained, with the same seed:
 
 # %%
-short = {"train.epochs": 3, "train.evaluate_every": 3, "train.seed": seed}
+short = {"train.epochs": 3, "train.evaluate_every": 3}
 curves = {}
 for name, masked in (("plain words (code)", False), ("masked words (paper)", True)):
     vlc = small_vlc("filter", layers=1, mask_input=masked)
     chosen = vk.with_overrides(experiment, {**short, "model.vlc": vlc})
-    curves[name] = vk.run_experiment(chosen, f"{run_dir}_vlc_{masked}", splits=splits, progress=False).epochs
+    curves[name] = page.train(chosen, f"vlc_{masked}", splits=splits).epochs
 columns = ["loss/nll", "loss/nll_whole_video", "loss/rank_complement", "gradient/distance"]
 pd.concat({name: table.set_index("epoch")[columns].iloc[1:] for name, table in curves.items()}).round(3)
 
@@ -321,11 +331,10 @@ nb.show_source(ActionMethod.step)
 # THUMOS14 that helps. Here, the same network with and without it:
 
 # %%
-rates = {}
+rates, coactive = {}, {}
 for weight in (0.0, 1.0):
-    changes = {"train.epochs": 8, "train.evaluate_every": 4, "train.seed": seed, "model.host.coactivity_weight": weight}
-    other = vk.with_overrides(vk.preset("co2net", "toy", size), changes)
-    closed = vk.run_experiment(other, f"{run_dir}_co2net_{weight:g}", splits=splits, progress=False)
+    changes = {"train.epochs": 8, "train.evaluate_every": 4, "model.host.coactivity_weight": weight}
+    coactive[weight] = closed = page.train(page.preset("co2net", changes), f"co2net_{weight:g}", splits=splits)
     named = closed.epochs.set_index("epoch")[["metric/attention_fpr", "metric/attention_fnr"]]
     rates[f"weight {weight:g}"] = named.dropna()
 pd.concat(rates).round(2)
@@ -340,15 +349,14 @@ figure
 # probable? Over all recorded pairs, inside their windows against everywhere else:
 
 # %%
-for weight in (0, 1):
-    other = type(run)(f"{run_dir}_co2net_{weight}")
+for weight, other in coactive.items():
     probability, inside, outside = other.clip_scores["class_activation"][-1].astype(float), [], []
     for row, record in enumerate(other.probe):
         seconds = (np.arange(probability.shape[1]) + 0.5) / probability.shape[1] * record["duration_s"]
         within = np.any([(seconds >= a) & (seconds < b) for a, b in record["spans_s"]], axis=0)
         inside.append(probability[row, within].mean())
         outside.append(probability[row, ~within].mean())
-    print(f"weight {weight}: class probability inside {np.mean(inside):.3f}, outside {np.nanmean(outside):.3f}")
+    print(f"weight {weight:g}: class probability inside {np.mean(inside):.3f}, outside {np.nanmean(outside):.3f}")
 
 # %%
 test, closing = run.metrics["test"], {name: table.iloc[-1] for name, table in rates.items()}
@@ -395,7 +403,7 @@ pd.DataFrame.from_dict(table, orient="index", columns=["last", "mean of the last
     1
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(7.5, 2.8), layout="constrained")
 for own, dashes in zip(ours, ("-", "--", ":"), strict=True):
     ax.plot(range(1, len(own["curve"]) + 1), own["curve"], dashes, color=ROLES["chosen"].color, lw=1.2)
@@ -456,98 +464,127 @@ vk.show_studies("P3 Table 1", "P3 Table 3", "P3 Table 5")
 #
 # ### 1. Predict: how many snippets does a bag need?
 #
+# *5 minutes, easy.*
+#
 # With T snippets and ratio r, $k=\max(1,\lfloor T/r\rfloor)$. An action fills 5 of 64 snippets, with logit 4 inside and
 # 0 outside. What is the bag's score?
 #
-# <details><summary>Hint</summary>How many of the k places can hold a snippet of the action?</details>
+# <details><summary>Hint 1</summary>How many of the k places can hold a snippet of the action?</details>
+#
+# <details><summary>Hint 2</summary>min(k, inside) fours, divided by k.</details>
 
 
 # %% tags=["exercise"]
 def bag_score(snippets: int, inside: int, ratio: int) -> float:
     """Mean of the k largest of ``inside`` fours and otherwise zeros."""
-    raise NotImplementedError("min(k, inside) fours, divided by k")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def bag_score(snippets: int, inside: int, ratio: int) -> float:
+def solution_bag_score(snippets: int, inside: int, ratio: int) -> float:
     """Mean of the k largest of ``inside`` fours and otherwise zeros."""
     k = max(1, snippets // ratio)
     return 4.0 * min(k, inside) / k
 
 
 # %% tags=["check"]
-by_package = topk_mean(torch.cat((torch.full((1, 5, 1), 4.0), torch.zeros(1, 59, 1)), dim=1), 64 // 7)
-assert abs(bag_score(64, 5, 7) - float(by_package)) < 1e-5, "k is 9, and only five snippets are inside"
-assert bag_score(64, 20, 7) == 4.0, "a long action fills the bag by itself"
-print("a short action is diluted:", [round(bag_score(64, n, 7), 2) for n in (1, 3, 5, 9)])
+bag = torch.cat((torch.full((1, 5, 1), 4.0), torch.zeros(1, 59, 1)), dim=1)
+exercises.check(
+    bag_score,
+    [
+        ((64, 5, 7), float(topk_mean(bag, 64 // 7)), "k is 9, and only five snippets are inside."),
+        ((64, 20, 7), 4.0, "A long action fills the bag by itself."),
+        ((5, 1, 7), 4.0, "A bag has at least one snippet."),
+    ],
+    then=lambda: f"A short action is diluted: {[round(bag_score(64, n, 7), 2) for n in (1, 3, 5, 9)]}.",
+)
 
 # %% [markdown]
 # ### 2. Modify: keep the smallest logit
 #
+# *5 minutes, easy.*
+#
 # Write $S(X,a)=a\,(X-m)+m$ with m the smallest logit of each snippet. The check compares it with a plain product.
 #
-# <details><summary>Hint</summary>Keep the class axis when you take the smallest, so that shapes fit.</details>
+# <details><summary>Hint 1</summary>Keep the class axis when you take the smallest, so that shapes fit.</details>
+#
+# <details><summary>Hint 2</summary><code>cas.amin(dim=2, keepdim=True)</code> is m; <code>attention[..., None]</code>
+# is a.</details>
 
 
 # %% tags=["exercise"]
 def kept_minimum(cas: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
     """S(X, a) for ``cas`` (B, T, K) and ``attention`` (B, T)."""
-    raise NotImplementedError("cas.amin(dim=2, keepdim=True) is m; attention[..., None] is a")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def kept_minimum(cas: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+def solution_kept_minimum(cas: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
     """S(X, a) for ``cas`` (B, T, K) and ``attention`` (B, T)."""
     low = cas.amin(dim=2, keepdim=True)
     return attention[..., None] * (cas - low) + low
 
 
 # %% tags=["check"]
-assert torch.allclose(kept_minimum(cas, attention), suppress(cas, attention)), "a times (X - m), plus m"
 plain = attention[..., None] * cas
-print(
-    "where attention is 0, background logit:",
-    float(kept_minimum(cas, attention)[0, 2, 1]),
-    "plain:",
-    float(plain[0, 2, 1]),
+exercises.check(
+    kept_minimum,
+    [
+        ((cas, torch.zeros(1, 4)), cas.amin(dim=2, keepdim=True).expand_as(cas), "Where a is 0, m is left."),
+        ((cas, attention), suppress(cas, attention), "a times (X - m), plus m."),
+    ],
+    then=f"Where attention is 0, the background's logit is {float(low[0, 2, 1]):g}; plain: {float(plain[0, 2, 1]):g}.",
 )
 
 # %% [markdown]
 # ### 3. Measure: what is the best of many evaluations worth?
 #
+# *8 minutes, medium.*
+#
 # Suppose training has converged and every evaluation is the same number plus noise of standard deviation s. By how much
 # does the best of n beat the mean? Draw 2000 runs of n standard normal numbers.
 #
-# <details><summary>Hint</summary>One row per run: its largest number, then the mean over rows.</details>
+# <details><summary>Hint 1</summary>One row per run: its largest number, then the mean over rows.</details>
+#
+# <details><summary>Hint 2</summary><code>np.random.default_rng(0).standard_normal((2000, evaluations))</code>, then
+# max and mean.</details>
 
 
 # %% tags=["exercise"]
 def optimism(evaluations: int) -> float:
     """Mean over 2000 runs of the best of ``evaluations`` standard normal numbers."""
-    raise NotImplementedError("np.random.default_rng(0).standard_normal((2000, evaluations)), then max and mean")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def optimism(evaluations: int) -> float:
+def solution_optimism(evaluations: int) -> float:
     """Mean over 2000 runs of the best of ``evaluations`` standard normal numbers."""
     return float(np.random.default_rng(0).standard_normal((2000, evaluations)).max(axis=1).mean())
 
 
 # %% tags=["check"]
-assert abs(optimism(1)) < 0.1, "one evaluation: no choice, no gain"
-assert 2.4 < optimism(100) < 2.6, "the best of a hundred lies two and a half deviations up"
-print(
-    f"best of 140: {optimism(140):.1f} deviations; with the authors' {authors['tail_deviation']:.1f} points that is "
-    f"{optimism(140) * authors['tail_deviation']:.1f} of the {gain:.1f} points above"
+best, worth = "The best of a hundred lies two and a half deviations up.", authors["tail_deviation"]
+exercises.check(
+    optimism,
+    [
+        ((1,), lambda given: abs(given) < 0.1, "One evaluation: no choice, no gain."),
+        ((100,), lambda given: 2.4 < given < 2.6, best),
+    ],
+    then=lambda: (
+        f"Best of 140: {optimism(140):.1f} deviations; with the authors' {worth:.1f} points that is "
+        f"{optimism(140) * worth:.1f} of the {gain:.1f} points above."
+    ),
 )
 
 # %% [markdown]
 # ### 4. Open-ended: which mistake does TSM repair?
 #
-# Train `preset("basnet", "toy")` with `{"model.host.text": SMALL_TEXT}` and compare `attention_fpr` and
-# `attention_fnr` with the run above, over three seeds. P3 says: fewer false positives.
+# *30 minutes, open.*
+#
+# Train `page.preset("basnet", {"model.host.text": SMALL_TEXT})` as `page.train(..., "tsm")` and compare
+# `attention_fpr` and `attention_fnr` with the run above, over three seeds. P3 says: fewer false positives.
 #
 # ## What to read next
 #
-# Notebook 01 explains the three ways to see a video that VLC borrows. `tests/parity` holds all five networks against
-# the authors' programs.
+# [06](06_sentence_components.ipynb) takes sentences apart. [01](01_cnm.ipynb) explains the three ways to see a video
+# that VLC borrows. `tests/parity` holds all five networks against the authors' programs.

@@ -27,6 +27,15 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** the tour; what an embedding and a cosine similarity are. Page 04 helps with the last part.
+#
+# **Afterwards you can** derive where a weighted loss leads; tell what a model reads from what it sees, by two
+# controls; read a retrieval number with its protocol.
+#
+# **Path:** before this page comes [05: actions with text](05_actions_with_text.ipynb); next is [07: your own
+# video](07_your_own_video.ipynb).
+
+# %% [markdown]
 # ## The question
 #
 # A sentence has parts: a subject, a verb, an attribute, an object. Change one and it becomes false. Does the model
@@ -34,11 +43,12 @@
 # sentence?
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": a minute; "demo": a quarter of an hour; "paper": a long run of the toy world
+size = "ci"  # "ci": a minute; "demo": a quarter of an hour; "long": the longest run of the toy world
 seed = 0
-run_dir = "runs/06_sentence_components"
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/06_sentence_components"  # other values of the above get folders of their own beside it
 
-# %%
+# %% jupyter={"source_hidden": true}
 import dataclasses
 import math
 
@@ -47,17 +57,15 @@ import pandas as pd
 import torch
 
 import vmlkit as vk
-from vmlkit.components.methods import COMPONENTS
 from vmlkit.training.checkpoints import load_weights
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, new_figure, save_figure
 
-nb.start()
+page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+exercises = vk.Exercises(3)
 pd.options.display.max_colwidth = 70
-experiment = vk.with_overrides(
-    vk.preset("p4-xclip", "toy", size), {"train.seed": seed, "train.choose_epoch_by": "last", "train.evaluate_every": 2}
-)
-splits = vk.load(experiment.data, view=COMPONENTS, progress=False)
+experiment = page.preset("p4-xclip", {"train.choose_epoch_by": "last", "train.evaluate_every": 2})
+splits = page.load(experiment)
 texts = splits.test.texts
 
 # %% [markdown]
@@ -66,7 +74,7 @@ texts = splits.test.texts
 # A moment of a test video, what is said about it, and what could be said instead. Blue: the same meaning in other
 # words. Red: one part changed, and the sentence is false in this video.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.viz.components import draw_variants
 from vmlkit.viz.filmstrip import draw_film_strip
 
@@ -235,7 +243,7 @@ for _ in range(2000):
     m = m - 0.05 * omega * (losses - adaptive(losses, omega)[:, None])
 print(f"weight of the easiest after 500 steps {held[499][0]:.2f}, after 2000 {held[-1][0]:.2f}")
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig = new_figure(figsize=(8, 2.6), layout="constrained")
 left, right = fig.subplots(1, 2)
 for j, curve in enumerate(np.array(held).T):
@@ -309,8 +317,7 @@ settings = {
 runs, models = {}, {}
 for name, overrides in settings.items():
     chosen = vk.with_overrides(experiment, overrides)
-    folder = f"{run_dir}_{name.replace(' ', '_')}"
-    runs[name] = vk.run_experiment(chosen, folder, splits=splits, progress=False)
+    runs[name] = page.train(chosen, name.replace(" ", "_"), splits=splits)
     models[name] = vk.build(chosen, splits.train).eval()
     load_weights(models[name], runs[name].checkpoint)
 epochs = runs["with components"].epochs.set_index("epoch")
@@ -321,7 +328,7 @@ epochs[["loss/retrieval", "loss/components", "loss/importance_entropy", "metric/
 #
 # The component loss falls fast. And the importance weights? Recorded at every epoch, on one fixed batch:
 
-# %%
+# %% jupyter={"source_hidden": true}
 importance = epochs.filter(like="gradient/importance").dropna()
 importance.columns = [c.removeprefix("gradient/importance ").replace("_", " ") for c in importance.columns]
 fig = new_figure(figsize=(8.4, 2.8))
@@ -342,7 +349,7 @@ fig
 # training: weight goes to what is already easy.
 
 # %%
-assert entropies.iloc[-1] < entropies.iloc[0], "on this seed the weights did not drift"
+page.expect(entropies.iloc[-1] < entropies.iloc[0], "the weights did not drift")
 print(f"entropy {entropies.iloc[0]:.2f} -> {entropies.iloc[-1]:.2f} nats; most weight: {importance.iloc[-1].idxmax()}")
 
 # %% [markdown]
@@ -370,7 +377,7 @@ accuracy.rename(index={"": "all pairs"}).mul(100).round(1).rename_axis("positive
 # %%
 last = importance.iloc[-1]
 solved = accuracy["with components"].drop("").rename(lambda c: c.replace("_", " "))
-assert solved[last.idxmax()] > 0.9, "the part that holds the weight should be solved"
+page.expect(solved[last.idxmax()] > 0.9, "the part that holds the weight is not solved")
 print(
     f"{last.idxmax()}: weight {last.max():.2f}, {100 * solved[last.idxmax()]:.0f} % of its pairs told apart;", end=" "
 )
@@ -383,7 +390,7 @@ print(f"{solved.idxmin()}: weight {last[solved.idxmin()]:.2f}, {100 * solved.min
 # changed? The control asks a **different video** the same question; if the answers are better than a coin there, the
 # texts give themselves away.
 
-# %%
+# %% jupyter={"source_hidden": true}
 matches = {
     f"{name}{', shuffled video' if shuffled else ''}": match_split(model.host, splits.test, shuffled).accuracy()
     for name, model in models.items()
@@ -415,20 +422,20 @@ table.mul(100).round(1)
 # Six short trainings, each with the negatives of a single part, and all six parts as a test. Does what is learnt from
 # one part carry over to another?
 
-# %%
+# %% jupyter={"source_hidden": true}
 matrix = {"no loss": triplets["X-CLIP"].accuracy()}
 for part in texts.components:
     alone = {"model.components.names": (part,), "model.components.loss.kind": "simple"}
     short = {"train.epochs": 3, "train.evaluate_every": 3}
     chosen = vk.with_overrides(experiment, {**alone, **short})
-    done = vk.run_experiment(chosen, f"{run_dir}_{part}", splits=splits, progress=False)
+    done = page.train(chosen, part, splits=splits)
     model = vk.build(chosen, splits.train).eval()
     load_weights(model, done.checkpoint)
     matrix[part] = compare_split(model.host, splits.test, "own").accuracy()
 matrix["all, adaptive"] = triplets["with components"].accuracy()
 matrix = pd.DataFrame(matrix).T.drop(columns="") * 100
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig = new_figure(figsize=(7, 3.4), layout="constrained")
 ax = fig.subplots()
 ax.imshow(matrix.to_numpy(), cmap="Greys", vmin=0, vmax=270, aspect="auto")
@@ -480,7 +487,7 @@ pd.DataFrame(found, index=columns).T.round(1)
 # Two protocols, one model, one test set: R@1 agrees, everything else differs. A sentence, and the three videos that the
 # model likes best; the frame is green where it is the right one:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.components.retrieval import caption_rows, embed_split
 
 inputs = embed_split(models["with components"].model, splits.test.base, 128)
@@ -522,15 +529,14 @@ from vmlkit.detr.dataset import DetrDataset
 
 nb.show_source(DetrHost.loss)
 
-# %%
+# %% jupyter={"source_hidden": true}
 parts = ("train", "validation", "test")
 moments = {p: dataclasses.replace(getattr(splits, p), base=DetrDataset.of(getattr(splits, p).base)) for p in parts}
 moments = dataclasses.replace(splits, **moments)
-localiser = vk.with_overrides(vk.preset("p4-qd-detr", "toy", size), {"train.seed": seed})
-localiser = dataclasses.replace(localiser, data=experiment.data)
+localiser = dataclasses.replace(page.preset("p4-qd-detr"), data=experiment.data)
 if size == "ci":
     localiser = vk.with_overrides(localiser, {"train.epochs": 6})  # two fewer than the preset, for time
-run = vk.run_experiment(localiser, f"{run_dir}_moments", splits=moments, progress=False)
+run = page.train(localiser, "moments", splits=moments)
 kept = ["loss/total", "loss/components", "loss/importance_entropy", "metric/R@1,mIoU", "metric/component accuracy"]
 run.epochs.set_index("epoch")[kept].round(3).T
 
@@ -654,47 +660,58 @@ vk.show_studies("P4 Table 4", "P4 Fig. 5")
 #
 # ### 1. Predict: where does the weight go?
 #
+# *8 minutes, medium.*
+#
 # Three components have the losses 0.5, 1.0 and 1.5, and equal weights. In which direction does one step of gradient
 # descent push each logit? Write $-\partial\mathcal L/\partial m_j$.
 #
-# <details><summary>Hint</summary>The sign of the gradient above, turned round.</details>
+# <details><summary>Hint 1</summary>The sign of the gradient above, turned round.</details>
+#
+# <details><summary>Hint 2</summary>the loss is L, the sum of omega_j L_j; its gradient on m_j is omega_j (L_j -
+# L).</details>
 
 
 # %% tags=["exercise"]
 def push(losses: torch.Tensor, omega: torch.Tensor) -> torch.Tensor:
     """Minus the gradient of the adaptive loss on the logits, for losses (K) and weights (K)."""
-    raise NotImplementedError("the loss is (omega * losses).sum(); its gradient on m_j is omega_j (L_j - L)")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def push(losses: torch.Tensor, omega: torch.Tensor) -> torch.Tensor:
+def solution_push(losses: torch.Tensor, omega: torch.Tensor) -> torch.Tensor:
     """Minus the gradient of the adaptive loss on the logits, for losses (K) and weights (K)."""
     return omega * ((omega * losses).sum() - losses)
 
 
 # %% tags=["check"]
-three, logits = torch.tensor([0.5, 1.0, 1.5]), torch.zeros(3, requires_grad=True)
-(logits.softmax(0) * three).sum().backward()
-assert torch.allclose(push(three, torch.full((3,), 1 / 3)), -logits.grad), "omega_j times (L - L_j)"
-print("the easiest is pushed up, the hardest down:", push(three, torch.full((3,), 1 / 3)).numpy().round(3))
+cases = []
+for made, start in (([0.5, 1.0, 1.5], [0.0, 0.0, 0.0]), ([2.0, 1.0], [0.0, 1.0])):
+    given, logits = torch.tensor(made), torch.tensor(start, requires_grad=True)
+    (logits.softmax(0) * given).sum().backward()
+    cases.append(((given, logits.detach().softmax(0)), -logits.grad, "It is omega_j times (L - L_j)."))
+exercises.check(push, cases, then="The easiest is pushed up, the hardest down.")
 
 # %% [markdown]
 # ### 2. Modify: a negative for free
 #
+# *5 minutes, easy.*
+#
 # Write a rule that needs no tagger: swap *left* and *right*, *up* and *down* in a sentence of the toy world, and return
 # None where there is nothing to swap.
 #
-# <details><summary>Hint</summary>Look each word up in a dictionary of four, with itself as the default.</details>
+# <details><summary>Hint 1</summary>Look each word up in a dictionary of four, with itself as the default.</details>
+#
+# <details><summary>Hint 2</summary>a dictionary of four words, and None where none of them occurs.</details>
 
 
 # %% tags=["exercise"]
 def turned(sentence: str) -> str | None:
     """The sentence with its direction reversed."""
-    raise NotImplementedError("a dictionary of four words, and None where none of them occurs")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def turned(sentence: str) -> str | None:
+def solution_turned(sentence: str) -> str | None:
     """The sentence with its direction reversed."""
     opposite = {"left": "right", "right": "left", "up": "down", "down": "up"}
     words = [opposite.get(word, word) for word in sentence.split()]
@@ -702,13 +719,23 @@ def turned(sentence: str) -> str | None:
 
 
 # %% tags=["check"]
-assert turned("a red ball slides to the left") == "a red ball slides to the right", "left becomes right"
-assert turned("a star blinks") is None, "nothing rather than the same sentence"
-assert turned(turned("the ring moves right")) == "the ring moves right", "turning twice must give it back"
-possible = [turned(s) for s in splits.test.sentences]
-odd = [t for t in possible if t and ("up and" in t or "down and" in t)]
-print(f"{np.mean([t is not None for t in possible]):.2f} of the test sentences can be turned; {len(odd)} of them still "
-      f"mean the same, such as {odd[0]!r}" if odd else "")  # fmt: skip
+def odd() -> str:
+    """What a rule without a script does not see."""
+    turns = [turned(s) for s in splits.test.sentences]
+    same = [t for t in turns if t and ("up and" in t or "down and" in t)]
+    said = f"{np.mean([t is not None for t in turns]):.2f} of the test sentences can be turned"
+    return said + (f"; {len(same)} of them still mean the same, such as *{same[0]}*." if same else ".")
+
+
+exercises.check(
+    turned,
+    [
+        (("a red ball slides to the left",), "a red ball slides to the right", "Left becomes right."),
+        (("a star blinks",), None, "Nothing rather than the same sentence."),
+        (("a star jumps down and up",), "a star jumps up and down", "Both words are turned."),
+    ],
+    then=odd,
+)
 
 # %% [markdown]
 # "Jumps down and up" is no negative at all. This is what checks against a script find, and what a reader of captions
@@ -716,20 +743,25 @@ print(f"{np.mean([t is not None for t in possible]):.2f} of the test sentences c
 #
 # ### 3. Measure: how far does the word *not* go?
 #
+# *8 minutes, medium.*
+#
 # A "model" that never learns and never looks: similarity is 1, minus 1 if exactly one of the two texts contains *not*.
 # What is its accuracy on the negated verbs of the test split? (A tie is not a success.)
 #
-# <details><summary>Hint</summary>Two booleans differ where <code>!=</code> says so.</details>
+# <details><summary>Hint 1</summary>Two booleans differ where <code>!=</code> says so.</details>
+#
+# <details><summary>Hint 2</summary><code>("not" in anchor.split()) != ("not" in other.split())</code> says whether
+# they differ.</details>
 
 
 # %% tags=["exercise"]
 def not_detector(anchor: str, other: str) -> float:
     """1, or 0 where exactly one of the texts contains the word "not"."""
-    raise NotImplementedError('("not" in anchor.split()) != ("not" in other.split())')
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def not_detector(anchor: str, other: str) -> float:
+def solution_not_detector(anchor: str, other: str) -> float:
     """1, or 0 where exactly one of the texts contains the word "not"."""
     return 1.0 - float(("not" in anchor.split()) != ("not" in other.split()))
 
@@ -742,18 +774,29 @@ def told_apart(component: str) -> float:
     return float(np.mean([not_detector(s, p) > not_detector(s, n) for s, p, n in rows if n]))
 
 
-assert told_apart("negated_verb") == 1.0, "every negated verb contains 'not', no anchor and no paraphrase does"
-assert told_apart("changed_verb") == 0.0, "without 'not' everything ties, and a tie is not a success"
-print({c: told_apart(c) for c in texts.components})
+exercises.check(
+    not_detector,
+    [
+        (("a ball falls", "a ball does not fall"), 0.0, "One of the two contains it."),
+        (("a ball falls", "a cube falls"), 1.0, "Neither contains it."),
+        (("it does not fall", "it is not thrown"), 1.0, "Both contain it."),
+        (("a knot falls", "a ball falls"), 1.0, "The letters of *not* inside another word are no *not*."),
+    ],
+    then=lambda: f"Told apart: { ({c: told_apart(c) for c in texts.components}) }. Without *not* everything ties.",
+)
 
 # %% [markdown]
 # ### 4. Measure, open-ended: hold the weights open
 #
-# Train X-CLIP with `{"model.components.loss.entropy_bonus": 0.5}` and with `{"model.components.loss.detach_importance":
-# True}` (own `run_dir` each). Does the entropy stay up? Does the match accuracy, own video against shuffled, move? And
-# what changes for moments with `{"model.components.loss.weight": 0.1}`?
+# *40 minutes, open.*
+#
+# Train X-CLIP with `{"model.components.loss.entropy_bonus": 0.5}` and with
+# `{"model.components.loss.detach_importance": True}`, each by `page.train(..., NAME, splits=splits)`. Does the entropy
+# stay up? Does the match accuracy, own video against shuffled, move? And what changes for moments with
+# `{"model.components.loss.weight": 0.1}`?
 #
 # ## What to read next
 #
-# `04_bm_detr` trains the family of QD-DETR in earnest. `vmlkit variants --help` writes variants of your own captions;
-# the tests in `tests/parity` hold X-CLIP, its optimiser and its metrics against the released program.
+# [07](07_your_own_video.ipynb) asks a model about one file. [04](04_bm_detr.ipynb) trains the family of QD-DETR in
+# earnest. `vmlkit variants --help` writes variants of your own captions; the tests in `tests/parity` hold X-CLIP, its
+# optimiser and its metrics against the released program.

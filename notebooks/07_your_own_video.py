@@ -24,6 +24,15 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** the tour. For a video of your own: its file, and a folder of a saved CLIP or SigLIP.
+#
+# **Afterwards you can** ask a trained model when a sentence happens in a file; check its answer by eye and by IoU; say
+# when frames alone are enough.
+#
+# **Path:** before this page comes [06: sentence components](06_sentence_components.ipynb); next is [08: look at the
+# data](08_data_check.ipynb).
+
+# %% [markdown]
 # ## The question
 #
 # "How do I run it on my video?" is what people ask most about published models of this field. A number in a table is
@@ -31,17 +40,16 @@
 # wrong. So: when does your sentence happen in your video?
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": about a minute; "demo", "paper": longer trainings of the same model
+size = "ci"  # "ci": about a minute; "demo", "long": longer trainings of the same model
 seed = 0
-run_dir = "runs/07_your_own_video"
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/07_your_own_video"  # other values of the above get folders of their own beside it
 film_seed = 7  # which film is rendered; every seed is another one
 your_video = ""  # the path of a file of yours
 your_sentence = ""  # what happens in it
 your_encoder = ""  # folder of a saved CLIP or SigLIP; empty: the toy world's own encoder
 
-# %%
-from pathlib import Path
-
+# %% jupyter={"source_hidden": true}
 import numpy as np
 
 import vmlkit as vk
@@ -58,8 +66,8 @@ from vmlkit.viz.scrubber import scrubber
 from vmlkit.viz.style import save_figure
 from vmlkit.viz.timeline import draw_epochs
 
-nb.start()
-folder = Path(run_dir)
+page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+exercises = vk.Exercises(3)
 
 # %% [markdown]
 # ## The data, looked at first
@@ -68,7 +76,7 @@ folder = Path(run_dir)
 # rendered into a real file of video, compressed, with nothing else inside. Its script lies beside it.
 
 # %%
-path = folder.with_name(f"{folder.name}-films") / "film.mp4"
+path = page.path("films") / f"film{film_seed}.mp4"
 film = write_toy_video(path, film_seed)
 print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
 for said in film.sentences:
@@ -97,9 +105,7 @@ for said in film.sentences:
 # The model of the tour (CPL), for a few epochs. It only ever sees whole videos with sentences.
 
 # %%
-changes = {"train.seed": seed} | ({"train.epochs": 6} if size == "ci" else {})
-experiment = vk.with_overrides(vk.preset("cpl", "toy", size), changes)
-run = vk.run_experiment(experiment, run_dir, progress=False)
+run = page.train(page.preset("cpl", {"train.epochs": 6} if size == "ci" else {}))
 print(f"test split: R@1,IoU=0.5 is {100 * run.metrics['test']['R@1,IoU=0.5']:.0f} %")
 
 # %% [markdown]
@@ -127,7 +133,7 @@ scrubber(run, query=shown, films=films, epoch=-1)
 # call reads them back. The model answers about overlapping windows as long as its training videos.
 
 # %%
-finder = Finder(run_dir, device="cpu")
+finder = Finder(run.path, device="cpu")
 video = finder.encode(path)
 answers = finder.ask_all([said.text for said in film.sentences])
 print(f"{len(video.rows)} rows of {video.rows.shape[1]} numbers; windows of the model: {len(finder.windows.frames)}")
@@ -247,6 +253,8 @@ band = {f"mean IoU on the film, {source}": mean for source, mean in means.items(
 band |= {f"test {m}": run.metrics["test"][m] for m in ("R@1,mIoU", "R@1,IoU=0.3", "R@1,IoU=0.5")}
 band |= {"NLL": run.epochs["loss/nll"].iloc[-1], "largest attention": float(looks.weights.max())}
 exact = {"rows of the film": len(video.rows), "events": len(truths), "seconds of all moments": sum(lengths)}
+constant = {name: run.metrics["baselines"][name] for name in ("whole video", "best constant window")}
+exact |= {f"{name}: {m}": row[m] for name, row in constant.items() for m in ("R@1,mIoU", "R@1,IoU=0.3")}
 nb.record(exact=exact, band=band, above=[("mean IoU on the film, similarity", "mean IoU on the film, trained")])
 
 # %% [markdown]
@@ -254,17 +262,21 @@ nb.record(exact=exact, band=band, above=[("mean IoU on the film, similarity", "m
 #
 # ### 1. Predict: the share of the first answers that are right
 #
-# <details><summary>Hint</summary>Compare the IoU of each first answer with one half, then take the mean.</details>
+# *5 minutes, easy.*
+#
+# <details><summary>Hint 1</summary>Compare the IoU of each first answer with one half, then take the mean.</details>
+#
+# <details><summary>Hint 2</summary>intersection over the length from the first start to the last end.</details>
 
 
 # %% tags=["exercise"]
 def share_right(firsts: np.ndarray, truth: np.ndarray) -> float:
     """Share of the first answers (N, 2) whose IoU with the truth (N, 2) is above one half."""
-    raise NotImplementedError("intersection over the length from the first start to the last end")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def share_right(firsts: np.ndarray, truth: np.ndarray) -> float:
+def solution_share_right(firsts: np.ndarray, truth: np.ndarray) -> float:
     """Share of the first answers (N, 2) whose IoU with the truth (N, 2) is above one half."""
     low, high = np.minimum(firsts, truth), np.maximum(firsts, truth)
     return float((np.clip(low[:, 1] - high[:, 0], 0, None) / (high[:, 1] - low[:, 0]) > 0.5).mean())
@@ -273,25 +285,37 @@ def share_right(firsts: np.ndarray, truth: np.ndarray) -> float:
 # %% tags=["check"]
 firsts = np.array([found.similarity[0, :2] for found in answers])
 expected = np.mean([right(a.similarity, t) for a, t in zip(answers, truths, strict=True)])
-assert abs(share_right(firsts, np.array(truths)) - expected) < 1e-9, "IoU above .5, averaged over sentences"
-print("right: it is the number printed above, as a share")
+two = np.array([[0.0, 2.0], [0.0, 1.0]]), np.array([[0.0, 1.0], [0.0, 1.0]])
+exercises.check(
+    share_right,
+    [
+        (two, 0.5, "An IoU of exactly one half is not above one half."),
+        ((np.array([[0.0, 1.0]]), np.array([[2.0, 3.0]])), 0.0, "Moments that do not meet share nothing."),
+        ((firsts, np.array(truths)), expected, "It is the number printed above, as a share."),
+    ],
+    then="It is the number printed above, as a share.",
+)
 
 # %% [markdown]
 # ### 2. Modify: overlapping windows
 #
+# *5 minutes, easy.*
+#
 # Windows of `length` rows begin every half window, and the last one ends with the video.
 #
-# <details><summary>Hint</summary><code>range(0, rows - length, length // 2)</code>, then one more at the end.</details>
+# <details><summary>Hint 1</summary><code>range(0, rows - length, length // 2)</code>, then one more.</details>
+#
+# <details><summary>Hint 2</summary>the last start is <code>rows - length</code>.</details>
 
 
 # %% tags=["exercise"]
 def starts_of_windows(rows: int, length: int) -> list[int]:
     """First rows of windows that overlap by half, for a video of more rows than a window has."""
-    raise NotImplementedError("step by half a window; the last start is rows - length")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def starts_of_windows(rows: int, length: int) -> list[int]:
+def solution_starts_of_windows(rows: int, length: int) -> list[int]:
     """First rows of windows that overlap by half, for a video of more rows than a window has."""
     return [*range(0, rows - length, length // 2), rows - length]
 
@@ -299,27 +323,34 @@ def starts_of_windows(rows: int, length: int) -> list[int]:
 # %% tags=["check"]
 from vmlkit.finding.windows import place_windows
 
-for rows in (61, 120, 1200):
-    assert starts_of_windows(rows, 60) == place_windows(rows, 60)[:, 0].tolist(), "the last window ends with the video"
-print("right: every moment of up to half a window lies whole in one of them")
+cases = [
+    ((rows, 60), place_windows(rows, 60)[:, 0].tolist(), "The last window ends with the video.")
+    for rows in (61, 120, 1200)
+]
+exercises.check(starts_of_windows, cases, then="Every moment of up to half a window lies whole in one of them.")
 
 # %% [markdown]
 # ### 3. Measure: the window of a curve
 #
+# *10 minutes, medium.*
+#
 # Similarity is a curve over time. Take the longest stretch above half of its highest value: where does it begin and
 # end, and is it the moment?
 #
-# <details><summary>Hint</summary>Go through the rows once; remember where the current stretch began.</details>
+# <details><summary>Hint 1</summary>Go through the rows once; remember where the current stretch began.</details>
+#
+# <details><summary>Hint 2</summary>when a row falls to the level, compare the run that ended with the longest so
+# far.</details>
 
 
 # %% tags=["exercise"]
 def longest_stretch(curve: np.ndarray, level: float) -> tuple[int, int]:
     """First row and end of the longest run of rows above the level."""
-    raise NotImplementedError("when a row falls to the level, compare the run that ended with the longest so far")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def longest_stretch(curve: np.ndarray, level: float) -> tuple[int, int]:
+def solution_longest_stretch(curve: np.ndarray, level: float) -> tuple[int, int]:
     """First row and end of the longest run of rows above the level."""
     best, begun = (0, 0), None
     for i, above in enumerate([*(curve > level), False]):
@@ -331,13 +362,25 @@ def longest_stretch(curve: np.ndarray, level: float) -> tuple[int, int]:
 
 
 # %% tags=["check"]
-assert longest_stretch(np.array([0.0, 1, 1, 0, 1, 0]), 0.5) == (1, 3), "the end is the first row that is not above"
-first, end = longest_stretch(answers[0].curve, 0.5 * answers[0].curve.max())
-seconds = video.times[first, 0], video.times[end - 1, 1]
-print(f"stretch {seconds[0]:.1f} – {seconds[1]:.1f} s, script {truths[0][0]:.1f} – {truths[0][1]:.1f} s")
+def on_the_film() -> str:
+    """The stretch of the first sentence, beside the script."""
+    first, end = longest_stretch(answers[0].curve, 0.5 * answers[0].curve.max())
+    seconds = video.times[first, 0], video.times[end - 1, 1]
+    return f"Stretch {seconds[0]:.1f} – {seconds[1]:.1f} s, script {truths[0][0]:.1f} – {truths[0][1]:.1f} s."
+
+
+exercises.check(
+    longest_stretch,
+    [
+        ((np.array([0.0, 1, 1, 0, 1, 0]), 0.5), (1, 3), "The end is the first row that is not above."),
+        ((np.array([1.0, 0, 1, 1]), 0.5), (2, 4), "A stretch may end with the video."),
+    ],
+    then=on_the_film,
+)
 
 # %% [markdown]
 # ## What to read next
 #
-# `00_tour` trains this model step by step, `04_bm_detr` the supervised family whose released checkpoints
-# `vmlkit find --checkpoint` asks, and `05_actions_with_text` what `vmlkit find --actions` lists.
+# [08](08_data_check.ipynb) checks data before training. [00](00_tour.ipynb) trains this model step by step,
+# `04_bm_detr` the supervised family whose released checkpoints `vmlkit find --checkpoint` asks, and
+# `05_actions_with_text` what `vmlkit find --actions` lists.

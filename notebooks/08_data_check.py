@@ -26,20 +26,29 @@
 # Words and symbols of all pages: [glossary](glossary.md).
 
 # %% [markdown]
+# **You need:** the tour's first sections; what a data set of videos, features and sentences is made of.
+#
+# **Afterwards you can** find out whether annotations and features belong together before you train; name the accidents
+# that training would not notice; put a prior under a table.
+#
+# **Path:** before this page comes [07: your own video](07_your_own_video.ipynb).
+
+# %% [markdown]
 # ## The question
 #
 # You have annotations from one project and features from another. Do they belong together? What would training leave
 # out, and would it say so? And how good is a model that has learned nothing but where moments usually lie?
 
 # %% tags=["parameters"]
-size = "ci"  # "ci": the toy world at its smallest; "demo" and "paper" make it larger
+size = "ci"  # "ci": the toy world at its smallest; "demo" and "long" make it larger
 seed = 0
-run_dir = "runs/08_data_check"
+device = "auto"  # "cpu", "cuda", or a card where there is one
+run_dir = "runs/08_data_check"  # other values of the above get folders of their own beside it
 source = ""  # data of your own, such as "charades": see the last section
 annotations = ""  # its annotation files
 features = ""  # its features
 
-# %%
+# %% jupyter={"source_hidden": true}
 import json
 import os
 import shutil
@@ -51,11 +60,13 @@ import pandas as pd
 import vmlkit as vk
 from vmlkit.data.array_files import open_arrays
 from vmlkit.experiments.data_check import check_data
+from vmlkit.experiments.page import SIZES
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.data import draw_clock, draw_locations, draw_priors, draw_words
 from vmlkit.viz.style import save_figure
 
-nb.start()
+page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+exercises = vk.Exercises(3)
 pd.options.display.max_colwidth = 90
 
 # %% [markdown]
@@ -65,7 +76,7 @@ pd.options.display.max_colwidth = 90
 # splits are, which sentences stand in two of them, and what location priors reach.
 
 # %%
-toy = check_data("toy", {"data.seed": seed}, size=size)
+toy = check_data("toy", {"data.seed": seed}, size=SIZES[size])
 print(toy)
 
 # %% [markdown]
@@ -112,9 +123,9 @@ else:
 # For what can go wrong with *files* we write some: sentences of the toy world in the layout of Charades-STA, tags and
 # word vectors beside them, and features at two rows a second in one `.npz`.
 
-# %%
+# %% jupyter={"source_hidden": true}
 rng = np.random.default_rng(seed)
-corpus = Path(run_dir, "corpus")
+corpus = page.path("corpus")
 moments = toy.tables.moments
 chosen = {split: list(dict.fromkeys(moments.query("split == @split")["video"]))[:12] for split in ("train", "test")}
 arrays = {}
@@ -210,8 +221,6 @@ print(next(finding for finding in found["ids with a prefix"].findings if "no fea
 # another denominator. It is said on stderr, and the run keeps it.
 
 # %%
-from vmlkit.experiments.experiment import run_experiment
-
 fewer = {name: array for name, array in arrays.items() if name not in test[:3]}
 np.savez(corpus / "fewer.npz", **fewer)
 runs = {}
@@ -219,7 +228,7 @@ for name in ("features", "fewer"):
     settings = {"data.annotations": str(corpus), "data.features": str(corpus / f"{name}.npz"), "train.epochs": 2}
     settings |= {"data.clips": 16, "train.batch_size": 16, "train.seed": seed, "train.probe_queries": 4}
     experiment = vk.with_overrides(vk.preset("cnm", "charades", "ci"), settings)
-    runs[name] = run_experiment(experiment, Path(run_dir, name), resume=False, progress=False)
+    runs[name] = vk.run_experiment(experiment, page.path(name), resume=False, progress=False)
 pd.DataFrame({name: {"N": run.metrics["n_test"], "left out": str([
     f"{entry['count']} of {entry['of']} {entry['what']}" for entry in run.metrics["left_out"].get("test", [])
     if "features" in entry["what"]])} for name, run in runs.items()}).T  # fmt: skip
@@ -290,21 +299,26 @@ print(str(planted).split("answers that never")[0])
 #
 # ### 1. Write a prior
 #
+# *8 minutes, medium.*
+#
 # R@1 at an IoU of `threshold` of one constant window, over moments in fractions of their videos. The metric of all
 # tables counts an IoU of exactly the threshold as a hit.
 #
-# <details><summary>Hint</summary>The union of two overlapping intervals goes from the smaller start to the larger
+# <details><summary>Hint 1</summary>The union of two overlapping intervals goes from the smaller start to the larger
 # end.</details>
+#
+# <details><summary>Hint 2</summary><code>np.minimum</code> of the ends, <code>np.maximum</code> of the starts, then
+# the mean of IoU &gt;= threshold.</details>
 
 
 # %% tags=["exercise"]
 def recall(window: tuple[float, float], spans: np.ndarray, threshold: float) -> float:
     """Share of the spans (N, 2) whose IoU with the window is at least the threshold."""
-    raise NotImplementedError("np.minimum(ends), np.maximum(starts), then the mean of IoU >= threshold")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def recall(window: tuple[float, float], spans: np.ndarray, threshold: float) -> float:
+def solution_recall(window: tuple[float, float], spans: np.ndarray, threshold: float) -> float:
     """Share of the spans (N, 2) whose IoU with the window is at least the threshold."""
     common = np.minimum(spans[:, 1], window[1]) - np.maximum(spans[:, 0], window[0])
     union = np.maximum(spans[:, 1], window[1]) - np.minimum(spans[:, 0], window[0])
@@ -312,60 +326,87 @@ def recall(window: tuple[float, float], spans: np.ndarray, threshold: float) -> 
 
 
 # %% tags=["check"]
-assert recall((0, 1), np.array([[0.0, 0.5], [0.0, 1.0]]), 0.5) == 1.0, "an IoU of exactly 0.5 counts at 0.5"
-assert recall((0, 0.5), np.array([[0.5, 1.0]]), 0.1) == 0.0, "intervals that only touch share nothing"
 part = moments[moments["split"] == "test"]
 spans = part[["start", "end"]].to_numpy() / part[["duration"]].to_numpy()
-print(f"the best constant window reaches R@1, IoU=0.5 of {100 * recall(toy.window, spans, 0.5):.1f} %")
+exercises.check(
+    recall,
+    [
+        (((0, 1), np.array([[0.0, 0.5], [0.0, 1.0]]), 0.5), 1.0, "An IoU of exactly .5 counts at .5."),
+        (((0, 0.5), np.array([[0.5, 1.0]]), 0.1), 0.0, "Intervals that only touch share nothing."),
+        (((0, 0.2), np.array([[0.5, 1.0], [0.1, 0.2], [0.15, 0.9]]), 0.5), 1 / 3, "Only the second overlaps by half."),
+    ],
+    then=lambda: f"The best constant window has R@1, IoU=0.5 of {100 * recall(toy.window, spans, 0.5):.1f} %.",
+)
 
 # %% [markdown]
 # ### 2. Find the leak
 #
+# *3 minutes, easy.*
+#
 # Which videos stand in both splits? Charades-STA's own files have none; files put together by hand often do.
 #
-# <details><summary>Hint</summary>Two sets.</details>
+# <details><summary>Hint 1</summary>Two sets.</details>
+#
+# <details><summary>Hint 2</summary><code>set(...) &amp; set(...)</code>, sorted.</details>
 
 
 # %% tags=["exercise"]
 def leaked(train: list[str], test: list[str]) -> list[str]:
     """The videos of the test split that are also in training, in alphabetical order."""
-    raise NotImplementedError("sorted(set(...) & set(...))")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def leaked(train: list[str], test: list[str]) -> list[str]:
+def solution_leaked(train: list[str], test: list[str]) -> list[str]:
     """The videos of the test split that are also in training, in alphabetical order."""
     return sorted(set(train) & set(test))
 
 
 # %% tags=["check"]
-assert leaked(["a", "b"], ["b", "c", "b"]) == ["b"], "each video once"
-assert leaked(chosen["train"], chosen["test"]) == [], "the corpus of this page has no leak"
+exercises.check(
+    leaked,
+    [
+        ((["a", "b"], ["b", "c", "b"]), ["b"], "Each video once."),
+        ((["d", "b", "a"], ["a", "d"]), ["a", "d"], "In alphabetical order."),
+        ((chosen["train"], chosen["test"]), [], "The corpus of this page has no leak."),
+    ],
+    then="The corpus of this page has no leak.",
+)
 
 # %% [markdown]
 # ### 3. Which clock?
 #
+# *3 minutes, easy.*
+#
 # I3D features of THUMOS14 come every 16 frames at 25 frames a second, or every 4 frames at 30. How many seconds is one
 # row, and how many rows has a video of 64 seconds?
 #
-# <details><summary>Hint</summary>A row covers as many frames as the stride.</details>
+# <details><summary>Hint 1</summary>A row covers as many frames as the stride.</details>
+#
+# <details><summary>Hint 2</summary>how long do that many frames take?</details>
 
 
 # %% tags=["exercise"]
 def seconds_per_row(stride: int, fps: float) -> float:
     """Seconds from one row of features to the next."""
-    raise NotImplementedError("stride / fps")
+    raise NotImplementedError
 
 
 # %% jupyter={"source_hidden": true} tags=["solution"]
-def seconds_per_row(stride: int, fps: float) -> float:
+def solution_seconds_per_row(stride: int, fps: float) -> float:
     """Seconds from one row of features to the next."""
     return stride / fps
 
 
 # %% tags=["check"]
-assert seconds_per_row(16, 25) == 0.64, "16 frames at 25 frames a second"
-assert round(64 / seconds_per_row(4, 30)) == 480, "every 4 frames at 30: nearly five times as many rows"
+exercises.check(
+    seconds_per_row,
+    [
+        ((16, 25), 0.64, "16 frames at 25 frames a second."),
+        ((4, 30), 64 / 480, "Every 4 frames at 30: a video of 64 seconds has 480 rows."),
+    ],
+    then="At a stride of 4 there are nearly five times as many rows.",
+)
 
 # %% [markdown]
 # ## Data of your own
@@ -383,5 +424,5 @@ if source:
 # %% [markdown]
 # ## What to read next
 #
-# `00_tour` trains a model in one sitting. `docs/core.md` names the files that this page used: the list of layouts is
-# one record each, so a layout that is missing is a small change.
+# This is the last page; [00](00_tour.ipynb) trains a model in one sitting. `docs/core.md` names the files that this
+# page used: the list of layouts is one record each, so a layout that is missing is a small change.

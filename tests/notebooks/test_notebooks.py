@@ -1,6 +1,7 @@
 """Every notebook runs from top to bottom at CI size, and its numbers stay within their bands (tests/regression).
 
-The copies with outputs go to a temporary folder, or to ``$VMLKIT_EXECUTED``, from where ``make site`` takes them.
+On the way answers are tried at its exercises: three wrong ones, which the check must refuse, and the right one.  The
+copies with outputs go to a temporary folder, or to ``$VMLKIT_EXECUTED``, from where ``make site`` takes them.
 """
 
 import json
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.notebooks.budget import ROWS, table_rows
+from tests.notebooks.trials import outcomes, with_trials, without_trials
+from tests.notebooks.wrong_answers import WRONG
 from tools.regression.quantities import drift, load, path_of, recorded
-from vmlkit.experiments.notebooks import failing_cells, list_notebooks, read
+from vmlkit.experiments.notebooks import failing_cells, fingerprint, list_notebooks, read, write
 
 ROOT = Path(__file__).parents[2]
 BUDGET_SECONDS = 90
@@ -25,12 +29,19 @@ each_notebook = pytest.mark.parametrize("path", list_notebooks(ROOT / "notebooks
 def test_notebook_runs(
     path: Path, sandbox: Path, execute: Callable[..., Path], record_property: Callable[[str, object], None]
 ) -> None:
-    executed = execute(path, None, Path(os.environ.get("VMLKIT_EXECUTED", sandbox / "executed")))
+    edition = with_trials(read(path), WRONG[path.stem])
+    executed = execute(path, edition, Path(os.environ.get("VMLKIT_EXECUTED", sandbox / "executed")))
     notebook = read(executed)
+    assert not failing_cells(notebook.cells)
+    tried = outcomes(notebook)
+    notebook = without_trials(notebook)
+    notebook.metadata["vmlkit"] = {"fingerprint": fingerprint(path)}
+    write(notebook, executed)
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     assert all(cell.metadata.papermill.status == "completed" for cell in code)
     assert all(cell.execution_count for cell in code)
-    assert not failing_cells(notebook.cells)
+    assert table_rows(notebook) <= ROWS, f"{table_rows(notebook)} rows of tables are open: fold some"
+    assert refused(tried) == []
 
     metrics = list((sandbox / "runs").rglob("metrics.json"))
     assert metrics, "the notebook left no run (runs/NAME/metrics.json)"
@@ -47,3 +58,13 @@ def test_notebook_runs(
     assert seconds > 0.2, "it ran suspiciously fast: did any cell do anything?"
     if seconds > BUDGET_SECONDS:
         warnings.warn(f"{path.stem} took {seconds:.0f} s at CI size; the budget is {BUDGET_SECONDS} s", stacklevel=1)
+
+
+def refused(tried: dict[str, list[str]]) -> list[str]:
+    """What checks said that they should not have: of a stub, of wrong answers, of the solution."""
+    wrong = []
+    for name, (stub, *answers, solution) in tried.items():
+        wrong += [f"stub of {name}: {stub!r}"] if "not done yet" not in stub else []
+        wrong += [f"answer {i} to {name}: {said!r}" for i, said in enumerate(answers) if "wrong at" not in said]
+        wrong += [f"solution of {name}: {solution!r}"] if "**right**" not in solution else []
+    return wrong

@@ -167,6 +167,29 @@ def test_learning_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.M
         learning.learn(where, range(4), tmp_path / "kept")
 
 
+def test_exact_numbers_are_learned_from_one_execution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: dict
+) -> None:
+    kept = save({**record, "notebook": "a"}, tmp_path)
+    monkeypatch.setattr(learning, "load", lambda name: load(name, tmp_path))
+    monkeypatch.setattr(learning, "save", lambda made: save(made, tmp_path))
+    monkeypatch.setattr(learning.provenance, "revision", lambda: "def")
+    found = copy.deepcopy(seeds()[0])
+    found.exact["videos"] = 3.0
+    assert learning.relearn_exact(tmp_path / "a.ipynb", found) == kept
+    written = load("a", tmp_path)
+    assert written["exact"] == {"queries": 140.0, "videos": 3.0}
+    assert written["band"] == record["band"]
+    assert written["above"] == [["mIoU", "prior"]]
+    assert written["provenance"] == {"revision": "abc", "revision_of_exact": "def"}
+    del found.band["mIoU"]
+    with pytest.raises(DataError, match="records other bands or pairs than its file; run `python -m tools"):
+        learning.relearn_exact(tmp_path / "a.ipynb", found)
+    monkeypatch.setattr(learning.provenance, "revision", lambda: "def+changes")
+    with pytest.raises(DataError, match="commit before bands are learned"):
+        learning.relearn_exact(tmp_path / "a.ipynb", seeds()[0])
+
+
 def test_missing_or_foreign_bands_say_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"run `python -m tools\.regression learn 09_new`"):
         load("09_new", tmp_path)

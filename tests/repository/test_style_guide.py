@@ -15,6 +15,7 @@ from typing import Any
 import jupytext
 import pytest
 
+from tests.notebooks.wrong_answers import WRONG
 from vmlkit.experiments.notebooks import list_notebooks
 
 ROOT = Path(__file__).parents[2]
@@ -119,20 +120,63 @@ def test_cells_hold_one_thought(path: Path) -> None:
 
 
 @each_notebook
-def test_exercises_are_three_to_five_and_their_checks_teach(path: Path) -> None:
-    stubs, checks = ([c for c in cells(path, "code") if tag in tags(c)] for tag in ("exercise", "check"))
+def test_a_page_says_what_it_needs_what_it_gives_and_where_the_path_goes(path: Path) -> None:
+    second = cells(path, "markdown")[1].source
+    missing = [what for what in ("**You need:**", "**Afterwards you can**", "**Path:**") if what not in second]
+    at = [p.stem for p in NOTEBOOKS].index(path.stem)
+    beside = [NOTEBOOKS[i].name for i in (at - 1, at + 1) if 0 <= i < len(NOTEBOOKS)]
+    missing += [f"a link to {name}" for name in beside if f"({name})" not in second]
+    held(path, [f"the second cell lacks {what}" for what in missing])
+
+
+@each_notebook
+def test_exercises_are_three_to_five_and_know_the_learner(path: Path) -> None:
+    """Stubs that give nothing away, hints in two steps, minutes and difficulty, solutions under other names."""
+    stubs, solutions, checks = (
+        [c for c in cells(path, "code") if tag in tags(c)] for tag in ("exercise", "solution", "check")
+    )
+    code = "\n".join(cell.source for cell in cells(path, "code"))
     departures = [] if 3 <= len(stubs) <= 5 else [f"{len(stubs)} exercises"]
-    for cell in stubs:
-        raises = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Raise)]
-        if not any("NotImplementedError(" in ast.unparse(n) for n in raises):
-            departures.append(f"a stub does not raise with a hint: {cell.source[:40]}")
-    for cell in checks:
-        asserts = [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, ast.Assert)]
-        if not asserts or any(n.msg is None for n in asserts):
-            departures.append(f"a check without a message that teaches: {cell.source[:40]}")
+    departures += [] if f"exercises = vk.Exercises({len(stubs)})" in code else ["another count in vk.Exercises(...)"]
+    for stub, solution, check in zip(stubs, solutions, checks, strict=True):
+        (made,) = (n for n in ast.parse(stub.source).body if isinstance(n, ast.FunctionDef))
+        if ast.unparse(made.body[-1]) != "raise NotImplementedError":
+            departures.append(f"the stub of {made.name} does not end in a plain `raise NotImplementedError`")
+        if f"def solution_{made.name}(" not in solution.source or f"def {made.name}(" in solution.source:
+            departures.append(f"the solution of {made.name} is not called solution_{made.name}")
+        call = ast.parse(check.source).body[-1]
+        if not ast.unparse(call).startswith(f"exercises.check({made.name},"):
+            departures.append(f"the check of {made.name} does not end in exercises.check({made.name}, ...)")
+        if len(WRONG.get(path.stem, {}).get(made.name, ())) != 3:
+            departures.append(f"tests/notebooks/wrong_answers.py has not three wrong answers to {made.name}")
     text = "\n".join(cell.source for cell in cells(path, "markdown"))
-    if text.count("<details>") != text.count("</details>") or text.count("<details>") < len(stubs):
-        departures.append("an exercise without a hint in a <details> block")
+    if any(text.count(f"<summary>Hint {step}<") != len(stubs) for step in (1, 2)):
+        departures.append("an exercise without two hints in <details> blocks")
+    if len(re.findall(r"^\*\d+ minutes, (?:easy|medium|hard|open)\.\*", text, re.MULTILINE)) < len(stubs):
+        departures.append("an exercise without its minutes and difficulty")
+    held(path, departures)
+
+
+@each_notebook
+def test_the_edition_without_solutions_needs_none(path: Path) -> None:
+    kept = "\n".join(cell.source for cell in cells(path, "code") if "solution" not in tags(cell))
+    used = {n.id for n in ast.walk(ast.parse(kept)) if isinstance(n, ast.Name)}
+    assert not {name for name in used if name.startswith("solution_")}
+
+
+@each_notebook
+def test_every_page_has_the_knobs_and_no_folder_is_fixed(path: Path) -> None:
+    """Size, seed, device and run_dir are parameters, checked by ``vk.open_page``; trainings go where it says."""
+    first = next(cell.source for cell in cells(path, "code") if "parameters" in tags(cell))
+    rest = "\n".join(cell.source for cell in cells(path, "code") if "parameters" not in tags(cell))
+    departures = [
+        f"no parameter '{n}'" for n in ("size", "seed", "device", "run_dir") if f"\n{n} = " not in f"\n{first}"
+    ]
+    (opened,) = (n for n in ast.walk(ast.parse(rest)) if isinstance(n, ast.Call) and "open_page" in ast.unparse(n.func))
+    passed = {ast.unparse(argument) for argument in opened.args} | {k.arg for k in opened.keywords}
+    departures += [f"vk.open_page does not get '{n}'" for n in {"size", "seed", "device", "run_dir"} - passed]
+    if rest.count("run_dir") > 1:
+        departures.append("run_dir is used beside vk.open_page: use page.train and page.path")
     held(path, departures)
 
 

@@ -1,8 +1,9 @@
-"""``python -m tools.regression check | learn | mutations``: what ``make regression`` and its relatives call.
+"""``python -m tools.regression check | learn | exact | mutations``: what ``make regression`` and its relatives call.
 
 Examples:
     python -m tools.regression check 01_cnm
     python -m tools.regression learn 01_cnm 04_bm_detr --seeds 10
+    python -m tools.regression exact 07_your_own_video
 """
 
 import argparse
@@ -11,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from tools.regression import mutations
-from tools.regression.learn import SEEDS, learn
+from tools.regression.learn import SEEDS, learn, relearn_exact
 from tools.regression.quantities import drift, load, recorded
 from vmlkit.errors import ConfigError, DataError, escape_what_cannot_be_written
 from vmlkit.experiments import notebooks as nb
@@ -25,19 +26,23 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="compare what notebooks record with tests/regression")
-    check.add_argument(
-        "--executed", type=Path, default=Path("site/executed"), help="executed copies, used where current"
-    )
+    exact = commands.add_parser("exact", help="write what no training changes from one execution; bands stay")
+    for command in (check, exact):
+        command.add_argument(
+            "--executed", type=Path, default=Path("site/executed"), help="executed copies, used where current"
+        )
     learning = commands.add_parser("learn", help="learn the bands again (long; goes on where it was stopped)")
     learning.add_argument("--seeds", type=int, default=SEEDS)
     broken = commands.add_parser("mutations", help="break the package in known ways; every page concerned must notice")
-    for command in (check, learning, broken):
+    for command in (check, exact, learning, broken):
         command.add_argument("notebooks", nargs="*", help="names, such as 01_cnm; default: all")
     options = parser.parse_args(arguments)
     try:
         chosen = choose(options.notebooks)
         if options.command == "learn":
             return learn_all(chosen, options.seeds)
+        if options.command == "exact":
+            return exact_all(chosen, options.executed)
         if options.command == "mutations":
             return break_all(options.notebooks)
         return check_all(chosen, options.executed)
@@ -63,15 +68,24 @@ def check_all(paths: list[Path], executed: Path) -> int:
     """Compare every notebook, running those without a current executed copy, and say what drifted."""
     drifted: list[str] = []
     for path in paths:
-        record = load(path.stem)
-        copy = executed / path.name
-        if not nb.is_current(copy, path):
-            copy = nb.run_notebook(path, executed)
-        lines = drift(record, found := recorded(copy))
+        lines = drift(load(path.stem), found := recorded(current(path, executed)))
         print(f"{path.stem}: {len(found.every)} quantities, {len(lines)} drifted", flush=True)
         drifted += lines
     print("\n".join(drifted))
     return 1 if drifted else 0
+
+
+def current(path: Path, executed: Path) -> Path:
+    """The executed copy of a notebook, run now where there is none of it as the sources stand."""
+    copy = executed / path.name
+    return copy if nb.is_current(copy, path) else nb.run_notebook(path, executed)
+
+
+def exact_all(paths: list[Path], executed: Path) -> int:
+    """Write the exact numbers of every notebook from one execution."""
+    for path in paths:
+        print(relearn_exact(path, recorded(current(path, executed))), flush=True)
+    return 0
 
 
 def break_all(names: list[str]) -> int:

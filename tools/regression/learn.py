@@ -4,8 +4,9 @@ import dataclasses
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from tools.regression.quantities import Quantities, learned, recorded, save
+from tools.regression.quantities import LEARN, Quantities, learned, load, recorded, save
 from vmlkit import provenance
 from vmlkit.errors import DataError
 from vmlkit.experiments import notebooks as nb
@@ -60,9 +61,7 @@ def learn(path: Path, seeds: Iterable[int] = range(SEEDS), kept: Path = KEPT) ->
     Raises:
         DataError: where tracked files differ from the revision that the file would name.
     """
-    made = provenance.made_with(threads=None)
-    if str(made["revision"]).endswith("+changes"):
-        raise DataError(path.parent, "tracked files differ from the last commit", "commit before bands are learned")
+    made = _made(path)
     mark = nb.fingerprint(path)
     found, raised = {}, []
     for seed in seeds:
@@ -76,3 +75,31 @@ def learn(path: Path, seeds: Iterable[int] = range(SEEDS), kept: Path = KEPT) ->
         found[seed] = Quantities(record["quantities"]["exact"], record["quantities"]["band"], pairs)
         raised += record["raised"]
     return save(learned(path.stem, found, made)), raised
+
+
+def relearn_exact(path: Path, found: Quantities) -> Path:
+    """Write the exact numbers of one execution into a notebook's file; bands and pairs stay as they were learned.
+
+    No training changes an exact number, so one execution says as much of it as ten.
+
+    Args:
+        path: the notebook.
+        found: what an execution of it recorded.
+
+    Raises:
+        DataError: where tracked files differ from the revision that the file would name, or the page records other
+            bands or pairs than the file has.
+    """
+    made, record = _made(path), load(path.stem)
+    if set(found.band) != set(record["band"]) or {tuple(pair) for pair in record["above"]} - set(found.above):
+        raise DataError(path.stem, "records other bands or pairs than its file", f"run `{LEARN} {path.stem}`")
+    exact = learned(path.stem, {0: found, 1: found}, {})["exact"]
+    provenance_of = {**record["provenance"], "revision_of_exact": made["revision"]}
+    return save({**record, "exact": exact, "provenance": provenance_of})
+
+
+def _made(path: Path) -> dict[str, Any]:
+    made = provenance.made_with(threads=None)
+    if str(made["revision"]).endswith("+changes"):
+        raise DataError(path.parent, "tracked files differ from the last commit", "commit before bands are learned")
+    return made

@@ -81,7 +81,7 @@ def _same(given: Any, expected: Any) -> bool:
 def _short(value: Any) -> str:
     """A value in a few characters: large arrays and tables by their shape."""
     shape = getattr(value, "shape", None)
-    if shape is not None and (len(shape) and np.prod(shape) > 9 or hasattr(value, "columns")):
+    if shape is not None and ((len(shape) and np.prod(shape) > 9) or hasattr(value, "columns")):
         return f"{type(value).__name__.lower()} of shape {tuple(shape)}"
     if shape is not None:
         value = np.asarray(value.detach() if hasattr(value, "detach") else value, dtype=float).round(4).tolist()

@@ -1,8 +1,8 @@
 """What the cells of a notebook share: its knobs, checked before anything runs, and folders that no second value meets.
 
-    page = vk.open_page("runs/00_tour", size="ci", seed=0)
-    experiment = page.preset("cpl")
-    run = page.train(experiment, splits=page.load(experiment))
+page = vk.open_page("runs/00_tour", size="ci", seed=0)
+experiment = page.preset("cpl")
+run = page.train(experiment, splits=page.load(experiment))
 """
 
 import dataclasses

@@ -1,0 +1,22 @@
+"""How much of a page is tables: rows that a reader sees without opening anything."""
+
+import re
+from typing import Any
+
+ROWS = 60
+
+_DETAILS = re.compile(r"<details.*?</details>", re.DOTALL)
+_MARKDOWN_ROW = re.compile(r"^\|(?![\s|:-]*$)", re.MULTILINE)
+
+
+def table_rows(notebook: Any) -> int:
+    """Rows of all tables of an executed notebook, heads included, but for what stands behind a line that opens it."""
+    rows = 0
+    for cell in notebook.cells:
+        texts = [cell.source] if cell.cell_type == "markdown" else []
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            texts += [data[kind] for kind in ("text/html", "text/markdown") if kind in data][:1]
+        for text in (_DETAILS.sub("", t) for t in texts):
+            rows += len(re.findall(r"<tr\b", text)) + len(_MARKDOWN_ROW.findall(text))
+    return rows
