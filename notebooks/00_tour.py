@@ -79,7 +79,7 @@ splits = page.load(experiment)
 for split in (splits.train, splits.validation, splits.test):
     print(f"{split.name:15s} {len(split):5d} sentences in {len(set(split.video_ids)):4d} videos")
 
-# %%
+# %% jupyter={"source_hidden": true}
 example = 4
 sentence, video = splits.test.sentences[example], splits.test.video_ids[example]
 start_s, end_s = splits.test.spans_s[example]
@@ -116,7 +116,7 @@ print(splits.train.sentences[:2])
 #
 # A guess must be differentiable to be improved, so it is a **Gaussian** over time: a center and a width.
 
-# %%
+# %% jupyter={"source_hidden": true}
 duration = splits.test.durations[example]
 truth = (start_s / duration + end_s / duration) / 2, (end_s - start_s) / duration
 guesses = np.array([truth, (0.85, 0.2), (0.12, 0.3)])
@@ -186,9 +186,9 @@ nb.show_source(word_nll)
 run = page.train(experiment, splits=splits)
 epochs = run.epochs
 shown = ["epoch", "loss/nll", "loss/nll_whole_video", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "seconds"]
-epochs[shown].round(3)
+nb.fold("The run, epoch by epoch", epochs[shown].round(3).astype(str).set_index("epoch"))
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure = draw_curves(
     run, ["loss/nll", "loss/nll_whole_video", "metric/R@1,mIoU", "metric/R@1,IoU=0.5"], panels_per_row=2
 )
@@ -205,7 +205,7 @@ figure
 #
 # First without a mouse: one sentence, four epochs.
 
-# %%
+# %% jupyter={"source_hidden": true}
 last = run.proposals[run.proposals.epoch == run.proposals.epoch.max()]
 answers = last[last.chosen].set_index("query_id").iou
 first = run.proposals[(run.proposals.epoch == 0) & run.proposals.chosen].set_index("query_id").iou
@@ -226,7 +226,7 @@ figure = draw_tracks(run, learned[0])
 save_figure(figure, "figures/00_tour_tracks.png")
 figure
 
-# %%
+# %% jupyter={"source_hidden": true}
 answer = run.proposals[run.proposals.chosen & (run.proposals.role == "positive")]
 answer = answer.pivot(index="query_id", columns="epoch", values="index")
 changes = (answer.diff(axis=1).iloc[:, 1:] != 0).sum(axis=1)
@@ -257,7 +257,7 @@ print(saved, f"{saved.stat().st_size / 1e6:.1f} MB")
 # paper of this family multiplies the mask into the *scores* before the softmax; its program multiplies it into the
 # *probabilities* after. Two clips with scores $(0, \ln 3)$, a mask of $(1, 0)$: do not look at the second clip.
 
-# %%
+# %% jupyter={"source_hidden": true}
 scores, mask = torch.tensor([0.0, np.log(3)]), torch.tensor([1.0, 0.0])
 q, k, v = torch.ones(1, 1, 1, 1, 1), scores.float().view(1, 1, 1, 2, 1), torch.zeros(1, 1, 1, 2, 1)
 for form, place in (("prob", "code: on probabilities"), ("logit", "paper: on scores")):
@@ -285,14 +285,14 @@ table.round(1)
 # say "somewhere in here" to everything. `R@1,IoU=0.5` is the harder number to fake. And `R@5` takes the best of five
 # answers, here of four proposals: five constant windows are strong at that too, so a high R@5 alone proves little.
 
-# %%
+# %% jupyter={"source_hidden": true}
 better = {m: rows["CPL, this run"][m] - max(b[m] for b in run.metrics["baselines"].values()) for m in metrics}
 for metric, gain in better.items():
     print(f"{metric:12s} {100 * gain:+6.1f} points against the best of the guesses")
 for metric in ("R@1,mIoU", "R@1,IoU=0.5"):
     page.expect(better[metric] > 0, f"CPL does not beat the best constant window in {metric}")
 
-# %%
+# %% jupyter={"source_hidden": true}
 end, prior = epochs.set_index("epoch").iloc[-1], run.metrics["baselines"]
 band = {f"CPL {m}": rows["CPL, this run"][m] for m in metrics}
 band |= {"NLL": end["loss/nll"], "NLL of the whole video minus NLL": end["loss/nll_whole_video"] - end["loss/nll"]}
@@ -340,7 +340,7 @@ def solution_whole_video_miou(spans: np.ndarray) -> float:
     return float((spans[:, 1] - spans[:, 0]).mean())
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 spans = np.array([[0.0, 0.5], [0.25, 0.5]])
 measured = run.metrics["baselines"]["whole video"]["R@1,mIoU"]
 exercises.check(
@@ -378,7 +378,7 @@ def solution_worst_answer_miou(proposals) -> float:
     return float(proposals.loc[proposals.groupby("query_id", observed=True).nll.idxmax()].iou.mean())
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 positives = last[last.role == "positive"].reset_index(drop=True)
 two = pd.DataFrame({"query_id": list("aabb"), "nll": [1.0, 2.0, 3.0, 1.0], "iou": [0.9, 0.1, 0.5, 0.7]})
 rows = [group.iloc[group.nll.argmax()].iou for _, group in positives.groupby("query_id", observed=True)]
@@ -420,7 +420,7 @@ def solution_recall_at_one(answers: np.ndarray, truth: np.ndarray, m: float) -> 
     return float(np.mean(overlap / (high[:, 1] - low[:, 0]) >= m))
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 two, constant = np.array([[0.0, 0.5], [0.0, 0.5]]), np.broadcast_to([0.0, 1.0], splits.test.spans.shape)
 whole, word = run.metrics["baselines"]["whole video"], "The row *whole video* of the table above has it."
 hits = [((constant, splits.test.spans, m), whole[f"R@1,IoU={m}"], word) for m in (0.3, 0.5, 0.7)]

@@ -80,7 +80,7 @@ alpha, cap = experiment.model.alpha, experiment.model.max_width
 # A test video, seen three ways. The reconstructor never gets pictures cut out; it gets **weights over time**, drawn
 # here as fading.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.viz.filmstrip import draw_film_strip
 from vmlkit.viz.shapes import gaussian
 from vmlkit.viz.timeline import draw_lanes
@@ -151,7 +151,7 @@ for _ in range(4):
 # %%
 [s for s, v in zip(splits.test.sentences, splits.test.video_ids, strict=True) if v == splits.test.video_ids[example]]
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Symbols
 #
 # | paper | here | shape |
@@ -218,14 +218,20 @@ for form, expected in (("prob", (1.0, 0.0)), ("logit", (0.5, 0.5))):
 
 # %% [markdown]
 # On probabilities the second clip is gone. On logits it is **not hidden**: its logit became 0, and $e^0=1$ is a
-# respectable weight. Both in one function; *prob* is written as an additive bias, $\log(m+10^{-10})$, which is the
-# same:
+# respectable weight.
+
+# %% [markdown] tags=["aside"]
+# ### Both in one function
+#
+# *prob* is written as an additive bias, $\log(m+10^{-10})$, which is the same:
 
 # %%
 nb.show_source(weighted_attention)
 
-# %% [markdown]
-# The same at a realistic size: eight queries, fifty clips, random scores, a mask of width 0.2.
+# %% [markdown] tags=["aside"]
+# ### At a realistic size
+#
+# Eight queries, fifty clips, random scores, a mask of width 0.2.
 
 # %% jupyter={"source_hidden": true}
 from vmlkit.viz.curves import draw_attention
@@ -248,8 +254,11 @@ _ = save_figure(fig, "figures/01_cnm_attention.png")
 # *Dark is much attention; between the green lines the mask is above 0.01. Left, everything outside is white. Right,
 # attention leaks out: outside, the mask does not hide the clips, it only makes them all equal.* With the paper's form
 # even a perfect mask lets the reconstructor read the rest of the video.
+
+# %% [markdown]
+# ### By hand
 #
-# Now by hand. First guess: at which width do the two forms agree? Then drag until they do. (CNM's mask is this Gaussian
+# First guess: at which width do the two forms agree? Then drag until they do. (CNM's mask is this Gaussian
 # with $\sigma=\sqrt{2\alpha}$.)
 
 # %%
@@ -269,7 +278,7 @@ gaussian_playground(0.5, 0.3, sigma=round(math.sqrt(2 * alpha), 1))
 #
 # Two words, a vocabulary of three. The true words get probabilities $\frac12$ and $\frac14$: $\ln 2+\ln 4=\ln 8$.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.reconstruction.losses import word_nll
 
 p = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
@@ -312,7 +321,7 @@ nb.show_source(intra_video_contrast)
 # The easy negative is satisfied and silent; the hard one still pulls. That is what *hard* means: the whole video holds
 # everything that the guess holds, so it is difficult to beat.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Two optimisers, in turn
 #
 # If one network could lower $\mathcal{L}_{ivc}$ by making the *negatives* worse, it would cheat: a reconstructor that
@@ -424,7 +433,7 @@ for stale in (True, False):
 run = page.train(experiment, splits=splits)
 epochs = run.epochs
 shown = ["loss/nll", "loss/nll_whole_video", "loss/nll_easy", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "seconds"]
-epochs.set_index("epoch")[shown].round(3)
+nb.fold("The run, epoch by epoch", epochs.set_index("epoch")[shown].round(3).astype(str))
 
 # %% [markdown]
 # ## Watch it learn
@@ -473,7 +482,9 @@ for metric in ("R@1,mIoU", "R@1,IoU=0.5"):
 # %% [markdown]
 # ## Where does it fail? First, what the history says
 #
-# Three things were recorded at every epoch: the width of each proposal, its center, and the three NLLs.
+# The trained weights can be asked. Five questions follow, and each opens on a click. **Before you open one, say what
+# you would measure.** First, three things were recorded at every epoch: the width of each proposal, its center, and the
+# three NLLs.
 
 # %% jupyter={"source_hidden": true}
 recorded = run.proposals[run.proposals.role == "positive"]
@@ -509,7 +520,8 @@ print(f"largest mean gradient norm of an epoch: {largest:.2f}; the clip acts abo
 
 # %% [markdown]
 # So the clip never acted in this run, and whether it counts stale gradients cannot matter here.
-#
+
+# %% [markdown] tags=["aside"]
 # ### Is the width to blame?
 #
 # The model says the same wide Gaussian for everything; is the cap the problem? Repair one number at a time with the
@@ -528,7 +540,7 @@ def iou(centers: np.ndarray, widths: np.ndarray | float, data: MomentDataset) ->
     return sp.iou(np.stack((np.clip(centers - widths / 2, 0, 1), np.clip(centers + widths / 2, 0, 1)), -1), data.spans)
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 test = splits.test.batch(range(len(splits.test)), with_spans=True)
 said = model.predict(test, torch.Generator().manual_seed(seed))
 center, width = said.centers[:, 0].numpy(), said.widths[:, 0].numpy()
@@ -548,14 +560,14 @@ nb.say(
     f"{gains['center']:+.1f}: what is missing is the **{max(gains, key=gains.get)}**."
 )
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### Does the loss know where the moment is?
 #
 # Now the question that decides. Put masks where *we* want them, and ask the trained reconstructor how well it explains
 # the sentences:
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 @torch.no_grad()
 def explained(batch, masks: torch.Tensor, draws: int = 3) -> torch.Tensor:
     """NLL (B, R) of each sentence under masks (B, R, S), a mean over draws of the hidden words."""
@@ -589,12 +601,13 @@ nb.say(
 # %% [markdown]
 # Read it slowly. Does the reconstructor look at all (own video against a stranger's)? And does what the generator says
 # explain the sentence better than the whole video does? Where it does not, P1 Eq. (13) complains, rightly.
-#
+
+# %% [markdown] tags=["aside"]
 # ### Sweep the mask over the time line
 #
 # One mask, of fixed width, at 21 places, on each test sentence. Here are the first four:
 
-# %%
+# %% jupyter={"source_hidden": true}
 places = torch.linspace(0, 1, 21)
 
 
@@ -630,7 +643,8 @@ _ = save_figure(fig, "figures/01_cnm_sweep.png")
 #
 # How often the valley lies in the shaded moment is printed above, beside a random point and what the model says. Where
 # the first is the largest, **the reconstruction loss knows when, and the generator does not say it.**
-#
+
+# %% [markdown] tags=["aside"]
 # ### Does the gradient point there?
 #
 # A valley helps gradient descent only if the slope *where the generator stands* leads into it. Sort the test
@@ -650,7 +664,8 @@ groups.mean().assign(sentences=groups.size()).round(2)
 # *Share of sentences whose gradient asks for a center closer to the truth, and for a wider mask.* Is the first column
 # above one half? And do more of them ask for *wider*, the farther off the center is? A wrong narrow mask sees nothing,
 # a wrong wide one at least something: then the cap is a symptom.
-#
+
+# %% [markdown] tags=["aside"]
 # ### Can this generator say it at all?
 #
 # Its answer is read from one vector, the video stack's output at the last frame. So hand it what no weakly supervised
@@ -734,6 +749,8 @@ _ = save_figure(fig, "figures/01_cnm_centers.png")
 # answers for as many epochs. Right: the sweep of CNM's own reconstructor.*
 
 # %% [markdown]
+# ### What it comes down to
+#
 # Hold three explanations against these numbers: the **loss** (is its valley elsewhere, does its slope point away?), the
 # **cap**, and the **missing labels** (does the taught network name the center of new sentences?). *Comparing* a few
 # masks is easy; *naming* the right one from a single vector is hard.
@@ -766,7 +783,7 @@ order = ["CNM, this run", "same weights, answer by sweep", *run.metrics["baselin
 page.expect(swept.mean() > rows["CNM, this run"]["R@1,mIoU"] + 0.05, "the sweep does not help")
 metrics_table({name: {m: rows[name][m] for m in metrics} for name in order}, run.metrics["n_test"]).round(1)
 
-# %%
+# %% jupyter={"source_hidden": true}
 trained = epochs.set_index("epoch").iloc[-1]
 band = {f"CNM {m}": rows["CNM, this run"][m] for m in metrics}
 band |= {f"sweep {m}": rows["same weights, answer by sweep"][m] for m in metrics}
@@ -784,7 +801,7 @@ nb.record(exact=exact, band=band, above=[("sweep R@1,mIoU", "CNM R@1,mIoU"), ("l
 # Same weights, same training, no labels: only the way of answering changed. It is **not CNM as published**, costs 21
 # reconstructions per sentence, and this table is one seed. But it shows where the knowledge is.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Paper against code, on one batch
 #
 # What does each switch change? The trained weights, one batch of test sentences, the same hidden words:
@@ -810,7 +827,7 @@ for name, overrides in switches.items():
     rows[name] |= {"L_ivc": losses.total.item(), "gradient on the head": slope.item()}
 pd.DataFrame(rows).T.round(3)
 
-# %%
+# %% jupyter={"source_hidden": true}
 band = {f"{name}: easy minus positive": rows[name]["easy"] - rows[name]["positive"] for name in list(switches)[:2]}
 band |= {f"attention outside, {form}": float(maps[form][:, outside].sum(-1).mean()) for form in maps}
 nb.record(band=band, above=[("attention outside, logit", "attention outside, prob")])
@@ -858,8 +875,11 @@ show_study("cnm", metrics=("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7"))
 # %% [markdown]
 # Before you take a verdict for an answer, look at the priors in the same picture: does CNM beat an answer that never
 # looks at a video? Where it does not, a difference between two of its rows says little.
+
+# %% [markdown] tags=["aside"]
+# ### CPL beside it
 #
-# CPL beside it on the same world, and both on real Charades-STA sentences and spans over planted features (real video
+# On the same world, and both on real Charades-STA sentences and spans over planted features (real video
 # features cannot be shipped):
 
 # %%
@@ -868,7 +888,7 @@ show_study("cpl")
 # %%
 show_study("planted-charades")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Optional: weights that the authors released
 #
 # `vmlkit import CHECKPOINT --method cnm --data charades ...` turns a checkpoint of the authors' own program into a run
@@ -924,7 +944,7 @@ def solution_border_weight(alpha: float) -> float:
     return math.exp(-alpha / 4)
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 measured = float(cnm_mask(torch.tensor(0.5), torch.tensor(0.5), 5, alpha=alpha)[1])  # a cell at x = c - w / 2
 exercises.check(
     border_weight,
@@ -960,7 +980,7 @@ def solution_on_probabilities(p: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
     return p * m / (p * m).sum()
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 scores = q[..., :1, :] @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
 m = cnm_mask(*torch.tensor([0.5, 0.2]), 50, alpha=5)
 p = scores.flatten().softmax(dim=0)
@@ -983,7 +1003,8 @@ exercises.check(
 # %% [markdown]
 # A mask on probabilities has a shape but no *strength*. A method that multiplies such a mask by a learned weight (LNP
 # does) gets no gradient for that weight.
-#
+
+# %% [markdown] tags=["aside"]
 # ### 3. Measure: how often does the contrast complain?
 #
 # *5 minutes, easy.*
@@ -1007,7 +1028,7 @@ def solution_complaining(positive: torch.Tensor, negative: torch.Tensor, gap: fl
     return float((positive - negative + gap > 0).float().mean())
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 four = torch.tensor([0.0, 2.0, 1.0, 1.05])
 
 
@@ -1031,7 +1052,7 @@ exercises.check(
     then=shares,
 )
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### 4. Measure: how many places does a sweep need?
 #
 # *10 minutes, medium.*
@@ -1059,7 +1080,7 @@ def solution_hit_rate(count: int) -> float:
     return float(np.mean(np.abs(answer - true_center) <= true_width / 2))
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 ends = places.numpy()[[0, 20]][valleys[:, [0, 20]].argmin(axis=1)]
 exercises.check(
     hit_rate,
@@ -1070,7 +1091,7 @@ exercises.check(
     then=lambda: "  ".join(f"{count} places: {hit_rate(count):.2f}" for count in (2, 3, 5, 11, 21)),
 )
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### 5. Measure, open-ended: what do the switches change below the surface?
 #
 # *40 minutes, open.*
@@ -1084,7 +1105,8 @@ exercises.check(
 # ```
 #
 # And give `Taught` three times the epochs: what does it do on training sentences, and on test sentences?
-#
+
+# %% [markdown]
 # ## What to read next
 #
 # [02](02_gaussian_proposals.ipynb): several Gaussians, among which the reconstruction loss chooses, and mixtures. The

@@ -85,7 +85,7 @@ splits = page.load(experiment)
 for split in (splits.train, splits.validation, splits.test):
     print(f"{split.name:15s} {len(split):5d} sentences in {len(set(split.video_ids)):4d} videos")
 
-# %%
+# %% jupyter={"source_hidden": true}
 example = 4
 sentence, duration = splits.test.sentences[example], splits.test.durations[example]
 span_s, strip = splits.test.spans_s[example], splits.test.film_strip(splits.test.video_ids[example], 14, 64)
@@ -103,7 +103,7 @@ figure
 # *Three shapes of a guess over the same video, drawn by hand; the shaded band is the ground truth.* The mixture is a
 # weighted sum of thin curves, so it can be lopsided or have two humps.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### Symbols
 #
 # | symbol | in the code | shape |
@@ -158,7 +158,7 @@ gaussian_playground(0.5, 0.45, sigma=9.0)
 # CPL predicts $P$ pairs $(c_k, w_k)$, reconstructs the sentence through each mask, and trains the best:
 # $k^* = \arg\min_k a_k$, loss $a_{k^*}$. At test time the same ranking gives the answer. Who gets a gradient?
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.metrics.moments import moment_metrics, order_by_nll, vote
 from vmlkit.reconstruction.front import pick
 
@@ -211,7 +211,7 @@ for width in (0.2, 0.4, 0.8):
 # $\frac34, \frac14$. With components at $\frac14$ and $\frac34$ and $w/\sigma = \frac18$, each Gaussian is
 # $e^{-8}$ at the center of the other: the mask there is $\frac34 + \frac14 e^{-8}$ and $\frac14 + \frac34 e^{-8}$.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.reconstruction.mixtures import component_weights
 
 q = component_weights(torch.tensor([[1.0, 3.0, 1.0]]).log(), proposals=2)
@@ -233,7 +233,7 @@ nb.show_source(PPS.positives)
 # **Take it away.** A model with one proposal has one component with $q = 1$: its mask must be the Gaussian of the
 # second rung, and the two new losses (*Pull and push*, below) must vanish.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.text.masking import draw_masked_words
 
 batch = splits.train.batch(range(4))
@@ -268,13 +268,13 @@ assert float(terms["pull"]) == float(terms["push_intra"]) == 0
 print(f"sigma 9, lambda .146, 50 cells: w* = {natural_width(9, 0.146, 50):.3f}")
 print(f"the same on 16 cells:           w* = {natural_width(9, 0.146, 16):.3f}  (the whole video is 1)")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### (a) The term alone
 #
 # No model, no sentence: let gradient descent move widths until $L_{div}$ is content.
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def settle_widths(targets: list[float], sigma: float, cells: int, steps: int = 150) -> np.ndarray:
     """The width of one centred Gaussian per target that minimises the diversity term."""
     raw = torch.zeros(len(targets), 1, requires_grad=True)
@@ -306,7 +306,7 @@ assert all(np.all(np.diff(widths) < 0) for widths in settled.values()), "a large
 # Now CPL on the toy world, a few hundred sentences and three epochs: far too little to localise anything, enough to see
 # where widths go. First with the released weight of the term ($\alpha_2 = 5$), then with a tenth of it.
 
-# %%
+# %% jupyter={"source_hidden": true}
 brief = {"data.max_train_queries": 320, "data.max_validation_queries": 48, "data.max_test_queries": 48}
 brief |= {"train.epochs": 3, "train.warmup_updates": 10, "train.probe_queries": 48, "train.strip_frames": 1}
 short = with_overrides(vk.preset("cpl", "toy", "ci"), {**brief, "train.seed": seed, "test_draws": 1})
@@ -326,13 +326,13 @@ weak = train_widths(4.0, 0.26, 0.5)
 falling = trained[0.15].iloc[-1] > trained[0.26].iloc[-1] > trained[0.4].iloc[-1]
 page.expect(falling, "a larger lambda does not make windows narrower")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### (c) A published number on another grid
 #
 # Published for 50 cells, $\lambda = 0.146$ is a different instruction on the 16 cells of a smaller model.
 # `published_cells` rescales it by 50/16; `None` takes it as it stands.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.reconstruction.cpl import CPLConfig
 
 released, cells = CPLConfig(), 16
@@ -390,7 +390,7 @@ page.expect(weak.iloc[-1] > trained[0.26].iloc[-1], "with a tenth of the weight 
 # By hand: centers $0.2$ and $0.6$ give a pull of $0.4^2 = 0.16$, and the push within one proposal is `diversity` of its
 # components.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.reconstruction.mixtures import component_diversity, pull
 
 both = torch.ones(1, 2, dtype=torch.bool)
@@ -405,7 +405,7 @@ assert float(pushed) == float(diversity(touching, 0.5)) == 0.75
 # with the weights that PPS uses on ActivityNet (and this library on the toy world).
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def settle_components(pull_weight: float, push_weight: float, steps: int = 300) -> tuple[np.ndarray, np.ndarray]:
     """Centers and widths (steps / 10, 3) of three free components with one shared width."""
     center = torch.tensor([[[0.15, 0.45, 0.55]]], requires_grad=True)
@@ -459,7 +459,7 @@ assert published[1] > 2 * last["push alone"][1], "collapsed components widen"
 # %%
 run = page.train(experiment, "pps", splits=splits)
 shown = ["epoch", "loss/nll", "loss/nll_whole_video", "loss/pull", "metric/R@1,mIoU", "metric/R@1,IoU=0.5", "seconds"]
-run.epochs[shown].round(3)
+nb.fold("The run, epoch by epoch", run.epochs[shown].round(3).astype(str).set_index("epoch"))
 
 # %%
 figure = draw_curves(run, ["loss/nll", "loss/pull", "loss/push_intra", "loss/push_inter", "metric/R@1,mIoU"])
@@ -537,7 +537,7 @@ page.expect(inside["sd of center over sentences"].max() < 0.15, "proposals follo
 # How much of the result is the ranking? Replace every proposal by its mean over all test sentences, and keep the order
 # that the model gave.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.training.evaluate import evaluate
 
 scores, said = evaluate(method, splits.test, seed)
@@ -553,7 +553,7 @@ metrics_table({name: {m: row[m] for m in kept} for name, row in table.items()}, 
 # The proposals could as well be constants. What the model has learned, at this size, is to *read* which of its windows
 # a sentence is about, and that is worth everything it scores above a constant answer.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Voting
 #
 # PPS does not answer with the lowest NLL. Every proposal votes for those it overlaps: $v_i = \sum_j c_j\,
@@ -561,7 +561,7 @@ metrics_table({name: {m: row[m] for m in kept} for name, row in table.items()}, 
 # one minus the relative NLL (`pps_charades`). Voting helps where proposals crowd around the answer. Do four windows
 # that a push keeps apart crowd?
 
-# %%
+# %% jupyter={"source_hidden": true}
 rules = {}
 for rule in ("none", "charades", "pps_charades", "activitynet"):
     winner = vote(said.proposals, said.nll, rule)
@@ -583,7 +583,7 @@ metrics_table({name: {m: row[m] for m in kept} for name, row in rules.items()}, 
 # R@5 counts a sentence when *any* of five answers hits. Five answers can simply tile the video. Fit windows to the
 # **training** spans, greedily, and give the same ones to every test sentence:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.metrics.baselines import best_constant_windows
 
 windows = best_constant_windows(splits.train.spans, threshold=0.5, count=5)
@@ -632,7 +632,7 @@ nb.say(" ".join(f"Above the constant windows in {c}: {', '.join(names) or 'none'
 # | PPS: negatives | silent | learned, trained by the ranking | `neg_type` |
 # | PPS: a second generator | none | runs, is never read | left out |
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### Whose width is it?
 #
 # Each proposal uses one width for all its components. The released code flattens the widths of the whole batch and
@@ -668,7 +668,7 @@ for mode in ("first", "released"):
 assert torch.allclose(*modes["first"], atol=1e-5)
 assert not torch.allclose(*modes["released"], atol=1e-5), "with the released indexing the batch order must show"
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### Negatives were already learned
 #
 # A later paper (notebook 03) proposes *learnable* negatives. The released PPS has them as its default, trained by the
@@ -698,7 +698,7 @@ print(f"standard deviation of its center over sentences {float(centers.std(dim=0
 costs = run.epochs.set_index("epoch")["loss/rank_negative"]
 print(f"cost of the ranking against it: epoch 1 {costs[1]:.4f}, last epoch {costs.iloc[-1]:.4f}")
 
-# %%
+# %% jupyter={"source_hidden": true}
 band = {f"trained width, lambda {target:g}": widths.iloc[-1] for target, widths in trained.items()}
 band |= {"trained width, weight 0.5": weak.iloc[-1]}
 band |= {f"trained width, {n}": w.iloc[-1] for n, w in zip(("as published", "rescaled"), on_16.values(), strict=True)}
@@ -759,7 +759,7 @@ def solution_lambda_for(width: float, sigma: float, cells: int) -> float:
     return sigma / (2 * np.pi**0.5 * width * cells)
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 mean_width = float(np.diff(splits.train.spans).mean())
 own = 4.0 / (2 * np.pi**0.5 * mean_width * 16)
 exercises.check(
@@ -802,7 +802,7 @@ def solution_rank_vote(proposals: np.ndarray, nll: np.ndarray) -> int:
     return int((iou(proposals[:, None], proposals) @ voice).argmax())
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 three = np.array([[0.0, 0.2], [0.5, 0.9], [0.5, 0.9]])
 
 
@@ -851,7 +851,7 @@ def solution_pull_gradient(centers: np.ndarray) -> np.ndarray:
     return gradient
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 cases = []
 for centers in ([0.15, 0.45, 0.55], [0.9, 0.2], [0.4]):
     free = torch.tensor([[centers]], dtype=torch.float64, requires_grad=True)

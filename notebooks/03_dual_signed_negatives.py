@@ -141,7 +141,7 @@ figure = draw_tracks(run, opening)
 save_figure(figure, "figures/03_dual_signed_negatives.png")
 figure
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## The symbols
 #
 # | paper | here | shape |
@@ -318,7 +318,7 @@ print(f"{queries.outside.sum()} of {len(queries)} sentences have their negatives
 print(f"{queries.nearer.sum()} have them nearer when c > 0; {both} both, {len(queries) - both} not both.")
 print(f"Both, with another sentence's moment in the place of their own: {blind:.1f}")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## P0 Fig. 6, with its controls
 #
 # P0 rates negatives by their mean IoN. The number flatters: a vanishing negative inside a poor positive scores one,
@@ -351,7 +351,7 @@ figure
 # number can be had: IoN divides by the width of the negative, so narrow negatives near the answer earn more than wide
 # ones.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## What raises a negative's CE?
 #
 # The head can change a center and a width; the selection weight scales what attention brings in (the *gate*, below),
@@ -375,7 +375,7 @@ for name, method in methods.items():
 print(f"gamma = {paper.model.lnp.margin}")
 pd.DataFrame.from_dict(bought, orient="index").round(3)
 
-# %%
+# %% jupyter={"source_hidden": true}
 band = {f"{name} {m}": r.metrics["test"][m] for name, r in runs.items() for m in ("R@1,mIoU", "R@1,IoU=0.5")}
 for name, epoch in (("easy", easy_end), ("hard", last)):
     of = table.loc[epoch]
@@ -399,9 +399,10 @@ nb.record(
 # *Means over sentences: one place that is bad for all of them.* Where the third column dwarfs the first two, the
 # negatives did not become easy by moving. $L_{mt}$ trains the *reconstructor* to do badly on negatives, and it knows a
 # negative without looking at the video: by its small gate. Then the margin is met, and $L_{mt}$ has nothing more to
-# teach. The variant detaches the negatives' CE (`A10 (ii)`). Remember this table at the claims.
+# teach. The variant does not train the reconstructor on negatives (reading ii of A10, below). Remember this table at
+# the claims.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Paper against code 1: the selection weight that cancels (A1)
 #
 # P0 multiplies the mask by $s_m$. But the attention of its generators *renormalises*: any factor on the whole mask
@@ -422,7 +423,8 @@ effect.map("{:.1e}".format)
 # - `gate` (our default): the mask as it is, the attention's *output* times s.
 # - `logits`: s inside the softmax of the CNM paper's attention, where it acts as a temperature.
 # - `loss`: the prediction untouched, the m-th loss term times M s.
-#
+
+# %% [markdown] tags=["aside"]
 # ## Paper against code 2: what is frozen in L_mt (A10)
 #
 # "We freeze the network for negative proposal generation" has three readings. What $L_{mt}$ adds to the gradient of
@@ -441,7 +443,7 @@ reach.map("{:.1e}".format)
 # $L_{mt}$ only counts CE(pos) once more for each negative that is too close. `nothing` (iii) is the paper's ablation
 # "not freezing": the negatives are trained to be *easy*, at every epoch, whatever the sign of c.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## What it costs
 #
 # The paper: few parameters more, and nothing at inference.
@@ -473,36 +475,52 @@ for name, value in seconds.items():
 #
 # One run is an anecdote. Studies repeat it over many seeds, outside this notebook, and an interval that counts seeds
 # and test videos gives each claim its word; [What we found](../docs/findings.md) has the rules. Points are seeds, the
-# grey band is what would not matter, a star marks what a study is made for. First P0's negatives on each generator:
+# grey band is what would not matter, a star marks what a study is made for. First P0's negatives on the generators in
+# the toy world; the other studies open on a click.
 
 # %%
-from vmlkit.studies.pages import show_studies
+vk.show_study("lnp-toy", about=["P0 Fig. 4"])
 
-show_studies("P0 Fig. 4")
+# %% [markdown] tags=["aside"]
+# ### On planted data, real sentences
+#
+# The same comparison over the sentences and spans of Charades-STA and ActivityNet Captions.
+
+# %%
+for name in ("lnp-charades", "lnp-activitynet"):
+    vk.show_study(name, about=["P0 Fig. 4"])
 
 # %% [markdown]
-# Look for two rows: one with **A10 (ii)**, which detaches the negatives' CE, and one whose negatives have no say,
+# Look for two rows: one that *does not train the reconstructor on negatives* (A10, reading ii), and one whose negatives
+# have no say,
 # because its margin is so large that $L_{mt}$ is M times CE(pos) plus a constant wherever they lie. What the second
 # gains over the generator cannot come from negatives.
+
+# %% [markdown] tags=["aside"]
+# ### Learned against rule-based negatives
 #
-# **Learned against rule-based negatives.** *mIoN above rule-based ones* is easily said, for those score zero by
+# *mIoN above rule-based ones* is easily said, for those score zero by
 # construction; the honest bar is random intervals.
 
 # %%
-show_studies("P0 Table 4", "P0 Fig. 6")
+vk.show_studies("P0 Table 4", "P0 Fig. 6")
 
-# %% [markdown]
-# **The schedule.** A constant schedule has no phase with c < 0, so nothing tells its negatives to shrink.
+# %% [markdown] tags=["aside"]
+# ### The schedule
+#
+# A constant schedule has no phase with c < 0, so nothing tells its negatives to shrink.
 
 # %%
-show_studies("P0 Table 3")
+vk.show_studies("P0 Table 3")
 
-# %% [markdown]
-# **Freezing, selection, number of negatives.** Of the readings of *freezing*, (ii) alone does not train the
+# %% [markdown] tags=["aside"]
+# ### Freezing, selection, number of negatives
+#
+# Of the readings of *freezing*, (ii) alone does not train the
 # reconstructor on the negatives' CE.
 
 # %%
-show_studies("P0 Table 5a", "P0 Table 5b", "P0 Table 5c")
+vk.show_studies("P0 Table 5a", "P0 Table 5b", "P0 Table 5c")
 
 # %% [markdown]
 # ## Exercises
@@ -531,7 +549,7 @@ def solution_first_hard_epoch(alpha: float, beta: float, epochs: int) -> int:
     return int(np.floor(epochs * beta ** (1 / alpha) + 1e-9)) + 1
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 cases = []
 for alpha, beta, epochs in ((1, 0.8, 10), (0.5, 0.8, 30), (0.5, 0.8, 50), (2, 0.5, 7)):
     counted = next(e for e in range(1, epochs + 1) if dual_sign(e, epochs, alpha, beta) > 1e-9)
@@ -565,7 +583,7 @@ def solution_unnormalised(p: torch.Tensor, g: torch.Tensor, v: torch.Tensor, s: 
     return (p * (s * g)) @ v
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 p, v = torch.full((1, 4), 0.25), torch.ones(4, 1)
 wide, narrow = torch.ones(4), torch.tensor([0.0, 1.0, 0.0, 0.0])
 exercises.check(
@@ -610,7 +628,7 @@ def solution_mask_share(weight_dce: float, c: float, weight_mt: float, active: b
     return weight_dce * c / combined if combined else 0.0
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 words = method.host.masked_words(few_queries, torch.Generator().manual_seed(0))
 with probe.measuring(method, margin=0.6):  # large enough that some triplets are active, and some are not
     out = method(few_queries, words, clock, torch.Generator().manual_seed(0))

@@ -99,7 +99,8 @@ print(splits.train.candidates.report)
 # **Paper against code.** The paper wants negatives from the same video. The released loader reads them from a field
 # `neg_query_ids` that **no released file has**, and then draws a sentence of *another* video. On QVHighlights only
 # about 2 % of the training queries have any candidate by the paper's rule; on this page `mode` decides.
-#
+
+# %% [markdown] tags=["aside"]
 # ## Symbols
 #
 # | paper | here | shape |
@@ -120,7 +121,7 @@ print(splits.train.candidates.report)
 # cheapest assignment under $\lambda_{1}|b-\hat b|_1-\lambda_{g}\,\mathrm{gIoU}-\lambda_{c}\,\hat p$. By hand: the
 # truth is $(c,w)=(0.5,0.2)$; prediction 0 is far off and sure, prediction 1 is right and unsure.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.detr import criterion
 from vmlkit.detr.batches import Targets
 from vmlkit.detr.criterion import SetWeights
@@ -171,7 +172,7 @@ frame.round(3)
 nb.show_source(BMDetr.answer)
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 @torch.no_grad()
 def answers(mode: str) -> list:
     """The moments with no negative sentence, with a drawn one, and with another one."""
@@ -188,7 +189,7 @@ def answers(mode: str) -> list:
     return found
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 rows = {}
 for mode in ("authors", "paper"):
     without, first, second = answers(mode)
@@ -216,7 +217,7 @@ pd.DataFrame(rows).T
 #
 # Three runs: QD-DETR, an ancestor whose clips read the sentence by cross-attention, and BM-DETR in both modes.
 
-# %%
+# %% jupyter={"source_hidden": true}
 settings = {"train.epochs": 12, "train.drop_epochs": 9} if size == "ci" else {}
 runs = {"QD-DETR": page.train(page.preset("qd-detr"), "qd", splits=splits)}
 for mode in ("authors", "paper"):
@@ -224,7 +225,7 @@ for mode in ("authors", "paper"):
     runs[f"BM-DETR ({mode})"] = page.train(variant, mode, splits=splits)
 run = runs["BM-DETR (paper)"]
 shown = ["loss/giou", "loss/label", "loss/probability", "loss/alignment", "loss/saliency", "metric/R@1,mIoU", "seconds"]
-run.epochs.set_index("epoch")[shown].round(3)
+nb.fold("The run in paper mode, epoch by epoch", run.epochs.set_index("epoch")[shown].round(3).astype(str))
 
 # %% [markdown]
 # Each row of a batch holds a video twice, once with each sentence; projection, encoder and losses run on it as **one**
@@ -390,7 +391,7 @@ for name, (branch, targets) in shifted.items():
 # %%
 vk.show_studies("P2 Table 4", "P2 Table 9")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### Components and losses
 
 # %%
@@ -398,7 +399,8 @@ vk.show_studies("P2 Table 7", "P2 Table 8")
 
 # %% [markdown]
 # (A softmax over numbers in [0, 1], as in P2 Eq. (8), is meant to attend; first of all it divides by T.)
-#
+
+# %% [markdown] tags=["aside"]
 # ### Out of distribution
 #
 # Charades-CD moves the moments between training and `test-ood`. Its sentences and times are real, the video features
@@ -417,7 +419,7 @@ metrics = ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU"]
 beside = {name: done.metrics["test"] for name, done in runs.items()} | run.metrics["baselines"]
 metrics_table({name: {m: row[m] for m in metrics} for name, row in beside.items()}, run.metrics["n_test"]).round(1)
 
-# %%
+# %% jupyter={"source_hidden": true}
 names = {"QD-DETR": "QD-DETR", "BM-DETR (authors)": "authors", "BM-DETR (paper)": "paper"}
 band = {f"{short} {m}": beside[name][m] for name, short in names.items() for m in ("R@1,IoU=0.5", "R@1,mIoU")}
 for name in list(names)[1:]:
@@ -435,7 +437,7 @@ nb.record(exact=exact, band=band, above=[*above, ("QD-DETR R@1,mIoU", "authors R
 # Runs of this length say little about which method is better; they show what learning looks like. The claims above
 # rest on many seeds.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Paper against code, the list
 #
 # | paper | released code | here |
@@ -479,7 +481,7 @@ def solution_largest_attention(clips: int) -> float:
     return float(np.e / (np.e + clips - 1))
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 one_hot = torch.zeros(75)
 one_hot[3] = 1
 exercises.check(
@@ -518,7 +520,7 @@ def solution_allowed(windows: np.ndarray) -> np.ndarray:
     return common / union < 0.5
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 from vmlkit.detr.negative_queries import find_negatives
 
 
@@ -563,7 +565,7 @@ def solution_label_widths(first: int, last: int, n: int) -> tuple[float, float]:
     return (last - first) / n, (last - first + 1) / n
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 from vmlkit.detr.shift import shifted_window_indices
 
 moved = shift_order(torch.tensor([2]), torch.tensor([4]), torch.ones(1, 10).bool(), torch.tensor([6]))

@@ -74,7 +74,7 @@ task = vk.METHODS["basnet"].task(experiment)
 # A test video of the toy world, and its true instances. Everything a method gets from a training video is the line
 # printed below the picture. The two answers under it are drawn by hand: one too wide, one too narrow.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.viz.filmstrip import draw_film_strip
 
 example = 7
@@ -103,7 +103,7 @@ print("sentence:", splits.test.sentences[example])
 # %% [markdown]
 # *Green: the true instances, one row each. Red: the first one, over-complete. Yellow: the same, incomplete.*
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Symbols
 #
 # | paper | here | shape |
@@ -164,10 +164,10 @@ low
 run = page.train(experiment, splits=splits)
 epochs = run.epochs
 shown = ["loss/mil", "loss/mil_suppressed", "metric/mAP@0.3:0.7", "metric/attention_fpr", "metric/attention_fnr"]
-epochs.set_index("epoch")[shown].round(3)
+nb.fold("The run, epoch by epoch", epochs.set_index("epoch")[shown].round(3).astype(str))
 
 # %% [markdown]
-# The last two columns are the two mistakes, counted per snippet: background with an attention above one half
+# Two columns of the table are the two mistakes, counted per snippet: background with an attention above one half
 # (over-complete) and foreground below it (incomplete). P3 quotes such rates without a definition; ours is in
 # `vmlkit.actions.frame_rates`.
 #
@@ -176,7 +176,7 @@ epochs.set_index("epoch")[shown].round(3)
 # One recorded pair of a validation video and a class, at four epochs: of the pairs that got a detection, the one with
 # the most windows.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.viz.actions import draw_class_activation
 
 final = run.proposals[(run.proposals.epoch == epochs.epoch.max()) & (run.proposals.width > 0)]
@@ -217,13 +217,13 @@ metrics_table(
     {name: {m: row[m] for m in task.columns if m in row} for name, row in rows.items()}, run.metrics["n_test"]
 ).round(1)
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### The same detections, three protocols
 #
 # P3 and CO2-Net round the truth to whole snippets, BaS-Net and HAM-Net do not, ActivityNet uses other thresholds. The
 # network did not change between the rows (instances read off its attention, as P3 does):
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.actions.detection import protocol_table, under_every_protocol
 from vmlkit.actions.proposals import attention_proposals
 
@@ -252,7 +252,7 @@ nb.show_source(TextQueries.forward)
 # the [START] token, the query is that token alone, and the residual branches through which it could read the label are
 # scaled by $10^{-4}$ at the start. How much does a query know about its own label? Exchange the labels of two classes:
 
-# %%
+# %% jupyter={"source_hidden": true}
 tsm = page.preset("tsm")
 torch.manual_seed(seed)
 network = vk.build(tsm, splits.train).eval().localiser.queries
@@ -295,7 +295,7 @@ pd.concat({kind: table.set_index("epoch")[columns].dropna() for kind, table in l
 # plain words: it is trained as a language model that reads left to right, and no word is ever hidden. `mask_input`
 # chooses. Both, briefly trained, with the same seed:
 
-# %%
+# %% jupyter={"source_hidden": true}
 short = {"train.epochs": 3, "train.evaluate_every": 3}
 curves = {}
 for name, masked in (("plain words (code)", False), ("masked words (paper)", True)):
@@ -309,7 +309,8 @@ pd.concat({name: table.set_index("epoch")[columns].iloc[1:] for name, table in c
 # Compare the word loss of the positive with that of the whole video: the template and the words before it already tell
 # most of the next word, hidden or not, so the video has little to add and the contrast little to compare. The last
 # column is the distance between the two attentions.
-#
+
+# %% [markdown] tags=["aside"]
 # ### Four phases, three optimisers
 #
 # P3 updates the reconstructor, then VLC's attention (with the reconstructor already moved), then the localiser, whose
@@ -324,7 +325,7 @@ nb.show_source(ActionMethod.step)
 # The golden case `p3_train_step` holds four such iterations against the authors' program: losses, learning rates, clip
 # norms, parameters.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## When a loss closes the attention
 #
 # CO2-Net adds *co-activity*: in two videos of one class, features where the class is active should be alike. On
@@ -348,7 +349,7 @@ figure
 # *With co-activity.* Look at `attention_fnr`, the share of foreground that is missed. And where is the class most
 # probable? Over all recorded pairs, inside their windows against everywhere else:
 
-# %%
+# %% jupyter={"source_hidden": true}
 for weight, other in coactive.items():
     probability, inside, outside = other.clip_scores["class_activation"][-1].astype(float), [], []
     for row, record in enumerate(other.probe):
@@ -358,7 +359,7 @@ for weight, other in coactive.items():
         outside.append(probability[row, ~within].mean())
     print(f"weight {weight:g}: class probability inside {np.mean(inside):.3f}, outside {np.nanmean(outside):.3f}")
 
-# %%
+# %% jupyter={"source_hidden": true}
 test, closing = run.metrics["test"], {name: table.iloc[-1] for name, table in rates.items()}
 band = {f"BaS-Net {m}": test[m] for m in ("mAP@0.3:0.7", "attention_fpr", "attention_fnr")}
 band |= {f"BaS-Net {loss}": epochs[f"loss/{loss}"].iloc[-1] for loss in ("mil", "mil_suppressed")}
@@ -391,7 +392,7 @@ nb.record(exact=exact, band=band, above=[("CO2-Net, weight 1: attention_fnr", "C
 # their log, so we can look: 140 evaluations of one run. Next to it, three of our own runs of BaS-Net which, for this
 # figure only, watch the test split.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.experiments.selection import load_selection
 
 selection = load_selection()
@@ -432,7 +433,7 @@ print(
 # %%
 vk.show_studies("P3 Table 8", "P3 Sec. 4.4")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### Whole methods, and what they are made of
 #
 # *Planted* THUMOS14 has real annotations, generated features and P3's protocol.
@@ -440,7 +441,7 @@ vk.show_studies("P3 Table 8", "P3 Sec. 4.4")
 # %%
 vk.show_studies("P3 Table 1", "P3 Table 3", "P3 Table 5")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Paper against code, in one place
 #
 # | P3's paper | P3's code | here |
@@ -487,7 +488,7 @@ def solution_bag_score(snippets: int, inside: int, ratio: int) -> float:
     return 4.0 * min(k, inside) / k
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 bag = torch.cat((torch.full((1, 5, 1), 4.0), torch.zeros(1, 59, 1)), dim=1)
 exercises.check(
     bag_score,
@@ -525,7 +526,7 @@ def solution_kept_minimum(cas: torch.Tensor, attention: torch.Tensor) -> torch.T
     return attention[..., None] * (cas - low) + low
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 plain = attention[..., None] * cas
 exercises.check(
     kept_minimum,
@@ -562,7 +563,7 @@ def solution_optimism(evaluations: int) -> float:
     return float(np.random.default_rng(0).standard_normal((2000, evaluations)).max(axis=1).mean())
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 best, worth = "The best of a hundred lies two and a half deviations up.", authors["tail_deviation"]
 exercises.check(
     optimism,

@@ -102,7 +102,7 @@ fig
 # The rules first, on a few sentences, with every refusal. "No such part" is an answer too: *nothing rather than
 # nonsense*.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.components.variants.generation import variants_of
 from vmlkit.components.variants.rules import RuleGenerator
 
@@ -115,7 +115,7 @@ table.set_index(["sentence", "component"])
 # %% [markdown]
 # What does the checker refuse? Answers as a careless writer might give them, for *"a red ball falls down"*:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.components.variants.checks import failures
 
 careless = {
@@ -155,7 +155,8 @@ pd.Series(texts.valid.mean(axis=0), index=texts.components, name="share of sente
 # %% [markdown]
 # Most sentences have no object. P4 motivates its second loss with such gaps, but never removes them; we do
 # (`use_invalid=True` is the literal form).
-#
+
+# %% [markdown] tags=["aside"]
 # ## Symbols
 #
 # | paper | here | shape |
@@ -179,7 +180,7 @@ pd.Series(texts.valid.mean(axis=0), index=texts.components, name="share of sente
 # One sentence, two components, $\tau=1$, $\sigma_p=1$, $\sigma=(1, 0)$. The first negative is as near as the positive:
 # $\mathcal L_1=\ln 2$. The second is far: $\mathcal L_2=\ln(1+e^{-1})$.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.components.losses import (
     adaptive,
     component_loss,
@@ -207,7 +208,7 @@ pd.Series({name: float(value) for name, value in values.items()}).round(3)
 # %%
 nb.show_source(component_loss)
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## P4 Eq. (4): importance
 #
 # A small module reads the anchor and the words of each negative and gives it a logit $m_j$;
@@ -228,7 +229,7 @@ nb.show_source(ImportanceModule.forward)
 # Gradient descent goes the other way: where $\mathcal L_j$ is **below** the mean, the weight rises. Check it, then let
 # five logits go on their own, with losses from .2 to 2:
 
-# %%
+# %% jupyter={"source_hidden": true}
 losses = torch.linspace(0.2, 2.0, 5, dtype=torch.float64)[None]
 m = torch.randn(1, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 loss = adaptive(losses, m.softmax(dim=1)).sum()
@@ -263,14 +264,14 @@ fig
 # may slow the slide; whether it does is measured below, at every epoch. `detach_importance` stops it (the weights
 # then stay as they are drawn), `entropy_bonus` holds against it.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## P4 Eq. (7): how alike are two texts?
 #
 # For retrieval P4 compares texts word by word with a "function (7)" that is defined in a supplement we do not have. Two
 # readings: every word looks for its like in the other text, then *late* takes the **mean** over words, *aosm* (X-CLIP's
 # own form) a second soft **maximum**. Word vectors of the toy world, a sentence and a version with one word changed:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.components.toy_words import any_word_vector
 from vmlkit.nn.similarity import late_interaction
 
@@ -309,7 +310,7 @@ from vmlkit.components.xclip import XCLIP
 
 nb.show_source(XCLIP.retrieval_loss)
 
-# %%
+# %% jupyter={"source_hidden": true}
 settings = {
     "X-CLIP": {"model.components.loss.weight": 0.0},
     "with components": {"model.components.names": texts.components},
@@ -355,7 +356,7 @@ print(f"entropy {entropies.iloc[0]:.2f} -> {entropies.iloc[-1]:.2f} nats; most w
 # %% [markdown]
 # ## Similarities, before and after (P4 Fig. 5)
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.components.task import compare_split, match_split
 from vmlkit.viz.components import draw_similarities
 
@@ -462,14 +463,14 @@ carried = np.mean([matrix.loc[a, b] for a in texts.components for b in texts.com
 before = matrix.loc["no loss"].mean()
 print(f"on its own part {trained:.0f} %, on the others {carried:.0f} %, without the loss {before:.0f} %")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Retrieval, both ways
 #
 # Which video does a sentence mean, which sentence does a video? Papers mix two conventions and rarely say so. Several
 # captions per video: the released code ranks *videos* by their best caption; others rank among *all captions*, which is
 # harder. Ties: count only strictly better candidates, and a collapsed model is perfect; count equals, and it is last.
 
-# %%
+# %% jupyter={"source_hidden": true}
 columns = ["R@1", "R@5", "R@10", "MnR"]
 ways = {
     "text to video": "t2v {}",
@@ -540,7 +541,7 @@ run = page.train(localiser, "moments", splits=moments)
 kept = ["loss/total", "loss/components", "loss/importance_entropy", "metric/R@1,mIoU", "metric/component accuracy"]
 run.epochs.set_index("epoch")[kept].round(3).T
 
-# %%
+# %% jupyter={"source_hidden": true}
 test = run.metrics["test"]
 views = {"own video": "", "shuffled video": ", shuffled video", "text alone": ", text alone"}
 table = pd.DataFrame(
@@ -560,7 +561,7 @@ fig
 #
 # And the answers? One recorded sentence over the epochs, the one whose answer improved most:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.viz.scrubber import scrubber
 from vmlkit.viz.timeline import draw_epochs
 
@@ -583,7 +584,7 @@ pd.DataFrame({n: [100 * r[m] for m in kept] for n, r in rows.items() if all(m in
     1
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 band = {f"told apart, {name}": accuracy.loc["", name] for name in accuracy}
 band |= {f"match, {name}": found[""] for name, found in matches.items()}
 band |= {"entropy, first": entropies.iloc[0], "entropy, last": entropies.iloc[-1], "largest weight": last.max()}
@@ -603,7 +604,7 @@ nb.record(
 # %% [markdown]
 # At `ci` size the localiser has seen few sentences; the claims below train longer.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Paper against code: there is no code
 #
 # | open in the paper | here | why |
@@ -644,7 +645,8 @@ vk.show_studies("P4 Table 2")
 # %% [markdown]
 # In the trained models, is the *video* what tells variants apart? Compare component accuracy on the right video with
 # that on a wrong one.
-#
+
+# %% [markdown] tags=["aside"]
 # ### One part at a time
 
 # %%
@@ -683,7 +685,7 @@ def solution_push(losses: torch.Tensor, omega: torch.Tensor) -> torch.Tensor:
     return omega * ((omega * losses).sum() - losses)
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 cases = []
 for made, start in (([0.5, 1.0, 1.5], [0.0, 0.0, 0.0]), ([2.0, 1.0], [0.0, 1.0])):
     given, logits = torch.tensor(made), torch.tensor(start, requires_grad=True)
@@ -718,7 +720,7 @@ def solution_turned(sentence: str) -> str | None:
     return " ".join(words) if words != sentence.split() else None
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 def odd() -> str:
     """What a rule without a script does not see."""
     turns = [turned(s) for s in splits.test.sentences]
@@ -766,7 +768,7 @@ def solution_not_detector(anchor: str, other: str) -> float:
     return 1.0 - float(("not" in anchor.split()) != ("not" in other.split()))
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 def told_apart(component: str) -> float:
     """Accuracy of the detector on the test sentences that have the component."""
     negatives = [row[texts.components.index(component)] for row in texts.negatives]

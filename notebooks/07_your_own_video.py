@@ -151,7 +151,7 @@ save_figure(figure, "figures/07_your_own_video.png")
 figure
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def right(rows: np.ndarray, truth: tuple[float, float]) -> bool:
     """Whether the first answer of a list has an IoU above one half with the truth."""
     return len(rows) > 0 and float(sp.hull_iou(rows[0, :2], np.array(truth))) > 0.5
@@ -248,7 +248,7 @@ for source in ("trained", "similarity"):
     means[source] = np.mean(ious)
     print(f"{source:10s} mean IoU {means[source]:.2f}, over moments of {min(lengths):.1f} to {max(lengths):.1f} s")
 
-# %%
+# %% jupyter={"source_hidden": true}
 band = {f"mean IoU on the film, {source}": mean for source, mean in means.items()}
 band |= {f"test {m}": run.metrics["test"][m] for m in ("R@1,mIoU", "R@1,IoU=0.3", "R@1,IoU=0.5")}
 band |= {"NLL": run.epochs["loss/nll"].iloc[-1], "largest attention": float(looks.weights.max())}
@@ -282,7 +282,7 @@ def solution_share_right(firsts: np.ndarray, truth: np.ndarray) -> float:
     return float((np.clip(low[:, 1] - high[:, 0], 0, None) / (high[:, 1] - low[:, 0]) > 0.5).mean())
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 firsts = np.array([found.similarity[0, :2] for found in answers])
 expected = np.mean([right(a.similarity, t) for a, t in zip(answers, truths, strict=True)])
 two = np.array([[0.0, 2.0], [0.0, 1.0]]), np.array([[0.0, 1.0], [0.0, 1.0]])
@@ -320,7 +320,7 @@ def solution_starts_of_windows(rows: int, length: int) -> list[int]:
     return [*range(0, rows - length, length // 2), rows - length]
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 from vmlkit.finding.windows import place_windows
 
 cases = [
@@ -361,7 +361,7 @@ def solution_longest_stretch(curve: np.ndarray, level: float) -> tuple[int, int]
     return best
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 def on_the_film() -> str:
     """The stretch of the first sentence, beside the script."""
     first, end = longest_stretch(answers[0].curve, 0.5 * answers[0].curve.max())

@@ -156,7 +156,7 @@ with open_arrays(corpus / "features.npz") as stored:
     print(len(stored), "videos, such as", {name: stored[name].shape for name in list(stored)[:2]})
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def check(folder: Path, features: str | Path = "features.npz"):
     """The report on a folder of files."""
     given = {"data.annotations": str(folder), "data.features": str(folder / features)}
@@ -180,7 +180,7 @@ fig
 # Eight accidents, all of them met in the wild. Before you run the cell, write down which ones would end in an error,
 # which would silently change the numbers, and which do no harm.
 
-# %%
+# %% jupyter={"source_hidden": true}
 names = list(arrays)
 train, test = chosen["train"], chosen["test"]
 ACCIDENTS = {
@@ -220,7 +220,7 @@ print(next(finding for finding in found["ids with a prefix"].findings if "no fea
 # Two short trainings of CNM: with all features, and without those of a quarter of the test videos. The second has
 # another denominator. It is said on stderr, and the run keeps it.
 
-# %%
+# %% jupyter={"source_hidden": true}
 fewer = {name: array for name, array in arrays.items() if name not in test[:3]}
 np.savez(corpus / "fewer.npz", **fewer)
 runs = {}
@@ -233,7 +233,7 @@ pd.DataFrame({name: {"N": run.metrics["n_test"], "left out": str([
     f"{entry['count']} of {entry['of']} {entry['what']}" for entry in run.metrics["left_out"].get("test", [])
     if "features" in entry["what"]])} for name, run in runs.items()}).T  # fmt: skip
 
-# %%
+# %% jupyter={"source_hidden": true}
 band = {c: runs["features"].epochs[f"loss/{c}"].iloc[-1] for c in ("nll", "nll_whole_video", "nll_easy")}
 band |= {f"{name}: mIoU": run.metrics["test"]["R@1,mIoU"] for name, run in runs.items()}
 exact = {f"{name}: test queries": run.metrics["n_test"] for name, run in runs.items()}
@@ -251,7 +251,7 @@ nb.record(exact=exact, band=band)
 # Layouts are recognised by their shape: read where there is a reader, or answered with their name and what to do. No
 # pickle is ever opened.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.data.annotations.layouts import layout_of, rows_of
 
 FOREIGN = {
@@ -325,7 +325,7 @@ def solution_recall(window: tuple[float, float], spans: np.ndarray, threshold: f
     return float((np.maximum(common, 0) / union >= threshold).mean())
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 part = moments[moments["split"] == "test"]
 spans = part[["start", "end"]].to_numpy() / part[["duration"]].to_numpy()
 exercises.check(
@@ -362,7 +362,7 @@ def solution_leaked(train: list[str], test: list[str]) -> list[str]:
     return sorted(set(train) & set(test))
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 exercises.check(
     leaked,
     [
@@ -398,7 +398,7 @@ def solution_seconds_per_row(stride: int, fps: float) -> float:
     return stride / fps
 
 
-# %% tags=["check"]
+# %% jupyter={"source_hidden": true} tags=["check"]
 exercises.check(
     seconds_per_row,
     [

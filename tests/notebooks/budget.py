@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from vmlkit.experiments.rendering import asides
+
 ROWS = 60
 
 _DETAILS = re.compile(r"<details.*?</details>", re.DOTALL)
@@ -12,7 +14,8 @@ _MARKDOWN_ROW = re.compile(r"^\|(?![\s|:-]*$)", re.MULTILINE)
 def table_rows(notebook: Any) -> int:
     """Rows of all tables of an executed notebook, heads included, but for what stands behind a line that opens it."""
     rows = 0
-    for cell in notebook.cells:
+    folded = {i for first, last, _ in asides(notebook) for i in range(first, last + 1)}
+    for cell in (cell for i, cell in enumerate(notebook.cells) if i not in folded):
         texts = [cell.source] if cell.cell_type == "markdown" else []
         for output in cell.get("outputs", []):
             data = output.get("data", {})

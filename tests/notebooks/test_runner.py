@@ -12,7 +12,7 @@ from tools.pages.chapters import shown_picture, summary
 from tools.pages.site import build_site
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments import notebooks as nb
-from vmlkit.experiments.rendering import render_html
+from vmlkit.experiments.rendering import asides, html_cells, render_html
 
 v4 = nbformat.v4
 
@@ -141,6 +141,24 @@ def test_pages_hold_no_widget_and_fold_solutions(tmp_path: Path) -> None:
     folded = page[opened : page.index("</details>", opened)]
     assert "'folded'" in folded
     assert "<summary>Code</summary>" in folded
+
+
+def test_a_section_that_is_an_aside_stands_behind_a_line(tmp_path: Path) -> None:
+    texts = ("# T", "## Further: *why*", "### Below", "inside", "## Next", "after", "## Last", "end")
+    cells = [v4.new_markdown_cell(text) for text in texts]
+    for i in (1, 6):
+        cells[i].metadata["tags"] = ["aside"]
+    notebook = v4.new_notebook(cells=cells)
+    assert asides(notebook) == [(1, 3, "Further: *why*"), (6, 7, "Last")]
+    page = html_cells(notebook)
+    first, second = page.split('<details class="vmlkit-aside">')[1:]
+    assert "<summary>Further: <em>why</em>" in f"<summary>{first.partition('<summary>')[2]}"
+    assert "inside" in first.partition("</details>")[0]
+    assert "after" in first.partition("</details>")[2]
+    assert "end" in second.partition("</details>")[0]
+    cells[3].metadata["tags"] = ["aside"]
+    with pytest.raises(DataError, match="'aside' and is no heading; begin the cell with one"):
+        asides(notebook)
 
 
 def test_site_renders_and_runs_only_what_is_out_of_date(

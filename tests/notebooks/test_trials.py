@@ -60,3 +60,6 @@ def test_rows_behind_a_line_that_opens_them_do_not_count() -> None:
     cells += [V4.new_code_cell("x", outputs=[V4.new_output("display_data", data={kind: text})])
               for kind, text in (("text/markdown", folded), ("text/html", html), ("text/plain", table))]  # fmt: skip
     assert table_rows(V4.new_notebook(cells=cells)) == 3 + 2
+    heading = V4.new_markdown_cell("## Further", metadata={"tags": ["aside"]})
+    assert table_rows(V4.new_notebook(cells=[heading, *cells])) == 0
+    assert table_rows(V4.new_notebook(cells=[heading, V4.new_markdown_cell("## Next"), *cells])) == 3 + 2

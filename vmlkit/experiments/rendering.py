@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vmlkit.errors import required
+from vmlkit.errors import DataError, required
 from vmlkit.experiments.notebooks import read, strip_widgets, title
 from vmlkit.files import write_text
 from vmlkit.viz.live import read_asset
@@ -73,11 +73,41 @@ def html_cells(notebook: Any) -> str:
     return _export(notebook, CELLS, title(notebook) or "")
 
 
+def asides(notebook: Any) -> list[tuple[int, int, str]]:
+    """(first cell, last cell, heading) of the sections that a page shows behind a line which opens them.
+
+    Such a section begins with a Markdown cell that is tagged ``aside`` and starts with a heading; it ends before the
+    next cell that starts with a heading of this level or a higher one, or with another aside.
+
+    Raises:
+        DataError: for a tagged cell that does not start with a heading.
+    """
+    found, cells = [], notebook.cells
+    for first, cell in enumerate(cells):
+        if "aside" not in cell.metadata.get("tags", []):
+            continue
+        level = _heading(cell)
+        if level is None:
+            raise DataError(cell.source[:40], "is tagged 'aside' and is no heading", "begin the cell with one")
+        ends = (i for i in range(first + 1, len(cells)) if (_heading(cells[i]) or 9) <= level)
+        last = next(ends, len(cells)) - 1
+        found.append((first, last, cell.source.splitlines()[0].lstrip("# ")))
+    return found
+
+
+def _heading(cell: Any) -> int | None:
+    """The level of the heading with which a Markdown cell starts."""
+    marks = re.match(r"#+(?= )", cell.source) if cell.cell_type == "markdown" else None
+    return len(marks.group()) if marks else None
+
+
 def _export(notebook: Any, base: str, name: str) -> str:
     exporter = _exporter()
-    page, _ = exporter.from_notebook_node(
-        strip_widgets(notebook), resources={"metadata": {"name": name}, "base_template": base}
-    )
+    notebook = strip_widgets(notebook)
+    for first, last, heading in asides(notebook):
+        notebook.cells[first].metadata["opens"] = heading
+        notebook.cells[last].metadata["closes"] = True
+    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}, "base_template": base})
     # pages of the site lie side by side and link to each other
     return re.sub(
         r'href="(?:(?:\.\./)?(?:docs|notebooks)/)?(\w+)\.(?:md|ipynb)(#[^"]*)?"', r'href="\1.html\2"', str(page)
