@@ -125,6 +125,6 @@ def test_studies_measure_the_variants_of_the_presets(study: str, row: str, varia
     assert to_dict(found.experiment.model) == to_dict(wanted.model)
 
 
-def test_the_cpl_of_the_controls_is_the_variant() -> None:
-    (found,) = [r for r in STUDIES["windows-controls"]().rows if r.experiment.method == "cpl"]
+def test_the_cpl_that_follows_is_the_variant() -> None:
+    (found,) = [r for r in STUDIES["windows-cause"]().rows if r.name == "CPL that follows"]
     assert to_dict(found.experiment.model) == to_dict(preset("cpl", variant="follow-sentences").model)

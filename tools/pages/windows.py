@@ -1,6 +1,7 @@
-"""Results of ``python -m vmlkit.experiments.windows`` as sentences, tables and pictures, for docs/windows.md.
+"""What studies and levers say about windows: sentences, tables and pictures of docs/windows.md.
 
-Nothing on the page is typed: every number is read, and a sentence that says where something goes is chosen by it.
+Nothing on the page is typed: every number is read, a sentence that says where something goes is chosen by it, and what
+is not measured names its command.
 """
 
 import statistics
@@ -9,11 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.step.page import markdown
-from vmlkit.experiments.windows import METRIC, differences, interval, load, reached
-from vmlkit.files import RESULTS
+from vmlkit.runs import read_json
+from vmlkit.studies.results import STUDIES, load_results, studies_in
+from vmlkit.studies.statistics import contrast, scalar_sample
+from vmlkit.studies.summary import FOLLOWED
 
 PAGE = Path("docs") / "windows.md"
-FIGURES = ("windows-epochs.png", "windows-remedy.png", "windows-cause.png")
+LEVERS = Path(__file__).parents[2] / "benchmarks" / "results" / "levers.json"
+REMEDY, CONTROLS, CAUSE, PLANTED = "windows-remedy", "windows-controls", "windows-cause", "windows-planted"
+#: pictures, and what they show
+FIGURES = {
+    "windows-epochs.png": "Negatives become easy and then hard by epoch, in the variant and in the paper's design",
+    "windows-remedy.png": "What the question asks, by row: a dot for each seed, the mean with its interval",
+    "windows-cause.png": "R2 of all positives and of the chosen window by lever; a dot a seed, a line at a third",
+}
+METRIC = "R@1,mIoU"
 #: what the question asks of learned negatives and positives, with what has to be so
 BARS = {
     "own - others, turn": "below 0",
@@ -22,10 +33,93 @@ BARS = {
     "R2 of all positives, end": "at least 1/3",
 }
 BASE, FOLLOWS, THIRD = "the paper's design", "windows that follow", 1 / 3
+#: how far windows follow at the last epoch
+LAST = ("positive center spread", "positive center R2")
+
+
+def load(name: str, results: Path = STUDIES) -> dict[str, dict[str, Any]]:
+    """By row of a measured study: ``seeds``, and by measure a list over them at the ``turn``, where there is one, and
+    the ``end``; ``curves`` by epoch where the study keeps them.  {} where it is not measured.
+    """
+    if name not in studies_in(results):
+        return {}
+    found, rows = load_results(name, results), {}
+    for row in found.rows:
+        cells = [cell for cell in found.record["cells"] if cell["row"] == row]
+        one: dict[str, Any] = {"seeds": [cell["seed"] for cell in cells]}
+        for when in cells[0]["dependence"]:
+            each = [cell["dependence"][when] for cell in cells]
+            one[when] = {measure: [numbers[measure] for numbers in each] for measure in each[0]}
+        one["end"][METRIC] = list(found.values(row, METRIC).values())
+        kept = [cell["curves"] for cell in cells if "curves" in cell]
+        if "turn" in one and len(kept) == len(cells):
+            one["epochs"] = [epoch for epoch, _ in kept[0][f"dependence/{FOLLOWED[0]}"]]
+            one["curves"] = {
+                name: [[value for _, value in curves[f"dependence/{name}"]] for curves in kept] for name in FOLLOWED
+            }
+        rows[row] = one
+    return rows
+
+
+def missing(*names: str, results: Path = STUDIES) -> str:
+    """What a part says where a study that it needs is not measured; empty where all are."""
+    lacking = [name for name in names if name not in studies_in(results)]
+    commands = ", ".join(f"`vmlkit study run {name}`" for name in lacking)
+    return f"Not measured yet; {commands}, then `python -m tools.pages docs`, write this part." if lacking else ""
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, and the ends of its 95 % interval by Student's t over seeds; one value has no ends.
+
+    >>> tuple(round(value, 3) for value in interval([0.1, 0.2, 0.3]))
+    (0.2, -0.048, 0.448)
+    """
+    if len(values) < 2:
+        return values[0], float("nan"), float("nan")
+    found = contrast(scalar_sample(values), scalar_sample([0.0], deterministic=True))
+    low, high = found.interval()
+    return float(found.difference), float(low), float(high)
+
+
+def differences(row: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Of a row with learned negatives, what the question is about, a value a seed."""
+    turn, end = row["turn"], row["end"]
+
+    def apart(when: Mapping[str, list[float]]) -> list[float]:
+        return [own - other for own, other in zip(when["negative own IoU"], when["negative others' IoU"], strict=True)]
+
+    gaps = zip(turn["negative NLL gap"], end["negative NLL gap"], strict=True)
+    return {
+        "own - others, turn": apart(turn),
+        "own - others, end": apart(end),
+        "NLL gap, turn - end": [first - last for first, last in gaps],
+        "R2 of all positives, end": list(end["positive center R2"]),
+    }
+
+
+def reached(row: Mapping[str, Any]) -> dict[str, str]:
+    """Whether negatives become easy and then hard per sentence, and positives say a third of the true center.
+
+    ``holds`` where the interval lies on the right side of the bar, ``contradicted`` on the wrong one, else ``open``, as
+    with fewer than three seeds; the third of the variance is asked of the mean, so that the interval only separates
+    open from contradicted.
+    """
+    if len(row["seeds"]) < 3:
+        return dict.fromkeys(differences(row), "open")
+    found = {name: interval(values) for name, values in differences(row).items()}
+    said = {name: _verdict(low, high, below=name == "own - others, turn") for name, (_, low, high) in found.items()}
+    mean, _, high = found["R2 of all positives, end"]
+    said["R2 of all positives, end"] = "holds" if mean >= THIRD else "open" if high >= THIRD else "contradicted"
+    return said
+
+
+def _verdict(low: float, high: float, *, below: bool) -> str:
+    low, high = (-high, -low) if below else (low, high)
+    return "holds" if low > 0 else "contradicted" if high < 0 else "open"
 
 
 def said(values: Sequence[float], digits: int = 3) -> str:
-    """Mean with its interval, or every value where there are too few for one.
+    """Mean with its interval, or the mean alone where there are too few for one.
 
     >>> said([0.1, 0.2, 0.3]), said([0.1])
     ('.200 (-.048 to .448)', '.100')
@@ -41,12 +135,15 @@ def _short(value: float, digits: int = 3) -> str:
 
 
 def _rows(results: Path) -> dict[str, Mapping[str, Any]]:
-    """Every row with learned negatives."""
-    found = {**load("windows-remedy", results)["rows"], **load("windows-controls", results)["rows"]}
-    return {name: row for name, row in found.items() if "turn" in row}
+    """Every row with learned negatives; of two copies that with more seeds."""
+    return {**load(CONTROLS, results), **load(REMEDY, results)}
 
 
-def remedy(results: Path = RESULTS) -> str:
+def _picture(name: str) -> str:
+    return f"![{FIGURES[name]}]({name})"
+
+
+def remedy(results: Path = STUDIES) -> str:
     """Every row with learned negatives against what the question asks."""
     headings = ("row", "seeds", *(f"{name}: {bar}" for name, bar in BARS.items()), "R2 of the chosen", "R@1,mIoU")
     lines = []
@@ -54,10 +151,10 @@ def remedy(results: Path = RESULTS) -> str:
         end = row["end"]
         cells = [said(values) for values in differences(row).values()]
         lines.append([name, str(len(end[METRIC])), *cells, said(end["chosen center R2"]), said(end[METRIC])])
-    return markdown(headings, lines)
+    return f"{markdown(headings, lines)}\n\n{_picture('windows-remedy.png')}"
 
 
-def verdicts(results: Path = RESULTS) -> str:
+def verdicts(results: Path = STUDIES) -> str:
     """What holds of each row, and the sentence that follows for the remedy."""
     rows = _rows(results)
     found = {name: reached(row) for name, row in rows.items()}
@@ -71,12 +168,13 @@ def verdicts(results: Path = RESULTS) -> str:
         missed = ", ".join(f"{name} ({words[name]})" for name in BARS if name not in held)
         first = f"Over {count} seeds {len(held)} of four hold for the variant; not so: {missed}"
     share = statistics.fmean(own["R2 of all positives, end"])
-    return f"{first}, and its positives explain {100 * share:.0f} % of the true center's variance.\n\n{table}"
+    last = f"and its positives explain {100 * share:.0f} % of the true center's variance."
+    return f"{first}, {last}\n\n{table}\n\n{_picture('windows-epochs.png')}"
 
 
-def answer(results: Path = RESULTS) -> str:
+def answer(results: Path = STUDIES) -> str:
     """The first paragraph: what windows do in the paper's design, and in the variant."""
-    rows = load("windows-remedy", results)["rows"]
+    rows = load(REMEDY, results)
     base, follows = (rows[name]["end"] for name in (BASE, FOLLOWS))
 
     def share(row: Mapping[str, Sequence[float]], name: str) -> float:
@@ -104,9 +202,9 @@ def paired(row: Mapping[str, Any], other: Mapping[str, Any], name: str) -> list[
     return [values[0][seed] - values[1][seed] for seed in values[0] if seed in values[1]]
 
 
-def gradient(results: Path = RESULTS) -> str:
+def gradient(levers: Path = LEVERS) -> str:
     """What the loss says to the centers of CPL, and whether what is common outweighs what is one sentence's own."""
-    row = load("levers", results)["rows"]["CPL"]["gradient"]
+    row = read_json(levers)["rows"]["CPL"]["gradient"]
     epochs = range(1, len(row["own"][0]) + 1)
 
     def mean(name: str, epoch: int) -> float:
@@ -125,9 +223,9 @@ def gradient(results: Path = RESULTS) -> str:
     return f"{first}, {then}.\n\n{markdown(heads, lines)}"
 
 
-def known(results: Path = RESULTS) -> str:
+def known(levers: Path = LEVERS) -> str:
     """What can be known of the center, and what is said of it by windows that were taught."""
-    rows = load("levers", results)["rows"]
+    rows = read_json(levers)["rows"]
     plain, taught = rows["CPL"], rows["taught with true spans"]
     token, clips = (100 * statistics.fmean(plain["known"][name]) for name in ("token", "clips"))
     lesson = 100 * statistics.fmean(taught["end"]["positive center R2"])
@@ -139,10 +237,10 @@ def known(results: Path = RESULTS) -> str:
         rows[freed]["release"], rows[freed]["end"]["positive center R2"]))  # fmt: skip
     kept = "keeps what they learned" if after > before / 2 else "takes it away again"
     lines = [
-        [name, said(row["known"]["token"]), said(row["known"]["clips"]), said(row["end"]["positive center R2"])]
+        [name, *(said(row["known"][name]) for name in ("token", "clips")), *(said(row["end"][name]) for name in LAST)]
         for name, row in rows.items()
     ]
-    heads = ("trained", "R2 from the token", "R2 from the clips", "R2 of all positives")
+    heads = ("trained", "R2 from the token", "R2 from the clips", "spread of centers", "R2 of all positives")
     return (
         f"From the token a linear reader explains {token:.0f} % of the true center, from the clips that have read the "
         f"sentence {clips:.0f} %. Taught with true spans, windows that are read from the token explain {lesson:.0f} %: "
@@ -151,26 +249,21 @@ def known(results: Path = RESULTS) -> str:
     )
 
 
-def _levers(results: Path) -> dict[str, Mapping[str, Any]]:
-    """Every lever on CPL, settings first; the base appears once, and last the variant of CPL."""
-    rows: dict[str, Mapping[str, Any]] = {}
-    for name in ("windows-cause", "levers", "windows-planted", "windows-controls"):
-        for lever, row in load(name, results)["rows"].items():
-            known = len(rows[lever]["seeds"]) if lever in rows else 0  # two studies may hold the same row
-            if len(row["seeds"]) > known and "turn" not in row:
-                rows[lever] = row
-    return rows
+def _causes(results: Path) -> dict[str, Mapping[str, Any]]:
+    """Every row of CPL, on the toy world and then on planted Charades-STA."""
+    planted = {f"{name}, planted Charades-STA": row for name, row in load(PLANTED, results).items()}
+    return {**load(CAUSE, results), **planted}
 
 
-def cause(results: Path = RESULTS) -> str:
+def cause(results: Path = STUDIES) -> str:
     """How far each lever went."""
-    rows = _levers(results)
+    rows = _causes(results)
     lines = [
         [name, str(len(row["end"][METRIC])), *(said(row["end"][key]) for key in (
-            "positive center spread", "positive center R2", "chosen center R2", METRIC))]
+            *LAST, "chosen center R2", METRIC))]
         for name, row in rows.items()
     ]  # fmt: skip
-    follows = load("windows-remedy", results)["rows"][FOLLOWS]
+    follows = load(REMEDY, results)[FOLLOWS]
     means = [statistics.fmean(values) for values in zip(*follows["curves"]["positive center R2"], strict=True)]
     begun = next((e for e, mean in zip(follows["epochs"], means, strict=True) if mean > 0.1), None)
     began = (
@@ -182,42 +275,66 @@ def cause(results: Path = RESULTS) -> str:
     far = [n for n, row in rows.items() if statistics.fmean(row["end"]["positive center R2"]) >= THIRD]
     text = f"{len(far)} of {len(rows)} reach a third: {'; '.join(far)}." if far else "No row reaches a third."
     heads = ("lever", "seeds", "spread of centers", "R2 of all positives", "R2 of the chosen", "R@1,mIoU")
-    return f"{text} {began}\n\n{markdown(heads, lines)}"
+    return f"{text} {began}\n\n{markdown(heads, lines)}\n\n{_picture('windows-cause.png')}"
 
 
-def tables(results: Path = RESULTS) -> dict[str, str]:
+def tables(results: Path = STUDIES) -> dict[str, str]:
     """The parts of the page by their marks."""
-    parts = {"answer": answer, "gradient": gradient, "known": known, "cause": cause, "remedy": remedy,
-             "verdicts": verdicts}  # fmt: skip
-    return {mark: write(results) for mark, write in parts.items()}
+    measured = {
+        "answer": (answer, (REMEDY,)),
+        "cause": (cause, (CAUSE, PLANTED, REMEDY)),
+        "remedy": (remedy, (REMEDY, CONTROLS)),
+        "verdicts": (verdicts, (REMEDY, CONTROLS)),
+    }
+    parts = {mark: missing(*needs, results=results) or write(results) for mark, (write, needs) in measured.items()}
+    return {**parts, "gradient": gradient(), "known": known()}
 
 
-def draw(folder: Path, results: Path = RESULTS) -> None:
-    """The :data:`FIGURES`: easy and then hard by epoch; each row's differences; how far every lever went."""
+def draw(folder: Path, results: Path = STUDIES) -> None:
+    """Those of :data:`FIGURES` whose studies are measured: easy and then hard; each row's differences; every lever."""
     import matplotlib.pyplot as plt
 
-    rows, levers = _rows(results), _levers(results)
-    epochs, axes = plt.subplots(1, 3, figsize=(13, 3.2), layout="constrained")
-    _curves(axes, {name: rows[name] for name in (BASE, FOLLOWS)})
-    remedies, axes = plt.subplots(1, len(BARS), figsize=(13, 3.2), layout="constrained", sharey=True)
+    drawn = {}
+    if not missing(REMEDY, CONTROLS, results=results):
+        rows = _rows(results)
+        drawn["windows-epochs.png"] = _epochs({name: rows[name] for name in (BASE, FOLLOWS)})
+        drawn["windows-remedy.png"] = _remedies(rows)
+    if not missing(CAUSE, PLANTED, REMEDY, results=results):
+        drawn["windows-cause.png"] = _by_lever(_causes(results))
+    for name, figure in drawn.items():
+        figure.savefig(folder / name, dpi=120, metadata={"Software": None})
+        plt.close(figure)
+
+
+def _remedies(rows: Mapping[str, Mapping[str, Any]]) -> Any:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(BARS), figsize=(13, 3.2), layout="constrained", sharey=True)
     for ax, name in zip(axes, BARS, strict=True):
         _points(ax, {row: differences(found)[name] for row, found in rows.items()}, bar=THIRD * (name[:2] == "R2"))
         ax.set_title(f"{name}\n({BARS[name]})", fontsize=10)
         if name.startswith("NLL"):  # easy negatives of the paper's design are far beyond all others
             ax.set_xscale("symlog", linthresh=0.1)
-    causes, axes = plt.subplots(1, 2, figsize=(11, 0.3 * len(levers) + 1.2), layout="constrained", sharey=True)
+    return figure
+
+
+def _by_lever(rows: Mapping[str, Mapping[str, Any]]) -> Any:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 0.3 * len(rows) + 1.2), layout="constrained", sharey=True)
     titles = {"positive center R2": "R2 of all positives", "chosen center R2": "R2 of the chosen window"}
     for ax, (name, title) in zip(axes, titles.items(), strict=True):
-        _points(ax, {row: found["end"][name] for row, found in levers.items()}, bar=THIRD)
+        _points(ax, {row: found["end"][name] for row, found in rows.items()}, bar=THIRD)
         ax.set_title(title, fontsize=10)
         ax.set_xlim(-0.05, 1)
-    for figure, name in zip((epochs, remedies, causes), FIGURES, strict=True):
-        figure.savefig(folder / name, dpi=120, metadata={"Software": None})
-        plt.close(figure)
+    return figure
 
 
-def _curves(axes: Sequence[Any], rows: Mapping[str, Mapping[str, Any]]) -> None:
+def _epochs(rows: Mapping[str, Mapping[str, Any]]) -> Any:
     """Mean over seeds with its interval by epoch; the ground is grey while c < 0."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.2), layout="constrained")
     styles = (("#6B737C", "--"), ("#4477AA", "-"))
     for (name, row), (color, dash) in zip(rows.items(), styles, strict=True):
         curves, epochs = row["curves"], row["epochs"]
@@ -231,7 +348,7 @@ def _curves(axes: Sequence[Any], rows: Mapping[str, Mapping[str, Any]]) -> None:
                 epochs, *zip(*[ends for _, *ends in found], strict=True), color=color, alpha=0.2, linewidth=0
             )
     clock = next(iter(rows.values()))
-    turn = max(e for e, c in zip(clock["epochs"], clock["c"], strict=True) if c < 0)
+    turn = clock["turn"]["epoch"][0]
     titles = ("negatives: own - others' overlap", "NLL(negative) - NLL(positive)", "R2 of all positives")
     for ax, title in zip(axes, titles, strict=True):
         ax.axvspan(clock["epochs"][0], turn, color="#D5DADF", alpha=0.6, linewidth=0)
@@ -242,6 +359,7 @@ def _curves(axes: Sequence[Any], rows: Mapping[str, Mapping[str, Any]]) -> None:
     axes[1].set_yscale("log")
     axes[2].axhline(THIRD, color="#22262B", linewidth=1)
     axes[2].legend(frameon=False, loc="upper left", fontsize=9)
+    return figure
 
 
 def _points(ax: Any, rows: Mapping[str, Sequence[float]], bar: float) -> None:

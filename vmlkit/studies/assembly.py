@@ -27,7 +27,7 @@ from vmlkit.training.study import Study
 
 #: of the JSON file, what a cell has
 KEPT = ("chosen_epoch", "seconds_per_epoch", "validation", "test", "words", "made")
-#: measures of dependence that are kept of an answer and of negatives, at the turn and at the end
+#: measures of dependence that are kept of an answer and of negatives, at the turn and at the end, of every study
 DEPENDENCE = ("center R2", "center R2, exchanged", "own IoU", "others' IoU")
 
 
@@ -178,11 +178,12 @@ def _claim(claim: Any) -> dict[str, Any]:
 
 def _cell(summary: dict[str, Any], key: tuple[str, int], study: Study, made: list[dict[str, Any]]) -> dict[str, Any]:
     kept = {name: summary[name] for name in KEPT if name in summary}
-    kept["test"] = {name: summary["test"][name] for name in _metrics(study) if name in summary["test"]}
+    asked = _metrics(study)
+    kept["test"] = {name: summary["test"][name] for name in asked if name in summary["test"]}
     curves = {name: values for name, values in summary.get("curves", {}).items() if name in study.curves}
     kept |= {"curves": curves} if curves else {}
     kept["dependence"] = {
-        when: {name: value for name, value in measured.items() if _followed(name)}
+        when: {name: value for name, value in measured.items() if _followed(name) or f"dependence/{name}" in asked}
         for when, measured in summary.get("dependence", {}).items()
     }
     if kept["made"] not in made:

@@ -26,6 +26,7 @@ like others, once, with seed -1 where chance decides nothing.  The JSON file has
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,7 +39,7 @@ from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.files import RESULTS, file_digest, shipped
 from vmlkit.files.reading import fit
-from vmlkit.files.records import ANY, COUNT, FLAG, NULL, TEXT, Either, Entry, Fixed, Many, Table, checked, shown
+from vmlkit.files.records import ANY, COUNT, FLAG, NULL, NUMBER, TEXT, Either, Entry, Fixed, Many, Table, checked, shown
 from vmlkit.files.tables import check_columns
 from vmlkit.runs import read_json, read_parquet
 from vmlkit.studies.outcomes import metric_outcomes
@@ -63,7 +64,7 @@ RECORD = Entry(
         "baselines": Table(ANY),
         "missing": Many(Fixed(TEXT, COUNT)),
         "made": Many(Entry({"revision": Either(TEXT, NULL), "versions": Table(TEXT), "hardware": Table(ANY)})),
-        "cells": Many(Entry({"row": TEXT, "seed": COUNT, "test": Table(ANY)})),
+        "cells": Many(Entry({"row": TEXT, "seed": COUNT, "test": Table(ANY)}, {"dependence": Table(Table(NUMBER))})),
     },
     dict.fromkeys(("study", "title", "note", "study_hash"), TEXT),
 )
@@ -124,7 +125,9 @@ class Results:
         return metric_outcomes(self.of(row), metric)
 
     def values(self, row: str, metric: str) -> dict[int, float]:
-        """The metric of a row or baseline by seed, as fractions: the mean of its outcomes, else of ``test``.
+        """The metric of a row or baseline by seed, as fractions: the mean of its outcomes, else a number of its cells.
+
+        That is one of ``test``, or ``dependence/NAME``, on validation at the last epoch.
 
         Raises:
             ConfigError: for a name that is neither.
@@ -133,21 +136,27 @@ class Results:
         found = self.metric(row, metric)
         if found is not None:
             return {int(seed): float(value) for seed, value in found.groupby("seed")["value"].mean().items()}
-        cells = self.cells[self.cells["row"] == row]
-        numbers = {int(seed): test.get(metric) for seed, test in zip(cells["seed"], cells["test"], strict=True)}
+        cells = [cell for cell in self.record["cells"] if cell["row"] == row]
+        numbers = {int(cell["seed"]): _number(cell, metric) for cell in cells}
         if not numbers or None in numbers.values():
             raise DataError(self.path, f"keeps no '{metric}' of '{row}'", "add it to the study's metrics")
         return numbers
 
+    @cached_property
+    def origins(self) -> dict[tuple[str, int], str]:
+        """The device, processor and torch that computed each cell, by the hash of its settings and its seed."""
+        hashes = {name: row.get("hash", name) for name, row in self.record["rows"].items()}
+        made = [_origin(one) for one in self.record["made"]]
+        return {(hashes[cell["row"]], cell["seed"]): made[cell["made"]] for cell in self.record["cells"]}
+
     @property
     def provenance(self) -> str:
-        """One line: command, versions, processors, revisions; and what was not as it should be."""
+        """One line: command, cells by what computed them, versions, revisions; and what was not as it should be."""
         made = self.record["made"]
-        parts = [
-            f"`{self.record['command']}`",
-            *_each(made, lambda m: ", ".join(f"{k} {v}" for k, v in m["versions"].items())),
-        ]
-        parts += _each(made, _machine)
+        parts = [f"`{self.record['command']}`", told(self.origins)]
+        names = dict.fromkeys(name for one in made for name in one["versions"] if name != "torch")
+        versions = {name: _each(made, lambda m, name=name: m["versions"].get(name, "?")) for name in names}
+        parts += [", ".join(f"{name} {' and '.join(found)}" for name, found in versions.items())] if versions else []
         parts += [
             f"revision {revision[:10]}"
             for revision in _each(made, lambda m: str(m["revision"]).removesuffix("+changes"))
@@ -162,13 +171,31 @@ class Results:
         return "; ".join(parts)
 
 
+def _number(cell: Mapping[str, Any], metric: str) -> float | None:
+    group, _, name = metric.partition("/")
+    found = cell.get("dependence", {}).get("end", {}) if group == "dependence" else cell["test"]
+    return found.get(name if group == "dependence" else metric)
+
+
 def _each(made: list[dict[str, Any]], text: Any) -> list[str]:
     return list(dict.fromkeys(text(one) for one in made))
 
 
-def _machine(made: Mapping[str, Any]) -> str:
+def _origin(made: Mapping[str, Any]) -> str:
     hardware = made["hardware"]
-    return ", ".join(str(hardware[key]) for key in ("processor", "capability", "accelerator") if hardware.get(key))
+    processor = ", ".join(str(hardware[key]) for key in ("processor", "capability") if hardware.get(key))
+    device = f"{hardware['accelerator']} beside {processor}" if hardware.get("accelerator") else processor
+    return f"{device}, torch {made['versions'].get('torch', '?')}"
+
+
+def told(origins: Mapping[tuple[str, int], str]) -> str:
+    """How many cells each origin of :attr:`Results.origins` computed, most first.
+
+    >>> told({("a", 0): "a card, torch 2", ("b", 0): "a processor, torch 2", ("b", 1): "a processor, torch 2"})
+    '2 cells on a processor, torch 2; 1 cell on a card, torch 2'
+    """
+    counts = Counter(origins.values()).most_common()
+    return "; ".join(f"{count:,} cell{'s' if count > 1 else ''} on {origin}" for origin, count in counts)
 
 
 def load_results(name: str, results: Path = STUDIES) -> Results:

@@ -13,6 +13,8 @@ from vmlkit.training.task import Task
 
 #: digits of a stored number; float32 has no more
 DIGITS = 7
+#: measures of dependence whose curves are kept
+FOLLOWED = ("positive center R2", "negative own IoU", "negative others' IoU", "negative NLL gap")
 
 
 def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,7 +24,8 @@ def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made
     epoch was chosen (of "last": the task's headline), and its ``validation`` curve, a list of ``[epoch, value]``; all
     numbers of the ``test`` split; the ``dependence`` of answers on sentences on validation, at the turn and at the end
     (:func:`vmlkit.training.history.turn_and_end`); the ``curves`` on validation of how negatives lie (P0 Fig. 6), where
-    they are intervals; where the ``words`` came from; and ``made``, see :func:`made_now`.
+    they are intervals, and of :data:`FOLLOWED` as ``dependence/NAME``, where they are known; where the ``words`` came
+    from; and ``made``, see :func:`made_now`.
 
     Args:
         beside: seconds that the cell took besides its epochs.
@@ -38,7 +41,7 @@ def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made
         "validation": curve(epochs, f"metric/{selection}"),
         "test": {name: rounded(value) for name, value in metrics["test"].items()},
         "dependence": turn_and_end(epochs),
-        **({"curves": curves} if (curves := {name: curve(epochs, f"metric/{name}") for name in _ions(epochs)}) else {}),
+        **({"curves": found} if (found := _curves(epochs)) else {}),
         **({"words": metrics["words"]} if metrics.get("words") else {}),
         "made": {**made, "hardware": {**made["hardware"], **_device(run)}},
     }
@@ -46,6 +49,12 @@ def summary_of(run: RunDirectory, task: Task[Any, Any, Any], beside: float, made
 
 def _device(run: RunDirectory) -> dict[str, Any]:
     return {name: run.config["hardware"].get(name) for name in ("threads", "accelerator")}
+
+
+def _curves(epochs: pd.DataFrame) -> dict[str, list[list[float]]]:
+    found = {name: curve(epochs, f"metric/{name}") for name in _ions(epochs)}
+    found |= {f"dependence/{name}": curve(epochs, f"dependence/{name}") for name in FOLLOWED}
+    return {name: values for name, values in found.items() if values}
 
 
 def _ions(epochs: pd.DataFrame) -> list[str]:

@@ -65,12 +65,21 @@ class Claim:
 
 
 def scale_of(metric: str) -> float:
-    """100 for shares and probabilities, 1 for ranks.
+    """100 for shares and probabilities, 1 for ranks and differences of losses.
 
-    >>> scale_of("R@1,mIoU"), scale_of("t2v MnR")
-    (100.0, 1.0)
+    >>> scale_of("R@1,mIoU"), scale_of("t2v MnR"), scale_of("dependence/negative NLL gap")
+    (100.0, 1.0, 1.0)
     """
-    return 1.0 if metric.endswith("MnR") else 100.0
+    return 1.0 if unit_of(metric) != "points" else 100.0
+
+
+def unit_of(metric: str) -> str:
+    """What its differences are said in, once they are scaled by :func:`scale_of`.
+
+    >>> unit_of("R@1,mIoU"), unit_of("t2v MnR"), unit_of("dependence/negative NLL gap")
+    ('points', 'ranks', 'nats')
+    """
+    return "ranks" if metric.endswith("MnR") else "nats" if metric.endswith("NLL gap") else "points"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +95,13 @@ class Study:
     title: str
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...]
-    seeds: tuple[int, ...] = (0, 1, 2)  #: of ``python -m vmlkit.experiments.windows``
     note: str = ""
-    metrics: tuple[str, ...] = METRICS  #: columns of the table
+    #: columns of the table: metrics of the test split, or ``dependence/NAME``, a measure of
+    #: :mod:`vmlkit.metrics.dependence` on validation at the last epoch
+    metrics: tuple[str, ...] = METRICS
     primary: tuple[str, ...] = ()  #: texts of the claims that the study is made for; their rows have more seeds
-    #: metrics of validation that results keep by epoch, of rows that have them: R@n,mIoN, or that of random intervals
+    #: what results keep by epoch on validation, of rows that have it: R@n,mIoN, that of random intervals, or a measure
+    #: of :data:`vmlkit.studies.summary.FOLLOWED` as ``dependence/NAME``
     curves: tuple[str, ...] = ()
     other_seeds: int = OTHER_SEEDS  #: seeds of the rows that no primary claim compares
     command: str = ""  #: what computes it; empty: ``vmlkit study run NAME``
@@ -114,7 +125,7 @@ class Study:
 def studies_of(path: Path, presets: Mapping[str, Callable[[str, Size], Experiment]]) -> dict[str, Callable[[], Study]]:
     """The studies that a JSON file describes, by name; each is built when it is asked for.
 
-    A study has ``title``, ``note``, perhaps ``metrics``, ``seeds``, ``primary``, ``curves`` and ``other_seeds``, and
+    A study has ``title``, ``note``, perhaps ``metrics``, ``primary``, ``curves`` and ``other_seeds``, and
 
     * ``data`` and ``size``: the preset that its rows start from;
     * ``settings``: groups of overrides by name; those of ``every row`` apply to all, those of ``every METHOD`` to the
@@ -166,7 +177,6 @@ def _study(name: str, record: dict[str, Any], presets: Mapping[str, Callable[[st
         title=record["title"],
         rows=tuple(map(row, record["rows"])),
         claims=tuple(chain.from_iterable(map(claims, record["claims"]))),
-        seeds=tuple(record.get("seeds", (0, 1, 2))),
         note=record["note"],
         metrics=metrics,
         primary=tuple(record.get("primary", ())),

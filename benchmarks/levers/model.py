@@ -1,6 +1,6 @@
 """Why do the windows of CPL not move?  What reaches a center, what can be known of it, and levers that no paper has.
 
-The answers are on the page docs/windows.md, made by ``python -m vmlkit.experiments.windows``.  Nothing here is part of
+The answers are on the page docs/windows.md, by ``python -m benchmarks.levers``.  Nothing here is part of
 any method: :class:`LeveredCPL` is CPL with something changed that the papers do not leave open.
 """
 

@@ -1,19 +1,24 @@
 """What reaches the centers of CPL, what can be known of the true one, and CPL with levers."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.levers import __main__ as command
+from benchmarks.levers.__main__ import LEVERS, Lever
+from benchmarks.levers.model import LeveredCPL, Levers, known_of_the_center, slopes
 from tests.reconstruction.batches import SHAPE, random_batch, small
 from vmlkit.config import with_overrides
 from vmlkit.errors import ConfigError
 from vmlkit.methods import METHODS, preset
 from vmlkit.reconstruction.cpl import CPLConfig
 from vmlkit.reconstruction.reading import ReadingConfig
-from vmlkit.reconstruction.windows import LeveredCPL, Levers, known_of_the_center, slopes
+from vmlkit.runs import read_json
 from vmlkit.text.masking import draw_masked_words
 from vmlkit.training.method import Progress
+from vmlkit.training.study import Row, Study
 
 CLOCK = Progress(epoch=2, max_epochs=4)
 SPANS = torch.tensor([[0.2, 0.1], [0.5, 0.3], [0.8, 0.2]])
@@ -121,3 +126,33 @@ def test_a_linear_reader_finds_what_is_there() -> None:
 def test_levers_out_of_range_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(changes))):
         Levers(**changes)  # type: ignore[arg-type]
+
+
+def test_every_lever_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"CPL": Lever(), "taught": Lever(levers=Levers(taught_epochs=1))}
+    tiny = {"data.train_videos": 6, "data.validation_videos": 6, "data.test_videos": 3, "train.epochs": 3}
+    study = Study(
+        name="n", title="T", rows=(Row(name="CPL", experiment=with_overrides(preset("cpl"), tiny)),), claims=()
+    )
+    monkeypatch.setattr(command, "LEVERS", few)
+    monkeypatch.setitem(command.STUDIES, "windows-cause", lambda: study)
+    path = tmp_path / "levers.json"
+    command.main(["--runs", str(tmp_path / "runs"), "--json", str(path)])
+    record = read_json(path)
+    found = record["rows"]
+    assert record["command"] == "python -m benchmarks.levers --seeds 1"
+    assert list(found) == ["CPL", "taught"]
+    for one in found.values():
+        assert set(one["known"]) == {"token", "clips"}
+        assert [len(one["gradient"][name][0]) for name in ("own", "common", "open", "towards")] == [3] * 4
+    assert found["CPL"]["end"] != found["taught"]["end"]
+    assert "release" not in found["CPL"]
+    assert len(found["taught"]["release"]) == 1, "one epoch of three is taught"
+
+
+def test_the_record_has_every_lever() -> None:
+    rows = read_json(Path(__file__).parents[2] / "benchmarks" / "results" / "levers.json")["rows"]
+    assert list(rows) == list(LEVERS)
+    for name, lever in LEVERS.items():
+        assert rows[name]["levers"] == dataclasses.asdict(lever.levers)
+        assert rows[name]["changed"] == lever.settings
