@@ -1,6 +1,7 @@
 """One call shows a study on a page: measured or not, whole or in part; and what pages ask for exists."""
 
 import ast
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from vmlkit.actions.baselines import NAMES
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.methods import STUDIES
 from vmlkit.studies import pages
-from vmlkit.studies.pages import chosen_claims, show_studies, show_study, table_of_rows
+from vmlkit.studies.pages import chosen_claims, said, show_studies, show_study, table_of_rows
+from vmlkit.studies.report import Finding, what_limits
 from vmlkit.studies.results import Results, load_results
 from vmlkit.training.study import Claim, Row, Study
 
@@ -100,6 +102,18 @@ def test_controls_premises_and_priors_come_along() -> None:
     chosen = chosen_claims(beside, ("P0 Table 4",))
     assert {premised, first} <= set(chosen)
     assert other not in chosen
+
+
+def test_ranks_are_said_in_ranks() -> None:
+    claims = [{"better": "good", "worse": "plain", "metric": "t2v MnR"}, {"better": "alike", "worse": "bad"}]
+    results = study(EFFECTS, claims, primary=("good beats plain", "alike beats bad"))
+    for cell in results.record["cells"]:
+        cell["test"]["t2v MnR"] = (3.0 if cell["row"] == "plain" else 3.1) + 0.2 * cell["seed"]
+    finding = Finding(results)
+    text = said(finding, finding.verdicts)
+    assert re.search(r"\(t2v MnR\): open .* ranks$", text, re.MULTILINE)
+    assert re.search(r"\(R@1,mIoU\): holds, .* points$", text, re.MULTILINE)
+    assert re.search(r"finds differences of \d\.\d ranks with a power", what_limits(finding))
 
 
 def test_a_study_without_results_names_its_command(shown: list[Any]) -> None:

@@ -41,6 +41,19 @@ def test_the_page_counts_classes_apart_and_says_what_is_open(measured: Results) 
     assert "Measured with changes that no revision names: lnp-known" in report.page(Path("nowhere"), {})
 
 
+def test_the_page_says_how_many_cells_come_from_which_machine(measured: Results) -> None:
+    assert "Measured: 24 cells on a processor, AVX2, torch 2.13.0;" in report.page(Path("nowhere"), {})
+    card = {"processor": "another", "capability": "AVX512", "accelerator": "a card"}
+    measured.record["made"].append({**measured.record["made"][0], "versions": {"torch": "2.9"}, "hardware": card})
+    for cell in measured.record["cells"][:4]:
+        cell["made"] = 1
+    del measured.__dict__["origins"]  # it is kept, and the record was another
+    said = "20 cells on a processor, AVX2, torch 2.13.0; 4 cells on a card beside another, AVX512, torch 2.9"
+    text = report.page(Path("nowhere"), {})
+    assert f"Measured: {said};" in text
+    assert f"`vmlkit study run lnp-known`; {said}; revision 0123456789" in text
+
+
 def test_a_number_on_the_page_changes_with_the_results(measured: Results) -> None:
     before = report.page(Path("nowhere"), {})
     better = measured.outcomes["row"] == "good"

@@ -61,6 +61,9 @@ def test_the_record_says_how_it_was_made(once: Path) -> None:
     assert {"chosen center R2", "chosen own IoU", "negative others' IoU"} < cell["dependence"]["end"].keys()
     assert "positive width spread" not in cell["dependence"]["end"]
     assert "19 cells are missing" in results.provenance
+    made = record["made"][0]
+    origin = f"{made['hardware']['processor']}, {made['hardware']['capability']}, torch {made['versions']['torch']}"
+    assert f"; 6 cells on {origin}; python " in results.provenance
     assert "vmlkit study run tiny" in results.provenance
 
 

@@ -137,6 +137,8 @@ def test_differences_of_ranks_are_shown_in_ranks() -> None:
     samples = {"a": scalar_sample([8.5, 8.7, 8.6]), "plain": scalar_sample([7.0, 7.2, 7.1])}
     (found,) = words(samples, dataclasses.replace(claim("a"), metric="t2v MnR", delta=0.5))
     assert found.interval.startswith("+1.5 (")
+    assert found.unit == "ranks"
+    assert table_of([found]).iloc[0]["difference"].endswith(") ranks")
     assert dataclasses.replace(found, claim=claim("a")).interval.startswith("+150.0 (")
 
 

@@ -67,7 +67,8 @@ def show_study(
             nb.say("Percent (ranks as they are): mean ± standard deviation over seeds."),
             table_of_rows(finding.results, shown, metrics),
             nb.say(
-                "Differences in points (of ranks in ranks), with their interval of 95 % over seeds and test videos."
+                "Differences in points, or in the unit that stands there, with their interval of 95 % over seeds and "
+                "test videos."
             ),
             table_of(found),
             nb.say(f"{what_limits(finding)} Made by {finding.results.provenance}."),
@@ -134,7 +135,7 @@ def said(finding: Finding, verdicts: Sequence[Verdict]) -> str:
         f"*{kind}* {', '.join(f'{word} {number}' for word, number in numbers.items() if number)}"
         for kind, numbers in count(verdicts).iterrows()
     )
-    lines = [f"- **{v.claim.text}** ({v.claim.metric}): {v.said}, {v.interval} points" for v in verdicts if v.primary]
+    lines = [f"- **{v.claim.text}** ({v.claim.metric}): {v.said}, {v.interval} {v.unit}" for v in verdicts if v.primary]
     return "\n\n".join([f"**{record['title']}.** {record['note']}", f"Claims by class: {words}.", "\n".join(lines)])
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from vmlkit.methods import STUDIES
 from vmlkit.papers import citations, papers
 from vmlkit.studies.results import STUDIES as FOLDER
-from vmlkit.studies.results import Results, load_results, studies_in
+from vmlkit.studies.results import Results, load_results, studies_in, told
 from vmlkit.studies.verdicts import CLASSES, Verdict, count, rising_rows, sample_of, table_of, verdicts_of
 from vmlkit.training.study import Study
 
@@ -126,6 +126,8 @@ def _counts(every: Sequence[Finding]) -> str:
     said += f"\n\n{_markdown(count(verdicts))}"
     said += "\n\n*Paper*: a sentence or a cell of the paper. *Prior*: beats an answer that never sees the video. "
     said += "*Control*: a gain needs what it is said to need; void where there is no gain."
+    computed = {cell: origin for finding in every for cell, origin in finding.results.origins.items()}
+    said += f"\n\nMeasured: {told(computed)}; studies share the cells of rows that they have in common."
     return said + (f"\n\n**Measured with changes that no revision names: {', '.join(dirty)}.**" if dirty else "")
 
 
@@ -159,11 +161,10 @@ def what_limits(finding: Finding) -> str:
     open_ones = [v for v in finding.verdicts if v.word == "open" and math.isfinite(v.detectable)]
     said = []
     if open_ones:
-        unit = "points" if all(v.claim.scale > 1 for v in open_ones) else "points (of ranks: ranks)"
-        smallest, largest = (pick(v.claim.scale * v.detectable for v in open_ones) for pick in (min, max))
+        found = " and ".join(_detectable(unit, open_ones) for unit in dict.fromkeys(v.unit for v in open_ones))
         said.append(
-            f"{len(open_ones)} of its claims are open: with its seeds and videos it finds differences of "
-            f"{smallest:.1f} to {largest:.1f} {unit} with a power of 80 %."
+            f"{len(open_ones)} of its claims are open: with its seeds and videos it finds differences of {found} with "
+            "a power of 80 %."
         )
     rising = rising_rows(finding.results)
     if rising:
@@ -174,6 +175,12 @@ def what_limits(finding: Finding) -> str:
     if uncounted:
         said.append(f"For {uncounted} claims only seeds are counted: their metric is kept as one number a seed.")
     return "What would change our mind: " + (" ".join(said) or "nothing is open, and no row was still rising.")
+
+
+def _detectable(unit: str, verdicts: Sequence[Verdict]) -> str:
+    sizes = [f"{v.claim.scale * v.detectable:.1f}" for v in verdicts if v.unit == unit]
+    ends = dict.fromkeys((min(sizes, key=float), max(sizes, key=float)))
+    return f"{' to '.join(ends)} {unit}"
 
 
 def _missing(studies: Sequence[Study]) -> str:

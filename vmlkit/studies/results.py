@@ -145,9 +145,9 @@ class Results:
     @cached_property
     def origins(self) -> dict[tuple[str, int], str]:
         """The device, processor and torch that computed each cell, by the hash of its settings and its seed."""
-        hashes = {name: row.get("hash", name) for name, row in self.record["rows"].items()}
-        made = [_origin(one) for one in self.record["made"]]
-        return {(hashes[cell["row"]], cell["seed"]): made[cell["made"]] for cell in self.record["cells"]}
+        made, rows = [_origin(one) for one in self.record["made"]], self.record["rows"]
+        names = ((rows.get(cell["row"], {}).get("hash", cell["row"]), cell) for cell in self.record["cells"])
+        return {(name, cell["seed"]): made[cell["made"]] for name, cell in names}
 
     @property
     def provenance(self) -> str:

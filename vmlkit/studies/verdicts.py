@@ -25,7 +25,7 @@ import pandas as pd
 from vmlkit.errors import ConfigError
 from vmlkit.studies.results import Results
 from vmlkit.studies.statistics import RISK, Contrast, Sample, contrast, holm, mean_sample, scalar_sample
-from vmlkit.training.study import Claim, ClaimClass
+from vmlkit.training.study import Claim, ClaimClass, unit_of
 
 WORDS = ("holds", "contradicted", "no difference", "open", "void")
 CLASSES: tuple[ClaimClass, ...] = get_args(ClaimClass)
@@ -50,9 +50,14 @@ class Verdict:
 
     @property
     def interval(self) -> str:
-        """The difference with its interval of 95 %: points of percent, or ranks."""
+        """The difference with its interval of 95 % in its :attr:`unit`."""
         shown, low, high = (self.claim.scale * number for number in (self.difference, self.low, self.high))
         return f"{shown:+.1f} ({low:+.1f} to {high:+.1f})"
+
+    @property
+    def unit(self) -> str:
+        """Points of percent, ranks or nats."""
+        return unit_of(self.claim.metric)
 
     @property
     def said(self) -> str:
@@ -182,7 +187,7 @@ def table_of(verdicts: Iterable[Verdict]) -> pd.DataFrame:
             "class": verdict.claim.kind,
             "source": verdict.claim.source,
             "metric": verdict.claim.metric,
-            "difference": verdict.interval,
+            "difference": verdict.interval + ("" if verdict.unit == "points" else f" {verdict.unit}"),
             "p (Holm)": f"{verdict.p:.3f}",
             "verdict": verdict.said,
         }
