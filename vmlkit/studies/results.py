@@ -52,6 +52,8 @@ STUDIES = RESULTS / "studies"
 SCHEMA = 2
 #: bytes of a table; those of whole studies have a thousandth of it
 LARGEST = 2**28
+#: begins the name of a measure of dependence on validation at the last epoch
+BY_SENTENCE = "dependence/"
 COLUMNS = {"row": "text", "seed": "whole", "query": "whole", "video": "text"}
 RECORD = Entry(
     {
@@ -137,10 +139,11 @@ class Results:
         if found is not None:
             return {int(seed): float(value) for seed, value in found.groupby("seed")["value"].mean().items()}
         cells = [cell for cell in self.record["cells"] if cell["row"] == row]
-        numbers = {int(cell["seed"]): _number(cell, metric) for cell in cells}
-        if not numbers or None in numbers.values():
+        kept = {int(cell["seed"]): _numbers(cell, metric) for cell in cells}
+        name = metric.removeprefix(BY_SENTENCE)
+        if not kept or any(numbers.get(name) is None for numbers in kept.values()):
             raise DataError(self.path, f"keeps no '{metric}' of '{row}'", "add it to the study's metrics")
-        return numbers
+        return {seed: numbers[name] for seed, numbers in kept.items()}
 
     @cached_property
     def origins(self) -> dict[tuple[str, int], str]:
@@ -171,10 +174,12 @@ class Results:
         return "; ".join(parts)
 
 
-def _number(cell: Mapping[str, Any], metric: str) -> float | None:
-    group, _, name = metric.partition("/")
-    found = cell.get("dependence", {}).get("end", {}) if group == "dependence" else cell["test"]
-    return found.get(name if group == "dependence" else metric)
+def _numbers(cell: Mapping[str, Any], metric: str) -> dict[str, float]:
+    """Those of a cell among which the metric is."""
+    found: dict[str, float] = (
+        cell.get("dependence", {}).get("end", {}) if metric.startswith(BY_SENTENCE) else cell["test"]
+    )
+    return found
 
 
 def _each(made: list[dict[str, Any]], text: Any) -> list[str]:
