@@ -193,9 +193,9 @@ class Lab:
             page.wait_for_function(f"() => {status} === 'idle'", polling=100)
         return found
 
-    def run_all(self, page: Any) -> list[dict[str, Any]]:
+    def run_all(self, page: Any, seconds: float = 3 * PATIENCE) -> list[dict[str, Any]]:
         """Run every cell of the notebook in front; ``count``, ``source`` and ``errors`` of each code cell."""
-        done: list[dict[str, Any]] = evaluate(page, _RUN_ALL, seconds=3 * PATIENCE)
+        done: list[dict[str, Any]] = evaluate(page, _RUN_ALL, seconds=seconds)
         return done
 
     def execute(self, page: Any, code: str, *, wait: bool = True) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from vmlkit.errors import DataError
 from vmlkit.viz.filmstrip import draw_strip
-from vmlkit.viz.snapshots import RunView
+from vmlkit.viz.snapshots import as_view
 from vmlkit.viz.style import INK, ROLES, as_written, new_figure
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def draw_class_activation(run: Any, query_id: str, epochs: Sequence[int] | None 
     Raises:
         DataError: for a run without signals per clip, or a pair or an epoch that was not recorded.
     """
-    view, scores = RunView(run), run.clip_scores
+    view, scores = as_view(run), run.clip_scores
     if "class_activation" not in scores:
         raise DataError(view.name, "no class activation was recorded", "draw a run of action localisation")
     query = view.query(query_id)

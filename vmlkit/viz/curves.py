@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from vmlkit.errors import DataError
-from vmlkit.viz.snapshots import AnyRun, RunView
+from vmlkit.viz.snapshots import AnyRun, RunView, as_view
 from vmlkit.viz.style import (
     FAINT,
     HAIR,
@@ -137,7 +137,7 @@ def _title(column: str) -> str:
 
 def _views(run: AnyRun | Sequence[AnyRun]) -> list[RunView]:
     runs = run if isinstance(run, Sequence) and not isinstance(run, str) else [run]
-    return [RunView(r) for r in runs]
+    return [as_view(r) for r in runs]
 
 
 def _over(view: RunView, shares: bool) -> pd.DataFrame:

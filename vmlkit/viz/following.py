@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from vmlkit.metrics.dependence import sentence_dependence
-from vmlkit.viz.snapshots import AnyRun, RunView
+from vmlkit.viz.snapshots import AnyRun, RunView, as_view
 
 #: windows *settle* where their centers vary by less than this share of what the true centers do
 SETTLED = 0.25
@@ -34,7 +34,7 @@ def following(run: AnyRun, epoch: int = -1) -> str:
         run: a run directory or its path.
         epoch: the recorded epoch nearest to this is described; -1 is the last.
     """
-    view = RunView(run)
+    view = as_view(run)
     (epoch,) = view.pick_epochs([epoch])
     found, windows = dependence_at(view, epoch), view.windows
     said = " ".join(s for s in (positives_in_words(found, windows, epoch > 0), negatives_in_words(found)) if s)
@@ -120,27 +120,25 @@ def _computed(view: RunView, epoch: int) -> dict[str, float]:
     """The measures over the recorded queries, where each has one true moment and as many proposals as the others."""
     if any(len(view.truths(query)) != 1 for query in view.queries):
         return {}
-    rows = view.proposals[view.proposals["epoch"] == epoch]
-    queries = [view.query(q) for q in rows["query_id"].unique()]
+    rows = view.columns(epoch)
+    ids, whose = np.unique(rows["query_id"], return_inverse=True)
+    queries = [view.query(q) for q in ids]
     truth = np.array([np.divide(view.truths(q["query_id"])[0], q["duration_s"]) for q in queries]).reshape(-1, 2)
     videos = [str(q["video_id"]) for q in queries]
-    answer = rows[(rows["role"] == "positive") & rows["chosen"]]
-    groups = {
-        "positive": rows[rows["role"] == "positive"],
-        "chosen": answer,
-        "negative": rows[rows["role"] != "positive"],
-    }
+    is_positive = rows["role"] == "positive"
+    groups = {"positive": is_positive, "chosen": is_positive & rows["chosen"], "negative": ~is_positive}
     found: dict[str, float] = {}
     for role, mine in groups.items():
-        each = len(mine) / max(len(queries), 1)
-        if not len(mine) or not (mine["query_id"].value_counts().loc[lambda n: n > 0] == each).all():
+        counts = np.bincount(whose[mine], minlength=len(ids))
+        if not mine.any() or (counts != counts[0]).any():
             continue
-        centers, widths = (mine[c].to_numpy(dtype=float).reshape(len(queries), -1) for c in ("center", "width"))
+        shape = (len(ids), counts[0])
+        centers, widths = (rows[name][mine].reshape(shape) for name in ("center", "width"))
         if np.isfinite(centers).all() and np.isfinite(widths).all():
             said = sentence_dependence(centers, widths, truth, videos)
             found |= {f"{role} {name}": value for name, value in said.items()}
         if role == "negative" and "chosen center spread" in found:
-            gap = mine["nll"].to_numpy(dtype=float).reshape(len(queries), -1) - answer["nll"].to_numpy()[:, None]
+            gap = rows["nll"][mine].reshape(shape) - rows["nll"][groups["chosen"]][:, None]
             found["negative NLL gap"] = float(gap.mean())
     return {name: value for name, value in found.items() if np.isfinite(value)}
 

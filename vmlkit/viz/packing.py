@@ -15,7 +15,7 @@ from vmlkit.viz.blocks import Block, dequantize, encode_strip
 from vmlkit.viz.following import following
 from vmlkit.viz.hardness import STOPS, HardnessScale, hardness_scale
 from vmlkit.viz.signals import Signals, read_signals
-from vmlkit.viz.snapshots import RunView, Snapshot, thin_log
+from vmlkit.viz.snapshots import RunView, Snapshot, as_view, thin_log
 from vmlkit.viz.style import ROLES, Role
 
 _NEGATIVE_ROLES = ("easy_negative", "hard_negative", "pushed_negative", "pulled_negative", "negative")
@@ -85,7 +85,7 @@ def pack(
         DataError: when a run has no recorded proposals, or the two have no query in common.
         MissingDependency: when matplotlib, which encodes the pictures, is not installed.
     """
-    views = [RunView(run)] + ([RunView(other)] if other is not None else [])
+    views = [as_view(run)] + ([as_view(other)] if other is not None else [])
     epochs = [[view.recorded_epochs[i] for i in thin_log(len(view.recorded_epochs), max_epochs)] for view in views]
     ranked = _common(views)
     if first in ranked:

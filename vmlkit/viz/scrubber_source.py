@@ -9,7 +9,7 @@ from vmlkit.errors import DataError
 from vmlkit.files import read_bytes
 from vmlkit.viz.live import html_fragment, module, write_page
 from vmlkit.viz.packing import Packed, pack
-from vmlkit.viz.snapshots import AnyRun, RunView
+from vmlkit.viz.snapshots import AnyRun, RunView, as_view
 from vmlkit.viz.style import png_bytes, styled
 from vmlkit.viz.timeline import draw_epochs
 
@@ -50,8 +50,8 @@ class ScrubberSource:
         names: Sequence[str] | None = None,
         films: Mapping[str, str | os.PathLike[str]] | None = None,
     ) -> None:
-        self.view = RunView(run)
-        self.other = None if compare is None else RunView(compare)
+        self.view = as_view(run)
+        self.other = None if compare is None else as_view(compare)
         first = None if query is None else str(query)
         self.packed: Packed = pack(self.view, other=self.other, first=first, names=names, max_bytes=max_bytes)
         meta = self.packed.meta

@@ -1,5 +1,6 @@
 """What a run directory says about one query at one epoch, as plain arrays for the figures and the scrubber."""
 
+import itertools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from vmlkit.runs import RunDirectory
 
 #: std of a drawn Gaussian = width / sigma, where nothing else is said (CPL on real videos)
 DEFAULT_SIGMA = 9.0
+
+
+#: numbers of a proposal that a snapshot gives
+_NUMBERS = ("center", "width", "start", "end", "weight", "nll", "iou", "ion")
 
 
 @dataclass(frozen=True)
@@ -142,8 +147,26 @@ class RunView:
         return dict(getattr(self.run, "clip_scores", None) or {})
 
     @cached_property
-    def _groups(self) -> dict[tuple[int, str], pd.DataFrame]:
-        return {(int(e), q): rows for (e, q), rows in self.proposals.groupby(["epoch", "query_id"], sort=False)}
+    def _rows(self) -> dict[tuple[int, str], slice]:
+        """Where the rows of an epoch and a query stand in :attr:`proposals`, which is in that order."""
+        epochs, queries = (self.proposals[name].to_numpy() for name in ("epoch", "query_id"))
+        new = np.flatnonzero((epochs[1:] != epochs[:-1]) | (queries[1:] != queries[:-1])) + 1
+        edges = [0, *map(int, new), len(epochs)]
+        return {(int(epochs[a]), str(queries[a])): slice(a, b) for a, b in itertools.pairwise(edges)}
+
+    @cached_property
+    def _columns(self) -> dict[str, np.ndarray]:
+        """The columns of :attr:`proposals` as arrays; a number that was not recorded is missing everywhere."""
+        table = self.proposals
+        missing = np.full(len(table), np.nan)
+        numbers = {n: table[n].to_numpy(dtype=float) if n in table else missing for n in _NUMBERS}
+        words = {n: table[n].to_numpy(dtype=object) for n in ("query_id", "role")}
+        return {**numbers, **words, "chosen": table["chosen"].to_numpy(dtype=bool)}
+
+    def columns(self, epoch: int) -> dict[str, np.ndarray]:
+        """The recorded proposals of one epoch as arrays by column, in order of query, role and index."""
+        start, end = np.searchsorted(self.proposals["epoch"].to_numpy(), [epoch, epoch + 1])
+        return {name: column[start:end] for name, column in self._columns.items()}
 
     @cached_property
     def _strips(self) -> dict[str, np.ndarray]:
@@ -185,12 +208,16 @@ class RunView:
         )
         return positive, negative
 
+    @cached_property
+    def _clock(self) -> dict[int, float]:
+        """P0's c by epoch; {} for a run without it."""
+        if "curriculum/c" not in self.epochs:
+            return {}
+        return {int(e): float(c) for e, c in zip(self.epochs["epoch"], self.epochs["curriculum/c"], strict=True)}
+
     def clock(self, epoch: int) -> float:
         """P0's c at an epoch (before training that of the first epoch); NaN for a run without it."""
-        if "curriculum/c" not in self.epochs:
-            return float("nan")
-        c = self.epochs.loc[self.epochs["epoch"] == max(epoch, 1), "curriculum/c"]
-        return float(c.iloc[0]) if len(c) else float("nan")
+        return self._clock.get(max(epoch, 1), float("nan"))
 
     def negative_role(self, epoch: int) -> str:
         """``pushed_negative`` while c is below zero, ``pulled_negative`` after; ``negative`` without c.
@@ -207,32 +234,33 @@ class RunView:
             DataError: for a query or an epoch that was not recorded.
         """
         key = (int(epoch), self.query(query_id)["query_id"])
-        if key not in self._groups:
+        if key not in self._rows:
             raise DataError(
                 self.name,
                 f"epoch {epoch} of query '{query_id}' was not recorded",
                 f"choose from epochs {_some(self.recorded_epochs)}",
             )
-        rows = self._groups[key]
-        positive = rows[rows["role"] == "positive"]
+        rows = {name: column[self._rows[key]] for name, column in self._columns.items()}
+        is_positive = rows["role"] == "positive"
         # a complement is no interval and has no center; it cannot be drawn over time
-        negative = rows[(rows["role"] != "positive") & rows["center"].notna()]
+        is_negative = ~is_positive & np.isfinite(rows["center"])
+        positive, negative = ({n: c[some] for n, c in rows.items()} for some in (is_positive, is_negative))
         common = self.negative_role(key[0])
-        chosen = np.flatnonzero(positive["chosen"].to_numpy(dtype=bool))
+        chosen = np.flatnonzero(positive["chosen"])
         return Snapshot(
             epoch=key[0],
             query_id=key[1],
-            positives=_columns(positive, "center", "width"),
-            spans=_columns(positive, "start", "end"),
-            positive_weights=_columns(positive, "weight")[:, 0],
-            nll=_columns(positive, "nll")[:, 0],
-            iou=_columns(positive, "iou")[:, 0],
-            negatives=_columns(negative, "center", "width"),
-            negative_spans=_columns(negative, "start", "end"),
-            negative_weights=_columns(negative, "weight")[:, 0],
-            negative_nll=_columns(negative, "nll")[:, 0],
-            negative_iou=_columns(negative, "iou")[:, 0],
-            ion=_columns(negative, "ion")[:, 0],
+            positives=np.stack([positive["center"], positive["width"]], axis=1),
+            spans=np.stack([positive["start"], positive["end"]], axis=1),
+            positive_weights=positive["weight"],
+            nll=positive["nll"],
+            iou=positive["iou"],
+            negatives=np.stack([negative["center"], negative["width"]], axis=1),
+            negative_spans=np.stack([negative["start"], negative["end"]], axis=1),
+            negative_weights=negative["weight"],
+            negative_nll=negative["nll"],
+            negative_iou=negative["iou"],
+            ion=negative["ion"],
             chosen=int(chosen[0]) if len(chosen) else None,
             negative_roles=tuple(common if r == "negative" else str(r) for r in negative["role"]),
         )
@@ -246,6 +274,11 @@ class RunView:
 
 #: what views open
 AnyRun: TypeAlias = RunDirectory | RunView | str | os.PathLike[str]
+
+
+def as_view(run: AnyRun) -> RunView:
+    """A view of ``run``; a view itself, so that what it has read is not read again."""
+    return run if isinstance(run, RunView) else RunView(run)
 
 
 def thin_log(count: int, keep: int) -> list[int]:
@@ -264,11 +297,6 @@ def thin_log(count: int, keep: int) -> list[int]:
     for i in range(1, keep - 1):
         places[i] = max(places[i], places[i - 1] + 1)
     return [int(p) for p in places]
-
-
-def _columns(rows: pd.DataFrame, *names: str) -> np.ndarray:
-    missing = pd.Series(np.full(len(rows), np.nan), index=rows.index)
-    return np.stack([rows.get(n, missing).to_numpy(dtype=float) for n in names], axis=1)
 
 
 def _some(names: Iterable[object]) -> str:

@@ -16,7 +16,7 @@ from vmlkit.viz.following import following
 from vmlkit.viz.hardness import HardnessScale, hardness_scale
 from vmlkit.viz.layout import BOTTOM, CAP, FLOOR, TOP, foot_inches, lay_out, write_foot
 from vmlkit.viz.shapes import Curve, gaussian, grid, visible
-from vmlkit.viz.snapshots import AnyRun, RunView, Snapshot
+from vmlkit.viz.snapshots import AnyRun, RunView, Snapshot, as_view
 from vmlkit.viz.style import FAINT, INK, ROLES, as_written, plain_axis, spread_apart
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def draw_epochs(
     Raises:
         DataError: for a query that was not recorded.
     """
-    view = RunView(run)
+    view = as_view(run)
     query = view.query(query_id)
     shots = [view.snapshot(query_id, e) for e in view.pick_epochs(epochs)]
     strip = view.film_strip(query["video_id"])

@@ -9,7 +9,7 @@ from vmlkit.viz.filmstrip import draw_strip
 from vmlkit.viz.following import following
 from vmlkit.viz.hardness import HardnessScale, hardness_scale
 from vmlkit.viz.layout import foot_inches, lay_rows, write_foot
-from vmlkit.viz.snapshots import AnyRun, CurveShape, RunView, Snapshot
+from vmlkit.viz.snapshots import AnyRun, CurveShape, RunView, Snapshot, as_view
 from vmlkit.viz.style import FAINT, HAIR, ROLES
 from vmlkit.viz.timeline import leave_out_seconds, write_sentence
 
@@ -41,7 +41,7 @@ def draw_tracks(run: AnyRun, query_id: object) -> "Figure":
     Raises:
         DataError: for a query that was not recorded.
     """
-    view = RunView(run)
+    view = as_view(run)
     query = view.query(query_id)
     shots = [view.snapshot(query_id, epoch) for epoch in view.recorded_epochs]
     scale, words = hardness_scale(view), f"{_JOINED if view.steady else _APART} {following(view)}".strip()
