@@ -21,7 +21,7 @@ FILM_BYTES = 12_000_000
 
 def scrubber_module() -> str:
     """The scrubber as one ES module."""
-    return module("record", "stage", "panels", "controls", "film", "scrubber")
+    return module("record", "stage", "panels", "controls", "table", "film", "scrubber")
 
 
 class ScrubberSource:

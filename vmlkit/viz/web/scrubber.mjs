@@ -15,11 +15,12 @@ function render({ model, el }) {
   const chooseSignals = chooser("signals", [["per clip", signals]], (names) => put(model, "signals", names));
   const queries = queryPicker(meta.queries, (id) => put(model, "query", id));
   queries.node.append(ui.pick);
+  const table = queryTable(record, (id) => put(model, "query", id));
   const movie = filmPlayer(meta.films ?? {}, () => kept.redraw());
   const root = make("div", { class: "vmlkit-live vmlkit-scrubber" },
     make("div", { class: "row" }, ui.play, ui.speed, ui.slider, ui.at, ui.trailLabel), queries.node, ui.label, movie.node,
     make("div", { class: "stages" }, ...stages.map((sheet) => sheet.canvas)), ui.legend.node, ...ui.following, panels.canvas,
-    make("div", { class: "row choices" }, chooseCurves.node, chooseSignals.node), ui.detail, ui.note);
+    make("div", { class: "row choices" }, chooseCurves.node, chooseSignals.node, table.node), ui.detail, ui.note);
   root.classList.toggle("two", runs.length > 1);
   el.append(root);
   let strips = [];
@@ -110,6 +111,7 @@ function render({ model, el }) {
       node.hidden = !said;
     });
     queries.show(query.id);
+    table.show(query.id);
     chooseCurves.show(model.get("curves"));
     chooseSignals.show(model.get("signals"));
     const names = [...new Set(shownItems.flat().map((item) => item.name))];
