@@ -24,7 +24,9 @@ from vmlkit.training.loop import TrainConfig
 from vmlkit.training.method import Progress
 from vmlkit.training.optim import ScheduledAdam
 
-METHODS_HERE = ("moment-detr", "qd-detr", "bm-detr", "cnm", "cpl", "pps", "lnp-cnm", "lnp-cpl", "lnp-pps")
+METHODS_HERE = (
+    "moment-detr", "qd-detr", "bm-detr", "cnm", "cnm-windows", "cpl", "pps", "lnp-cnm", "lnp-cpl", "lnp-pps",
+)  # fmt: skip
 SMALL = {"data.train_videos": 6, "data.validation_videos": 3, "data.test_videos": 3}
 #: what a setting needs beside it to have something to act on, by the end of its name; ``~`` is what it stands in
 CONTEXT: dict[str, dict[str, Any]] = {
@@ -41,7 +43,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "lnp.rule_sigma": {"~negatives": "gaussian"},
 }
 #: values that go further than the usual ones
-VALUES: dict[str, Any] = {"match_class": 1000.0, "hidden": 32, "heads": 2, "width_floor": 0.9}
+VALUES: dict[str, Any] = {"lengths": (0.3, 0.6), "match_class": 1000.0, "hidden": 32, "heads": 2, "width_floor": 0.9}
 #: numbers that may be negative
 SIGNED = ("lnp.width_bias", "lnp.beta", "hard_margin", "easy_margin")
 #: settings that only a particular batch shows, and the test that makes one

@@ -1,4 +1,4 @@
-"""The reconstruction family by name: P1 (CNM), CPL, PPS, and P0 on each of them."""
+"""The reconstruction family by name: P1 (CNM, also without its mask generator), CPL, PPS, and P0 on the three."""
 
 import warnings
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from vmlkit.reconstruction.cpl import CPL, CPLConfig
 from vmlkit.reconstruction.lnp_hosts import LNPOnCNM, LNPOnCPL, LNPOnPPS, build_lnp
 from vmlkit.reconstruction.pps import PPS, PPSConfig
 from vmlkit.reconstruction.presets import FOLLOWING, PRESETS, VISIBLE, VISIBLE_AND_FOLLOWING
+from vmlkit.reconstruction.sliding import SlidingCNM, SlidingConfig
 from vmlkit.training.experiment import MethodEntry
 from vmlkit.training.method import DataShape, Method
 
@@ -44,6 +45,7 @@ def _say_rescaled_lambda(settings: Any, data: MomentDataset) -> None:
 
 METHODS: dict[str, MethodEntry] = {
     "cnm": MethodEntry(sized(CNM), CNMConfig, PRESETS),
+    "cnm-windows": MethodEntry(sized(SlidingCNM), SlidingConfig, PRESETS),
     "cpl": MethodEntry(sized(CPL), CPLConfig, PRESETS, variants=FOLLOWING),
     "pps": MethodEntry(sized(PPS), PPSConfig, PRESETS),
     "lnp-cnm": MethodEntry(sized(build_lnp), LNPOnCNM, PRESETS, variants=VISIBLE),

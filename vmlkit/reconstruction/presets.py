@@ -19,6 +19,7 @@ from vmlkit.reconstruction.lnp import LNPConfig
 from vmlkit.reconstruction.lnp_hosts import LNPOnCNM, LNPOnCPL, LNPOnPPS
 from vmlkit.reconstruction.pps import PPSConfig
 from vmlkit.reconstruction.reading import ReadingConfig
+from vmlkit.reconstruction.sliding import SlidingConfig
 from vmlkit.training.experiment import Experiment, Size
 from vmlkit.training.loop import TrainConfig
 
@@ -80,10 +81,16 @@ VISIBLE_AND_FOLLOWING = {**VISIBLE, "follow-sentences": lambda model: follow_sen
 
 
 def _choose(method: str, cnm: CNMConfig, cpl: CPLConfig, pps: PPSConfig) -> Any:
-    """The settings of a method from those of the three generators; P0 takes its generator's sigma for rules."""
+    """The settings of a method from those of the three generators; P0 takes its generator's sigma for rules.
+
+    Without a mask generator, windows have up to the largest width that CNM's has.
+    """
     bare = dataclasses.replace(pps, use_negatives=False)
     choices: dict[str, Any] = {
         "cnm": cnm,
+        "cnm-windows": SlidingConfig(
+            reconstruction=cnm.reconstruction, lengths=tuple(cnm.max_width * quarter / 4 for quarter in (1, 2, 3, 4))
+        ),
         "cpl": cpl,
         "pps": pps,
         "lnp-cnm": LNPOnCNM(host=cnm),
@@ -194,8 +201,8 @@ def _planted(
 def charades(method: str, size: Size = "paper") -> Experiment:
     """Charades-STA with real features as in the released configurations (I3D, T 200, 1,111 words)."""
     data = CorpusData(name="charades", clips=200, feature_dtype="float16")
-    epochs = 50 if method == "cnm" or method.startswith("lnp") else 30
-    training = TrainConfig(epochs=epochs, batch_size=128 if method == "cnm" else 32)
+    epochs = 50 if method.startswith("cnm") or method.startswith("lnp") else 30
+    training = TrainConfig(epochs=epochs, batch_size=128 if method.startswith("cnm") else 32)
     model = _choose(method, CNMConfig(), CPLConfig(), PPSConfig())
     experiment = Experiment(method=method, data=data, model=model, train=training, vote=_vote(method, "pps_charades"))
     return _smaller(experiment, size)
@@ -217,7 +224,7 @@ def activitynet(method: str, size: Size = "paper") -> Experiment:
     cpl = CPLConfig(gamma=0.0, rank_weight=2.0, diversity_weight=0.1, diversity_target=0.13)
     model = _choose(method, CNMConfig(alpha=5.0, max_width=1.0), cpl, pps)
     data = CorpusData(name="activitynet", clips=200, feature_dtype="float16", beyond_duration="clip")
-    training = TrainConfig(epochs=30, batch_size=128 if method == "cnm" else 32)
+    training = TrainConfig(epochs=30, batch_size=128 if method.startswith("cnm") else 32)
     vote: VoteRule | None = None if "cnm" in method else "activitynet"
     return _smaller(Experiment(method=method, data=data, model=model, train=training, vote=vote), size)
 
