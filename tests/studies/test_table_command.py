@@ -207,7 +207,10 @@ def test_without_an_encoder_texts_are_compared_by_their_words(
         ("P9/1", "no published table 'P9/1'"),
         ("P0/3 --seeds 2", "--seeds is about a measurement: say on which source"),
         ("P0/3 --dry-run", "--dry-run is about a measurement"),
-        ("P1/speed --data toy", "not measured by training rows: vmlkit cost cnm"),
+        ("P1/speed --data toy --seeds 2", "--seeds is about trainings: P1/speed is measured without any"),
+        ("P2/1 --data toy --rows TACoS", "--rows is about trainings"),
+        ("P2/1 --data thumos14", "no row of P2/1 is measured on 'thumos14': choose one of charades_sta, "),
+        ("P2/10 --data charades", "no row of P2/10 is measured on 'charades': choose one of activitynet_captions, toy"),
         ("P0/3 --data thumos14", "no row of P0/3 runs on 'thumos14'"),
         ("P0/3 --data toy --features f", "read no features from files"),
         ("P0/3 --data toy --rows Cubic", "P0/3 has no row 'Cubic'"),
@@ -228,7 +231,7 @@ def test_without_data_it_says_what_it_takes(here: Path, capsys: pytest.CaptureFi
     shown = run(capsys, "P0/3")
     assert shown.startswith("P0/3: measure it with --data activitynet | planted:activitynet | ")
     assert "sub_activitynet" in shown
-    assert "no training measures it: vmlkit cost cnm" in run(capsys, "P1/speed")
+    assert "P1/speed: measure it with --data activitynet | planted:activitynet | toy" in run(capsys, "P1/speed")
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from vmlkit.cli.options import AGAIN, DATA, SIZES, add_measuring_options, parse_
 from vmlkit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from vmlkit.studies.table_measures import Measure
     from vmlkit.tables.ours import Ours
     from vmlkit.tables.records import PublishedTable
     from vmlkit.tables.regenerate import Plan
@@ -51,6 +52,7 @@ def add_table_command(commands: Any) -> None:
 
 
 def _table(options: argparse.Namespace) -> int:
+    from vmlkit.studies.table_measures import Measure
     from vmlkit.tables import find
 
     chosen = list({table.id: table for name in options.names for table in find(name)}.values())
@@ -63,7 +65,12 @@ def _table(options: argparse.Namespace) -> int:
             _show(table, options)
         return 0
     for plan in [_plan(table, options) for table in chosen]:  # all are checked before any is measured
-        if options.dry_run:
+        if isinstance(plan, Measure):
+            print(plan.about())
+            if not options.dry_run:
+                plan.take(_folder(options))
+                _show(plan.table, options)
+        elif options.dry_run:
             print("\n".join(_dry_run(plan, options)))
         else:
             _measure(plan, options)
@@ -78,12 +85,19 @@ def _refuse_without_data(options: argparse.Namespace) -> None:
             raise ConfigError(f"{name} is about a measurement: say on which source, such as --data toy")
 
 
-def _plan(table: "PublishedTable", options: argparse.Namespace) -> "Plan":
-    from vmlkit.tables.regenerate import plan
+def _plan(table: "PublishedTable", options: argparse.Namespace) -> "Plan | Measure":
+    from vmlkit.studies.table_measures import Measure
+    from vmlkit.tables.regenerate import measured_otherwise, plan
 
     paths = {"data.annotations": options.annotations, "data.features": options.features}
     given = {key: str(Path(value)) for key, value in paths.items() if value is not None}
-    return plan(table, options.data, options.size, {**given, **parse_settings(options.settings)}, options.rows)
+    settings = {**given, **parse_settings(options.settings)}
+    if not measured_otherwise(table):
+        return plan(table, options.data, options.size, settings, options.rows)
+    for name in ("seeds", "rows", "minutes"):
+        if getattr(options, name):
+            raise ConfigError(f"--{name} is about trainings: {table.id} is measured without any")
+    return Measure(table=table, data=options.data, size=options.size, settings=settings, device=options.device)
 
 
 def _measure(plan: "Plan", options: argparse.Namespace) -> None:
@@ -103,34 +117,37 @@ def _measure(plan: "Plan", options: argparse.Namespace) -> None:
         failed = error
     for name, why in plan.left_out.items():
         print(f"{name}: not measured here: {why}")
-    _show(plan.table, options)
+    _show(plan.table, options, plan)
     if failed is not None:
         raise failed
 
 
-def _show(table: "PublishedTable", options: argparse.Namespace) -> None:
-    """The table with everything that was measured of it, on the screen and in files."""
+def _show(table: "PublishedTable", options: argparse.Namespace, plan: "Plan | None" = None) -> None:
+    """The table with everything that was measured of it, on the screen and in files; pictures are of a plan's runs."""
     from vmlkit.files import write_text
+    from vmlkit.studies.table_measures import measures_of
     from vmlkit.studies.tables import measured_by_studies, measured_by_tables, measured_on_texts
     from vmlkit.tables.forms import written
 
     texts = measured_on_texts(table, options.encoder)
-    ours = [*measured_by_tables(table, _folder(options)), *measured_by_studies(table), *texts]
+    ours = [*measured_by_tables(table, _folder(options)), *measures_of(table, _folder(options)),
+            *measured_by_studies(table), *texts]  # fmt: skip
     print(written(table, "text", ours))
     stem = _folder(options) / table.id.replace("/", "-")
     for ending in options.export:
         path = stem.with_suffix(f".{ending}")
         write_text(path, written(table, EXPORTS[ending], ours))
         print(path)
-    for path in _figures(table, ours, stem) if options.figure else ():
+    for path in _figures(table, ours, stem, plan) if options.figure else ():
         print(path)
 
 
-def _figures(table: "PublishedTable", ours: "Sequence[Ours]", stem: Path) -> Iterator[Path]:
+def _figures(table: "PublishedTable", ours: "Sequence[Ours]", stem: Path, plan: "Plan | None") -> Iterator[Path]:
     from vmlkit.studies.table_figures import figures
+    from vmlkit.studies.table_pictures import pictures
     from vmlkit.viz.style import save_figure
 
-    for name, figure in figures(table, ours):
+    for name, figure in [*figures(table, ours), *(pictures(plan) if plan is not None else ())]:
         path = stem.with_name(f"{stem.name}{name}.png")
         save_figure(figure, path)
         yield path
@@ -143,9 +160,9 @@ def _folder(options: argparse.Namespace) -> Path:
 
 
 def _what_it_takes(table: "PublishedTable") -> list[str]:
-    from vmlkit.tables.regenerate import metrics_of, sources_of
+    from vmlkit.tables.regenerate import measured_on
 
-    sources = [data for data in sources_of(table) if metrics_of(table, data)]
+    sources = measured_on(table)
     if table.texts:
         return [f"{table.id}: its texts are compared at once; --encoder names a sentence encoder"]
     if not sources:

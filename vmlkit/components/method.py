@@ -263,11 +263,22 @@ class WithComponents(Method[ComponentBatch], Generic[H]):
         """Mean importance of each component over the sentences that have it, on a fixed batch."""
         if self.importance is None:
             return {}
-        variants = self.chosen(batch.variants)
-        compared = self.host.compare(batch, variants, "own")
-        weights = self._importance(compared).weights(variants.valid)
-        means = weights.sum(0) / variants.valid.sum(0).clamp_min(1)
+        weights = self.importances(batch)
+        means = weights.sum(0) / self.chosen(batch.variants).valid.sum(0).clamp_min(1)
         return {f"importance {name}": value for name, value in zip(self.names, means, strict=True)}
+
+    @torch.no_grad()
+    def importances(self, batch: ComponentBatch) -> Float[Tensor, "B K"]:
+        """How the importance module weighs the negatives of each sentence, P4 Eq. (4); 0 for those it has not.
+
+        Raises:
+            ConfigError: for a loss that weighs nothing.
+        """
+        if self.importance is None:
+            raise ConfigError("setting 'model.components.loss.kind' must be 'adaptive' for negatives to be weighed")
+        variants = self.chosen(batch.variants)
+        weights: Tensor = self._importance(self.host.compare(batch, variants, "own")).weights(variants.valid)
+        return weights
 
     def curriculum(self, progress: Progress) -> dict[str, float]:
         """The host's schedules."""

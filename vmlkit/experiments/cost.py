@@ -62,6 +62,7 @@ class Cost:
     trained: int  #: parameters that are updated
     batch: int  #: questions (actions: videos) of the training step
     questions: int  #: those that inference answered
+    training_questions: int  #: of the whole training split
     step_flops: int  #: of a training step, for one question
     answer_flops: int  #: of inference, for one question
     step_ms: Mapping[str, float]  #: of a training step, for one question, by device
@@ -116,7 +117,7 @@ def cost_of(experiment: Experiment, devices: Mapping[str, torch.device]) -> Cost
     return Cost(
         method=experiment.method, data=experiment.data.name, parameters=sum(p.numel() for p in method.parameters()),
         trained=sum(p.numel() for p in {p for group in groups for p in group}), batch=len(rows),
-        questions=len(splits.test), step_flops=flops["step"] // len(rows),
+        questions=len(splits.test), training_questions=len(splits.train), step_flops=flops["step"] // len(rows),
         answer_flops=flops["answer"] // len(splits.test), step_ms=step_ms, answer_ms=answer_ms,
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from vmlkit.detr.settings import LinesData
 from vmlkit.errors import DataError
 from vmlkit.experiments.data_findings import DataFinding, FeatureScan, check_annotations, of_account, scan_features
 from vmlkit.experiments.data_priors import best_window, location_priors
-from vmlkit.experiments.data_tables import MOMENTS, SourceTables, open_source, settings_of, tables_of
+from vmlkit.experiments.data_tables import SourceTables, open_source, settings_of, tables_of, tables_of_splits
 from vmlkit.training.experiment import MethodEntry
 
 
@@ -142,7 +142,9 @@ def check_data(
         if not own:
             what = "is checked by training alone, which names what is wrong with a file"
             raise DataError(source, what, f"train on it: vmlkit train METHOD --data {source}")
-        tables = _tables_of_splits(config, splits)
+        if splits is None:
+            raise DataError(config.name, "could not be loaded", "see `vmlkit check`")
+        tables = tables_of_splits(config, splits)
     findings = [*check_annotations(tables), *findings, *_labels(config)]
     return DataReport(
         source=source,
@@ -206,27 +208,3 @@ def _labels(config: DataConfig) -> list[DataFinding]:
         for f in label_report(find_actions(config)).findings
         if f.kind != "beyond_end"  # counted among the segments
     ]
-
-
-def _tables_of_splits(config: DataConfig, splits: Splits[Any] | None) -> SourceTables:
-    """The tables of a source that makes its own data, from what it made."""
-    if splits is None:
-        raise DataError(config.name, "could not be loaded", "see `vmlkit check`")
-    parts: list[tuple[Any, ...]] = []
-    videos: dict[tuple[Any, ...], None] = {}
-    for split in ("train", "validation", "test"):
-        made = getattr(splits, split)
-        videos |= {(split, v, float(d)): None for v, d in zip(made.video_ids, made.durations, strict=True)}
-        if hasattr(made, "spans_s"):
-            columns = zip(made.video_ids, made.durations, made.spans_s, made.sentences, strict=True)
-            parts += [(split, i, v, d, *span, text) for i, (v, d, span, text) in enumerate(columns)]
-        elif hasattr(made, "truth"):
-            spans = zip(made.truth.video, made.truth.spans_s, made.truth.labels, strict=True)
-            parts += [
-                (split, i, made.video_ids[v], made.durations[v], *span, made.classes[label])
-                for i, (v, span, label) in enumerate(spans)
-            ]
-    moments = pd.DataFrame(parts, columns=list(MOMENTS))
-    table = pd.DataFrame(list(videos), columns=["split", "video", "duration"])
-    kind = "actions" if hasattr(splits.train, "truth") else "sentences"
-    return SourceTables(config=config, kind=kind, files={}, moments=moments, videos=table)

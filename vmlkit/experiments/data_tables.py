@@ -24,6 +24,7 @@ from vmlkit.data.corpus import annotation_files, durations_file, find_folder
 from vmlkit.data.feature_files import FeatureStore
 from vmlkit.data.features import open_features
 from vmlkit.data.settings import CharadesCDData, CorpusData, DataConfig, PlantedData
+from vmlkit.data.sources import Splits
 from vmlkit.detr.corpora import find_files
 from vmlkit.detr.line_features import open_kinds
 from vmlkit.detr.settings import DetrData, LinesData
@@ -147,6 +148,28 @@ def _action_tables(config: ActionData | PlantedActionData) -> SourceTables:
         table["duration"] = table["duration"].astype(float)
     files = dict.fromkeys(("train", "test"), annotations.path)
     return SourceTables(config=config, kind="actions", files=files, moments=moments, videos=videos)
+
+
+def tables_of_splits(config: DataConfig, splits: Splits[Any]) -> SourceTables:
+    """The tables of a source that makes its own data, from what it made."""
+    parts: list[tuple[Any, ...]] = []
+    videos: dict[tuple[Any, ...], None] = {}
+    for split in ("train", "validation", "test"):
+        made = getattr(splits, split)
+        videos |= {(split, v, float(d)): None for v, d in zip(made.video_ids, made.durations, strict=True)}
+        if hasattr(made, "spans_s"):
+            columns = zip(made.video_ids, made.durations, made.spans_s, made.sentences, strict=True)
+            parts += [(split, i, v, d, *span, text) for i, (v, d, span, text) in enumerate(columns)]
+        elif hasattr(made, "truth"):
+            spans = zip(made.truth.video, made.truth.spans_s, made.truth.labels, strict=True)
+            parts += [
+                (split, i, made.video_ids[v], made.durations[v], *span, made.classes[label])
+                for i, (v, span, label) in enumerate(spans)
+            ]
+    moments = pd.DataFrame(parts, columns=list(MOMENTS))
+    table = pd.DataFrame(list(videos), columns=["split", "video", "duration"])
+    kind = "actions" if hasattr(splits.train, "truth") else "sentences"
+    return SourceTables(config=config, kind=kind, files={}, moments=moments, videos=table)
 
 
 @contextmanager

@@ -24,6 +24,9 @@ def figures(table: PublishedTable, ours: Sequence[Ours]) -> Iterator[tuple[str, 
     """
     from vmlkit.viz.published import draw_surface, draw_table
 
+    if any(group.curves for group in ours):
+        yield from _over_epochs(table, ours)
+        return
     panels = [*_published(table), *_measured(ours)]
     if not panels:
         raise ConfigError(f"{table.label} has no numbers to draw yet: measure it with --data, such as --data toy")
@@ -36,6 +39,18 @@ def figures(table: PublishedTable, ours: Sequence[Ours]) -> Iterator[tuple[str, 
     names = [" ".join(filter(None, (row.group, row.name, *(f"{key} {row.factors[0]}" for key in one))))
              for row in table.lines]  # fmt: skip
     yield "", draw_table(panels, names, f"{table.label}: {table.about}")
+
+
+def _over_epochs(table: PublishedTable, ours: Sequence[Ours]) -> Iterator[tuple[str, "Figure"]]:
+    """A figure for each group, a panel for each metric, a line for each row that has the metric by epoch."""
+    from vmlkit.viz.panels import draw_panels
+
+    for i, group in enumerate(ours):
+        panels: dict[str, dict[str, pd.Series]] = {}
+        for (number, (_, metric)), curve in group.curves.items():
+            panels.setdefault(metric, {})[table.lines[number].name] = pd.Series(dict(curve))
+        if panels:
+            yield (f"-{i}" if i else ""), draw_panels(panels, zero=True, same_y=True, size=(3.0, 2.4))
 
 
 def _published(table: PublishedTable) -> "Iterator[Panel]":

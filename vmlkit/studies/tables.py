@@ -112,7 +112,20 @@ def _ours(table: PublishedTable, results: Results, places: Mapping[tuple[int, st
                 priors.setdefault(name, {})[head] = found.value
     heads = tuple(head for head in columns if any(of == head for _, of in cells))
     priors = {name: {head: v for head, v in values.items() if head in heads} for name, values in priors.items()}
-    return Ours(label=label, heads=heads, cells=cells, priors=priors, source=results.provenance)
+    over = table.draws is not None and table.draws.over == "epochs"
+    curves = {(number, head): curve for head in columns for (number, host), row in places.items()
+              if over and host == head[0] and (curve := _curve(results, row, head[1]))}  # fmt: skip
+    return Ours(label=label, heads=heads, cells=cells, priors=priors, source=results.provenance, curves=curves)
+
+
+def _curve(results: Results, row: str, metric: str) -> dict[int, float]:
+    """Percent by epoch, the mean over the seeds that have the epoch; empty where the results keep no such curve."""
+    found: dict[int, list[float]] = {}
+    cells = results.cells[results.cells["row"] == row]
+    for curves in cells["curves"].dropna() if "curves" in cells else ():
+        for epoch, value in curves.get(metric, ()):
+            found.setdefault(int(epoch), []).append(100 * value)
+    return {epoch: float(np.mean(values)) for epoch, values in sorted(found.items())}
 
 
 def _estimate(results: Results, row: str, column: Column, *, interval: bool = True) -> Estimate | None:

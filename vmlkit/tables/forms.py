@@ -11,6 +11,7 @@ from vmlkit.errors import ConfigError
 from vmlkit.tables import priors
 from vmlkit.tables.ours import Estimate, Ours
 from vmlkit.tables.records import PublishedTable
+from vmlkit.tables.regenerate import measured_on
 from vmlkit.viz.notebook import to_markdown
 
 Form = Literal["text", "csv", "markdown", "latex", "html"]
@@ -92,13 +93,18 @@ def listing(tables: Sequence[PublishedTable]) -> pd.DataFrame:
 
 
 def overview(tables: Sequence[PublishedTable]) -> str:
-    """The list as text, a paper after the other."""
+    """The list as text, a paper after the other, with the sources on which ``vmlkit table`` measures each."""
     lines = []
-    for row in listing(tables).itertuples(index=False):
+    for table, row in zip(tables, listing(tables).itertuples(index=False), strict=True):
         lines.append(f"{row.table:9}{row.about}")
-        parts = [f"data {row.data}" if row.data else "", "only drawn" if row.rows == "drawn" else f"rows {row.rows}"]
+        runs = measured_on(table)
+        parts = [f"data {row.data}" if row.data else "", "drawn" if row.rows == "drawn" else f"rows {row.rows}",
+                 f"runs on {', '.join(runs)}" if runs else "compares texts"]  # fmt: skip
         lines.append(" " * 9 + "; ".join(filter(None, [*parts, f"studies {row.studies}" if row.studies else ""])))
-    end = "rows: those that vmlkit has a method for; print one with its sources: vmlkit tables P0/3"
+    end = (
+        "rows: those that vmlkit has a method for; measure one: vmlkit table P0/3 --data toy; print it with where its "
+    )
+    end += "data are published: vmlkit tables P0/3"
     return "\n".join([*lines, "", end])
 
 
@@ -126,9 +132,13 @@ def _text(table: PublishedTable, ours: Sequence[Ours] = ()) -> str:
 def _said(table: PublishedTable, ours: Sequence[Ours] = ()) -> list[str]:
     """Everything that is said under a table."""
     lines = [f"only drawn: {table.drawn}"] if table.drawn else []
-    if ours:
+    if any(cell.seeds for group in ours for cell in group.cells.values()):
         lines.append("ours: the mean over seeds ± half its interval of 95 %, in which seeds and test videos count")
-        lines += [f"ours, {group.label}: {group.source}" for group in ours]
+    lines += [f"ours, {group.label}: {group.source}" for group in ours]
+    for group in ours:
+        for (number, (_, metric)), curve in group.curves.items():
+            points = ", ".join(f"{epoch}: {value:.2f}" for epoch, value in curve.items())
+            lines.append(f"by epoch, {group.label}, {table.lines[number].name}, {metric}: {points}")
     lines += [*_below(table, blind=True), *_below(table, blind=False)]
     lines += [f"queries: {line}" for line in priors.counts(table)]
     lines += [f"note: {note}" for note in table.notes]

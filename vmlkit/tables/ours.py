@@ -41,3 +41,5 @@ class Ours:
     cells: Mapping[tuple[int, Head], Estimate]  #: by the number of the line
     priors: Mapping[str, Mapping[Head, float]] = field(default_factory=dict)  #: answers without video, on these data
     source: str = ""  #: how it was made
+    #: of a figure over the epochs, on validation: percent by epoch, by the number of the line; means over the seeds
+    curves: Mapping[tuple[int, Head], Mapping[int, float]] = field(default_factory=dict)

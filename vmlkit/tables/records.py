@@ -32,6 +32,8 @@ UNITS: Mapping[str, tuple[float, float]] = {
 KINDS = ("comparison", "ablation", "statistics", "cost", "numbers", "example", "figure")
 #: whose result a row is: measured by this paper, cited from another, or of another method run again by this paper
 AUTHORS = ("paper", "cited", "reproduced")
+#: pictures of single questions: windows over the epochs; signals and windows a row; a sentence's weights; similarities
+PICTURES = ("epochs", "signals", "importance", "similarities")
 #: how far the sum of a column may be from the sum that the record states: half of the last digit
 _SLACK = 5e-4
 
@@ -73,6 +75,8 @@ class Drawn:
 
     metrics: tuple[str, ...]
     rows: tuple[PublishedRow, ...]  #: without cells
+    over: str = ""  #: "epochs": the metrics by epoch, on validation
+    picture: str = ""  #: of single questions, one of :data:`PICTURES`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +228,8 @@ def _drawn(record: Mapping[str, Any]) -> Drawn:
         chosen = dict(zip(grid, values, strict=True))
         given.append({"name": name, "method": record["method"], "set": chosen})
     rows = tuple(_row({"by": "paper", "cells": [], **row}) for row in given)
-    return Drawn(metrics=tuple(record["metrics"]), rows=rows)
+    kind = {key: record[key] for key in ("over", "picture") if key in record}
+    return Drawn(metrics=tuple(record["metrics"]), rows=rows, **kind)
 
 
 def _wrong(table: PublishedTable) -> Iterator[str]:
@@ -235,6 +240,8 @@ def _wrong(table: PublishedTable) -> Iterator[str]:
     papers.label(table.label)
     if table.kind not in KINDS:
         yield f"its kind '{table.kind}' is none of {', '.join(KINDS)}"
+    if table.draws and (table.draws.over not in ("", "epochs") or table.draws.picture not in ("", *PICTURES)):
+        yield f"it draws over '{table.draws.over}' a picture '{table.draws.picture}', which nothing draws"
     if not table.rows and not table.drawn:
         yield "it has neither rows nor a word about what is drawn"
     if strange := {column.data for column in table.columns if column.data} - set(table.data):

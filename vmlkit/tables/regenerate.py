@@ -13,7 +13,7 @@ from typing import Any
 
 from vmlkit.config import with_overrides
 from vmlkit.errors import ConfigError
-from vmlkit.methods import METHODS, preset
+from vmlkit.methods import DATA, METHODS, preset
 from vmlkit.tables.records import Column, PublishedRow, PublishedTable
 from vmlkit.training.experiment import Experiment
 from vmlkit.training.study import Claim, Row, Study
@@ -64,7 +64,7 @@ def plan(
     for line in lines:
         for host, method in _methods(table, line).items():
             name = _name(table, line, host)
-            if (rows and line.name not in rows) or not _about(table, line, data):
+            if (rows and line.name not in rows) or not about(table, line, data):
                 continue
             try:
                 experiment = experiment_of(table, line, method, data, size, given)
@@ -101,6 +101,7 @@ def _study(
         rows=rows,
         claims=tuple(claims),
         metrics=metrics,
+        curves=metrics if table.draws is not None and table.draws.over == "epochs" else (),
         command=f"vmlkit table {table.id} --data {data} --size {size}",
     )
 
@@ -163,7 +164,25 @@ def sources_of(table: PublishedTable) -> Iterator[str]:
     yield from dict.fromkeys([*own, *(["toy"] if "toy" in known else [])])
 
 
-def _about(table: PublishedTable, line: PublishedRow, data: str) -> bool:
+def measured_otherwise(table: PublishedTable) -> bool:
+    """Whether a table is of costs or of sizes, which no training of rows measures."""
+    return table.kind in ("cost", "statistics")
+
+
+def measured_on(table: PublishedTable) -> list[str]:
+    """The sources on which ``vmlkit table`` measures a table.
+
+    >>> from vmlkit.tables import load
+    >>> measured_on(load("P1/speed")), measured_on(load("P4/1"))
+    (['activitynet', 'planted:activitynet', 'toy'], [])
+    """
+    if table.kind == "statistics":
+        names = (data for name in (*table.data, "toy") for data in (name, f"planted:{name}"))
+        return [data for data in names if data in DATA]
+    return [data for data in sources_of(table) if measured_otherwise(table) or metrics_of(table, data)]
+
+
+def about(table: PublishedTable, line: PublishedRow, data: str) -> bool:
     """Whether a line that is about one data set of several is about this source; toy stands for the first of them."""
     base = data.removeprefix("planted:")
     return not line.data or line.data == (base if base in table.data else table.data[0])
