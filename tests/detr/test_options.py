@@ -1,6 +1,8 @@
 """Options of the releases and of the paper beside the published runs: what each does, and what refuses it."""
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +10,16 @@ import torch
 from torch import nn
 
 from tests.detr.batches import SHAPE, bm_detr, detr_batch, sizes
+from vmlkit.detr import bm_detr as bm
 from vmlkit.detr import criterion as sp
+from vmlkit.detr.batches import DetrBatch
 from vmlkit.detr.bm_detr import AttentivePooling
 from vmlkit.detr.layers import FeedForward
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig, likeliest_span
 from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
+from vmlkit.detr.shift import shifted_branch
 from vmlkit.errors import ConfigError
+from vmlkit.methods import preset
 from vmlkit.training.method import Progress
 
 CLOCK = Progress(1, 1)
@@ -164,3 +170,38 @@ def test_all_pairs_of_the_margin_loss_are_the_loops() -> None:
         for kind in ("drawn", "all")
     )
     assert float(drawn.detach()) != float(every.detach())
+
+
+def test_the_variant_has_every_equation_of_the_paper() -> None:
+    model = preset("bm-detr", variant="equations-as-written").model
+    assert (model.mode, model.pooling, model.margin_pairs) == ("paper", "linear", "all")
+    assert model.alignment_negatives == "by mode", "P2 Eq. (17) follows the mode"
+    plain = preset("bm-detr").model
+    assert (plain.mode, plain.pooling, plain.margin_pairs) == ("paper", "tanh", "drawn"), "numbers of studies stay"
+    with pytest.raises(ConfigError, match="choose one of equations-as-written"):
+        preset("bm-detr", variant="equations")
+
+
+@pytest.mark.parametrize(
+    ("mode", "limit", "moved"),
+    [("paper", 60.0, (True, False)), ("paper", 1e6, (True, True)), ("paper", 0.0, (False, False)),
+     ("authors", 0.0, (True, True))],
+)  # fmt: skip
+def test_long_videos_are_shifted_only_where_it_is_asked(
+    mode: str, limit: float, moved: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P2 Sec. 3.4 shifts below 60 s; P2 Fig. 3 asks what it does to videos of any length."""
+    seen: list[torch.Tensor] = []
+
+    def watched(batch: DetrBatch, inside: torch.Tensor, short: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        seen.append(short)
+        return shifted_branch(batch, inside, short, *rest, **named)
+
+    monkeypatch.setattr(bm, "shifted_branch", watched)
+    batch = detr_batch()
+    half = len(batch.durations) // 2
+    durations = torch.cat((torch.full((half,), 30.0), torch.full((len(batch.durations) - half,), 287.0)))
+    batch = dataclasses.replace(batch, durations=durations)
+    method = bm_detr(mode=mode, shifting=True, shift_below_s=limit)
+    method.train().training_loss(batch, CLOCK, torch.Generator().manual_seed(1))
+    assert seen[0].tolist() == [moved[0]] * half + [moved[1]] * (len(durations) - half)

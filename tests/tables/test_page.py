@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.studies.conftest import once as once
 from tools.pages import paper_tables, tables
+from vmlkit.files import read_json
 from vmlkit.papers import papers
 from vmlkit.tables import every, load
 
@@ -49,3 +50,11 @@ def test_weak_supervision_stands_beside_answers_without_video() -> None:
     assert paper_tables.weak() in text, "run `python -m tools.pages docs`"
     assert "| CPL | 2022 | weak | 66.40 / 49.24 / 22.39 | P0 Table 1 |" in text
     assert "| best constant window | | none, sees no video | 58.04 / 31.57 / 12.79 |" in text
+
+
+def test_a_row_without_training_is_what_the_benchmark_measured() -> None:
+    text = (PAGE.parent / "weak_2026.md").read_text(encoding="utf-8")
+    assert paper_tables.without_training() in text, "run `python -m tools.pages docs`"
+    found = read_json(paper_tables.FILMS)["answers"]["similarity"]
+    assert f"| {100 * found['IoU above 0.5']:.2f} | {100 * found['mIoU']:.2f} |" in text
+    assert f"{found['sentences']} sentences on {found['films']} rendered films" in text

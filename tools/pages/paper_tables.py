@@ -6,6 +6,7 @@ Also the rows of ``docs/weak_2026.md`` that are the five papers' and those of an
 from collections.abc import Iterator
 from pathlib import Path
 
+from vmlkit.files import read_json
 from vmlkit.papers import papers
 from vmlkit.studies.results import STUDIES, load_results, studies_in
 from vmlkit.studies.tables import measured_by_studies
@@ -14,6 +15,8 @@ from vmlkit.tables import every, load, priors
 from vmlkit.tables.forms import written
 from vmlkit.tables.records import PublishedTable
 
+#: what ``benchmarks/finding.py`` measured
+FILMS = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "finding_cpu.json"
 #: thresholds of the page about weak supervision
 _IOUS = tuple(f"R@1,IoU={m}" for m in (0.3, 0.5, 0.7))
 #: rows of P0 Table 1 that the page shows, with what they are trained with
@@ -64,6 +67,21 @@ def weak() -> str:
               for name in ("uniform random", "best constant window", "best constant window (IoU=0.5)")]  # fmt: skip
     return "\n".join(["| answer | year | supervision | R@1 at IoU 0.3 / 0.5 / 0.7 | source |",
                       "| --- | --- | --- | --- | --- |", *lines])  # fmt: skip
+
+
+def without_training() -> str:
+    """Answers by similarity alone beside a run that was trained weakly, on the rendered films of ``vmlkit find``."""
+    found = read_json(FILMS)
+    who = {"similarity": "similarity alone, by the toy world's encoder | none and no training on moments",
+           "trained": f"`{found['run']}`, trained on short videos of the toy world | weak"}  # fmt: skip
+    lines = ["| answer | supervision | IoU above 0.5 | mean IoU |", "| --- | --- | --- | --- |"]
+    for name, said in who.items():
+        numbers = found["answers"][name]
+        lines.append(f"| {said} | {100 * numbers['IoU above 0.5']:.2f} | {100 * numbers['mIoU']:.2f} |")
+    counts = {f"{n['sentences']} sentences on {n['films']} rendered films" for n in found["answers"].values()}
+    made = f"Percent of {' and '.join(sorted(counts))} of 60 s; `{FILMS.relative_to(FILMS.parents[2])}`, "
+    made += f"{found['hardware']['processor']}, revision {found['revision'][:10]}."
+    return "\n".join([*lines, "", made])
 
 
 def _row(cells: object) -> str:

@@ -47,7 +47,7 @@ def add_experiment_options(command: Any, size: str) -> None:
     command.add_argument("--features", metavar="PATH", help="clip features (sets data.features)")
     help_size = f"%(choices)s; default: {size}; ci takes a minute on two cores"
     command.add_argument("--size", choices=SIZES, default=size, metavar="SIZE", help=help_size)
-    help_variant = "named settings that no paper has, such as follow-sentences of cpl and lnp-cpl"
+    help_variant = "named changes of the preset: follow-sentences of cpl and lnp-cpl, equations-as-written of bm-detr"
     command.add_argument("--variant", metavar="NAME", help=help_variant)
     command.add_argument("--seed", type=int, metavar="N", help="sets train.seed")
     command.add_argument(

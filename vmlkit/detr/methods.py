@@ -10,7 +10,7 @@ from vmlkit.detr.line_presets import LINES, MOMENT_LINES
 from vmlkit.detr.method import DetrMethod
 from vmlkit.detr.moment_detr import MomentDetr, MomentDetrConfig
 from vmlkit.detr.official import COLUMNS
-from vmlkit.detr.presets import PRESETS
+from vmlkit.detr.presets import PRESETS, equations_as_written
 from vmlkit.detr.qd_detr import QDDetr, QDDetrConfig
 from vmlkit.detr.settings import LinesData, grouped
 from vmlkit.detr.sources import DETR_MOMENTS
@@ -58,5 +58,12 @@ METHODS: dict[str, MethodEntry] = {
         detr_method(MomentDetr), MomentDetrConfig, {**PRESETS, **LINES}, detr_task, DETR_MOMENTS
     ),
     "qd-detr": MethodEntry(detr_method(QDDetr), QDDetrConfig, {**PRESETS, **LINES}, detr_task, DETR_MOMENTS),
-    "bm-detr": MethodEntry(detr_method(BMDetr), BMDetrConfig, {**PRESETS, **MOMENT_LINES}, detr_task, DETR_MOMENTS),
+    "bm-detr": MethodEntry(
+        detr_method(BMDetr),
+        BMDetrConfig,
+        {**PRESETS, **MOMENT_LINES},
+        detr_task,
+        DETR_MOMENTS,
+        variants={"equations-as-written": equations_as_written},
+    ),
 }

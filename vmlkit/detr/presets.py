@@ -68,5 +68,14 @@ def detr_experiment(method: str, data: DataConfig, model: Any, training: TrainCo
     return Experiment(method=method, data=data, model=model, train=training, test_draws=1)
 
 
+def equations_as_written(model: BMDetrConfig) -> BMDetrConfig:
+    """BM-DETR with every equation as P2 has it, where ``paper`` mode alone keeps the released form of three.
+
+    Pooling by one vector, P2 Eq. (9) and P2 Eq. (10), and a margin over all pairs of clips, P2 Eq. (15); the mode
+    brings the rest, P2 Eq. (17) included.
+    """
+    return dataclasses.replace(model, mode="paper", pooling="linear", margin_pairs="all")
+
+
 #: by the name of the data
 PRESETS: dict[str, Callable[[str, Size], Experiment]] = {"toy": toy_detr, "planted:charades_cd": planted_charades_cd}

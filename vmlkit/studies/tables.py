@@ -46,9 +46,10 @@ def measured_by_tables(table: PublishedTable, folder: Path = TABLES) -> list[Our
 def measured_by_studies(table: PublishedTable, folder: Path = STUDIES) -> list[Ours]:
     """What studies that were measured have of a table, a group a study."""
     there = set(studies_in(folder))
-    rows = {(number, study): name for number, row in enumerate(table.rows) for study, name in reversed(row.measured)}
+    lines = table.lines
+    rows = {(number, study): name for number, row in enumerate(lines) for study, name in reversed(row.measured)}
     found = []
-    for study in dict.fromkeys(study for row in table.rows for study, _ in row.measured if study in there):
+    for study in dict.fromkeys(study for row in lines for study, _ in row.measured if study in there):
         results = load_results(study, folder)
         places = {
             (number, host): name

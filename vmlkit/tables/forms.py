@@ -85,7 +85,7 @@ def listing(tables: Sequence[PublishedTable]) -> pd.DataFrame:
     rows = []
     for table in tables:
         own = sum(bool(row.method or row.measured or table.hosts) for row in table.rows)
-        studies = dict.fromkeys(study for row in table.rows for study, _ in row.measured)
+        studies = dict.fromkeys(study for row in table.lines for study, _ in row.measured)
         own_of = f"{own} of {len(table.rows)}" if table.rows else "drawn"
         names = ", ".join(studies)
         rows.append((table.id, table.label, table.about, ", ".join(table.data), own_of, names))
@@ -144,7 +144,7 @@ def _said(table: PublishedTable, ours: Sequence[Ours] = ()) -> list[str]:
     lines += [f"note: {note}" for note in table.notes]
     lines += [f"text: {table.text}"] if table.text else []
     studies: dict[str, list[str]] = {}
-    for row in table.rows:
+    for row in table.lines:
         for study, name in row.measured:
             studies.setdefault(study, []).append(name)
     rows = "; ".join(f"{study}: {', '.join(dict.fromkeys(names))}" for study, names in studies.items())

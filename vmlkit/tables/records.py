@@ -220,13 +220,17 @@ def _row(record: Mapping[str, Any]) -> PublishedRow:
 
 
 def _drawn(record: Mapping[str, Any]) -> Drawn:
-    """``rows`` one by one, or a ``grid``: of a ``method``, every combination of the values of some settings."""
+    """``rows`` one by one, or a ``grid``: of a ``method``, every combination of the values of some settings.
+
+    ``measured`` has the rows of studies that are a combination, by its name.
+    """
     given = list(record.get("rows", ()))
     grid: Mapping[str, Any] = record.get("grid", {})
     for values in product(*grid.values()) if grid else ():
         name = ", ".join(f"{key.rpartition('.')[2]} {value:g}" for key, value in zip(grid, values, strict=True))
         chosen = dict(zip(grid, values, strict=True))
-        given.append({"name": name, "method": record["method"], "set": chosen})
+        measured = record.get("measured", {}).get(name, ())
+        given.append({"name": name, "method": record["method"], "set": chosen, "measured": measured})
     rows = tuple(_row({"by": "paper", "cells": [], **row}) for row in given)
     kind = {key: record[key] for key in ("over", "picture") if key in record}
     return Drawn(metrics=tuple(record["metrics"]), rows=rows, **kind)

@@ -45,7 +45,7 @@ class MethodEntry:
     view: View[Any] = MOMENTS  #: what it trains on, from which sources
     #: its recorded settings as they are called now, for runs that were written before
     renamed: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
-    #: named changes of its settings that no paper has
+    #: named changes of its settings: what no paper has, or a paper's text where presets follow the release
     variants: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def load(self, config: DataConfig, *, cache_dir: str | Path | None = None, progress: bool = True) -> Splits[Any]:
