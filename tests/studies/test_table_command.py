@@ -12,10 +12,11 @@ import pytest
 from tests.data.conftest import find_data, write_corpus
 from tests.detr.line_folders import write_lines
 from vmlkit.cli import main
+from vmlkit.files import shipped
 from vmlkit.runs import RunDirectory
 from vmlkit.studies import runner
 from vmlkit.studies import tables as measured
-from vmlkit.studies.results import load_results
+from vmlkit.studies.results import STUDIES, load_results
 from vmlkit.tables import load
 
 #: two short epochs of a handful of videos
@@ -238,3 +239,10 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["table", "--help"])
     assert "example: vmlkit table P0/3 --data planted:activitynet" in capsys.readouterr().out
+
+
+def test_results_that_came_with_the_package_are_shown_away_from_the_clone(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = next(s for row in load("P1/2").rows for s, _ in row.measured if shipped(STUDIES / f"{s}.json").is_file())
+    assert f"study {study}" in run(capsys, "P1/2")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vmlkit.errors import DataError
+from vmlkit.files import shipped
 from vmlkit.studies.cells import Cell, Store
 from vmlkit.studies.results import STUDIES, Results, load_results, studies_in
 from vmlkit.studies.statistics import Sample, contrast, scalar_sample
@@ -44,12 +45,13 @@ def measured_by_tables(table: PublishedTable, folder: Path = TABLES) -> list[Our
 
 
 def measured_by_studies(table: PublishedTable, folder: Path = STUDIES) -> list[Ours]:
-    """What studies that were measured have of a table, a group a study."""
-    there = set(studies_in(folder))
+    """What studies that were measured have of a table, a group a study: of the folder, else as the package came."""
     lines = table.lines
     rows = {(number, study): name for number, row in enumerate(lines) for study, name in reversed(row.measured)}
     found = []
-    for study in dict.fromkeys(study for row in lines for study, _ in row.measured if study in there):
+    for study in dict.fromkeys(study for row in lines for study, _ in row.measured):
+        if not shipped(Path(folder) / f"{study}.json").is_file():
+            continue
         results = load_results(study, folder)
         places = {
             (number, host): name
