@@ -124,6 +124,8 @@ CONFIG = Entry(
             Entry({"epoch": COUNT}, {"versions": Table(TEXT), "revision": Either(TEXT, NULL), "hardware": Table(ANY)})
         ),
         "curves": Entry({}, {"positive": _CURVE, "negative": _CURVE}),
+        "passports": Table(Table(ANY)),
+        "continued": Many(Table(ANY)),
     },
 )
 PROBE = Many(

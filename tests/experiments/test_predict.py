@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import experiment_of, run_experiment, task_of
 from vmlkit.experiments.predict import predict_run, score_file
 from vmlkit.experiments.predicted_moments import clip_scores
-from vmlkit.experiments.prediction_files import Changes
+from vmlkit.experiments.prediction_files import Changes, number
 from vmlkit.methods import METHODS
 from vmlkit.runs import RunDirectory
 from vmlkit.training.final import kept_predictions
@@ -46,7 +47,7 @@ def splits_of(run: RunDirectory):
 @pytest.mark.parametrize("method", METHODS)
 def test_kept_answers_give_the_metrics_of_the_run(method: str, runs) -> None:
     run, splits, task = runs(method), splits_of(runs(method)), task_of(experiment_of(runs(method)))
-    kept = kept_predictions(run, splits.test)
+    kept = kept_predictions(run, splits.test, task)
     assert kept is not None
     found, own = task.score(splits.test, kept), run.metrics["test"]
     assert found == {name: own[name] for name in found}
@@ -87,15 +88,60 @@ def test_the_validation_split_is_asked_again_with_the_seeds_of_the_metrics(metho
 
 
 def test_answers_to_other_data_are_refused_and_runs_without_answers_are_asked_again(runs, tmp_path: Path) -> None:
-    run, splits = runs("cnm"), splits_of(runs("cnm"))
+    run, splits, task = runs("cnm"), splits_of(runs("cnm")), task_of(experiment_of(runs("cnm")))
     with pytest.raises(DataError, match=r"answers to another version of 'toy/validation'.*vmlkit evaluate"):
-        kept_predictions(run, splits.validation)
+        kept_predictions(run, splits.validation, task)
     first, _ = predict_run(run.path, out=tmp_path / "a.jsonl", progress=False)
     (run.path / "predictions.npz").rename(tmp_path / "kept.npz")
-    assert kept_predictions(run, splits.test) is None
+    assert kept_predictions(run, splits.test, task) is None
     again, _ = predict_run(run.path, out=tmp_path / "b.jsonl", progress=False)
     (tmp_path / "kept.npz").rename(run.path / "predictions.npz")
     assert again.read_bytes() == first.read_bytes()
+
+
+WRONG_ANSWERS = {
+    "cnm": {
+        "proposals": (None, "lacks the array 'proposals'"),
+        "order": (lambda a: a.astype("M8[s]"), "another number, shape or type"),
+        "top1": (lambda a: a + 99, "an answer that is none"),
+        "nll": (lambda a: a[:, 1:], "another number, shape or type"),
+    },
+    "basnet": {
+        "scores": (None, "holds other arrays than"),
+        "spans": (lambda a: a[:, :1], "another shape or type"),
+    },
+    "p4-xclip": {"logits": (lambda a: a * np.nan, "holds no scores of")},
+}
+
+
+@pytest.mark.filterwarnings("ignore:lambda was published for a grid")
+@pytest.mark.parametrize("method", WRONG_ANSWERS)
+def test_a_file_that_holds_no_answers_to_the_split_is_refused(method: str, runs, tmp_path: Path) -> None:
+    run, splits, task = runs(method), splits_of(runs(method)), task_of(experiment_of(runs(method)))
+    shutil.copytree(run.path, tmp_path / "run")
+    for name, (change, said) in WRONG_ANSWERS[method].items():
+        arrays = dict(run.predictions)
+        arrays.update({name: change(arrays[name])} if change else {})
+        np.savez(tmp_path / "run" / "predictions.npz", **{n: a for n, a in arrays.items() if change or n != name})
+        with pytest.raises(DataError, match=said):
+            kept_predictions(RunDirectory(tmp_path / "run"), splits.test, task)
+
+
+def test_a_detection_is_in_a_video_of_the_split_and_of_a_class(runs) -> None:
+    run = runs("basnet")
+    data, task = splits_of(run).test, task_of(experiment_of(run))
+    good = {"video": np.array([0]), "spans": np.array([[0.0, 1.0]]), "labels": np.array([0]), "scores": np.array([0.5])}
+    assert task.fault(data, good) is None
+    wrong = {"video": [len(data)], "labels": [-1], "scores": [np.nan], "spans": [[0, np.inf]]}
+    for name, value in wrong.items():
+        changed = good | {name: np.array(value, dtype=good[name].dtype)}
+        assert task.fault(data, changed) == "has a detection in no video, of no class or at no time"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "x", "1e999"])
+def test_numbers_of_a_table_are_finite(value: str) -> None:
+    with pytest.raises(DataError, match="line 3: 'score' is '" + value + "'; write a finite number"):
+        number(Path("p.csv"), 3, {"score": value}, "score")
 
 
 def truth_of(splits, path: Path) -> Path:

@@ -142,7 +142,8 @@ def test_lines_are_parsed_as_each_alone() -> None:
     good = '{"a": 1}\n\n  \n["\u2028"]'
     assert list(parse_lines(good, "FILE")) == [(1, {"a": 1}), (4, ["\u2028"])]
     for line, said in (("[1", "line 5 is not valid"), ("[" * 65 + "]" * 65, "line 5 is not usable"),
-                       (str(2**63), "line 5 is not usable"), (r'"\ud800"', "line 5 is not usable")):  # fmt: skip
+                       (str(2**63), "line 5 is not usable"),
+                       ("9" * 5000, "line 5 is not valid"), (r'"\ud800"', "line 5 is not usable")):  # fmt: skip
         with pytest.raises(DataError, match=said):
             list(parse_lines(f"{good}\n{line}", "FILE"))
 

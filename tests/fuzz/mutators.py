@@ -49,7 +49,7 @@ KINDS: dict[str, tuple[Callable[[Path, random.Random], str], ...]] = {
         packed_changes.npz_bomb,
     ),
     ".parquet": (packed_changes.parquet_changed,),
-    ".pt": (packed_changes.torch_changed,),
+    ".pt": (packed_changes.torch_changed,) * 4 + (packed_changes.torch_packed,),
     ".safetensors": (packed_changes.safetensors_changed,),
     ".h5": (packed_changes.hdf5_changed,),
     ".sqlite": (packed_changes.sqlite_changed,),

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import sqlite3
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -208,12 +209,55 @@ def torch_changed(path: Path, draws: random.Random) -> str:
                 del node[key]
             else:
                 node[key] = draws.choice(
-                    (None, 3, -1, 10**30, "x", [], {}, [1], {"a": 1}, torch.zeros(2), float("nan"))
+                    (
+                        None,
+                        3,
+                        -1,
+                        10**30,
+                        10**400,
+                        1e300,
+                        True,
+                        "x",
+                        [],
+                        {},
+                        [1],
+                        {"a": 1},
+                        torch.zeros(2),
+                        float("nan"),
+                    )
                 )
             break
         node, steps = node[key], steps - 1
     torch.save(content, path, _use_new_zipfile_serialization=draws.random() < 0.8)
     return place
+
+
+def torch_packed(path: Path, draws: random.Random) -> str:
+    """Members of the archive that ``torch.save`` writes: one packed, locked, gone, double or a bomb."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {member.filename: archive.read(member) for member in archive.infolist()}
+    name, how = draws.choice(list(parts)), draws.choice(("packed", "locked", "gone", "twice", "bomb", "cut", "other"))
+    if how in ("gone", "cut"):
+        parts[name] = parts[name][: len(parts[name]) // 2]
+    if how == "gone":
+        del parts[name]
+    kind = zipfile.ZIP_DEFLATED if how in ("packed", "bomb") else zipfile.ZIP_STORED
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", kind, compresslevel=1) as archive:
+        warnings.simplefilter("ignore")
+        for key, data in parts.items():
+            mine = key == name
+            archive.writestr(f"../{key}" if mine and how == "other" else key, data)
+            if mine and how == "twice":
+                archive.writestr(key, data[::-1])
+        if how == "bomb":
+            with archive.open(name + "x", "w", force_zip64=True) as file:
+                for _ in range(3000):
+                    file.write(bytes(1 << 20))
+    if how == "locked":
+        data = bytearray(path.read_bytes())
+        data[data.rindex(b"PK\x01\x02") + 8] |= 1
+        path.write_bytes(bytes(data))
+    return f"{name}: {how}"
 
 
 def safetensors_changed(path: Path, draws: random.Random) -> str:

@@ -24,7 +24,8 @@ VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, -(2**70), 0.5, -0.5, 1e308, -1e-300, "", " ", "x", "1.5", "nan", [], {},
     [[]], [None], {"": None}, [1, "a"], ["a", "b"], {"a": 1}, "../../etc/passwd", "/etc/passwd", "..", "CON", "a/b",
     "a" * 10_000, "</script><script>document.title='taken'</script>", "\u202egnp.exe\u202c", "\u2066\u2069\u200b",
-    "<img src=x onerror=document.title='taken'>", "{{ 1 }}", "%s%n", "a\nb", "a\tb", "ü" * 300, *_RAW,
+    "<img src=x onerror=document.title='taken'>",
+    '"', "a,b", '"a\n', "=1+1", "1e5", "1_0", "\u0661", "-inf", "{{ 1 }}", "%s%n", "a\nb", "a\tb", "ü" * 300, *_RAW,
 )  # fmt: skip
 
 
@@ -71,6 +72,11 @@ def encoded(path: Path, draws: random.Random) -> str:
     return code
 
 
+def windows(path: Path, draws: random.Random) -> str:
+    path.write_bytes(path.read_bytes().replace(b"\n", draws.choice((b"\r\n", b"\r", b"\n\n", b"\n\0", b"\x0b"))))
+    return "other ends of lines"
+
+
 def noise(path: Path, draws: random.Random) -> str:
     path.write_bytes(draws.randbytes(draws.choice((0, 1, 100, 5000))))
     return "random bytes"
@@ -106,7 +112,7 @@ def bomb(path: Path, draws: random.Random) -> str:
     return "three gigabytes of nothing"
 
 
-BYTES = (truncated, flipped, flipped, replaced, replaced, doubled, encoded, noise, no_file, bomb)
+BYTES = (truncated, flipped, flipped, replaced, replaced, doubled, encoded, windows, noise, no_file, bomb)
 
 
 # ---- JSON
@@ -163,7 +169,13 @@ def json_changed(path: Path, draws: random.Random) -> str:
     for _ in range(draws.choice((1, 1, 1, 3))):
         value, what = change_value(value, draws)
         said.append(what)
-    _write(path, dumps(value))
+    text = dumps(value)
+    if draws.random() < 0.05 and '": ' in text:  # a name that stands twice
+        at = draws.choice([i for i in range(len(text)) if text.startswith('": ', i)][:1000])
+        name = text[text.rfind('"', 0, at) : at + 1]
+        text = text[: at + 3] + draws.choice(("null, ", "[], ", '"x", ')) + name + ": " + text[at + 3 :]
+        said.append(f"{name[:40]} twice")
+    _write(path, text)
     return "; ".join(said)
 
 

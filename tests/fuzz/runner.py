@@ -1,8 +1,9 @@
 """Runs cases: each in a worker process that is watched for time and memory.
 
 ``python -m tests.fuzz.runner --cases 2000 --seed 7`` prints what escaped, with the number of each case;
-``--only N`` runs one case alone with its traceback.  A case is decided by seed and number, so a number names it for
-ever.  The seed is that of the day unless given, and is printed.
+``--only N`` runs one case alone with its traceback, and ``--readers run`` only readers with that in their name.  A case
+is decided by seed, number and readers, so a number names it for ever.  The seed is that of the day unless given, and is
+printed.
 """
 
 import argparse
@@ -61,7 +62,7 @@ def run_case(seed: int, number: int, good: Path, *, show: bool = False) -> Outco
     from vmlkit.errors import ConfigError, DataError, MissingDependency
 
     draws = random.Random(f"{seed} {number}")
-    target = targets.draw(draws)
+    target = targets.draw(draws, os.environ.get("VMLKIT_FUZZ_READERS", ""))
     if fault := os.environ.get("VMLKIT_FUZZ_FAULT"):  # a test of this file
         target = dataclasses.replace(target, read=targets.FAULTS[fault])
     source = good / target.name.replace(" ", "_").replace("/", "_")
@@ -219,7 +220,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so many")
     parser.add_argument("--only", type=int, help="run this case alone, with its traceback")
+    parser.add_argument("--readers", default="", help="only those with this in their name")
     options = parser.parse_args()
+    os.environ["VMLKIT_FUZZ_READERS"] = options.readers
     if options.only is not None:
         os.environ["VMLKIT_MEMORY_GB"] = BUDGET_GB
         with tempfile.TemporaryDirectory(prefix="fuzz-good-") as good:

@@ -164,8 +164,8 @@ def make_passport(folder: Path) -> None:
 # ---- commands
 
 
-def command(*arguments: str) -> None:
-    """A command ends with a code of ours, and its last word is a sentence."""
+def command(*arguments: str) -> str:
+    """What a command says; it ends with a code of ours, which begins the answer."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
@@ -174,6 +174,7 @@ def command(*arguments: str) -> None:
             code = int(left.code or 0)
     assert code in (0, 1, 2), f"exit code {code}: {said.getvalue()[-600:]}"
     assert "Traceback" not in said.getvalue()
+    return f"{code} {said.getvalue()}"
 
 
 def make_evaluated(folder: Path) -> None:

@@ -7,7 +7,7 @@ read of a value that breaks the rules of the layout.
 import random
 from pathlib import Path
 
-from tests.fuzz import features, records, runs
+from tests.fuzz import commands, features, records, runs
 from tests.fuzz.target import SENTENCES, VIDEOS, Target, check_rows, dump, of
 from vmlkit.actions import feature_layouts, model_selection, thumos
 from vmlkit.components import msvd
@@ -74,6 +74,7 @@ TARGETS: tuple[Target, ...] = (
     Target("vmlkit data convert", lambda f: dump(f / "a.json", records.ACTIVITYNET), runs.convert),
     Target("vmlkit labels", lambda f: dump(f / "a.json", records.REDUCED),
            lambda f: runs.command("labels", str(f / "a.json"))),
+    *commands.TARGETS,
     Target("--set", lambda f: (f / "s.txt").write_text("a.b=[1, 2]") and None, runs.settings_line),
 )  # fmt: skip
 
@@ -98,6 +99,7 @@ def spin(folder: Path) -> None:
 FAULTS = {"escape": escape, "swallow": swallow, "spin": spin}
 
 
-def draw(draws: random.Random) -> Target:
-    """A target, by weight."""
-    return draws.choices(TARGETS, weights=[target.weight for target in TARGETS])[0]
+def draw(draws: random.Random, named: str = "") -> Target:
+    """A target, by weight; of those with ``named`` in their name."""
+    chosen = [target for target in TARGETS if named in target.name]
+    return draws.choices(chosen, weights=[target.weight for target in chosen])[0]

@@ -25,7 +25,8 @@ def test_the_good_files_of_every_target_are_read(tmp_path: Path) -> None:
         folder.mkdir()
         target.make(folder)
         assert any(path.match(target.files) for path in folder.rglob("*")), target.name
-        target.read(folder)
+        said = target.read(folder)
+        assert not isinstance(said, str) or said[:2] in ("0 ", "1 "), f"{target.name}: {said}"
 
 
 def test_changed_inputs_are_read_or_refused() -> None:

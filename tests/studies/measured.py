@@ -64,7 +64,13 @@ def study(
         "primary": list(primary),
         "claims": [given | {"text": f"{c['better']} beats {c['worse']}"} | c for c in claims],
         "rows": {
-            row: {"seeds": list(range(seeds)), "published": "", "settings": {"method": "lnp-cpl"}} for row in effects
+            row: {
+                "seeds": list(range(seeds)),
+                "published": "",
+                "selection": "R@1,mIoU",
+                "settings": {"method": "lnp-cpl"},
+            }
+            for row in effects
         },
         "baselines": {"whole video": next(iter(effects))},
         "missing": [],

@@ -1,5 +1,8 @@
 """Outcomes per question say what the metrics of a run say."""
 
+import json
+import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +21,7 @@ from vmlkit.experiments.experiment import task_of
 from vmlkit.methods import METHODS, preset
 from vmlkit.studies import outcomes as kept
 from vmlkit.studies.cells import Store, cells_of
+from vmlkit.studies.progress import epochs, status
 from vmlkit.training.evaluate import score_kept
 from vmlkit.training.final import kept_predictions
 
@@ -37,7 +41,7 @@ def test_a_stored_iou_stays_on_its_side_of_a_threshold(threshold: float) -> None
 def test_means_of_outcomes_are_the_metrics_over_all_draws(once: Path) -> None:
     store, cell = Store(once / "runs"), cells_of(tiny())[0]
     test = METHODS["cpl"].load(cell.row.experiment.data, progress=False).test
-    answers = kept_predictions(store.run(cell), test)
+    answers = kept_predictions(store.run(cell), test, task_of(cell.experiment))
     assert answers is not None
     # the answer to every other query is another one in the second draw, and another again in the third
     answers = {**answers, "top1": (answers["top1"] + np.arange(3)[:, None] * (np.arange(len(test)) % 2)) % 4}
@@ -58,6 +62,24 @@ def test_means_of_outcomes_are_the_metrics_over_all_draws(once: Path) -> None:
     for name, value in store.run(cell).metrics["test"].items():
         if (found := kept.metric_outcomes(own, name)) is not None:
             assert found["value"].mean() == pytest.approx(value, abs=0.003), name
+
+
+def test_a_cell_of_a_stranger_is_held_against_its_layout(once: Path, tmp_path: Path) -> None:
+    shutil.copytree(once / "runs", tmp_path / "runs")
+    store, cell = Store(tmp_path / "runs"), cells_of(tiny())[0]
+    folder, log = store.folder(cell), tmp_path / "runs" / f"{cell.key}.log"
+    known = json.loads((folder / "cell.json").read_text())
+    for wrong, said in (([], "a list of 0"), ({**known, "test": {"R@1,mIoU": "x"}}, "'test.R@1,mIoU' is 'x'"),
+                        ({k: v for k, v in known.items() if k != "selection"}, "'selection' is missing")):  # fmt: skip
+        (folder / "cell.json").write_text(json.dumps(wrong))
+        with pytest.raises(DataError, match=re.escape(said)):
+            store.finished(cell)
+    (folder / "cell.json").unlink()
+    (folder / "state.json").write_text('{"epochs": 3}')
+    log.write_text('[1]\n{"event": "fail"}\n{"event": 3}\n')
+    assert store.events(cell) == [{"event": "fail"}]
+    assert epochs(cell, store) == "seed 0"
+    assert "it does not say why" in status([cell], store)
 
 
 def test_baselines_have_the_metrics_that_runs_print(once: Path) -> None:

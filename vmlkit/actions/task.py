@@ -131,6 +131,18 @@ class ActionTask(Task[ActionMethod, ActionDataset, ActionArrays]):
         """mAP under the task's protocol."""
         return self._mean_ap(Detections(**kept, unit=self.unit), dataset).metrics()
 
+    def fault(self, dataset: ActionDataset, kept: Kept) -> str | None:
+        """Whether they are detections in videos of the split, of its classes."""
+        if set(kept) != set(COLUMNS):
+            return f"holds other arrays than {', '.join(COLUMNS)}"
+        video, spans, labels, scores = (kept[name] for name in ("video", "spans", "labels", "scores"))
+        alike = spans.shape == (len(video), 2) and video.shape == labels.shape == scores.shape == spans.shape[:1]
+        if not alike or [kept[name].dtype.kind for name in ("video", "spans", "labels", "scores")] != [*"ifif"]:
+            return "has detections of another shape or type"
+        known = ((video >= 0) & (video < len(dataset)) & (labels >= 0) & (labels < len(dataset.classes))).all()
+        finite = np.isfinite(spans).all() and np.isfinite(scores).all()
+        return None if known and finite else "has a detection in no video, of no class or at no time"
+
     def _mean_ap(self, detections: Detections, dataset: ActionDataset) -> DetectionResult:
         truth, rate = dataset.truth_under(self.protocol), 1 / dataset.snippet_s
         return detection_map(detections, truth, self.protocol, snippets_per_s=rate)

@@ -95,6 +95,14 @@ class RetrievalTask(SentenceTask[WithComponents[XCLIPHost], MomentDataset, Retri
         """Metrics under every convention."""
         return as_fractions(retrieval_metrics(kept["logits"], caption_rows(dataset)))
 
+    def fault(self, dataset: MomentDataset, kept: Kept) -> str | None:
+        """Whether there is a score for every sentence and video."""
+        shape = (len(dataset), len(np.unique(caption_rows(dataset))))
+        logits = kept.get("logits")
+        if logits is None or logits.shape != shape or logits.dtype.kind != "f" or np.isnan(logits).any():
+            return f"holds no scores of {shape[0]} sentences with {shape[1]} videos"
+        return None
+
     def describe(
         self, dataset: MomentDataset, probes: Int[np.ndarray, " probes"], frames: int, pixels: int
     ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:

@@ -192,9 +192,12 @@ def _fresh(sentences: list[str], cache_dir: str | Path | None, progress: bool) -
                 [tuple(text.split("\t")) if text else () for text in pair]
                 for pair in checked(read_json(path), _TAGS, path, remedy="delete it")
             ]
-            return [TaggedSentence(tokens, tags) for tokens, tags in stored]
+            found = [TaggedSentence(tokens, tags) for tokens, tags in stored]
+            if len(found) == len(sentences) and all(len(s.tokens) == len(s.tags) for s in found):
+                return found
         except DataError:
-            pass  # a damaged file is written anew
+            pass
+    # a damaged file, or one of other sentences, is written anew
     result = tag_sentences(sentences, progress=progress)
     # one text a sentence, not a list of words: read faster than lists of words
     write_text(path, json.dumps([("\t".join(s.tokens), "\t".join(s.tags)) for s in result]))

@@ -73,7 +73,7 @@ def predict_run(
     require_passports(run, experiment.data)
     splits = METHODS[experiment.method].load(experiment.data, progress=progress)
     data = getattr(splits, split)
-    kept = kept_predictions(run, data) if split == "test" else None
+    kept = kept_predictions(run, data, task) if split == "test" else None
     if kept is None:
         kept = _answers(run, experiment, task, splits, split, place)
     files.write(path, kind, data, kept, changes, task, f"{experiment.method}, run {run.config['name']}")

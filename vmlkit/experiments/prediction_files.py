@@ -1,8 +1,10 @@
 """What the layouts of predictions share: endings, what may be done to answers, tables, and reading names back."""
 
+import contextlib
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.files import read_text, write_text
+from vmlkit.files.records import shown
 from vmlkit.files.tables import csv_rows
 
 
@@ -77,15 +80,15 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
 
 
 def number(path: Path, line: int, row: Mapping[str, str], name: str) -> float:
-    """A number of a row of a table.
+    """A finite number of a row of a table.
 
     Raises:
         DataError: naming line and column.
     """
-    try:
-        return float(row[name])
-    except ValueError as error:
-        raise DataError(path, f"line {line}: '{name}' is {row[name]!r}", "write a number") from error
+    with contextlib.suppress(ValueError):
+        if math.isfinite(found := float(row[name])):
+            return found
+    raise DataError(path, f"line {line}: '{name}' is {shown(row[name])}", "write a finite number")
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
@@ -106,6 +109,7 @@ def places(path: Path, found: Iterable[Any], names: Sequence[Any], what: str, co
             raise DataError(path, f"the {what} '{name}' is not one of this split", "choose the split with --split")
         chosen.append(position[str(name)])
     if complete and len(set(chosen)) < len(names):
-        gone = next(name for i, name in enumerate(names) if i not in set(chosen))
+        there = set(chosen)
+        gone = next(name for i, name in enumerate(names) if i not in there)
         raise DataError(path, f"has no prediction for the {what} '{gone}'", "predict the whole split")
     return chosen

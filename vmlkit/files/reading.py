@@ -279,7 +279,8 @@ def _fault(text: str) -> str | None:
         data = data.replace(rb"\\", b"").replace(rb"\"", b"")
     if _DIGITS in data.translate(_DIGIT):
         whole = _WHOLE.findall(b"".join(data.split(b'"')[::2]))
-        if not all(-_LARGEST <= int(number) < _LARGEST for number in whole):
+        # beyond twenty characters Python need not even be able to read them
+        if not all(len(number) <= 20 and -_LARGEST <= int(number) < _LARGEST for number in whole):
             return "it has an integer that does not fit into 64 bits"
     signs = data.translate(None, _NO_SIGN)
     # two marks side by side hold no bracket, or two strings between which there is none

@@ -15,11 +15,18 @@ from vmlkit.files.reading import check_file, fit
 
 #: what a column of numbers, whole numbers, truth values or texts may be, by the name of the kind
 _KINDS = {
-    "number": lambda column: pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column),
+    "number": lambda column: pd.api.types.is_numeric_dtype(column) and _real(column),
     "whole": lambda column: pd.api.types.is_integer_dtype(column) and bool(column.notna().all()),
     "bool": pd.api.types.is_bool_dtype,
     "text": lambda column: all(isinstance(value, str) for value in _distinct(column)),
 }
+
+
+def _real(column: "pd.Series[object]") -> bool:
+    """Whether numbers are neither complex nor truth values."""
+    return not (pd.api.types.is_complex_dtype(column) or pd.api.types.is_bool_dtype(column))
+
+
 #: bytes that one cell of a frame takes at the most, long texts aside
 _CELL = 16
 

@@ -27,6 +27,7 @@ import pandas as pd
 from vmlkit.config import config_hash, with_overrides
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.files import parse_json, read_text, write_json, write_parquet
+from vmlkit.files.records import ANY, COUNT, NULL, NUMBER, TEXT, TIME, Either, Entry, Fixed, Many, Part, Table, checked
 from vmlkit.methods import METHODS
 from vmlkit.runs import RunDirectory, read_json, read_parquet
 from vmlkit.training.experiment import Experiment
@@ -34,6 +35,23 @@ from vmlkit.training.study import Row, Study
 
 #: version of ``cell.json``; one of another version is computed again
 SCHEMA = 2
+#: what a cell has measured, in ``cell.json`` and in the results of a study
+MEASURED: dict[str, Part] = {
+    "chosen_epoch": COUNT,
+    "validation": Many(Fixed(COUNT, Either(NUMBER, NULL))),
+    "test": Table(Either(NUMBER, NULL)),
+}
+MADE: dict[str, Part] = {"revision": Either(TEXT, NULL), "versions": Table(TEXT), "hardware": Table(ANY)}
+_SUMMARY = Entry(
+    {
+        **MEASURED,
+        **dict.fromkeys(("seconds", "seconds_per_epoch"), TIME),
+        **dict.fromkeys(("selection", "baselines"), TEXT),
+        "made": Entry({**MADE, "revisions": Many(TEXT)}),
+    }
+)
+_EVENT = Entry({"event": TEXT}, dict.fromkeys(("call", "error"), TEXT))
+_REMEDY = "delete its folder, and the cell is computed again"
 #: where the cells of all studies are kept
 CELLS = Path("runs") / "studies"
 #: seconds for which a lock must be held by another before its cell counts as taken; who only looks has it for less
@@ -145,12 +163,12 @@ class Store:
             handle.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def events(self, cell: Cell) -> list[dict[str, Any]]:
-        """The log of the cell; a line that a kill cut short is left out."""
+        """The log of the cell; a line that a kill cut short, or that is no event, is left out."""
         path = self.root / f"{cell.key}.log"
         found = []
         for line in read_text(path).split("\n") if path.is_file() else ():
             with contextlib.suppress(DataError):
-                found.append(parse_json(line, path))
+                found.append(checked(parse_json(line, path), _EVENT, path))
         return found
 
     # ---- what it gave
@@ -164,17 +182,18 @@ class Store:
         path = self.folder(cell) / "cell.json"
         if not path.is_file():
             return None
-        found: dict[str, Any] = read_json(path)
-        return found if found.get("schema") == SCHEMA else None
+        found: dict[str, Any] = checked(read_json(path), Entry({}), path, remedy=_REMEDY)
+        return checked(found, _SUMMARY, path, remedy=_REMEDY) if found.get("schema") == SCHEMA else None
 
     def outcomes(self, cell: Cell) -> pd.DataFrame:
         """Its outcomes, see :mod:`vmlkit.studies.outcomes`."""
-        return read_parquet(self.folder(cell) / "outcomes.parquet", ("query", "video"))
+        return read_parquet(self.folder(cell) / "outcomes.parquet", {"query": "whole", "video": "text"})
 
     def baselines(self, name: str) -> pd.DataFrame | None:
         """Outcomes of the baselines of a data set, with ``row`` and ``seed``; None where they are not there yet."""
         path = self.root / f"baselines-{name}.parquet"
-        return read_parquet(path, ("row", "seed", "query")) if path.is_file() else None
+        kinds = {"row": "text", "seed": "whole", "query": "whole"}
+        return read_parquet(path, kinds) if path.is_file() else None
 
     def keep_baselines(self, name: str, frame: pd.DataFrame) -> None:
         """Write them."""

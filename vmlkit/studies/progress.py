@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from vmlkit.errors import DataError
-from vmlkit.runs import read_json
 from vmlkit.studies.cells import Cell, Store
 
 #: seconds between two drawings
@@ -44,14 +43,14 @@ def status(cells: Sequence[Cell], store: Store, elsewhere: frozenset[str] = froz
         lines.append(f"{name:<{width}}{counts}  {_seconds(mine, store):>6}  {' '.join(going)}".rstrip())
     for cell in cells:
         if state_of(cell, store, elsewhere) == "failed":
-            lines.append(f"{cell}: {store.events(cell)[-1]['error']}")
+            lines.append(f"{cell}: {store.events(cell)[-1].get('error', 'it does not say why')}")
     return "\n".join(lines)
 
 
 def epochs(cell: Cell, store: Store) -> str:
     """``seed 3: 2/8 epochs``."""
     try:
-        state = read_json(store.folder(cell) / "state.json")
+        state = store.run(cell).state
     except DataError:  # it has not come to its first epoch, or is being moved into place
         return f"seed {cell.seed}"
     return f"seed {cell.seed}: {state['epoch']}/{state['epochs']} epochs"

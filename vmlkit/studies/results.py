@@ -39,9 +39,10 @@ from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.files import RESULTS, file_digest, shipped
 from vmlkit.files.reading import fit
-from vmlkit.files.records import ANY, COUNT, FLAG, NULL, NUMBER, TEXT, Either, Entry, Fixed, Many, Table, checked, shown
+from vmlkit.files.records import ANY, COUNT, FLAG, NUMBER, TEXT, Entry, Fixed, Many, Table, checked, shown
 from vmlkit.files.tables import check_columns
 from vmlkit.runs import read_json, read_parquet
+from vmlkit.studies.cells import MADE, MEASURED
 from vmlkit.studies.outcomes import metric_outcomes
 from vmlkit.studies.storage import undone
 from vmlkit.training.experiment import Experiment
@@ -62,11 +63,13 @@ RECORD = Entry(
         "metrics": Many(TEXT),
         "primary": Many(TEXT),
         "claims": Many(Entry(dict.fromkeys(("text", "better", "worse", "metric"), TEXT))),
-        "rows": Table(Entry({}, {"settings": Table(ANY), "like": TEXT, "changed": Table(ANY)})),
-        "baselines": Table(ANY),
+        "rows": Table(Entry({"selection": TEXT}, {"settings": Table(ANY), "like": TEXT, "changed": Table(ANY)})),
+        "baselines": Table(TEXT),
         "missing": Many(Fixed(TEXT, COUNT)),
-        "made": Many(Entry({"revision": Either(TEXT, NULL), "versions": Table(TEXT), "hardware": Table(ANY)})),
-        "cells": Many(Entry({"row": TEXT, "seed": COUNT, "test": Table(ANY)}, {"dependence": Table(Table(NUMBER))})),
+        "made": Many(Entry(MADE)),
+        "cells": Many(
+            Entry({"row": TEXT, "seed": COUNT, "made": COUNT, **MEASURED}, {"dependence": Table(Table(NUMBER))})
+        ),
     },
     dict.fromkeys(("study", "title", "note", "study_hash"), TEXT),
 )

@@ -203,7 +203,11 @@ def _say_what_is_left(study: Study, order: Order, store: Store, live: Live) -> N
         waits = order.deadline is not None and "stopped" not in counts
         why = "the time is up" if late else "no other cell would end in time" if waits else "it was stopped"
         print(f"{why}; the same command goes on from here", file=live.stream)
-    failed = [f"{cell}: {store.events(cell)[-1]['error']}" for cell, state in states.items() if state == "failed"]
+    failed = [
+        f"{cell}: {store.events(cell)[-1].get('error', 'it does not say why')}"
+        for cell, state in states.items()
+        if state == "failed"
+    ]
     if failed:
         kept = "the others are kept, and the same command repeats only these"
         raise ConfigError(f"{len(failed)} cells of the study failed, {kept}: {'; '.join(failed)}")

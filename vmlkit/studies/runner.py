@@ -24,7 +24,6 @@ from vmlkit import provenance
 from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import run_in_turns, task_of
 from vmlkit.methods import METHODS
-from vmlkit.runs import read_json
 from vmlkit.studies import outcomes as kept
 from vmlkit.studies.cells import Cell, Store
 from vmlkit.studies.summary import summary_of
@@ -150,7 +149,7 @@ class Worker:
         kept.check(task, splits.test)
         yield from run_in_turns(experiment, folder, splits, progress=False, turn=TURN)
         run, trained = self.store.run(cell), time.monotonic()
-        answers = kept_predictions(run, splits.test)
+        answers = kept_predictions(run, splits.test, task)
         if answers is None:
             raise DataError(folder, "keeps no answers to the test split", "delete it and run the same command again")
         found, baselines = kept.outcomes(task, splits.test, answers), self._baselines(task, splits)
@@ -161,7 +160,7 @@ class Worker:
     def _revisions(self, cell: Cell) -> list[str]:
         """Those of the sources at each beginning of the cell; more than one where it was interrupted in between."""
         lines = self.store.events(cell)
-        return list(dict.fromkeys(str(line["revision"]) for line in lines if line["event"] == "begin"))
+        return list(dict.fromkeys(str(line.get("revision")) for line in lines if line["event"] == "begin"))
 
     def _baselines(self, task: Any, splits: Any) -> str:
         """Name of the baselines of these splits, which are computed once."""
@@ -191,10 +190,9 @@ class Worker:
         if self.deadline is None:
             return True
         left = times.get(cell.hash, max(times.values(), default=0.0))
-        state = self.store.folder(cell) / "state.json"
-        if state.is_file():
-            done = read_json(state)
-            left *= 1 - done["epoch"] / done["epochs"]
+        with contextlib.suppress(DataError):  # nothing of it is there
+            done = self.store.run(cell).state
+            left *= 1 - done["epoch"] / max(done["epochs"], 1)
         return time.time() + MARGIN * left <= self.deadline
 
     def _times(self) -> dict[str, float]:

@@ -178,6 +178,24 @@ def score_kept(kept: Mapping[str, np.ndarray], truth: Float[np.ndarray, "N 2"]) 
     return mean_of([moment_metrics(proposals, order, top1, truth) for proposals, order, top1 in draws])
 
 
+def fault_of_kept(kept: Mapping[str, np.ndarray], queries: int) -> str | None:
+    """Why arrays of a file cannot be kept answers to so many queries, see :func:`kept_moments`; None where they can."""
+    if (missing := next((name for name in KEPT if name not in kept), None)) is not None:
+        return f"lacks the array '{missing}'"
+    proposals, nll, order, top1 = (kept[name] for name in KEPT)
+    size = proposals.shape
+    alike = proposals.ndim == 4 and 0 not in size and size[1] == queries and size[3] == 2
+    alike = alike and nll.shape == order.shape == size[:3] and top1.shape == size[:2]
+    signals = [values for name, values in kept.items() if name.startswith(SIGNAL)]
+    alike = alike and all(values.ndim == 2 and len(values) == queries for values in signals)
+    numbers = all(values.dtype.kind == "f" for values in (proposals, nll, *signals))
+    if not alike or not numbers or order.dtype.kind != "i" or top1.dtype.kind != "i":
+        return "has answers of another number, shape or type"
+    places = np.concatenate((order.ravel(), top1.ravel()))
+    inside = places.min() >= 0 and places.max() < size[2]
+    return None if inside and np.isfinite(proposals).all() else "has an answer that is none"
+
+
 def _predict_all(
     method: Method[Any], dataset: MomentDataset, seed: int, batch_size: int, progress: Progress | None
 ) -> dict[str, Any]:

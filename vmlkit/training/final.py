@@ -89,16 +89,18 @@ def final_evaluation(
     return written
 
 
-def kept_predictions(run: RunDirectory, test: Split) -> Kept | None:
+def kept_predictions(run: RunDirectory, test: Split, task: Task[Any, Any, Any]) -> Kept | None:
     """The answers that the run keeps of its test split; None for a run of an earlier version, which kept none.
 
     Raises:
-        DataError: where the test split is another one now.
+        DataError: where the test split is another one now, or the file holds no answers to it.
     """
     if not (run.path / PREDICTIONS).is_file():
         return None
     kept = run.predictions
-    if str(kept.pop(FINGERPRINT)) != test.fingerprint:
+    if str(kept.pop(FINGERPRINT, None)) != test.fingerprint:
         what = f"holds answers to another version of '{test.name}' than the data are now"
         raise DataError(run.path / PREDICTIONS, what, f"restore the data, or run `vmlkit evaluate {run.path}` on these")
+    if (fault := task.fault(test, kept)) is not None:
+        raise DataError(run.path / PREDICTIONS, fault, f"run `vmlkit evaluate {run.path}` to answer anew")
     return kept

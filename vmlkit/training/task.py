@@ -19,7 +19,15 @@ from vmlkit.data.batches import Batch, Draw, MomentBatch, MomentDataset
 from vmlkit.metrics.baselines import baseline_metrics
 from vmlkit.metrics.moments import VoteRule
 from vmlkit.training import history
-from vmlkit.training.evaluate import BATCH_ORDER, EvaluationArrays, derive_seed, evaluate, kept_moments, score_kept
+from vmlkit.training.evaluate import (
+    BATCH_ORDER,
+    EvaluationArrays,
+    derive_seed,
+    evaluate,
+    fault_of_kept,
+    kept_moments,
+    score_kept,
+)
 from vmlkit.training.method import Method, Progress
 
 
@@ -135,6 +143,10 @@ class Task(ABC, Generic[M, D, A]):
         """Those metrics of :meth:`answer` that follow from kept answers, to the bit; no model is asked."""
 
     @abstractmethod
+    def fault(self, dataset: D, kept: Kept) -> str | None:
+        """Why arrays of a file cannot be answers to the split, ``"lacks the array 'logits'"``; None where they can."""
+
+    @abstractmethod
     def probe(self, dataset: D, count: int, seed: int) -> Int[np.ndarray, " probes"]:
         """Which queries of the validation split are recorded."""
 
@@ -225,6 +237,10 @@ class MomentTask(SentenceTask[M, S, EvaluationArrays]):
     def score(self, dataset: S, kept: Kept) -> Metrics:
         """See :func:`vmlkit.training.evaluate.score_kept`."""
         return score_kept(kept, dataset.spans)
+
+    def fault(self, dataset: S, kept: Kept) -> str | None:
+        """See :func:`vmlkit.training.evaluate.fault_of_kept`."""
+        return fault_of_kept(kept, len(dataset))
 
     def observe(
         self, epoch: int, arrays: EvaluationArrays, probes: Int[np.ndarray, " probes"]

@@ -200,12 +200,11 @@ def _rank(view: RunView) -> list[str]:
     first, last = view.recorded_epochs[0], view.recorded_epochs[-1]
     table = view.proposals[view.proposals["chosen"]].set_index(["query_id", "epoch"])["iou"]
     table = table[~table.index.duplicated()].astype(float).unstack("epoch")
-    ids = [q for q in view.queries if q in table.index and not np.isnan(table.loc[q, last])]
-    ids = ids or [
-        q for q in view.queries if (last, q) in set(zip(view.proposals.epoch, view.proposals.query_id, strict=True))
-    ]
-    end = {q: float(table.loc[q, last]) if q in table.index else 0.0 for q in ids}
-    gain = {q: end[q] - float(np.nan_to_num(table.loc[q, first])) if q in table.index else 0.0 for q in ids}
+    ends, starts = (dict(table[e].dropna()) if e in table else {} for e in (last, first))
+    there = set(view.proposals.loc[view.proposals["epoch"] == last, "query_id"])
+    ids = [q for q in view.queries if q in ends] or [q for q in view.queries if q in there]
+    end = {q: float(ends.get(q, 0.0)) for q in ids}
+    gain = {q: end[q] - float(starts.get(q, 0.0)) for q in ids}
     best, worst = sorted(ids, key=lambda q: -gain[q]), sorted(ids, key=lambda q: end[q])
     both = [q for pair in zip(best, worst, strict=True) for q in pair]
     return list(dict.fromkeys(both))
