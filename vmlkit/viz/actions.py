@@ -35,9 +35,10 @@ def draw_class_activation(run: Any, query_id: str, epochs: Sequence[int] | None 
     if set(chosen) - set(recorded):
         raise DataError(view.name, f"epoch {sorted(set(chosen) - set(recorded))[0]} was not recorded", "choose another")
     row = scores["query_ids"].tolist().index(query["query_id"])
-    figure = new_figure(figsize=(8.5, 1.0 + 1.15 * len(chosen)))
+    height = 1.0 + 1.15 * len(chosen)
+    figure = new_figure(figsize=(8.5, height))
     axes = figure.subplots(1 + len(chosen), 1, gridspec_kw={"height_ratios": [0.8, *[1] * len(chosen)]})
-    figure.subplots_adjust(left=0.11, right=0.98, top=0.9, bottom=0.12, hspace=0.25)
+    figure.subplots_adjust(left=0.11, right=0.98, top=0.9, bottom=0.5 / height, hspace=0.25)
     draw_strip(axes[0], view.film_strip(query["video_id"]), query["duration_s"])
     axes[0].set_title(f"{as_written(query['sentence'])}  ({as_written(str(query['video_id']), 40)})")
     for ax, epoch in zip(axes[1:], chosen, strict=True):

@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from vmlkit.errors import DataError
+from vmlkit.viz.faults import PAGE_INCHES
 from vmlkit.viz.snapshots import AnyRun, RunView, as_view
 from vmlkit.viz.style import (
     FAINT,
@@ -54,7 +55,7 @@ def compare_runs(
     Args:
         runs: name -> run, or name -> runs that differ in their seed only: these are drawn thin, their mean bold.
         columns: as in :func:`draw_curves`; by default those that every run has.
-        panels_per_row: panels side by side.
+        panels_per_row: panels side by side; fewer where long names would make the figure wider than a page.
 
     Raises:
         DataError: for a column that a run does not have, or more runs than can be told apart.
@@ -66,7 +67,9 @@ def compare_runs(
     tables = {name: [_over(view, len(planned) > 1) for view in group] for name, group in views.items()}
     columns = list(columns) if columns is not None else _common_columns(tables)
     _check_columns(tables, columns)
-    fig, axes = _panels(len(columns), panels_per_row, room=0.5 + 0.08 * max(map(len, runs)))
+    room = 0.5 + 0.08 * max(map(len, runs))
+    panels_per_row = min(panels_per_row, max(int(PAGE_INCHES / (_PANEL[0] + room)), 1))
+    fig, axes = _panels(len(columns), panels_per_row, room)
     for ax, column in zip(axes, columns, strict=True):
         ends = [_draw_series(ax, t, column, SERIES[i]) for i, t in enumerate(tables.values())]
         ax.set_title(as_written(_title(column), 40))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmlkit.errors import DataError, required
 from vmlkit.files import atomic_path
+from vmlkit.viz.faults import figure_faults
 
 if TYPE_CHECKING:
     from matplotlib.colors import LinearSegmentedColormap
@@ -139,14 +140,18 @@ _NO_METADATA: dict[str, dict[str, Any]] = {
 def save_figure(fig: "Figure", path: str | os.PathLike[str]) -> Path:
     """Write ``fig`` at its own size and 160 dpi, without dates or program names, and return the path.
 
-    The same figure written twice gives the same bytes; the file appears under its name only when complete.
+    The same figure written twice gives the same bytes; the file appears under its name only when complete.  Where
+    ``$VMLKIT_CHECK_FIGURES`` is set, as in tests, a figure with cut text, with a label without ticks, or wider than a
+    page is refused (:mod:`vmlkit.viz.faults`).
 
     Raises:
-        DataError: for a name that does not end in .png, .svg or .pdf.
+        DataError: for a name that does not end in .png, .svg or .pdf, and for a figure that is refused.
     """
     path = Path(path)
     if path.suffix not in _NO_METADATA:
         raise DataError(path, f"cannot save a figure as '{path.suffix}'", "end the name in .png, .svg or .pdf")
+    if os.environ.get("VMLKIT_CHECK_FIGURES") and (faults := figure_faults(fig)):
+        raise DataError(path, "; ".join(faults), "give it more room, or draw less")
     with atomic_path(path) as partial, pyplot().rc_context({"svg.hashsalt": "vmlkit", "savefig.bbox": None}):
         _save(fig, partial, dpi=FILE_DPI, metadata=_NO_METADATA[path.suffix])
     return path
