@@ -15,7 +15,7 @@ from tests.fuzz.runs import command
 from tests.fuzz.target import SENTENCES, VIDEOS, Target, dump, finite, lines
 from tests.studies.tiny import tiny
 from vmlkit.data.corpus import _fresh
-from vmlkit.experiments import selection, sweeps, windows
+from vmlkit.experiments import selection, sweeps
 from vmlkit.experiments.predict import score_file
 from vmlkit.files.arrays import read_npz
 from vmlkit.studies import merge, progress
@@ -138,14 +138,10 @@ def read_merged(folder: Path) -> None:
 
 
 def make_measured(folder: Path) -> None:
-    own = Path(__file__).parents[2] / "results"
-    for part in ("selection", "windows"):
-        shutil.copytree(own / part, folder / part)
+    shutil.copytree(Path(__file__).parents[2] / "results" / "selection", folder / "selection")
 
 
 def read_measured(folder: Path) -> None:
-    for path in (folder / "windows").glob("*.json"):
-        windows.load(path.stem, folder)
     selection.load_selection(folder)
     for name in sweeps.sweeps():
         if (folder / "selection" / f"{name}.json").is_file():
