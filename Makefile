@@ -21,6 +21,8 @@ NAME        ?= cnm
 # how many changed inputs: make fuzz N=100000, of the day's seed unless SEED names another
 N           ?= 2000
 SEED        ?=
+# of how many file operations make crash takes one: EVERY=1 for all of them
+EVERY       ?= 10
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -31,7 +33,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
   then command -v $$p; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format fuzz bench bench-gpu study lock audit clean distclean
+.PHONY: help install tour test lab notebooks regression regression-learn regression-mutations figures site students gif pair lint format fuzz crash bench bench-gpu study lock audit clean distclean
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +93,10 @@ format: $(STAMP) ## put format and style right, as far as a program can
 
 fuzz: $(STAMP) ## put N changed inputs (default 2000) through every reader; SEED=20261128 repeats a day
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.runner --cases $(N) $(if $(SEED),--seed $(SEED))
+
+crash: $(STAMP) ## kill runs of each family at N random instants (default 50), and before every EVERY-th file operation
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.crashing.runner --points $(EVERY) \
+	  --kills $(if $(filter command line,$(origin N)),$(N),50) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## run the benchmarks; times are printed, nothing is asserted
 	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python $$file; done

@@ -166,7 +166,7 @@ class RunDirectory:
         path = self.path / "config.json"
         config: dict[str, Any] = self._json("config.json")
         version = config.get("schema") if isinstance(config, dict) else None
-        if version != SCHEMA:
+        if type(version) is not int or version != SCHEMA:
             what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
             raise DataError(path, what, "read it with the version of vmlkit named under 'versions', or train again")
         checked(config, CONFIG, path)

@@ -1,9 +1,11 @@
 """A run directory has one writer, and says with what it was made when that changes on the way."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,15 +25,24 @@ with alone(sys.argv[1]):
 """
 
 
-@pytest.fixture
-def holder(tmp_path: Path):
-    """Another process that holds the lock of ``run``."""
-    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[subprocess.Popen]:
+    """Another process that holds the lock of a folder."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen]:
+    """Another process that holds the lock of ``run``."""
+    with holding(tmp_path / "run") as process:
         yield process
-        process.kill()
 
 
 def test_a_second_process_is_refused_in_one_sentence(tmp_path: Path, holder: subprocess.Popen) -> None:

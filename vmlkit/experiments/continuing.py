@@ -18,6 +18,7 @@ from vmlkit.errors import ConfigError
 from vmlkit.experiments.experiment import build, experiment_of, run_experiment, task_of
 from vmlkit.experiments.passports import require_passports
 from vmlkit.files import write_json
+from vmlkit.files.locking import alone
 from vmlkit.methods import METHODS
 from vmlkit.runs import PREDICTIONS, RunDirectory
 from vmlkit.training.checkpoints import load_weights
@@ -38,6 +39,7 @@ def continue_run(
     Raises:
         ConfigError: for a run that is not finished, that has as many epochs, or that was imported; and, without
             ``other_schedule``, where something depends on the number of epochs.
+        DataError: where another process is writing the run; nothing of it is then changed.
     """
     run = RunDirectory(run_dir)
     experiment = experiment_of(run)
@@ -57,7 +59,9 @@ def continue_run(
                 f"{run.path}: {epochs} epochs from the start are not {before} and {epochs - before} more: "
                 f"{'; '.join(reasons)}. Train anew, or go on with --other-schedule, which records this."
             )
-        _prepare(run, before, epochs, reasons)
+        with alone(run.path):
+            _check(run, before, epochs)  # again: another process may have begun to write it
+            _prepare(run, before, epochs, reasons)
     return run_experiment(experiment, run.path, splits=splits, progress=progress)
 
 

@@ -6,6 +6,7 @@ sees those that the other stage left behind at the previous step.  Whatever else
 of the state after a kill, and is cut back or written again on resuming.
 """
 
+import io
 import json
 import random
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import torch
 from torch import nn
 
 from vmlkit.errors import DataError
-from vmlkit.files import atomic_path, parse_json, write_bytes
+from vmlkit.files import parse_json, write_bytes
 from vmlkit.files.arrays import read_tensors, read_torch, readable, require_finite, tensors_header
 from vmlkit.files.reading import check_file
 from vmlkit.files.records import ANY, COUNT, Entry, Plain, Table, checked
@@ -83,8 +84,9 @@ def save_state(path: Path, method: nn.Module, state: Mapping[str, Any]) -> None:
         "gradients": {n: p.grad for n, p in method.named_parameters() if p.grad is not None},
         "generators": global_generators(next(method.parameters()).device),
     }
-    with atomic_path(path) as temporary:
-        torch.save(bundle, temporary)
+    file = io.BytesIO()  # given a path, torch reports a full disk as a fault of its own
+    torch.save(bundle, file)
+    write_bytes(path, file.getvalue())
 
 
 def load_state(path: Path, method: nn.Module) -> dict[str, Any]:

@@ -214,16 +214,13 @@ class _Run:
         rule = self.config.choose_epoch_by
         if rule != "last" and rule not in metrics:
             raise ConfigError(f"setting 'train.choose_epoch_by' is {rule!r}: choose 'last' or one of {list(metrics)}")
-        pictures = self.config.strip_frames, self.config.strip_pixels
-        records, strips = self.task.describe(self.validation, self.probe, *pictures)
         known = {"metric": metrics, "dependence": self.task.dependence(arrays)}
         row = epoch_row(0, time.perf_counter() - started, **known)
         self._record(row, arrays)
 
         def fill(folder: Path) -> None:
             write_json(folder / "config.json", record)
-            write_json(folder / "probe.json", records)
-            write_npz(folder / "strips.npz", strips)
+            self._describe(folder)
             self.history.write(folder)
             self.state.save(folder, self.method)
 
@@ -235,6 +232,15 @@ class _Run:
         self.history = History.read(existing, self.state.epoch)
         for leftover in self.folder.glob(LEFTOVERS):
             leftover.unlink(missing_ok=True)
+        if not all((self.folder / name).is_file() for name in ("probe.json", "strips.npz")):
+            self._describe(self.folder)
+
+    def _describe(self, folder: Path) -> None:
+        """Write what the probe queries are, and what there is to see of their videos."""
+        pictures = self.config.strip_frames, self.config.strip_pixels
+        records, strips = self.task.describe(self.validation, self.probe, *pictures)
+        write_json(folder / "probe.json", records)
+        write_npz(folder / "strips.npz", strips)
 
     def to_the_end(self, progress: bool) -> Iterator[None]:
         """Train the epochs that are left; a rest after every step."""
