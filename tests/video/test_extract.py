@@ -166,8 +166,10 @@ import sys, threading, time
 from pathlib import Path
 from vmlkit.video.opening import encode_video, open_encoder
 
-def peak(process):
+def peak(process, name=""):
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    if name not in lines[0]:
+        return 0  # before it becomes another program, a new process is this one once more
     return max((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), default=0)
 
 def watch():
@@ -175,7 +177,7 @@ def watch():
         for child in Path("/proc/self/task").glob("*/children"):
             for process in child.read_text().split():
                 try:
-                    seen[process] = max(seen.get(process, 0), peak(process))
+                    seen[process] = max(seen.get(process, 0), peak(process, "ffmpeg"))
                 except (FileNotFoundError, ProcessLookupError):
                     pass
         time.sleep(0.02)
