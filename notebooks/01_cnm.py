@@ -185,8 +185,10 @@ mask = cnm_mask(torch.tensor(0.5), torch.tensor(0.5), 5, alpha=4)
 assert torch.allclose(mask, by_hand)
 mask
 
-# %% [markdown]
-# **Paper against code.** A very narrow mask misses every cell of the grid. The code therefore treats widths below 0.1
+# %% [markdown] tags=["aside"]
+# ### Paper against code: a very narrow mask
+#
+# It misses every cell of the grid. The code therefore treats widths below 0.1
 # as 0.1; the paper does not say so. And the width that the network says is multiplied by `max_width`, so there is a
 # **cap** on how wide it can get. Remember the cap.
 
@@ -509,7 +511,7 @@ _ = save_figure(fig, "figures/01_cnm_history.png")
 # *Left: widths, and their cap (dashed). Middle: the centers that the model says, and the true ones (green, right edge).
 # Right: how much better the positive is than each negative, and how much P1 Eq. (13) demands (dashed).*
 
-# %%
+# %% jupyter={"source_hidden": true}
 last = recorded[recorded.epoch == recorded.epoch.max()].set_index("query_id")
 spread = pd.Series(truth_of).reindex(last.index)
 print(f"mean width {last.width.mean():.3f} of at most {cap}")
@@ -772,9 +774,10 @@ for mask_width in (0.1, 0.2, 0.3):
     found |= {(mask_width, w): iou(centers, w, splits.validation).mean() for w in (0.2, 0.3, 0.4)}
 mask_width, answer_width = max(found, key=found.get)
 print(f"chosen on validation: sweep with width {mask_width}, answer with width {answer_width}")
-pd.Series(found).unstack().mul(100).round(1).rename_axis(index="mask width", columns="answer width")
+grid = pd.Series(found).unstack().mul(100).rename_axis(index="mask width", columns="answer width")
+nb.fold("Validation mIoU by both widths", grid.round(1))
 
-# %%
+# %% jupyter={"source_hidden": true}
 swept = iou(places[sweep(test, mask_width).argmin(axis=1)].numpy(), answer_width, splits.test)
 rows["same weights, answer by sweep"] = {"R@1,mIoU": swept.mean()} | {
     f"R@1,IoU={m}": np.mean(swept >= m) for m in (0.3, 0.5, 0.7)
@@ -870,7 +873,7 @@ _ = save_figure(fig, "figures/01_cnm_words.png")
 # study is made for.
 
 # %%
-show_study("cnm", metrics=("R@1,mIoU", "R@1,IoU=0.5", "R@1,IoU=0.7"))
+show_study("cnm", about=["P1 Table 4"])
 
 # %% [markdown]
 # Before you take a verdict for an answer, look at the priors in the same picture: does CNM beat an answer that never
@@ -956,7 +959,7 @@ exercises.check(
     then=f"Weight on the border: {measured:.2f}. The mask is wider than the span that it stands for.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### 2. Modify: the mask on probabilities, by yourself
 #
 # *5 minutes, easy.*

@@ -131,7 +131,9 @@ g = cnm_mask(half, half, 5, alpha=5.0)
 print("cells 0, .25, .5, .75, 1:", g.numpy().round(4), "  e^(-5/4) =", round(float(np.exp(-1.25)), 4))
 assert torch.allclose(g[1], torch.tensor(np.exp(-1.25), dtype=torch.float32))
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
+# ### What "width" means in each paper
+#
 # CPL writes the same curve with a standard deviation of $w/\sigma$:
 # $g_i = \exp\left(-\frac{(x_i-c)^2}{2(w/\sigma)^2}\right)$. Compare exponents: $\sigma = \sqrt{2\alpha}$.
 
@@ -187,11 +189,13 @@ print("touching:", float(diversity(touching, 0.5)), "  apart:", float(diversity(
 assert (float(diversity(touching, 0.5)), float(diversity(apart, 0.5))) == (0.75, 0.25)
 nb.show_source(diversity)
 
-# %% [markdown]
-# **Take it away.** With $P = 1$ there is nothing to rank, and with $\sigma = \sqrt{2\alpha}$ the mask is CNM's. Of the
+# %% [markdown] tags=["aside"]
+# ### Take it away: one proposal
+#
+# With $P = 1$ there is nothing to rank, and with $\sigma = \sqrt{2\alpha}$ the mask is CNM's. Of the
 # diversity term one number is left, the diagonal, and it is about *width* only:
 
-# %%
+# %% jupyter={"source_hidden": true}
 one_mask = peak_gaussian(half[None, None], half[None, None], 16, sigma=4.0)
 diagonal = (one_mask**2).sum() / one_mask.sum() ** 2
 assert torch.allclose(diversity(one_mask, 0.26), (0.26 - diagonal) ** 2)
@@ -229,8 +233,10 @@ from vmlkit.reconstruction.pps import PPS
 
 nb.show_source(PPS.positives)
 
-# %% [markdown]
-# **Take it away.** A model with one proposal has one component with $q = 1$: its mask must be the Gaussian of the
+# %% [markdown] tags=["aside"]
+# ### Take it away: one component
+#
+# A model with one proposal has one component with $q = 1$: its mask must be the Gaussian of the
 # second rung, and the two new losses (*Pull and push*, below) must vanish.
 
 # %% jupyter={"source_hidden": true}
@@ -474,7 +480,7 @@ figure
 #
 # First without a mouse: one sentence, four epochs.
 
-# %%
+# %% jupyter={"source_hidden": true}
 final = run.proposals[run.proposals.epoch == run.proposals.epoch.max()]
 answers = final[final.chosen].set_index("query_id").iou
 first = run.proposals[(run.proposals.epoch == 0) & run.proposals.chosen].set_index("query_id").iou
@@ -598,12 +604,14 @@ table["four constant windows"] = moment_metrics(four, by_rank, by_rank[:, 0], sa
 table["five constant windows"] = run.metrics["baselines"]["best constant window (IoU=0.5)"]
 metrics_table({name: {m: row[m] for m in kept} for name, row in table.items()}, len(said.truth)).round(1)
 
-# %% [markdown]
-# On the real annotations of Charades-STA the same windows need no features, only spans: `vmlkit priors charades`
+# %% [markdown] tags=["aside"]
+# ### On real annotations
+#
+# On those of Charades-STA the same windows need no features, only spans: `vmlkit priors charades`
 # fits them on the training moments. The published rows are the papers' own, as P0 (*learnable negative proposals*,
 # ACM MM 2024) tabulates them.
 
-# %%
+# %% jupyter={"source_hidden": true}
 hit, columns = "best constant window (IoU=0.5)", ["R@1,IoU=0.5", "R@5,IoU=0.5"]
 published = {"CPL": [49.24, 84.71], "PPS": [51.49, 86.23], "P0 on PPS": [53.04, 90.03]}
 real = part("charades", "test")
@@ -617,10 +625,12 @@ beaten = {c: [n for n, v in published.items() if v[i] > windows[i]] for i, c in 
 nb.say(" ".join(f"Above the constant windows in {c}: {', '.join(names) or 'none'}." for c, names in beaten.items()))
 
 # %% [markdown]
+# ### What to take from it
+#
 # At R@1 a model must *choose*. At R@5 it need not: moments are short and alike, and five answers that never look at a
 # video cover them. Print the windows beside every R@5.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## Paper against code
 #
 # | | paper | released code | here |
@@ -772,7 +782,7 @@ exercises.check(
     then=lambda: f"Training moments take {mean_width:.3f} of their video: lambda {own:.3f} (the preset has 0.26).",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### 2. Modify: a vote by rank
 #
 # *10 minutes, medium.*
@@ -823,7 +833,7 @@ exercises.check(
     then=on_the_test_split,
 )
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### 3. Prove: who feels the pull?
 #
 # *8 minutes, medium.*
@@ -860,7 +870,7 @@ for centers in ([0.15, 0.45, 0.55], [0.9, 0.2], [0.4]):
     cases.append(((np.array(centers),), free.grad[0, 0].numpy(), why))
 exercises.check(pull_gradient, cases, then="The one in between feels nothing until it is outermost itself.")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### 4. Measure: can a mixture stay a mixture?
 #
 # *30 minutes, open.*
@@ -868,7 +878,8 @@ exercises.check(pull_gradient, cases, then="The one in between feels nothing unt
 # Train `page.preset("pps", {"model.intra_push_weight": 0.5})` as `page.train(..., "pushed")`. Look inside as above: do
 # components stay apart? Does mIoU go up or down, over three seeds? Remember how a mixture's *span* is made from its
 # components (`PPS.positives`), and think about what a window with two humps should answer.
-#
+
+# %% [markdown]
 # ## What to read next
 #
 # [03](03_dual_signed_negatives.ipynb): negatives that are learned on purpose, first easy, then hard, on top of any rung

@@ -156,6 +156,11 @@ def test_a_section_that_is_an_aside_stands_behind_a_line(tmp_path: Path) -> None
     assert "inside" in first.partition("</details>")[0]
     assert "after" in first.partition("</details>")[2]
     assert "end" in second.partition("</details>")[0]
+    cells[2].metadata["tags"] = ["aside"]
+    assert asides(notebook) == [(1, 3, "Further: *why*"), (2, 3, "Below"), (6, 7, "Last")]
+    page = html_cells(notebook)
+    assert page.count("</details>") == page.count("<details") == 3
+    assert page.index(">after<") > page.index("</details>", page.index("</details>") + 1)
     cells[3].metadata["tags"] = ["aside"]
     with pytest.raises(DataError, match="'aside' and is no heading; begin the cell with one"):
         asides(notebook)

@@ -77,7 +77,7 @@ def asides(notebook: Any) -> list[tuple[int, int, str]]:
     """(first cell, last cell, heading) of the sections that a page shows behind a line which opens them.
 
     Such a section begins with a Markdown cell that is tagged ``aside`` and starts with a heading; it ends before the
-    next cell that starts with a heading of this level or a higher one, or with another aside.
+    next cell that starts with a heading of this level or a higher one, and may hold asides of a lower level.
 
     Raises:
         DataError: for a tagged cell that does not start with a heading.
@@ -106,7 +106,7 @@ def _export(notebook: Any, base: str, name: str) -> str:
     notebook = strip_widgets(notebook)
     for first, last, heading in asides(notebook):
         notebook.cells[first].metadata["opens"] = heading
-        notebook.cells[last].metadata["closes"] = True
+        notebook.cells[last].metadata["closes"] = notebook.cells[last].metadata.get("closes", 0) + 1
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}, "base_template": base})
     # pages of the site lie side by side and link to each other
     return re.sub(
