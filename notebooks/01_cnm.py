@@ -442,8 +442,8 @@ nb.fold("The run, epoch by epoch", epochs.set_index("epoch")[shown].round(3).ast
 #
 # One recorded sentence, the first of the list, at four epochs:
 
-# %%
-from vmlkit.viz.scrubber import save_html, scrubber
+# %% jupyter={"source_hidden": true}
+from vmlkit.viz.scrubber import scrubber
 from vmlkit.viz.timeline import draw_epochs
 
 figure = draw_epochs(run, run.probe[0]["query_id"])
@@ -456,10 +456,6 @@ figure
 
 # %%
 scrubber(run)
-
-# %%
-saved = save_html(run, run.path / "scrubber.html")
-print(saved, f"{saved.stat().st_size / 1e6:.1f} MB")
 
 # %% [markdown]
 # ## The numbers, beside guesses that never look

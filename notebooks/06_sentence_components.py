@@ -110,10 +110,12 @@ captions = ["The small red square knocks the yellow cross away.", "A pink ring e
 written = [row for caption in captions for row in variants_of(RuleGenerator(), caption)]
 table = pd.DataFrame([{"sentence": r.sentence, "component": r.component, "text": r.text} for r in written])
 table["check"] = ["accepted" if r.valid else "refused" if r.rejected else "no such part" for r in written]
-table.set_index(["sentence", "component"])
+nb.fold(f"{len(table)} variants of three sentences", table.set_index("sentence"))
 
-# %% [markdown]
-# What does the checker refuse? Answers as a careless writer might give them, for *"a red ball falls down"*:
+# %% [markdown] tags=["aside"]
+# ### What the checker refuses
+#
+# Answers as a careless writer might give them, for *"a red ball falls down"*:
 
 # %% jupyter={"source_hidden": true}
 from vmlkit.components.variants.checks import failures
@@ -145,7 +147,9 @@ for caption in dict.fromkeys(splits.test.sentences[:100]):
 pd.DataFrame({"accepted": counts.accepted, "no such part": counts.absent, "refused": counts.refused})
 
 # %% [markdown]
-# In the toy world we know more than any writer: the script. So *changed* parts are drawn from it and are **false in
+# ### In the toy world
+#
+# Here we know more than any writer: the script. So *changed* parts are drawn from it and are **false in
 # their video by construction**; negations come from the rules and are checked against the script. The positive is a
 # paraphrase in the world's own words (a passive is rarely possible here). Share of test sentences that have each part:
 
@@ -203,7 +207,10 @@ pd.Series({name: float(value) for name, value in values.items()}).round(3)
 
 # %% [markdown]
 # Equal weights are the mean of the single losses, which is *not* the simple loss. With a single component all three are
-# the same. And this is all there is to it:
+# the same.
+
+# %% [markdown] tags=["aside"]
+# ### All there is to it
 
 # %%
 nb.show_source(component_loss)
@@ -322,7 +329,8 @@ for name, overrides in settings.items():
     models[name] = vk.build(chosen, splits.train).eval()
     load_weights(models[name], runs[name].checkpoint)
 epochs = runs["with components"].epochs.set_index("epoch")
-epochs[["loss/retrieval", "loss/components", "loss/importance_entropy", "metric/component accuracy"]].round(3).T
+shown = ["loss/retrieval", "loss/components", "loss/importance_entropy", "metric/component accuracy"]
+nb.fold("X-CLIP with components, epoch by epoch", epochs[shown].round(3).T.astype(str))
 
 # %% [markdown]
 # ## Watch it learn
@@ -368,7 +376,8 @@ fig
 
 # %%
 accuracy = pd.DataFrame({name: t.accuracy() for name, t in triplets.items()})
-accuracy.rename(index={"": "all pairs"}).mul(100).round(1).rename_axis("positive nearer than negative, %")
+shown = accuracy.rename(index={"": "all pairs"}).mul(100).round(1).rename_axis("positive nearer than negative, %")
+nb.fold("Part by part", shown)
 
 # %% [markdown]
 # *Test sentences; dashed: means.* Which text is **nearer**, before and after: a paraphrase, or one with a word changed?
@@ -408,7 +417,7 @@ save_figure(fig, "figures/06_sentence_components_match.png")
 fig
 
 # %%
-table.mul(100).round(1)
+nb.fold("The same in numbers, percent", table.mul(100).round(1))
 
 # %% [markdown]
 # *Filled: the trained model on the right video; red diamonds: on a wrong one. Grey squares and triangles: the same for
@@ -417,7 +426,7 @@ table.mul(100).round(1)
 # a *not* gives the answer away, and the video has little to do with it. One seed settles nothing; the claims below take
 # several.
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ## One part at a time (P4 Table 4 and P4 Table 5)
 #
 # Six short trainings, each with the negatives of a single part, and all six parts as a test. Does what is learnt from
@@ -539,7 +548,7 @@ if size == "ci":
     localiser = vk.with_overrides(localiser, {"train.epochs": 6})  # two fewer than the preset, for time
 run = page.train(localiser, "moments", splits=moments)
 kept = ["loss/total", "loss/components", "loss/importance_entropy", "metric/R@1,mIoU", "metric/component accuracy"]
-run.epochs.set_index("epoch")[kept].round(3).T
+nb.fold("QD-DETR with components, epoch by epoch", run.epochs.set_index("epoch")[kept].round(3).T.astype(str))
 
 # %% jupyter={"source_hidden": true}
 test = run.metrics["test"]
@@ -693,7 +702,7 @@ for made, start in (([0.5, 1.0, 1.5], [0.0, 0.0, 0.0]), ([2.0, 1.0], [0.0, 1.0])
     cases.append(((given, logits.detach().softmax(0)), -logits.grad, "It is omega_j times (L - L_j)."))
 exercises.check(push, cases, then="The easiest is pushed up, the hardest down.")
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### 2. Modify: a negative for free
 #
 # *5 minutes, easy.*
@@ -742,7 +751,8 @@ exercises.check(
 # %% [markdown]
 # "Jumps down and up" is no negative at all. This is what checks against a script find, and what a reader of captions
 # from a language model has to look for by hand.
-#
+
+# %% [markdown] tags=["aside"]
 # ### 3. Measure: how far does the word *not* go?
 #
 # *8 minutes, medium.*
@@ -787,7 +797,7 @@ exercises.check(
     then=lambda: f"Told apart: { ({c: told_apart(c) for c in texts.components}) }. Without *not* everything ties.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["aside"]
 # ### 4. Measure, open-ended: hold the weights open
 #
 # *40 minutes, open.*
@@ -796,7 +806,8 @@ exercises.check(
 # `{"model.components.loss.detach_importance": True}`, each by `page.train(..., NAME, splits=splits)`. Does the entropy
 # stay up? Does the match accuracy, own video against shuffled, move? And what changes for moments with
 # `{"model.components.loss.weight": 0.1}`?
-#
+
+# %% [markdown]
 # ## What to read next
 #
 # [07](07_your_own_video.ipynb) asks a model about one file. [04](04_bm_detr.ipynb) trains the family of QD-DETR in

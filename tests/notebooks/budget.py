@@ -1,10 +1,12 @@
-"""How much of a page is tables: rows that a reader sees without opening anything."""
+"""How much a page may ask of a reader who opens nothing: pixels of its height, and rows of its tables."""
 
 import re
 from typing import Any
 
 from vmlkit.experiments.rendering import asides
 
+#: of the main column of the book, in a window 1280 pixels wide
+HEIGHT = 12_000
 ROWS = 60
 
 _DETAILS = re.compile(r"<details.*?</details>", re.DOTALL)

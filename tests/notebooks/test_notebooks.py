@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.notebooks.budget import ROWS, table_rows
+from tests.browsing import chromium, new_page
+from tests.notebooks.budget import HEIGHT, ROWS, table_rows
 from tests.notebooks.trials import outcomes, with_trials, without_trials
 from tests.notebooks.wrong_answers import WRONG
+from tools.pages.site import build_site
 from tools.regression.quantities import drift, load, path_of, recorded
-from vmlkit.experiments.notebooks import failing_cells, fingerprint, list_notebooks, read, write
+from vmlkit.experiments.notebooks import failing_cells, fingerprint, is_current, list_notebooks, read, write
 
 ROOT = Path(__file__).parents[2]
 BUDGET_SECONDS = 90
@@ -25,12 +27,22 @@ pytestmark = [pytest.mark.notebook, pytest.mark.slow]
 each_notebook = pytest.mark.parametrize("path", list_notebooks(ROOT / "notebooks"), ids=lambda p: p.stem)
 
 
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where executed copies go."""
+    return Path(os.environ.get("VMLKIT_EXECUTED") or tmp_path_factory.mktemp("executed"))
+
+
 @each_notebook
 def test_notebook_runs(
-    path: Path, sandbox: Path, execute: Callable[..., Path], record_property: Callable[[str, object], None]
+    path: Path,
+    sandbox: Path,
+    copies: Path,
+    execute: Callable[..., Path],
+    record_property: Callable[[str, object], None],
 ) -> None:
     edition = with_trials(read(path), WRONG[path.stem])
-    executed = execute(path, edition, Path(os.environ.get("VMLKIT_EXECUTED", sandbox / "executed")))
+    executed = execute(path, edition, copies)
     notebook = read(executed)
     assert not failing_cells(notebook.cells)
     tried = outcomes(notebook)
@@ -58,6 +70,27 @@ def test_notebook_runs(
     assert seconds > 0.2, "it ran suspiciously fast: did any cell do anything?"
     if seconds > BUDGET_SECONDS:
         warnings.warn(f"{path.stem} took {seconds:.0f} s at CI size; the budget is {BUDGET_SECONDS} s", stacklevel=1)
+
+
+@pytest.mark.browser
+def test_no_page_of_the_book_is_too_high(copies: Path, tmp_path: Path) -> None:
+    """As the book opens it, of the pages that ran just now."""
+    made = [path for path in list_notebooks(ROOT / "notebooks") if is_current(copies / path.name, path)]
+    if not made:
+        pytest.skip("no page was executed in this run")
+    executable = chromium()
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
+    build_site(made, copies, ROOT / "figures", tmp_path / "site")
+    with api.sync_playwright() as playwright:
+        page = new_page(playwright, tmp_path / "profile", executable, offline=True)
+        heights = {}
+        for path in made:
+            page.goto((tmp_path / "site" / f"{path.stem}.html").as_uri())
+            page.wait_for_function("[...document.images].every((image) => image.complete)")
+            heights[path.stem] = page.evaluate("document.querySelector('main').scrollHeight")
+        page.context.close()
+    high = {name: height for name, height in heights.items() if height > HEIGHT}
+    assert not high, f"pages higher than {HEIGHT} pixels, of {heights}: make a section an aside, or fold code"
 
 
 def refused(tried: dict[str, list[str]]) -> list[str]:
