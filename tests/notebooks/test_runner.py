@@ -144,20 +144,20 @@ def test_pages_hold_no_widget_and_fold_solutions(tmp_path: Path) -> None:
 
 
 def test_a_section_that_is_an_aside_stands_behind_a_line(tmp_path: Path) -> None:
-    texts = ("# T", "## Further: *why*", "### Below", "inside", "## Next", "after", "## Last", "end")
+    texts = ("# T", "## 2. Further: *why*", "### Below", "inside", "## Next", "after", "## Last", "end")
     cells = [v4.new_markdown_cell(text) for text in texts]
     for i in (1, 6):
         cells[i].metadata["tags"] = ["aside"]
     notebook = v4.new_notebook(cells=cells)
-    assert asides(notebook) == [(1, 3, "Further: *why*"), (6, 7, "Last")]
+    assert asides(notebook) == [(1, 3, "2. Further: *why*"), (6, 7, "Last")]
     page = html_cells(notebook)
     first, second = page.split('<details class="vmlkit-aside">')[1:]
-    assert "<summary>Further: <em>why</em>" in f"<summary>{first.partition('<summary>')[2]}"
+    assert "<summary>2. Further: <em>why</em>" in f"<summary>{first.partition('<summary>')[2]}"
     assert "inside" in first.partition("</details>")[0]
     assert "after" in first.partition("</details>")[2]
     assert "end" in second.partition("</details>")[0]
     cells[2].metadata["tags"] = ["aside"]
-    assert asides(notebook) == [(1, 3, "Further: *why*"), (2, 3, "Below"), (6, 7, "Last")]
+    assert asides(notebook) == [(1, 3, "2. Further: *why*"), (2, 3, "Below"), (6, 7, "Last")]
     page = html_cells(notebook)
     assert page.count("</details>") == page.count("<details") == 3
     assert page.index(">after<") > page.index("</details>", page.index("</details>") + 1)

@@ -105,7 +105,8 @@ def _export(notebook: Any, base: str, name: str) -> str:
     exporter = _exporter()
     notebook = strip_widgets(notebook)
     for first, last, heading in asides(notebook):
-        notebook.cells[first].metadata["opens"] = heading
+        # a line that begins with "2." would be an item of a list
+        notebook.cells[first].metadata["opens"] = re.sub(r"^(\d+)\.", r"\1\.", heading)
         notebook.cells[last].metadata["closes"] = notebook.cells[last].metadata.get("closes", 0) + 1
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}, "base_template": base})
     # pages of the site lie side by side and link to each other

@@ -77,7 +77,7 @@ def record(
     unknown = next((name for pair in above for name in pair if name not in named), None)
     if unknown is not None:
         raise ConfigError(f"'{unknown}' is not among the quantities that this call records: {', '.join(named)}")
-    said = f"{len(named)} numbers of this page are held by `make regression`: {', '.join(named)}"
+    said = f"{len(named)} numbers of this page are held by `make regression`."
     content = {QUANTITIES: {**groups, "above": [list(pair) for pair in above]}, "text/plain": said}
     _display().display(content, raw=True)
 
