@@ -144,6 +144,16 @@ def test_numbers_of_a_table_are_finite(value: str) -> None:
         number(Path("p.csv"), 3, {"score": value}, "score")
 
 
+def test_draws_may_have_other_numbers_of_windows(runs, tmp_path: Path) -> None:
+    run = runs("cpl")
+    path, _ = predict_run(run.path, out=tmp_path / "a.jsonl", progress=False)
+    first, *rest = (json.loads(line) for line in path.read_text().splitlines())
+    first["pred_relevant_windows"] += first["pred_relevant_windows"][-1:]
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (first, *rest)))
+    (found, _), (other, _) = (score_file(tmp_path / name, run.path, progress=False) for name in ("a.jsonl", "b.jsonl"))
+    assert found["R@1,mIoU"] == other["R@1,mIoU"]
+
+
 def truth_of(splits, path: Path) -> Path:
     """The test split's annotations in the Moment-DETR layout."""
     data = splits.test

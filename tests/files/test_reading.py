@@ -248,6 +248,16 @@ def test_torch_files_run_nothing(tmp_path: Path, small: None) -> None:
         read_torch(tmp_path / "c.pt")
 
 
+def test_a_torch_file_whose_archive_says_that_it_goes_on_elsewhere(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(2)}, tmp_path / "a.pt")
+    data = bytearray((tmp_path / "a.pt").read_bytes())
+    at = data.rindex(b"PK\x06\x07")  # the place of the end of a large archive: how many disks there are
+    data[at + 16] = 7
+    (tmp_path / "a.pt").write_bytes(bytes(data))
+    with pytest.raises(DataError, match="not a readable torch file"):
+        read_torch(tmp_path / "a.pt")
+
+
 def test_hdf5_that_lies_elsewhere_or_claims_terabytes(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["a"] = np.zeros(3)

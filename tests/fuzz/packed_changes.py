@@ -251,7 +251,7 @@ def torch_packed(path: Path, draws: random.Random) -> str:
                 archive.writestr(key, data[::-1])
         if how == "bomb":
             with archive.open(name + "x", "w", force_zip64=True) as file:
-                for _ in range(3000):
+                for _ in range(300):
                     file.write(bytes(1 << 20))
     if how == "locked":
         data = bytearray(path.read_bytes())

@@ -81,7 +81,8 @@ def read(path: Path, kind: str, data: MomentDataset, task: Any) -> Kept:
         if len(windows) != draws or any(part is None or not len(part) for part in windows):
             raise DataError(path, f"query {qid!r} has no windows, or another number of draws", "predict every query")
     seconds = data.prediction_seconds if isinstance(data, DetrDataset) else data.durations
-    parts = [_kept([windows[draw] for windows in found], seconds) for draw in range(draws)]
+    most = max(len(part) for windows in found for part in windows)
+    parts = [_kept([windows[draw] for windows in found], seconds, most) for draw in range(draws)]
     return {name: np.stack([part[name] for part in parts]) for name in parts[0]} | signals
 
 
@@ -179,9 +180,11 @@ def falling(nll: Float[np.ndarray, " P"], ranked: Int[np.ndarray, " P"]) -> Floa
     return scores
 
 
-def _kept(windows: Sequence[Float[np.ndarray, "P 3"]], durations: Float[np.ndarray, " N"]) -> dict[str, np.ndarray]:
-    """One draw; where a query has fewer windows than others, empty ones follow."""
-    shape = (len(windows), max(map(len, windows)))
+def _kept(
+    windows: Sequence[Float[np.ndarray, "P 3"]], durations: Float[np.ndarray, " N"], most: int
+) -> dict[str, np.ndarray]:
+    """One draw; where a query has fewer windows than the ``most`` that one has in any draw, empty ones follow."""
+    shape = (len(windows), most)
     proposals, scores = np.zeros((*shape, 2), dtype=np.float32), np.full(shape, -np.inf)
     for row, (found, duration) in enumerate(zip(windows, durations, strict=True)):
         proposals[row, : len(found)] = found[:, :2] / duration

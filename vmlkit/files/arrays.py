@@ -231,11 +231,10 @@ def read_torch(path: str | Path, *, kind: str = "torch", remedy: str = _AGAIN, m
     """
     import torch
 
-    with open_file(path) as file:
+    with open_file(path) as file, readable(path, kind, remedy):
         size, whole = file.seek(0, 2), zipfile.is_zipfile(file)
         if whole:
-            with readable(path, kind, remedy):
-                size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+            size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
     fit(path, 0 if mapped and whole else size)
     with readable(path, kind, remedy):
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and whole)
