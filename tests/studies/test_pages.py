@@ -17,7 +17,7 @@ from vmlkit.errors import ConfigError, DataError
 from vmlkit.methods import STUDIES
 from vmlkit.studies import pages
 from vmlkit.studies.pages import chosen_claims, said, show_studies, show_study, table_of_rows
-from vmlkit.studies.report import Finding, what_limits
+from vmlkit.studies.report import Finding, lines_of, what_limits
 from vmlkit.studies.results import Results, load_results
 from vmlkit.training.study import Claim, Row, Study
 
@@ -113,6 +113,8 @@ def test_ranks_are_said_in_ranks() -> None:
     text = said(finding, finding.verdicts)
     assert re.search(r"\(t2v MnR\): open .* ranks$", text, re.MULTILINE)
     assert re.search(r"\(R@1,mIoU\): holds, .* points$", text, re.MULTILINE)
+    labels = [line.text for line in lines_of(finding, finding.verdicts)]
+    assert labels == ["★ good beats plain, t2v MnR (ranks)", "★ alike beats bad, R@1,mIoU"]
     assert re.search(r"finds differences of \d\.\d ranks with a power", what_limits(finding))
 
 

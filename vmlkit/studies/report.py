@@ -228,7 +228,8 @@ def lines_of(finding: Finding, verdicts: Sequence[Verdict], group: str = "") -> 
     lines = []
     for v in sorted(verdicts, key=lambda v: (CLASSES.index(v.claim.kind), not v.primary)):
         numbers = {name: v.claim.scale * getattr(v, name) for name in ("difference", "low", "high")}
-        text = f"{'★ ' if v.primary else ''}{v.claim.text}, {v.claim.metric}{' ↗' if v.rising else ''}"
+        unit = "" if v.unit == "points" else f" ({v.unit})"
+        text = f"{'★ ' if v.primary else ''}{v.claim.text}, {v.claim.metric}{unit}{' ↗' if v.rising else ''}"
         seeds = _seeds(finding.results, v)
         lines.append(
             Line(
