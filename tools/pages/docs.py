@@ -112,7 +112,7 @@ def measured(text: str) -> str:
 
 
 def windows_measured(text: str) -> str:
-    """The page about windows with what ``results/windows`` has now."""
+    """The page about windows with what studies and ``benchmarks/results/levers.json`` have now."""
     for mark, body in windows.tables().items():
         text = updated(text, body, "docs/windows.md", f"windows-{mark}")
     return text
