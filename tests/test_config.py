@@ -92,3 +92,10 @@ def test_other_values_are_refused(key: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         with_overrides(Drawing(), {key: value})
     assert message in str(caught.value)
+
+
+def test_a_message_about_a_setting_stays_one_line_however_long_its_value() -> None:
+    with pytest.raises(ConfigError) as caught:
+        with_overrides(Drawing(), {"layers": "a\nb" * 10_000})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) <= 2000

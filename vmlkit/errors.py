@@ -4,8 +4,8 @@ import importlib
 import sys
 from typing import Any
 
-#: characters of a part of a message
-_LONGEST = 600
+#: characters of a part of a message, and of one about settings, which may list the choices
+_LONGEST, _LONGEST_CHOICE = 600, 2000
 
 
 class DataError(ValueError):
@@ -22,14 +22,17 @@ class DataError(ValueError):
         super().__init__(f"{_one_line(self.where)}: {self.what}; {remedy}.")
 
 
-def _one_line(text: str) -> str:
-    """The text of a file in a message: without what breaks or turns a line, and not longer than five lines."""
+def _one_line(text: str, longest: int = _LONGEST) -> str:
+    """The text of a file in a message: without what breaks or turns a line, and not longer than some lines."""
     plain = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 100]} ... {plain[-90:]}"
+    return plain if len(plain) <= longest else f"{plain[: longest - 100]} ... {plain[-90:]}"
 
 
 class ConfigError(ValueError):
     """A setting that does not exist, or whose value has the wrong type or range."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(_one_line(said, _LONGEST_CHOICE))
 
 
 class MissingDependency(ImportError):

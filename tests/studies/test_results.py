@@ -139,6 +139,19 @@ def test_a_table_with_a_hole_is_refused(measured: Path) -> None:
         load_results("tiny", path.parent)
 
 
+@pytest.mark.parametrize("part", ["rows", "cells"])
+def test_a_row_without_settings_and_a_cell_of_no_machine_are_refused(measured: Path, part: str) -> None:
+    path = measured / "results" / "tiny.json"
+    record = json.loads(path.read_text())
+    if part == "rows":
+        del record["rows"]["CNM"]["settings"]
+    else:
+        record["cells"][0]["made"] = 99
+    path.write_text(json.dumps(record))
+    with pytest.raises(DataError, match=r"has no settings of the row|of no machine"):
+        load_results("tiny", path.parent)
+
+
 def test_a_pair_that_a_kill_tore_apart_is_written_again(measured: Path, capsys) -> None:
     path = measured / "results" / "tiny.parquet"
     write_outcomes(path, pd.read_parquet(path).iloc[1:])

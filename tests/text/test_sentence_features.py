@@ -11,7 +11,7 @@ from tests.text.encoders import save_encoder
 from vmlkit.errors import DataError
 from vmlkit.text.embeddings import read_word_vectors
 from vmlkit.text.encoder import SIGLIP_LENGTH, TextEncoder, encoder_folder
-from vmlkit.text.sentence_features import EncoderStates, TokenFiles, gathered, open_sentences
+from vmlkit.text.sentence_features import EncoderStates, TokenFiles, _kept, gathered, open_sentences
 
 SENTENCES = ["a dog runs over the grass", "a cat sleeps", "the dog sleeps on a cat"]
 
@@ -184,3 +184,19 @@ def test_an_encoder_inside_a_package_is_named_by_the_package(encoders, tmp_path,
         encoder_folder("package:not_there")
     with pytest.raises(DataError, match="holds no saved model"):
         encoder_folder("package:empty_package")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("pooled", np.full((1, 2), np.nan, np.float32), "sentence vectors that are none"),
+        ("starts", np.array([2**63 - 1]), "points outside its rows"),
+        ("lengths", np.array([2**63 - 1]), "points outside its rows"),
+    ],
+)
+def test_kept_states_that_cannot_be_used_are_refused(name: str, value: np.ndarray, said: str) -> None:
+    good = {"rows": np.ones((3, 2), np.float32), "starts": np.array([0]), "lengths": np.array([3]),
+            "pooled": np.ones((1, 2), np.float32), "source": np.array("x")}  # fmt: skip
+    assert len(_kept(good).rows) == 3
+    with pytest.raises(DataError, match=said):
+        _kept(good | {name: value})

@@ -7,7 +7,8 @@ A layout is put together from plain parts:
 >>> database.fault({"v": {"duration": 3, "annotations": [{"segment": [0, "x"], "label": "a"}]}})
 ('v.annotations[0].segment[1]', "'x'", 'a number of seconds, zero or more')
 
-Parts are own code and not pydantic models because the core installs no pydantic.
+Parts are own code and not pydantic models because the core installs no pydantic, and :meth:`Part.fits`, which looks at
+all values together, is faster (``benchmarks/records.py``).
 """
 
 import math

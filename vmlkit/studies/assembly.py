@@ -101,6 +101,9 @@ def add_results(measured: Measured, results: Results, *, strict: bool) -> None:
         for cell in results.record["cells"]:
             if cell["row"] == name:
                 made = results.record["made"][cell["made"]]
+                if (name, cell["seed"]) not in frames:
+                    what = f"has no outcomes of the row '{name}' with seed {cell['seed']}"
+                    raise DataError(results.path.with_suffix(".parquet"), what, "restore both files")
                 frame = frames[name, cell["seed"]].drop(columns=["row", "seed"])
                 measured.add(name, cell["seed"], {**cell, "made": made}, frame, results.path)
     for name, of in results.record["baselines"].items():

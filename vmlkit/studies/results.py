@@ -221,6 +221,8 @@ def load_results(name: str, results: Path = STUDIES) -> Results:
         what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
         raise DataError(path, what, f"measure the study again with `vmlkit study run {name}`")
     checked(record, RECORD, path)
+    if (fault := _incoherent(record)) is not None:
+        raise DataError(path, fault, f"restore it, or run `vmlkit study run {name}`")
     # its words become parts of pages; what could be an element there is nobody's row or claim
     if (found := re.search(r"<[A-Za-z/!?][^\"]{,40}", json.dumps(record, ensure_ascii=False))) is not None:
         raise DataError(path, f"has markup in its text ({shown(found[0])})", "restore it, or write plain words")
@@ -237,6 +239,19 @@ def load_results(name: str, results: Path = STUDIES) -> Results:
     if (row := _with_holes(outcomes, kept)) is not None:
         raise DataError(table, f"lacks numbers of some questions of the row '{row}'", remedy)
     return Results(path, record, outcomes)
+
+
+def _incoherent(record: dict[str, Any]) -> str | None:
+    """A row without settings, or a cell of no row or of no machine."""
+    rows = record["rows"]
+    for name, row in rows.items():
+        base = rows.get(row["like"], {}) if "like" in row else row
+        if "settings" not in base or ("like" in row and "changed" not in row):
+            return f"has no settings of the row {shown(name)}"
+    wrong = next((c for c in record["cells"] if c["row"] not in rows or c["made"] >= len(record["made"])), None)
+    return (
+        None if wrong is None else f"has a cell of the row {shown(wrong['row'])}, which is not there, or of no machine"
+    )
 
 
 def _with_holes(outcomes: pd.DataFrame, kept: Iterable[str]) -> str | None:

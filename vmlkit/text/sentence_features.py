@@ -260,10 +260,11 @@ def _kept(arrays: dict[str, np.ndarray]) -> SentenceFeatures:
     whole = starts.dtype.kind == lengths.dtype.kind == "i" and starts.ndim == 1 and starts.shape == lengths.shape
     if not whole or rows.ndim != 2 or rows.dtype != np.float32 or not np.isfinite(rows).all():
         raise DataError("the cache of token states", "has an array of another shape or type", "delete it")
-    if (starts < 0).any() or (lengths < 1).any() or (starts + lengths > len(rows)).any():
+    if (starts < 0).any() or (lengths < 1).any() or (starts > len(rows) - lengths).any():
         raise DataError("the cache of token states", "points outside its rows", "delete it")
-    if pooled is not None and (pooled.ndim != 2 or len(pooled) != len(starts) or pooled.dtype.kind != "f"):
-        raise DataError("the cache of token states", "has sentence vectors of another shape", "delete it")
+    alike = pooled is None or (pooled.ndim == 2 and len(pooled) == len(starts) and pooled.dtype.kind == "f")
+    if not alike or (pooled is not None and not np.isfinite(pooled).all()):
+        raise DataError("the cache of token states", "has sentence vectors that are none", "delete it")
     return SentenceFeatures(rows=rows, starts=starts, lengths=lengths, source=str(arrays["source"]), pooled=pooled)
 
 
