@@ -83,9 +83,11 @@ for split in (splits.train, splits.validation, splits.test):
 example = 4
 sentence, video = splits.test.sentences[example], splits.test.video_ids[example]
 start_s, end_s = splits.test.spans_s[example]
-fig = new_figure(figsize=(8, 1.35))
-ax = fig.add_axes((0.01, 0.36, 0.98, 0.42))
+fig = new_figure(figsize=(8, 1.5))
+ax = fig.add_axes((0.01, 0.42, 0.97, 0.36))
 draw_film_strip(ax, splits.test.film_strip(video, 14, 96), splits.test.durations[example])
+ax.tick_params(axis="x", length=3, labelbottom=True)
+ax.set_xlabel("seconds")
 fig.suptitle(f"“{sentence}”", x=0.01, ha="left")
 save_figure(fig, "figures/00_tour_question.png")
 fig

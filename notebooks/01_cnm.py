@@ -106,7 +106,7 @@ fig.subplots_adjust(left=0.13, right=0.98, top=0.92, bottom=0.1, hspace=0.1)
 for ax, (name, (role, view)) in zip(axes[:3], views.items(), strict=True):
     faded = 240 - view[:, None, None, None] * (240.0 - strip)
     draw_film_strip(ax, faded.astype(np.uint8), duration)
-    ax.set_ylabel(name, rotation=0, ha="right", va="center", color=ROLES[role].text)
+    ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center", color=ROLES[role].text)
 draw_lanes(
     axes[3],
     duration,

@@ -362,16 +362,17 @@ for name, (branch, targets) in shifted.items():
 for ax, (name, (window, order)) in zip(axes, views.items(), strict=True):
     draw_film_strip(ax, strip[order.numpy()], duration)
     start, end = (float(window[0] + s * window[1] / 2) * duration for s in (-1, 1))
-    ax.axvspan(start, end, color=ROLES["truth"].color, alpha=0.3, zorder=5)
-    ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    ax.plot([start, end], [0, 0], color=ROLES["truth"].color, lw=7, solid_capstyle="butt", clip_on=False, zorder=5)
+    ax.text(-0.01, 0.5, name, transform=ax.transAxes, ha="right", va="center")
+axes[-1].tick_params(axis="x", length=3, labelbottom=True)
 axes[-1].set_xlabel("time (s)")
 _ = save_figure(fig, "figures/04_bm_detr_shift.png")
 
 # %% [markdown]
-# *Green: the label that training sees.* **Paper against code.** The released label counts clip *indices*, end included,
-# as if they were seconds: it is one clip short, and parts of a clip are lost. And the endpoint features, which say
-# where in the video a clip lies, move along with the clip and give its **old** place away. In `paper` mode the label
-# moves by whole clips and the endpoints are computed anew:
+# *The green bar below a strip: the label that training sees.* **Paper against code.** The released label counts clip
+# *indices*, end included, as if they were seconds: it is one clip short, and parts of a clip are lost. And the
+# endpoint features, which say where in the video a clip lies, move along with the clip and give its **old** place
+# away. In `paper` mode the label moves by whole clips and the endpoints are computed anew:
 
 # %% jupyter={"source_hidden": true}
 for name, (branch, targets) in shifted.items():

@@ -86,6 +86,7 @@ strip = splits.test.film_strip.moment(splits.test.video_ids[example], start, end
 fig = new_figure(figsize=(8, 3.6))
 axes = fig.subplots(2, 1, height_ratios=(1, 3))
 draw_film_strip(axes[0], strip, end - start)
+axes[0].tick_params(axis="x", length=3, labelbottom=True)
 axes[0].set_xlabel("seconds since the moment began")
 draw_variants(axes[1], sentence, shown)
 fig.subplots_adjust(left=0.06, right=0.98, top=0.98, bottom=0.02, hspace=0.45)
