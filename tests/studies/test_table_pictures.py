@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.data.conftest import find_data
 from vmlkit.cli import main
 from vmlkit.errors import DataError
 from vmlkit.studies.table_measures import measures_of
@@ -98,3 +99,27 @@ def test_a_damaged_measurement_is_named(here: Path) -> None:
 def test_costs_of_a_table_need_a_source_of_theirs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys, "P1/speed", "--data", "charades", code=2)
     assert "no row of P1/speed is measured on 'charades'" in said
+
+
+SIZES = {"charades_sta": ("charades_sta_detr", "CharadesSTA", 16_128), "tacos": ("tacos", "TACoS", 18_227),
+         "qvhighlights": ("qvhighlights", "QVHighlights", 10_310)}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", SIZES)
+def test_real_annotations_have_the_sizes_of_the_paper_or_a_note(
+    data: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, row, queries = SIZES[data]
+    folder = find_data(name)
+    if folder is None:
+        pytest.skip(f"needs real annotations: set VMLKIT_DATA to the folder that holds {name}")
+    run(capsys, "P2/1", "--data", data, "--annotations", str(folder), "--export", "csv")
+    table = load("P2/1")
+    read = pd.read_csv(here / "P2-1.csv").set_index("row").loc[row]
+    published = table.frame().loc[row].to_dict()
+    assert read[f"ours: {data} queries"] == queries
+    for column in ("videos", "queries"):
+        assert read[f"ours: {data} {column}"] == pytest.approx(published["all", column], rel=0.02)
+    assert read[f"ours: {data} mean video"] == pytest.approx(published["all", "mean video"], abs=0.7)
+    length = read[f"ours: {data} mean moment"]
+    assert abs(length - published["all", "mean moment"]) < 0.2 or any(f"{length:.1f} s" in n for n in table.notes)

@@ -75,8 +75,11 @@ def chosen_rows(files: Mapping[str, Rows], picks: Mapping[str, Iterable[int]]) -
     )
 
 
-def find_annotations(annotations: str | Path | None, corpus: str) -> Path:
+def find_annotations(annotations: str | Path | None, corpus: str, at: str = "") -> Path:
     """The annotations of ``corpus`` as given, or their folder below the directory ``$VMLKIT_DATA``.
+
+    Args:
+        at: where they are published, unless :mod:`vmlkit.data.published` knows.
 
     Raises:
         DataError: if there is none.
@@ -84,8 +87,9 @@ def find_annotations(annotations: str | Path | None, corpus: str) -> Path:
     root = os.environ.get("VMLKIT_DATA")
     path = Path(annotations) if annotations else Path(root) / FOLDERS.get(corpus, corpus) if root else None
     remedy = "give the folder with its annotations (--annotations PATH, or the parent in $VMLKIT_DATA)"
+    remedy += f"; they are published at {at}" if at else published(corpus)
     if path is None:
-        raise DataError(corpus, "no annotations were named", remedy + published(corpus))
+        raise DataError(corpus, "no annotations were named", remedy)
     if not path.exists():
         raise DataError(path, "there is no such file or folder", remedy)
     return path

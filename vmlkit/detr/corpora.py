@@ -163,7 +163,7 @@ def find_files(name: str, annotations: str | None, test_file: str | None = None)
         DataError: for a file that is not there, naming where it is published.
     """
     corpus = CORPORA[name]
-    path = find_annotations(annotations, corpus.folder)
+    path = find_annotations(annotations, corpus.folder, corpus.annotations_at)
     folder = path.parent if path.is_file() else path
     parts = dict(corpus.files)
     if test_file is not None:

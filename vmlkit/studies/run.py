@@ -203,14 +203,13 @@ def _say_what_is_left(study: Study, order: Order, store: Store, live: Live) -> N
         waits = order.deadline is not None and "stopped" not in counts
         why = "the time is up" if late else "no other cell would end in time" if waits else "it was stopped"
         print(f"{why}; the same command goes on from here", file=live.stream)
-    failed = [
-        f"{cell}: {store.events(cell)[-1].get('error', 'it does not say why')}"
-        for cell, state in states.items()
-        if state == "failed"
-    ]
-    if failed:
+    whys: dict[str, list[str]] = {}
+    for cell in (cell for cell, state in states.items() if state == "failed"):
+        whys.setdefault(str(store.events(cell)[-1].get("error", "it does not say why")), []).append(str(cell))
+    if whys:
         kept = "the others are kept, and the same command repeats only these"
-        raise ConfigError(f"{len(failed)} cells of the study failed, {kept}: {'; '.join(failed)}")
+        failed = "; ".join(f"{'; '.join(cells)}: {why}" for why, cells in whys.items())
+        raise ConfigError(f"{sum(map(len, whys.values()))} cells of the study failed, {kept}: {failed}")
 
 
 @contextlib.contextmanager
