@@ -122,7 +122,7 @@ lock: $(STAMP) ## write lock.txt, the pins with the hashes of their files (needs
 
 audit: $(STAMP) ## look the installed versions up in the database of known vulnerabilities (needs pip-audit)
 	@$(BIN)/python -m pip check
-	@$(BIN)/python -m pip_audit --skip-editable --require-hashes --disable-pip -r lock.txt
+	@$(BIN)/python -m pip_audit --strict --require-hashes --disable-pip -r lock.txt
 
 clean: ## remove what can be made again (not .venv, and not runs/, which is your work)
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
