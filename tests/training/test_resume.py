@@ -114,6 +114,23 @@ def test_stopped_at_every_rename(tmp_path, monkeypatch):
         shutil.rmtree(folder)
 
 
+def test_a_kill_right_after_the_last_state_leaves_no_run_that_never_ends(tmp_path, monkeypatch):
+    """``state.json`` is written after ``state.pt``, and no later epoch would write it again."""
+    expected, _ = tiny_train(tmp_path / "expected", epochs=2)
+    with monkeypatch.context() as patch:
+        renames = stop_at(patch, -1, after=False)
+        tiny_train(tmp_path / "counted", epochs=2)
+    last = max(number for number, name in enumerate(renames, 1) if name.endswith("state.json"))
+    with monkeypatch.context() as patch:
+        stop_at(patch, last, after=False)
+        with pytest.raises(Stopped):
+            tiny_train(tmp_path / "run", epochs=2)
+    assert not RunDirectory(tmp_path / "run").finished
+    run, _ = tiny_train(tmp_path / "run", epochs=2)
+    assert run.finished
+    assert_same_run(run, expected)
+
+
 def test_two_and_two_epochs_are_four(tmp_path, monkeypatch):
     """The plainest form: stopped at the end of an epoch."""
     expected, _ = tiny_train(tmp_path / "expected", epochs=4)

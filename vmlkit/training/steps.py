@@ -1,5 +1,6 @@
 """Where a run is, between two steps: counters, optimisers, generators, and the loss terms of the running epoch."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from vmlkit.errors import DataError
 from vmlkit.files import write_json
 from vmlkit.files.arrays import readable
 from vmlkit.files.records import ANY, COUNT, TEXT, TIME, Entry, Many, Plain, Table, checked
-from vmlkit.runs import SCHEMA
+from vmlkit.runs import SCHEMA, read_json
 from vmlkit.training.checkpoints import load_state, save_state, save_weights, weights_info
 from vmlkit.training.method import LossTerms
 from vmlkit.training.optim import ClippedOptimizer
@@ -107,7 +108,7 @@ class TrainingState:
     _COUNTERS = ("epoch", "batch", "step", "seconds", "best_epoch", "best_value")
 
     def save(self, folder: Path, method: nn.Module) -> None:
-        """Write ``state.pt``, then ``state.json`` for people (which may lag behind by one epoch after a kill)."""
+        """Write ``state.pt``, then ``state.json`` for people (a kill between the two is mended by :meth:`restore`)."""
         bundle: dict[str, Any] = {name: getattr(self, name) for name in self._COUNTERS}
         bundle |= {
             "draws": self.draws.get_state(),
@@ -116,8 +117,7 @@ class TrainingState:
             "log_rows": list(self.log.read_rows),
         }
         save_state(folder / "state.pt", method, bundle)
-        readable = {name: getattr(self, name) for name in ("epoch", "epochs", "batch", "step", "best_epoch")}
-        write_json(folder / "state.json", {"schema": SCHEMA, **readable})
+        write_json(folder / "state.json", self._for_people())
 
     def restore(self, folder: Path, method: nn.Module) -> None:
         """The inverse of :meth:`save`.
@@ -142,6 +142,16 @@ class TrainingState:
         if any(rows.ndim != 2 or rows.shape[1] != len(self.log.names) for rows in self.log.read_rows):
             raise DataError(path, "has loss terms of another number than their names", _REMEDY)
         self._repair_checkpoint(folder, method)
+        told = None
+        with contextlib.suppress(DataError):
+            told = read_json(folder / "state.json")
+        if told != self._for_people():
+            write_json(folder / "state.json", self._for_people())
+
+    def _for_people(self) -> dict[str, int]:
+        """The content of ``state.json``."""
+        counters = ("epoch", "epochs", "batch", "step", "best_epoch")
+        return {"schema": SCHEMA, **{name: getattr(self, name) for name in counters}}
 
     def finish_epoch(self) -> None:
         """Count the running epoch as finished."""
