@@ -27,9 +27,12 @@ def alone(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         if handle is not None:
-            with contextlib.suppress(OSError):
+            try:
                 _path(folder).unlink()
-            os.close(handle)
+            except OSError:  # a folder in which nothing can be written any more
+                pass
+            finally:  # also where somebody interrupts us here
+                os.close(handle)
         for parent in made:
             with contextlib.suppress(OSError):  # it holds something, or another process has removed it
                 parent.rmdir()
