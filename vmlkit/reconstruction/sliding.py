@@ -116,10 +116,10 @@ def spread_out(scores: Float[Tensor, "B W"], near: Float[Tensor, "W W"], count: 
     [[0, 2, 1]]
     """
     left, found = scores.detach(), []
+    used = torch.full_like(left[:, :1], -_DRAWN)
     for _ in range(count):
         found.append(left.argmax(dim=1))
-        own = nn.functional.one_hot(found[-1], scores.shape[1])
-        left = left - _NEAR * near[found[-1]] - _DRAWN * own
+        left = (left - _NEAR * near[found[-1]]).scatter_add(1, found[-1][:, None], used)
     return torch.stack(found, dim=1)
 
 
