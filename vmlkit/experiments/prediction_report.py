@@ -5,8 +5,9 @@ Every table prints its denominators, says what was left out, and has the baselin
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,17 +117,13 @@ def baselines(
     asked = {str(p.qid) for p in predictions}
     used = [q for q in queries if str(q.qid) in asked]
     first = predictions[0]
-    sets: dict[str, list[list[QueryPrediction]]] = {}
+    # a draw of windows is made when it is scored: all of them together would be ten times as many as the predictions
+    sets: dict[str, Iterable[list[QueryPrediction]]] = {}
     rng = np.random.default_rng(0)
     if first.windows_s is not None:
         durations = np.array([q.duration_s for q in used])
         for name, spans in _window_baselines(len(used), train).items():
-            scores = np.linspace(1, 0, spans.shape[2])
-            for draw in spans:
-                seconds = draw * durations[:, None, None]
-                rows = [np.column_stack((windows, scores)) for windows in seconds]
-                said = [QueryPrediction(qid=q.qid, windows_s=row) for q, row in zip(used, rows, strict=True)]
-                sets.setdefault(name, []).append(said)
+            sets[name] = map(partial(_said, durations=durations, queries=used), spans)
     if first.clip_scores is not None:
         counts = [_clips(q) for q in used]
         for name in UNTRAINED:
@@ -138,6 +135,13 @@ def baselines(
                 for draw in draws
             ]
     return {name: _mean([evaluate(protocol, draw, used).metrics for draw in draws]) for name, draws in sets.items()}
+
+
+def _said(spans: np.ndarray, durations: np.ndarray, queries: Sequence[QueryAnnotation]) -> list[QueryPrediction]:
+    """Windows ``(queries, P, 2)`` in fractions of the video as predictions, the first with the highest score."""
+    scores = np.broadcast_to(np.linspace(1, 0, spans.shape[1])[:, None], (*spans.shape[:2], 1))
+    rows = np.concatenate((spans * durations[:, None, None], scores), axis=2)
+    return [QueryPrediction(qid=q.qid, windows_s=row) for q, row in zip(queries, rows, strict=True)]
 
 
 def _window_baselines(count: int, train: Sequence[QueryAnnotation] | None) -> dict[str, np.ndarray]:
