@@ -190,6 +190,10 @@ def test_ambiguous_lines_are_checked(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("v 1.0\n")
     with pytest.raises(DataError, match=r"line 1 is 'v 1\.0'"):
         read_ambiguous(tmp_path / "a.txt")
+    for wrong in ("v nan 2", "v 1 Infinity", "v 1e999 2"):
+        (tmp_path / "a.txt").write_text(wrong)
+        with pytest.raises(DataError, match="line 1 is"):
+            read_ambiguous(tmp_path / "a.txt")
 
 
 def test_broken_json_is_one_sentence(tmp_path: Path) -> None:

@@ -250,3 +250,11 @@ def test_two_runs_share_queries_and_keep_their_own_numbers(run_path: Path, tmp_p
     table.to_parquet(stranger / "proposals.parquet", index=False)
     with pytest.raises(DataError, match="no recorded query in common"):
         pack(run_path, other=stranger)
+
+
+def test_proposals_of_queries_that_the_run_does_not_list_are_refused(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", epochs=2, queries=2)
+    frame = pd.read_parquet(path / "proposals.parquet")
+    frame.assign(query_id="x").to_parquet(path / "proposals.parquet", index=False)
+    with pytest.raises(DataError, match="has no proposals of the queries that it lists"):
+        pack(path)

@@ -29,7 +29,7 @@ from vmlkit.data.annotations.layouts import ACTIONS, explained
 from vmlkit.data.published import PUBLISHED
 from vmlkit.errors import DataError
 from vmlkit.files import read_text
-from vmlkit.files.records import FLAG, NULL, TEXT, WRITTEN, Either, Entry, Fixed, Many
+from vmlkit.files.records import FLAG, NULL, TEXT, WRITTEN, Either, Entry, Fixed, Many, are_numbers
 from vmlkit.files.records import checked as checked_record
 from vmlkit.text.tagging import TaggedSentence
 
@@ -168,10 +168,13 @@ def read_ambiguous(path: str | Path) -> dict[str, list[tuple[float, float]]]:
         if not fields:
             continue
         try:
-            name, start, end = fields
-            table.setdefault(name, []).append((float(start), float(end)))
+            name, start, end = fields[0], *map(float, fields[1:])
+            if not are_numbers([start, end]):
+                raise ValueError("not finite")
         except ValueError as error:
-            raise DataError(path, f"line {number} is {line[:60]!r}", "write it as 'name  start end'") from error
+            remedy = "write it as 'name  start end', in seconds"
+            raise DataError(path, f"line {number} is {line[:60]!r}", remedy) from error
+        table.setdefault(name, []).append((start, end))
     return table
 
 

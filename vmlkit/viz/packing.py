@@ -137,8 +137,11 @@ def distinct_names(names: list[str]) -> list[str]:
 def _common(views: list[RunView]) -> list[str]:
     """Queries that every run recorded, ranked by the first."""
     ranked = _rank(views[0])
+    if not ranked:
+        raise DataError(views[0].name, "has no proposals of the queries that it lists", "train it again")
     for other in views[1:]:
-        ranked = [q for q in ranked if q in set(_rank(other))]
+        there = set(_rank(other))
+        ranked = [q for q in ranked if q in there]
         if not ranked:
             what = f"has no recorded query in common with {other.name}"
             raise DataError(views[0].name, what, "compare runs on the same data with the same probe queries")
