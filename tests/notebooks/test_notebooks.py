@@ -6,7 +6,6 @@ copies with outputs go to a temporary folder, or to ``$VMLKIT_EXECUTED``, from w
 
 import json
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +17,18 @@ from tests.notebooks.trials import outcomes, with_trials, without_trials
 from tests.notebooks.wrong_answers import WRONG
 from tools.pages.site import build_site
 from tools.regression.quantities import drift, load, path_of, recorded
-from vmlkit.experiments.notebooks import failing_cells, fingerprint, is_current, list_notebooks, read, write
+from vmlkit.experiments.notebooks import (
+    cpu_budget,
+    cpu_seconds,
+    failing_cells,
+    fingerprint,
+    is_current,
+    list_notebooks,
+    read,
+    write,
+)
 
 ROOT = Path(__file__).parents[2]
-BUDGET_SECONDS = 90
 
 pytestmark = [pytest.mark.notebook, pytest.mark.slow]
 each_notebook = pytest.mark.parametrize("path", list_notebooks(ROOT / "notebooks"), ids=lambda p: p.stem)
@@ -40,6 +47,7 @@ def test_notebook_runs(
     copies: Path,
     execute: Callable[..., Path],
     record_property: Callable[[str, object], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     edition = with_trials(read(path), WRONG[path.stem])
     executed = execute(path, edition, copies)
@@ -47,7 +55,7 @@ def test_notebook_runs(
     assert not failing_cells(notebook.cells)
     tried = outcomes(notebook)
     notebook = without_trials(notebook)
-    notebook.metadata["vmlkit"] = {"fingerprint": fingerprint(path)}
+    notebook.metadata["vmlkit"]["fingerprint"] = fingerprint(path)
     write(notebook, executed)
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     assert all(cell.metadata.papermill.status == "completed" for cell in code)
@@ -68,8 +76,11 @@ def test_notebook_runs(
     seconds = float(notebook.metadata.papermill.duration)
     record_property("seconds", seconds)
     assert seconds > 0.2, "it ran suspiciously fast: did any cell do anything?"
-    if seconds > BUDGET_SECONDS:
-        warnings.warn(f"{path.stem} took {seconds:.0f} s at CI size; the budget is {BUDGET_SECONDS} s", stacklevel=1)
+    taken, budget = cpu_seconds(executed), cpu_budget(path.stem)
+    record_property("cpu_seconds", taken)
+    with capsys.disabled():
+        print(f"\n{path.stem}: {taken} CPU s of {budget}, {seconds:.0f} s of the clock")
+    assert taken is None or taken <= budget, f"{path.stem} takes too long at ci size: train less in it"
 
 
 @pytest.mark.browser

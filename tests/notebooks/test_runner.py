@@ -47,6 +47,16 @@ def test_parameters_working_directory_and_progress(tmp_path: Path) -> None:
     assert not nb.is_current(executed, path)
 
 
+def test_the_cpu_of_a_notebook_and_of_what_it_starts_is_counted(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="this system does not count the CPU seconds of children")
+    burn = "import time\nwhile time.process_time() < {}: pass"
+    below = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn.format(1.5)!r}], check=True)"
+    taken = nb.cpu_seconds(nb.run_notebook(make(tmp_path / "idle.ipynb", "1"), tmp_path / "out"))
+    more = nb.cpu_seconds(nb.run_notebook(make(tmp_path / "busy.ipynb", below), tmp_path / "out"))
+    assert more > 1.5
+    assert more > taken > 0
+
+
 def test_a_failing_notebook_keeps_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = make(tmp_path / "bad.ipynb", "print('before')", "1 / 0", "print('after')")
     with pytest.raises(nb.NotebookFailed, match="ZeroDivisionError: division by zero") as caught:

@@ -22,6 +22,11 @@ from vmlkit.files import atomic_path, read_bytes
 #: called after each code cell with (cells done, cells in all); first with (0, cells in all)
 ProgressCallback = Callable[[int, int], None]
 
+#: CPU seconds that a notebook may take at ci size, with all processes that it starts
+CPU_BUDGET_SECONDS = 90
+#: the one page that takes more: it trains P0 in two settings, 50 epochs in one of them, and took 121 s when measured
+_LARGER_BUDGETS = {"03_dual_signed_negatives": 150}
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 #: ipykernel warns at every start that it talks over an unencrypted loopback socket
@@ -72,6 +77,9 @@ def run_notebook(
 ) -> Path:
     """Execute a notebook and return the executed copy, ``out_dir/NAME.ipynb``.
 
+    The copy says in its metadata (``vmlkit.cpu_seconds``) what its kernel and all processes below it took of the CPU;
+    other children of this process that end meanwhile are counted with them.
+
     Args:
         path: the notebook; it is not changed.
         out_dir: made where needed.
@@ -93,6 +101,7 @@ def run_notebook(
     executed = out_dir / path.name
     executed.unlink(missing_ok=True)
     cells = sum(_is_code(cell) for cell in read(path).cells) + bool(parameters)
+    before = _cpu_of_children()
     try:
         with _quiet_kernels():
             notebook = papermill.execute_notebook(
@@ -114,7 +123,9 @@ def run_notebook(
         raise NotebookFailed(path.name, text, executed, cell) from error
     except DeadKernelError as error:
         raise NotebookFailed(path.name, "the kernel died, most often for want of memory") from error
-    notebook.metadata["vmlkit"] = {"fingerprint": fingerprint(path)}
+    after = _cpu_of_children()
+    taken = None if before is None or after is None else round(after - before, 1)
+    notebook.metadata["vmlkit"] = {"fingerprint": fingerprint(path), "cpu_seconds": taken}
     write(notebook, executed)
     return executed
 
@@ -170,6 +181,27 @@ def write(notebook: Any, path: Path) -> None:
     nbformat = required("nbformat", "notebooks", "writing a notebook")
     with atomic_path(path) as temporary:
         nbformat.write(notebook, temporary)
+
+
+def cpu_seconds(executed: Path) -> float | None:
+    """CPU seconds of the run that left an executed notebook; None where the system does not count them (Windows)."""
+    taken = read(executed).metadata.get("vmlkit", {}).get("cpu_seconds")
+    return None if taken is None else float(taken)
+
+
+def cpu_budget(name: str) -> int:
+    """CPU seconds that the notebook of this name may take at ci size."""
+    return _LARGER_BUDGETS.get(name, CPU_BUDGET_SECONDS)
+
+
+def _cpu_of_children() -> float | None:
+    """CPU seconds of all processes below this one that have ended; None on Windows, which does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _is_code(cell: Any) -> bool:
