@@ -115,6 +115,7 @@ FIGURES: dict[str, Callable[[Path], Any]] = {
     "curves": draw_curves,
     "two runs": lambda run: compare_runs({"the paper's own design": run, "the released code": run}),
     "panels": lambda run: draw_panels({"one": {"up": CURVE, "down": -CURVE}, "two": {"down": -CURVE}}, xlabel="x"),
+    "three panels": lambda run: draw_panels({t: {"learned": CURVE, "random intervals": -CURVE} for t in "abc"}),
     "schedule": lambda run: draw_schedule({"alpha 0.5": CURVE, "alpha 0": CURVE * 0 + 0.2}),
     "paths": lambda run: draw_paths({"pull": (np.full((9, 2), 0.4), np.full((9, 2), 0.2))}, 40.0, sigma=4, every=10),
     "mixtures": mixtures,

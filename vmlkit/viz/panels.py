@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vmlkit.errors import DataError
+from vmlkit.viz.faults import PAGE_INCHES
 from vmlkit.viz.style import FAINT, ROLES, SERIES, name_line, new_figure, spread_apart
 
 if TYPE_CHECKING:
@@ -98,14 +99,16 @@ def _lay_out(
     """Axes of equal size, each followed by the room that its own names need; all in inches."""
     left, top, bottom = 0.55, 0.32, 0.48
     rooms = [0.28 + 0.066 * max(map(len, lines)) for lines in panels.values()]
-    width, height = sum(rooms) + (size[0] + left) * len(panels), size[1] + top + bottom
+    # long names make panels narrower rather than the figure wider than a page
+    across = min(size[0], max((PAGE_INCHES - sum(rooms)) / len(panels) - left, 1.2))
+    width, height = sum(rooms) + (across + left) * len(panels), size[1] + top + bottom
     fig = new_figure(figsize=(width, height))
     axes: list[Axes] = []
     x = 0.0
     for room in rooms:
-        box = ((x + left) / width, bottom / height, size[0] / width, size[1] / height)
+        box = ((x + left) / width, bottom / height, across / width, size[1] / height)
         axes.append(fig.add_axes(box, sharey=axes[0] if axes and same_y else None))
-        x += left + size[0] + room
+        x += left + across + room
     return fig, axes
 
 

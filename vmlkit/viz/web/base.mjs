@@ -5,6 +5,9 @@ const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 const number = (value, digits = 2) => (Number.isFinite(value) ? value.toFixed(digits).replace("-", "−") : "–");
 const same = (a, b) => (Array.isArray(a) ? a.length === b?.length && a.every((x, i) => x === b[i]) : a === b);
 
+// pixels to draw at: what the page gives, down to the cell of a notebook on a telephone; before it is in one, a guess
+const widthOf = (root) => Math.max(root.clientWidth || 760, 220);
+
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);

@@ -46,7 +46,7 @@ function render({ model, el }) {
   function draw(look) {
     const [center, width, sigma] = ["center", "width", "sigma"].map((name) => model.get(name));
     const weights = weightsOf(center, width, sigma, cells);
-    const full = Math.max(root.clientWidth || 760, 300);
+    const full = widthOf(root);
     const [left, inner, top, base] = [84, full - 100, 26, 128];
     sheet.fit(full, 330);
     const ctx = sheet.begin(`${full}${look.dark}${look.ground}`, (back) => {

@@ -38,7 +38,7 @@ function render({ model, el }) {
 
   function draw(look) {
     straighten();
-    const width = Math.max(root.clientWidth || 760, 280);
+    const width = widthOf(root);
     const [left, inner] = [96, width - 108];
     place = { left, inner };
     picture.style.marginLeft = `${left}px`;

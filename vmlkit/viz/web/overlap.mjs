@@ -39,7 +39,7 @@ function render({ model, el }) {
   function draw(look) {
     straighten();
     const now = overlapNumbers(model);
-    const full = Math.max(root.clientWidth || 760, 300);
+    const full = widthOf(root);
     const [left, inner] = [120, full - 140];
     sheet.fit(full, 208);
     const y = (lane) => 12 + 38 * lane;

@@ -16,7 +16,7 @@ function render({ model, el }) {
   function draw(look) {
     const [alpha, beta, epochs] = ["alpha", "beta", "epochs"].map((name) => model.get(name));
     const c = (e) => (e / epochs) ** alpha - beta;
-    const full = Math.max(root.clientWidth || 760, 300);
+    const full = widthOf(root);
     const [left, inner, top, bottom] = [104, full - 124, 12, 212];
     sheet.fit(full, 246);
     const y = (v) => top + ((1 - v) * (bottom - top)) / 2;

@@ -46,8 +46,8 @@ function render({ model, el }) {
 
   function drawStage(r, look, { epoch, q, query, at }) {
     const [run, sheet, strip] = [runs[r], stages[r], strips[query.video]];
-    const room = root.clientWidth || 760;
-    const width = Math.max(runs.length > 1 && room >= 720 ? Math.floor((room - 16) / 2) : room, 300);
+    const room = widthOf(root);
+    const width = runs.length > 1 && room >= 720 ? Math.floor((room - 16) / 2) : room;
     const lines = model.get("signals").map((name) => run.signals.find((s) => s.name === name)).filter(Boolean);
     const some = model.get("signals").some((name) => runs.some((other) => other.signals.some((s) => s.name === name)));
     const stripBox = meta.strips ? meta.strips.videos[query.video] : null;
@@ -75,14 +75,14 @@ function render({ model, el }) {
     const names = model.get("curves").filter((name) => curves.some((c) => c.name === name));
     const key = [root.clientWidth, look.dark, look.ground, ...names].join("|");
     if (key !== panelKey) {
-      layout = layPanels(Math.max(root.clientWidth || 760, 300), names.length);
+      layout = layPanels(widthOf(root), names.length);
       scales = names.map((name, i) => panelScale(runs, name, layout.boxes[i], shares));
       panelKey = key;
     }
     panels.canvas.hidden = !names.length;
     const shown = runs.map((run, r) => run.epochs[at[r]]);
     if (!names.length) return;
-    panels.fit(Math.max(root.clientWidth || 760, 300), layout.total);
+    panels.fit(widthOf(root), layout.total);
     const title = (name) => curves.find((c) => c.name === name).title;
     const ctx = panels.begin(key, (back) =>
       names.forEach((name, i) => drawPanel(back, look, layout.boxes[i], scales[i], title(name))));

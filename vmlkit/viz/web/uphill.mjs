@@ -110,7 +110,7 @@ function render({ model, el }) {
     const [share, c] = [epoch / epochs, signAt(epoch, epochs, get("alpha"), get("beta"))];
     const [turn, recorded] = [turnOf(epochs, get("alpha"), get("beta")) / epochs, networks[n].turn];
     const room = root.clientWidth || 760;
-    const full = Math.max(room >= 720 ? Math.floor((room - 16) / 2) : room, 300);
+    const full = room >= 720 ? Math.floor((room - 16) / 2) : room;
     const told = ["free", "network"].map((kind, i) => drawOne(look, sheets[i], kind,
       { n, s, share, full, turn: i ? recorded : turn }));
     const own = [0, turn, 1].map((part) => tell(spotAt("free", n, s, part), n, s).own);
