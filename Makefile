@@ -12,7 +12,7 @@ PIP_ARGS    ?=
 PYTEST_ARGS ?=
 # processes that share the test suite; a file of tests stays in one
 JOBS        ?= 2
-# the size at which notebooks run: ci, demo or paper
+# the size at which notebooks run: ci, demo or long
 SIZE        ?= ci
 # names of notebooks for the regression targets, such as 01_cnm; none for all
 NOTEBOOKS   ?=
@@ -47,7 +47,7 @@ test: $(STAMP) ## run the whole test suite
 lab: $(STAMP) ## open the repository in JupyterLab, the tour first
 	@$(BIN)/python -m tools.lab
 
-notebooks: $(STAMP) ## run every notebook (SIZE=ci, demo or paper); copies with outputs in site/executed
+notebooks: $(STAMP) ## run every notebook (SIZE=ci, demo or long); copies with outputs in site/executed
 	@$(BIN)/python -m tools.pages notebooks --size $(SIZE)
 
 regression: $(STAMP) ## run the notebooks and compare their numbers with tests/regression
