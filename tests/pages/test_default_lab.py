@@ -93,6 +93,51 @@ def test_pictures_below_the_fold_have_the_colours_of_the_page_and_follow_the_han
     assert complaints.found == []
 
 
+TRAINING = """
+import shutil, time
+import pandas as pd
+from pathlib import Path
+from vmlkit.viz.training_widget import LiveTraining
+whole, folder = Path("runs/a"), Path("runs/live")
+rows = pd.read_parquet(whole / "epochs.parquet")
+def begin():
+    folder.mkdir(exist_ok=True)
+    shutil.copy(whole / "config.json", folder)
+    done = len(pd.read_parquet(folder / "epochs.parquet")) if (folder / "epochs.parquet").is_file() else 0
+    for count in range(done + 1, len(rows) + 1):
+        for _ in range(12):
+            time.sleep(0.05)
+            yield
+        rows.iloc[:count].to_parquet(folder / "epochs.parquet")
+LiveTraining(begin, folder, 4)
+"""
+
+
+def test_a_training_starts_and_stops_at_a_button_while_the_kernel_answers(
+    default_lab: Lab, entered: tuple[Any, Complaints], folder: Path
+) -> None:
+    page, complaints = entered
+    cells = [nbformat.v4.new_code_cell(TRAINING.strip())]
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "live.ipynb")
+    assert default_lab.open(page, "live.ipynb", kernel=True)["error"] is None
+    assert [cell["errors"] for cell in default_lab.run_all(page)] == [[]]
+    picture = ".vmlkit-training"
+    page.wait_for_selector(f"{picture}[data-state='ready']")
+    page.click(f"{picture} .go")
+    page.wait_for_selector(f"{picture}[data-state='training'][data-epoch='1']")
+    assert default_lab.execute(page, "print(2 + 2)") == "4", "the kernel answers while it trains"
+    page.focus(f"{picture} .stop")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{picture}[data-state='stopped']")
+    assert page.locator(picture).get_attribute("data-epoch") != "4"
+    page.click(f"{picture} .go")
+    page.wait_for_selector(f"{picture}[data-state='done'][data-epoch='4']")
+    assert page.locator(f"{picture} .go").is_disabled()
+    default_lab.close(page)
+    assert complaints.found == []
+
+
 @pytest.mark.skipif(not os.environ.get(EVERY), reason=f"every page trains for minutes: set {EVERY}=1 to run them")
 @pytest.mark.parametrize("source", list_notebooks(ROOT / "notebooks"), ids=lambda path: path.stem)
 def test_a_page_after_run_all_has_no_blob_no_complaint_and_follows_the_hand(
