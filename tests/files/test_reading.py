@@ -29,6 +29,7 @@ from vmlkit.files import (
     parse_lines,
     read_json,
     read_text,
+    write_json,
 )
 from vmlkit.files.arrays import Arrays, open_hdf5, read_dataset, read_npy, read_npz, read_tensors, read_torch
 from vmlkit.files.records import (
@@ -68,6 +69,13 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
         open_file(tmp_path / "none")
     with pytest.raises(DataError, match="null"):
         open_file("a\0b")
+
+
+def test_a_folder_in_the_place_of_a_file_that_is_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "probe.json").mkdir()
+    with pytest.raises(DataError, match="cannot be written: it is a folder"):
+        write_json(tmp_path / "probe.json", [])
+    assert [path.name for path in tmp_path.iterdir()] == ["probe.json"]
 
 
 def test_packed_text_is_counted_while_it_is_unpacked(tmp_path: Path, small: None) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 import vmlkit
+from vmlkit.errors import DataError
 
 #: names under which files are written before they are renamed
 LEFTOVERS = ".*.tmp.*"
@@ -47,6 +48,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         OSError: where it cannot be written, with ``path`` as its file name.
     """
     path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        raise DataError(path, "cannot be written: it is a folder", "remove it, or choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
     try:
