@@ -74,9 +74,10 @@ def run_and_touch(lab: Lab, page: Any, path: str, seconds: float) -> None:
     """Open a notebook, run all of it, and put a hand on every live picture in it."""
     assert lab.open(page, path, kernel=True)["error"] is None
     assert [cell["errors"] for cell in lab.run_all(page, seconds) if cell["errors"]] == []
-    live = page.locator(".vmlkit-live canvas[data-ready]")
-    live.first.wait_for(state="attached")
     page.wait_for_timeout(1500)
+    if not page.locator(".vmlkit-live").count():
+        return  # a page may have none
+    page.locator(".vmlkit-live canvas[data-ready]").first.wait_for(state="attached")
     assert unstyled(page) == 0, "a picture was drawn before its colours were known"
     assert deaf(page) == []
     assert unstyled(page) == 0

@@ -16,14 +16,14 @@ _PIXELS = """async () => {
 _DRAWN = """(root) => [...root.querySelectorAll("canvas")].map((canvas) => canvas.toDataURL()).join()"""
 
 #: pictures that stand out of their cell, or that are squeezed: drawn at another width than they are shown
-_MISFITS = """() => [...document.querySelectorAll(".vmlkit-live")].flatMap((root) => {
+_MISFITS = """(root) => {
   const named = [...root.classList].at(-1);
   if (!root.clientWidth) return [];
   const out = root.scrollWidth > root.clientWidth + 1 ? [`${named} is ${root.scrollWidth} of ${root.clientWidth}`] : [];
   const squeezed = [...root.querySelectorAll("canvas")].filter((canvas) => canvas.clientWidth
     && Math.abs(canvas.width / window.devicePixelRatio - canvas.clientWidth) > 2);
   return [...out, ...squeezed.map((c) => `${named} is drawn ${c.width} and shown ${c.clientWidth} wide`)];
-})"""
+}"""
 
 _HIDE_SIDEBAR = """async () => {
   const { shell, commands } = window.jupyterapp;
@@ -79,7 +79,12 @@ def misfits(page: Any, width: int = 390) -> list[str]:
     evaluate(page, _HIDE_SIDEBAR)
     page.set_viewport_size({"width": width, "height": 844})
     page.wait_for_timeout(900)
-    found: list[str] = page.evaluate(_MISFITS)
+    found: list[str] = []
+    pictures = page.locator(".vmlkit-live")
+    for i in range(pictures.count()):
+        pictures.nth(i).scroll_into_view_if_needed()  # a cell off the screen is drawn anew when it comes into view
+        page.wait_for_timeout(500)
+        found += pictures.nth(i).evaluate(_MISFITS)
     page.set_viewport_size(size)
     page.wait_for_timeout(500)
     return found
