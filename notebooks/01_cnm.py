@@ -734,7 +734,7 @@ for name, data in (("training", seen), ("test", splits.test)):
 pd.DataFrame(shares).round(2).rename_axis("center inside the true moment")
 
 # %% jupyter={"source_hidden": true}
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained", sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained", sharey=True)
 for ax, (name, value) in zip(axes, proposed.items(), strict=True):
     ax.plot([0, 1], [0, 1], color=ROLES["truth"].color)
     ax.plot(true_center, value, "o", color=ROLES["chosen"].color, markersize=3.5, alpha=0.5)
