@@ -29,7 +29,7 @@ from vmlkit.errors import ConfigError, DataError
 from vmlkit.files import parse_json, read_text, write_json, write_parquet
 from vmlkit.files.records import ANY, COUNT, NULL, NUMBER, TEXT, TIME, Either, Entry, Fixed, Many, Part, Table, checked
 from vmlkit.methods import METHODS
-from vmlkit.runs import RunDirectory, read_json, read_parquet
+from vmlkit.runs import STATE, RunDirectory, read_json, read_parquet
 from vmlkit.training.experiment import Experiment
 from vmlkit.training.study import Row, Study
 
@@ -169,6 +169,12 @@ class Store:
         for line in read_text(path).split("\n") if path.is_file() else ():
             with contextlib.suppress(DataError):
                 found.append(checked(parse_json(line, path), _EVENT, path))
+        return found
+
+    def state(self, cell: Cell) -> dict[str, Any]:
+        """How far its run is, see :attr:`vmlkit.runs.RunDirectory.state`; raises :class:`DataError` without one."""
+        path = self.folder(cell) / "state.json"
+        found: dict[str, Any] = checked(read_json(path), STATE, path)
         return found
 
     # ---- what it gave

@@ -50,7 +50,7 @@ def status(cells: Sequence[Cell], store: Store, elsewhere: frozenset[str] = froz
 def epochs(cell: Cell, store: Store) -> str:
     """``seed 3: 2/8 epochs``."""
     try:
-        state = store.run(cell).state
+        state = store.state(cell)
     except DataError:  # it has not come to its first epoch, or is being moved into place
         return f"seed {cell.seed}"
     return f"seed {cell.seed}: {state['epoch']}/{state['epochs']} epochs"

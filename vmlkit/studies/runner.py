@@ -191,7 +191,7 @@ class Worker:
             return True
         left = times.get(cell.hash, max(times.values(), default=0.0))
         with contextlib.suppress(DataError):  # nothing of it is there
-            done = self.store.run(cell).state
+            done = self.store.state(cell)
             left *= 1 - done["epoch"] / max(done["epochs"], 1)
         return time.time() + MARGIN * left <= self.deadline
 
