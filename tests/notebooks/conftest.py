@@ -27,8 +27,12 @@ def sandbox(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def execute(sandbox: Path) -> Callable[..., Path]:
-    """Runs a notebook, or an edition of it, there: ``execute(path, edition or None, folder for the result)``."""
+def execute(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Runs a notebook, or an edition of it, there: ``execute(path, edition or None, folder for the result)``.
+
+    A figure that it saves with cut text, with a label without ticks, or wider than a page is an error in its cell.
+    """
+    monkeypatch.setenv("VMLKIT_CHECK_FIGURES", "1")
 
     def run(path: Path, edition: Any, out: Path, **options: Any) -> Path:
         copy = sandbox / "notebooks" / path.name
