@@ -153,7 +153,7 @@ def test_it_plays_by_mouse_and_by_keys(watch: Callable, tmp_path: Path, record: 
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1040, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(314, "light"), (390, "light"), (1040, "dark")])
 def test_nothing_is_cut_in_a_narrow_or_dark_page(
     watch: Callable, tmp_path: Path, record: dict[str, Any], width: int, scheme: str
 ) -> None:

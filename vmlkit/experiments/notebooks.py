@@ -24,7 +24,7 @@ ProgressCallback = Callable[[int, int], None]
 
 #: CPU seconds that a notebook may take at ci size, with all processes that it starts
 CPU_BUDGET_SECONDS = 90
-#: the one page that takes more: it trains P0 in two settings; 99 to 121 s when measured on a busy machine
+#: a page that trains P0 in two settings: 76 s where cores are free, 99 to 121 s where others share them
 _LARGER_BUDGETS = {"03_dual_signed_negatives": 150}
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
