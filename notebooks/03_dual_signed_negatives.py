@@ -487,8 +487,8 @@ vk.show_study("lnp-toy", about=["P0 Fig. 4"])
 # The same comparison over the sentences and spans of Charades-STA and ActivityNet Captions.
 
 # %%
-for name in ("lnp-charades", "lnp-activitynet"):
-    vk.show_study(name, about=["P0 Fig. 4"])
+vk.show_study("lnp-charades", about=["P0 Fig. 4"])
+vk.show_study("lnp-activitynet", about=["P0 Fig. 4"])
 
 # %% [markdown]
 # Look for two rows: one that *does not train the reconstructor on negatives* (A10, reading ii), and one whose negatives
