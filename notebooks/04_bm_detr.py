@@ -390,7 +390,13 @@ for name, (branch, targets) in shifted.items():
 # `iid` are test queries from the distribution of the training moments, `ood` those from another one.
 
 # %%
-vk.show_studies("P2 Table 4", "P2 Table 9")
+vk.show_studies("P2 Table 4")
+
+# %% [markdown] tags=["aside"]
+# ### Probability inside and outside the moment
+
+# %%
+vk.show_studies("P2 Table 9")
 
 # %% [markdown] tags=["aside"]
 # ### Components and losses

@@ -99,7 +99,8 @@ def test_it_is_dark_and_narrow_where_asked(watch: Callable, saved: Path) -> None
     assert page.locator(".vmlkit-found").get_attribute("data-theme") == "dark"
     page.set_viewport_size({"width": 380, "height": 800})
     assert until(page, lambda: page.locator("canvas.lane").first.evaluate("c => c.clientWidth") < 380)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    inside = "() => document.documentElement.scrollWidth <= window.innerWidth"
+    assert until(page, lambda: page.evaluate(inside)), "the strip is as wide as its lane once that is drawn again"
 
 
 def test_a_large_video_is_played_from_beside_the_page(

@@ -152,6 +152,20 @@ def test_a_row_without_settings_and_a_cell_of_no_machine_are_refused(measured: P
         load_results("tiny", path.parent)
 
 
+def test_how_far_windows_follow_may_be_unknown_at_an_epoch(measured: Path) -> None:
+    """Where all true centers of a small split are one there is no variance to explain."""
+    path = measured / "results" / "tiny.json"
+    record = json.loads(path.read_text())
+    record["cells"][0]["dependence"] = {
+        "turn": {"epoch": 1, "chosen center R2": None},
+        "end": {"chosen center R2": None},
+    }
+    path.write_text(json.dumps(record))
+    found = load_results("tiny", path.parent)
+    with pytest.raises(DataError, match="keeps no 'dependence/chosen center R2'"):
+        found.values(record["cells"][0]["row"], "dependence/chosen center R2")
+
+
 def test_a_pair_that_a_kill_tore_apart_is_written_again(measured: Path, capsys) -> None:
     path = measured / "results" / "tiny.parquet"
     write_outcomes(path, pd.read_parquet(path).iloc[1:])

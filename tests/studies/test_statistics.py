@@ -134,3 +134,19 @@ def test_the_rule_of_holm_keeps_the_risk_of_a_whole_family() -> None:
     assert false == pytest.approx(0.05, abs=0.015)
     assert holm([]) == []
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_two_seeds_have_at_least_one_degree_of_freedom() -> None:
+    """What seeds and videos have in common is subtracted; what is left can be less than one degree."""
+    draws = np.random.default_rng(0)
+    for _ in range(50):
+        values, videos = draws.normal(0, 1, 2), draws.normal(0, 1, (2, 6))
+        found = contrast(
+            Sample(values, videos - videos.mean(axis=1, keepdims=True), False), Sample(np.zeros(1), None, True)
+        )
+        low, high = found.interval()
+        assert found.df >= 1
+        assert np.isfinite(high - low)
+        shared = Sample(np.zeros(1), np.zeros((1, 6)), True)
+        both = contrast(Sample(values, videos - videos.mean(axis=1, keepdims=True), False), shared)
+        assert both.df >= 1

@@ -49,7 +49,7 @@ def test_a_table_is_measured_printed_exported_and_drawn(here: Path, capsys: pyte
     assert not list(here.rglob("*.json"))
     shown = run(capsys, *asked, "--export", "csv", "md", "tex", "html", "--figure", **TOY)
     line = next(row for row in shown.splitlines() if "Not freezing" in row and "37.32" in row)
-    assert line.count("±") == 2
+    assert line.count("±") >= 2, "of the toy world; beside it stand studies that came with the package"
     assert "ours: toy, size ci" in shown
     assert "with changes that no revision names" in shown or "revision" in shown
     folder = here / "runs" / "tables"

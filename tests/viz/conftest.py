@@ -28,6 +28,7 @@ def agg() -> Iterator[None]:
     matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'notebooks')")
     matplotlib.use("Agg")
     with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # also what tests of other folders have set
         yield
 
 

@@ -39,7 +39,7 @@ from vmlkit.errors import ConfigError, DataError
 from vmlkit.experiments.experiment import experiment_of_settings
 from vmlkit.files import RESULTS, file_digest, shipped
 from vmlkit.files.reading import fit
-from vmlkit.files.records import ANY, COUNT, FLAG, NUMBER, TEXT, Entry, Fixed, Many, Table, checked, shown
+from vmlkit.files.records import ANY, COUNT, FLAG, NULL, NUMBER, TEXT, Either, Entry, Fixed, Many, Table, checked, shown
 from vmlkit.files.tables import check_columns
 from vmlkit.runs import read_json, read_parquet
 from vmlkit.studies.cells import MADE, MEASURED
@@ -68,7 +68,10 @@ RECORD = Entry(
         "missing": Many(Fixed(TEXT, COUNT)),
         "made": Many(Entry(MADE)),
         "cells": Many(
-            Entry({"row": TEXT, "seed": COUNT, "made": COUNT, **MEASURED}, {"dependence": Table(Table(NUMBER))})
+            Entry(
+                {"row": TEXT, "seed": COUNT, "made": COUNT, **MEASURED},
+                {"dependence": Table(Table(Either(NUMBER, NULL)))},
+            )
         ),
     },
     dict.fromkeys(("study", "title", "note", "study_hash"), TEXT),

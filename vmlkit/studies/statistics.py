@@ -143,6 +143,7 @@ def contrast(a: Sample, b: Sample) -> Contrast:
     else:
         with np.errstate(invalid="ignore", divide="ignore"):
             df = np.where(squares > 0, variance**2 / squares, 1.0)
+        df = np.maximum(df, 1.0)  # below one degree, which the difference of variances can give, a t has no use
     counted = a.videos is not None and b.videos is not None
     return Contrast(a.mean - b.mean, np.sqrt(variance), np.asarray(df), np.sqrt(seeds), np.sqrt(videos), counted)
 
