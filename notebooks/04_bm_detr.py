@@ -144,7 +144,7 @@ print("costs:", cost.numpy().round(3), " matched:", criterion.match(logits, span
 # These are P2 Eq. (6), P2 Eq. (7) and P2 Eq. (8), on the probabilities of P2 Eq. (5). The lines that compute them, and
 # where the two modes part:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.detr.bm_detr import BMDetr
 
 nb.show_source(BMDetr.background)
@@ -154,7 +154,7 @@ nb.show_source(BMDetr.background)
 # largest weight is at most $e$ times the smallest. With T clips every $o_i$ is about $1/T$. **Second**, the release
 # runs the softmax over the padding too. A video of 6 clips in a batch padded to 8, and to 16:
 
-# %%
+# %% jupyter={"source_hidden": true}
 p = torch.tensor([0.1, 0.1, 0.9, 0.9, 0.1, 0.1])
 table = {"paper: valid clips only": p.softmax(0)}
 table |= {f"code, padded to {n}": torch.nn.functional.pad(p, (0, n - 6)).softmax(0)[:6] for n in (8, 16)}
@@ -238,7 +238,7 @@ nb.fold("The run in paper mode, epoch by epoch", run.epochs.set_index("epoch")[s
 # QD-DETR first, without a mouse: the first recorded sentence at four epochs. A window is drawn as a plateau, the bold
 # one is the answer.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.viz.timeline import draw_epochs
 
 draw_epochs(runs["QD-DETR"], runs["QD-DETR"].probe[0]["query_id"])
@@ -246,7 +246,7 @@ draw_epochs(runs["QD-DETR"], runs["QD-DETR"].probe[0]["query_id"])
 # %% [markdown]
 # Now all recorded sentences: windows at every epoch, and the saliency of every clip. Drag the epoch.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.viz.scrubber import save_html, scrubber
 
 scrubber(runs["QD-DETR"])
@@ -302,7 +302,7 @@ _ = save_figure(fig, "figures/04_bm_detr.png")
 # The paper reports the joint probability inside and outside the true moments: 0.56 and 0.13 with negatives, 0.42 and
 # 0.20 without (Charades). Ours, on test videos, with one drawn negative:
 
-# %%
+# %% jupyter={"source_hidden": true}
 columns = ("joint,inside", "joint,outside", "p,inside", "p,outside")
 table = {name: [done.metrics["test"][c] for c in columns] for name, done in runs.items() if name != "QD-DETR"}
 pd.DataFrame(table, index=columns).T.round(3)
@@ -419,7 +419,7 @@ vk.show_studies("P2 Table 6")
 # %% [markdown]
 # ## This page's runs beside guesses that never look
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vmlkit.metrics.report import metrics_table
 
 metrics = ["R@1,IoU=0.3", "R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU"]
