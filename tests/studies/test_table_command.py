@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.conftest import find_data, write_corpus
 from tests.detr.line_folders import write_lines
+from tests.studies.tabled import run
 from vmlkit.cli import main
 from vmlkit.files import shipped
 from vmlkit.runs import RunDirectory
@@ -22,13 +23,6 @@ from vmlkit.tables import load
 #: two short epochs of a handful of videos
 SHORT = {"train.epochs": 2, "train.warmup_updates": 2, "train.probe_queries": 2}
 TOY = {**SHORT, "data.train_videos": 6, "data.validation_videos": 3, "data.test_videos": 3}
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0, **settings: object) -> str:
-    given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    assert main(["table", *arguments, *given]) == code
-    said = capsys.readouterr()
-    return said.err if code else said.out
 
 
 @pytest.fixture

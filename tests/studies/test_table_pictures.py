@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.data.conftest import find_data
-from vmlkit.cli import main
+from tests.studies.tabled import run
 from vmlkit.errors import DataError
 from vmlkit.studies.table_measures import measures_of
 from vmlkit.studies.table_pictures import pictures
@@ -16,13 +16,6 @@ from vmlkit.tables.regenerate import plan
 
 SMALL = {"data.train_videos": 8, "data.validation_videos": 3, "data.test_videos": 4}
 TWO = {**SMALL, "train.epochs": 2, "train.probe_queries": 2}
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0, **settings: object) -> str:
-    given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    assert main(["table", *arguments, *given]) == code
-    said = capsys.readouterr()
-    return said.err if code else said.out
 
 
 @pytest.fixture

@@ -201,7 +201,7 @@ def _planted(
 def charades(method: str, size: Size = "paper") -> Experiment:
     """Charades-STA with real features as in the released configurations (I3D, T 200, 1,111 words)."""
     data = CorpusData(name="charades", clips=200, feature_dtype="float16")
-    epochs = 50 if method.startswith("cnm") or method.startswith("lnp") else 30
+    epochs = 50 if method.startswith(("cnm", "lnp")) else 30
     training = TrainConfig(epochs=epochs, batch_size=128 if method.startswith("cnm") else 32)
     model = _choose(method, CNMConfig(), CPLConfig(), PPSConfig())
     experiment = Experiment(method=method, data=data, model=model, train=training, vote=_vote(method, "pps_charades"))

@@ -181,8 +181,7 @@ def _add_run(
 
 
 def _role(role: Role) -> dict[str, Any]:
-    colors = {"light": role.color, "text": role.text, "dark": role.dark}
-    return {"label": role.label, **colors, "dash": list(role.dash), "width": role.width, "dots": "." in role.hatch}
+    return {"label": role.label, **role.colors, "dash": list(role.dash), "width": role.width, "dots": "." in role.hatch}
 
 
 def _describe_scale(scale: HardnessScale | None) -> dict[str, Any] | None:

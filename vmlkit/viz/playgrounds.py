@@ -126,7 +126,7 @@ def _require(condition: bool, message: str) -> None:
 
 def show(kind: Kind, state: dict[str, Any]) -> Any:
     """The playground as a widget; as a page without a kernel where anywidget is not installed."""
-    roles = {n: {"light": r.color, "text": r.text, "dark": r.dark} for n, r in ROLES.items()}
+    roles = {name: role.colors for name, role in ROLES.items()}
     state = {**state, "roles": roles}
     if importlib.util.find_spec("anywidget") is None:
         return LivePage(kind, state)

@@ -54,6 +54,11 @@ class Role:
     hatch: str = ""
 
     @property
+    def colors(self) -> dict[str, str]:
+        """Its colours by the names that live pictures have for them: ``light``, ``text``, ``dark``."""
+        return {"light": self.color, "text": self.text, "dark": self.dark}
+
+    @property
     def linestyle(self) -> str | tuple[float, tuple[float, ...]]:
         """The dash pattern as matplotlib takes it."""
         return (0.0, self.dash) if self.dash else "-"

@@ -65,7 +65,7 @@ class LiveTraining(anywidget.AnyWidget):
         self._begin, self._folder, self._columns = begin, Path(run_dir), columns
         self._read = 0
         self._task: asyncio.Task[None] | None = None
-        roles = {n: {"light": r.color, "text": r.text, "dark": r.dark} for n, r in ROLES.items()}
+        roles = {name: role.colors for name, role in ROLES.items()}
         super().__init__(roles=roles, planned=planned, **arguments)
         self.refresh()
         if (self._folder / "metrics.json").is_file():
