@@ -1,5 +1,6 @@
 """The page "What we found": computed from results, current with them, and honest about what is not known."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from vmlkit.errors import DataError
 from vmlkit.studies import report
 from vmlkit.studies.results import STUDIES as FOLDER
 from vmlkit.studies.results import Results, studies_in
+from vmlkit.viz.faults import figure_faults
+from vmlkit.viz.findings import MARKS, Line, draw_contrasts
 
 ROOT = Path(__file__).parents[2]
 EFFECTS = {"good": 0.1, "alike": 0.0, "bad": -0.1, "plain": 0.0}
@@ -92,14 +95,23 @@ def test_claims_about_rows_that_are_not_measured_yet_are_left_out(measured: Resu
 def test_the_figure_shows_the_seeds_the_interval_and_the_band(measured: Results) -> None:
     figure = report.draw("P0", report.findings(Path("nowhere"))["P0"])
     (ax,) = figure.axes
-    words = {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+    words = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {"holds", "contradicted", "void", "seeds", "no effect (delta)"} <= words
+    assert figure_faults(figure) == []
     labels = [label.get_text().replace("\n", " ") for label in ax.get_yticklabels()]
     assert "★ good beats plain, R@1,mIoU" in labels
     shown = len(labels)
     seeds = sum(len(points.get_offsets()) for points in ax.collections)
     assert seeds == 6 * shown
     assert len(ax.patches) == shown
+
+
+@pytest.mark.parametrize("text", ["short", "a claim that is long, " * 3 + "of a metric"])
+def test_a_figure_with_every_verdict_has_room_for_all_its_words(text: str) -> None:
+    line = Line(text=text, group="", word="holds", difference=1, low=0, high=2, delta=1, seeds=(0.5, 1.5))
+    figure = draw_contrasts([dataclasses.replace(line, word=word) for word in MARKS], title="every verdict")
+    assert [each.get_text() for each in figure.legends[0].get_texts()] == [*MARKS, "seeds", "no effect (delta)"]
+    assert figure_faults(figure) == []
 
 
 def test_the_committed_page_is_what_the_results_say() -> None:

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -75,9 +75,15 @@ def _places(lines: Sequence[Line]) -> tuple[list[float], dict[float, str]]:
         if not i or line.group != lines[i - 1].group:
             at += 1.4 if i else 1.0
             heads[at] = line.group
-        at += 1.0 + 0.35 * (len(textwrap.wrap(line.text, WRAP)) - 1)
+        at += 1.0 + 0.35 * (len(_wrapped(line.text)) - 1)
         places.append(at)
     return places, heads
+
+
+def _wrapped(text: str) -> list[str]:
+    """The lines of a claim; the mark of a row that was still rising does not stand alone on one."""
+    glued = textwrap.wrap(text.replace(" ↗", "\u00a0↗"), WRAP)
+    return [line.replace("\u00a0", " ") for line in glued]
 
 
 def _draw_line(ax: "Axes", place: float, line: Line) -> None:
@@ -93,7 +99,7 @@ def _finish(ax: "Axes", lines: Sequence[Line], places: list[float], heads: dict[
     from matplotlib.patches import Patch
 
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
-    ax.set_yticks(places, ["\n".join(textwrap.wrap(line.text, WRAP)) for line in lines], fontsize=8)
+    ax.set_yticks(places, ["\n".join(_wrapped(line.text)) for line in lines], fontsize=8)
     for place, name in heads.items():
         ax.annotate(name, (0, place), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
                     va="center", fontsize=8.5, weight="bold", color=INK)  # fmt: skip
@@ -111,5 +117,6 @@ def _finish(ax: "Axes", lines: Sequence[Line], places: list[float], heads: dict[
     ]
     marks.append(Line2D([], [], color=ROLES["positive"].color, marker="o", markersize=3, linestyle="", label="seeds"))
     marks.append(Patch(color=HAIR, alpha=0.55, label="no effect (delta)"))
-    ax.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, -2.6 / (max(places) + 4)), ncols=len(marks),
-              fontsize=7.5, frameon=False)  # fmt: skip
+    # below the whole figure: names of claims take half of it, and the axes alone are narrower than all words
+    figure: Any = ax.figure
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=7.5, frameon=False)
