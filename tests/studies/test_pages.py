@@ -20,6 +20,7 @@ from vmlkit.studies.pages import chosen_claims, said, show_studies, show_study, 
 from vmlkit.studies.report import Finding, lines_of, what_limits
 from vmlkit.studies.results import Results, load_results
 from vmlkit.training.study import Claim, Row, Study
+from vmlkit.viz.findings import draw_contrasts
 
 ROOT = Path(__file__).parents[2]
 EFFECTS = {"good": 0.1, "alike": 0.0, "bad": -0.1, "plain": 0.0}
@@ -113,8 +114,11 @@ def test_ranks_are_said_in_ranks() -> None:
     text = said(finding, finding.verdicts)
     assert re.search(r"\(t2v MnR\): open .* ranks$", text, re.MULTILINE)
     assert re.search(r"\(R@1,mIoU\): holds, .* points$", text, re.MULTILINE)
-    labels = [line.text for line in lines_of(finding, finding.verdicts)]
-    assert labels == ["★ good beats plain, t2v MnR (ranks)", "★ alike beats bad, R@1,mIoU"]
+    axes = draw_contrasts(lines_of(finding, finding.verdicts)).axes
+    assert [ax.get_yticklabels()[0].get_text() for ax in axes] == ["★ good beats plain", "★ alike beats bad"]
+    scales = [ax.get_xlabel() for ax in axes]
+    assert scales[0] == "difference of t2v MnR in ranks, with its interval of 95 %"
+    assert scales[1].startswith("difference of R@1,mIoU in points, with its interval of 95 %\n★: the study is made")
     assert re.search(r"finds differences of \d\.\d ranks with a power", what_limits(finding))
 
 

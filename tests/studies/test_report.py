@@ -100,6 +100,9 @@ def test_the_figure_shows_the_seeds_the_interval_and_the_band(measured: Results)
     assert figure_faults(figure) == []
     labels = [label.get_text().replace("\n", " ") for label in ax.get_yticklabels()]
     assert "★ good beats plain, R@1,mIoU" in labels
+    assert ax.get_title(loc="left") == "lnp-known"
+    assert ax.get_xlabel().startswith("difference in points, with its interval of 95 %\n")
+    assert "↗: a row of it was still rising" in ax.get_xlabel()
     shown = len(labels)
     seeds = sum(len(points.get_offsets()) for points in ax.collections)
     assert seeds == 6 * shown
@@ -108,10 +111,38 @@ def test_the_figure_shows_the_seeds_the_interval_and_the_band(measured: Results)
 
 @pytest.mark.parametrize("text", ["short", "a claim that is long, " * 3 + "of a metric"])
 def test_a_figure_with_every_verdict_has_room_for_all_its_words(text: str) -> None:
-    line = Line(text=text, group="", word="holds", difference=1, low=0, high=2, delta=1, seeds=(0.5, 1.5))
+    line = Line(
+        text=text, group="", word="holds", difference=1, low=0, high=2, delta=1, seeds=(0.5, 1.5), metric="R@1,mIoU",
+        unit="points", primary=True, rising=True,
+    )  # fmt: skip
     figure = draw_contrasts([dataclasses.replace(line, word=word) for word in MARKS], title="every verdict")
     assert [each.get_text() for each in figure.legends[0].get_texts()] == [*MARKS, "seeds", "no effect (delta)"]
     assert figure_faults(figure) == []
+
+
+def test_each_unit_has_a_panel_that_names_it() -> None:
+    line = Line(
+        text="a", group="paper", word="open", difference=1, low=0, high=2, delta=1, seeds=(0.5,), metric="R@1,mIoU",
+        unit="points",
+    )  # fmt: skip
+    gap = dataclasses.replace(line, metric="dependence/negative NLL gap", unit="nats")
+    other = dataclasses.replace(line, metric="R@5,mIoU", rising=True)
+    figure = draw_contrasts([line, gap, dataclasses.replace(gap, study="another")])
+    ends = [f"in {unit}, with its interval of 95 %" for unit in ("points", "nats", "nats")]
+    assert all(ax.get_xlabel().endswith(end) for ax, end in zip(figure.axes, ends, strict=True))
+    assert figure.axes[0].get_xlabel().startswith("difference of R@1,mIoU in")
+    (ax,) = draw_contrasts([line, other]).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a, R@1,mIoU", "a, R@5,mIoU ↗"]
+    assert ax.get_xlabel().startswith("difference in points")
+
+
+def test_the_page_and_its_figures_written_twice_are_the_same_bytes(
+    measured: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMLKIT_CHECK_FIGURES", "1")
+    first, second = (report.write(tmp_path / name, Path("nowhere")) for name in ("first", "second"))
+    assert [path.name for path in first] == ["findings.md", "findings_p0.png"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
 def test_the_committed_page_is_what_the_results_say() -> None:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.font_manager import FontProperties, findfont
 
 from vmlkit.errors import DataError
 from vmlkit.viz.actions import draw_class_activation
@@ -16,7 +18,7 @@ from vmlkit.viz.data import draw_clock, draw_locations, draw_priors, draw_words
 from vmlkit.viz.faults import PAGE_INCHES, figure_faults
 from vmlkit.viz.mixtures import draw_mixtures, draw_paths
 from vmlkit.viz.panels import draw_panels, draw_schedule
-from vmlkit.viz.style import new_figure, save_figure, use_style
+from vmlkit.viz.style import new_figure, save_figure, styled, use_style
 from vmlkit.viz.timeline import draw_epochs
 from vmlkit.viz.tracks import draw_tracks
 
@@ -66,6 +68,29 @@ def test_a_label_needs_ticks_and_a_figure_fits_a_page() -> None:
     wide, _ = plain()
     wide.set_figwidth(PAGE_INCHES + 1)
     assert figure_faults(wide) == ["the figure is 12.0 inches wide; a page has 11"]
+
+
+def test_another_font_and_a_letter_that_it_has_not_are_named() -> None:
+    fig, ax = plain()
+    ax.texts[0].set(text="σ ≤ ½ ↗ $\\alpha_1$")
+    assert figure_faults(fig) == []
+    ax.title.set_family("serif")
+    ax.xaxis.label.set_family("Helvetica of nobody")
+    ax.yaxis.label.set_family("monospace")
+    said = figure_faults(fig)
+    assert "'one run' is in DejaVu Serif, not in DejaVu Sans" in said
+    assert any("another font than 'Helvetica of nobody', which is not installed" in each for each in said)
+    assert len(said) == 2
+    fig, ax = plain()
+    ax.texts[0].set_text("a \u9580 opens")
+    assert figure_faults(fig) == [r"DejaVu Sans has no letter \N{CJK UNIFIED IDEOGRAPH-9580}"]
+
+
+def test_the_style_names_the_font_that_matplotlib_ships() -> None:
+    with styled():
+        path = Path(findfont(FontProperties(), fallback_to_default=False))
+    assert path.is_relative_to(matplotlib.get_data_path())
+    assert path.stem == "DejaVuSans"
 
 
 def test_saving_refuses_a_fault_only_where_it_is_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

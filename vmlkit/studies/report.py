@@ -211,37 +211,36 @@ def draw(key: str, group: Sequence[Finding]) -> "Figure":
     """The figure of a paper: what its studies are for, what the paper says, and the priors that came closest."""
     from vmlkit.viz.findings import draw_contrasts
 
-    lines = [line for finding in group for line in lines_of(finding, drawn(finding.verdicts), f"{finding.name}: ")]
+    lines = [line for finding in group for line in lines_of(finding, drawn(finding.verdicts), finding.name)]
     return draw_contrasts(lines, title=f"{key}: {papers()[key]['short']}" if key else "")
 
 
-def lines_of(finding: Finding, verdicts: Sequence[Verdict], group: str = "") -> "list[Line]":
-    """Lines of a figure, class by class, primary claims first and with a star, rows still rising with an arrow.
+def lines_of(finding: Finding, verdicts: Sequence[Verdict], study: str = "") -> "list[Line]":
+    """Lines of a figure, class by class, primary claims first.
 
     Args:
         finding: the study, of whose rows every seed is a point.
         verdicts: those of its claims that are drawn.
-        group: what stands before the name of the class.
+        study: what stands above its panels.
     """
     from vmlkit.viz.findings import Line
 
-    lines = []
-    for v in sorted(verdicts, key=lambda v: (CLASSES.index(v.claim.kind), not v.primary)):
-        numbers = {name: v.claim.scale * getattr(v, name) for name in ("difference", "low", "high")}
-        unit = "" if v.unit == "points" else f" ({v.unit})"
-        text = f"{'★ ' if v.primary else ''}{v.claim.text}, {v.claim.metric}{unit}{' ↗' if v.rising else ''}"
-        seeds = _seeds(finding.results, v)
-        lines.append(
-            Line(
-                text=text,
-                group=group + v.claim.kind,
-                word=v.word,
-                delta=v.claim.scale * v.claim.delta,
-                seeds=seeds,
-                **numbers,
-            )
+    return [
+        Line(
+            text=v.claim.text,
+            group=v.claim.kind,
+            word=v.word,
+            delta=v.claim.scale * v.claim.delta,
+            seeds=_seeds(finding.results, v),
+            metric=v.claim.metric,
+            unit=v.unit,
+            study=study,
+            primary=v.primary,
+            rising=bool(v.rising),
+            **{name: v.claim.scale * getattr(v, name) for name in ("difference", "low", "high")},
         )
-    return lines
+        for v in sorted(verdicts, key=lambda v: (CLASSES.index(v.claim.kind), not v.primary))
+    ]
 
 
 def _seeds(results: Results, verdict: Verdict) -> tuple[float, ...]:

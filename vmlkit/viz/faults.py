@@ -1,5 +1,7 @@
-"""What a reader would see wrong with a figure: text that is cut, a label without ticks, more width than a page has."""
+"""What a reader would see wrong with a figure: cut text, another font, a label without ticks, too much width."""
 
+import re
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,9 @@ if TYPE_CHECKING:
 #: the width of a page for figures, inches: what is left of a window of 1,280 pixels beside prompts and margins
 PAGE_INCHES = 11.0
 
+#: the family of fonts that matplotlib ships, which ``vmlkit.mplstyle`` names
+FONT = "DejaVu Sans"
+
 #: text may stand out by so many points, which no reader sees
 _SLACK = 1.0
 
@@ -17,15 +22,19 @@ def figure_faults(fig: "Figure") -> list[str]:
     """What is wrong with ``fig``, a sentence each; it is laid out and drawn for this, and otherwise left as it is.
 
     Text is cut where it stands out of the figure.  A label without ticks names an axis on which nothing can be read.
+    Every text is in :data:`FONT`, which has all its letters.
     """
     canvas: Any = fig.canvas
     if not hasattr(canvas, "get_renderer"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         canvas = FigureCanvasAgg(fig)
-    canvas.draw()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        canvas.draw()
     renderer, page, slack = canvas.get_renderer(), fig.bbox, _SLACK * fig.dpi / 72
-    found = []
+    lacking = (re.search(r"Glyph \d+ \((.*)\) missing|does not have a glyph for (.*)", str(w.message)) for w in warned)
+    found = [f"{FONT} has no letter {each[1] or each[2]}" for each in lacking if each]
     if fig.get_figwidth() > PAGE_INCHES:
         found.append(f"the figure is {fig.get_figwidth():.1f} inches wide; a page has {PAGE_INCHES:g}")
     for text in _texts(fig):
@@ -36,12 +45,26 @@ def figure_faults(fig: "Figure") -> list[str]:
         side = max(out, key=lambda name: out[name])
         if out[side] > slack:
             found.append(f"'{text.get_text()}' is cut at the {side}")
+        family = _family(text)
+        if not family.startswith(FONT):
+            found.append(f"'{text.get_text()}' is in {family}, not in {FONT}")
     for ax in fig.axes:
         for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
             label = axis.label.get_text().strip()
             if label and axis.label.get_visible() and _shown(ax) and not any(_tick_labels(axis)):
                 found.append(f"the {name} axis '{label}' has no ticks")
     return found
+
+
+def _family(text: Any) -> str:
+    """The font that a text is drawn in, or asked for and fell back from."""
+    from matplotlib.font_manager import findfont, get_font
+
+    asked = text.get_fontproperties()
+    try:
+        return str(get_font(findfont(asked, fallback_to_default=False)).family_name)
+    except ValueError:
+        return f"another font than '{', '.join(asked.get_family())}', which is not installed"
 
 
 def _shown(ax: Any) -> bool:

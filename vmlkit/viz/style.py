@@ -146,8 +146,8 @@ def save_figure(fig: "Figure", path: str | os.PathLike[str]) -> Path:
     """Write ``fig`` at its own size and 160 dpi, without dates or program names, and return the path.
 
     The same figure written twice gives the same bytes; the file appears under its name only when complete.  Where
-    ``$VMLKIT_CHECK_FIGURES`` is set, as in tests, a figure with cut text, with a label without ticks, or wider than a
-    page is refused (:mod:`vmlkit.viz.faults`).
+    ``$VMLKIT_CHECK_FIGURES`` is set, as in tests, a figure with cut text, another font than that of the style, a letter
+    which that has not, a label without ticks, or more width than a page is refused (:mod:`vmlkit.viz.faults`).
 
     Raises:
         DataError: for a name that does not end in .png, .svg or .pdf, and for a figure that is refused.
