@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ from vmlkit.runs import RunDirectory
 from vmlkit.studies import runner
 from vmlkit.studies import tables as measured
 from vmlkit.studies.results import STUDIES, load_results
+from vmlkit.studies.tables import PUBLISHED
 from vmlkit.tables import load
 
 #: two short epochs of a handful of videos
@@ -65,6 +67,10 @@ def test_a_table_is_measured_printed_exported_and_drawn(here: Path, capsys: pyte
     assert begun(here) == before, "nothing is computed again"
     assert "4 runs, 4 finished" in run(capsys, *asked, "--dry-run", **TOY)
     assert "37.32" in run(capsys, "P0/5a")
+    shutil.copytree(folder, here / PUBLISHED)
+    assert run(capsys, "P0/5a").count("ours, toy, size ci: ") == 1, "the same file of two folders is one"
+    shutil.rmtree(folder)
+    assert run(capsys, "P0/5a").count("ours, toy, size ci: ") == 1, "and those of the package are shown, too"
 
 
 class Killed(BaseException):

@@ -4,12 +4,14 @@ Also the rows of ``docs/weak_2026.md`` that are the five papers' and those of an
 """
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from vmlkit.files import read_json
 from vmlkit.papers import papers
 from vmlkit.studies.results import STUDIES, load_results, studies_in
-from vmlkit.studies.tables import measured_by_studies
+from vmlkit.studies.table_measures import measures_of
+from vmlkit.studies.tables import PUBLISHED, measured_by_studies, measured_by_tables
 from vmlkit.studies.verdicts import verdicts_of
 from vmlkit.tables import every, load, priors
 from vmlkit.tables.forms import written
@@ -29,9 +31,9 @@ def pages(results: Path = STUDIES) -> Iterator[tuple[str, str]]:
         tables = [table for table in every() if table.paper == key]
         parts = [
             f"# The tables of {key}, {paper['short']}",
-            "Every published cell, what studies of this repository measured of the same rows on other data, and "
-            "answers that never look at a video. Each data set has columns of its own: numbers of the toy world or of "
-            "planted features are not the paper's. `vmlkit table ID --data SOURCE` measures a table "
+            "Every published cell, what studies and tables of this repository measured of the same rows on other "
+            "data, and answers that never look at a video. Each data set has columns of its own: numbers of the toy "
+            "world or of planted features are not the paper's. `vmlkit table ID --data SOURCE` measures a table "
             "([how](tables.md#measuring-a-table)). This page is written by `python -m tools.pages docs`.",
         ]
         parts += [_table(table, results) for table in tables]
@@ -39,22 +41,25 @@ def pages(results: Path = STUDIES) -> Iterator[tuple[str, str]]:
 
 
 def _table(table: PublishedTable, results: Path) -> str:
-    ours = measured_by_studies(table, results)
+    ours = [*measured_by_tables(table), *measures_of(table, PUBLISHED), *measured_by_studies(table, results)]
     body = written(table, "markdown", ours).replace("### ", "## ", 1).rstrip()
     lines = [line.replace("- measured in the studies ", "- rows of studies: ") for line in body.splitlines()
              if not line.startswith("- --data ")]  # fmt: skip
     if table.lines and not ours:
-        lines.append(f"- not measured by a study yet: `vmlkit table {table.id}` says what it takes")
-    return "\n".join([*lines, *_verdicts(table, results)])
+        lines.append(f"- not measured yet: `vmlkit table {table.id}` says what it takes")
+    return "\n".join([*lines, *_verdicts(results).get(table.label, ())])
 
 
-def _verdicts(table: PublishedTable, results: Path) -> Iterator[str]:
-    """What studies say of the claims that cite the table."""
+@cache
+def _verdicts(results: Path) -> dict[str, list[str]]:
+    """What studies say of the claims that cite a table, by its label."""
+    said: dict[str, list[str]] = {}
     for name in studies_in(results):
         for verdict in verdicts_of(load_results(name, results)):
-            if verdict.claim.source == table.label:
-                effect = f"{100 * verdict.difference:+.1f} ({100 * verdict.low:+.1f} to {100 * verdict.high:+.1f})"
-                yield f"- {name}: {verdict.claim.text}, {verdict.claim.metric}: {effect}, {verdict.said}"
+            effect = f"{100 * verdict.difference:+.1f} ({100 * verdict.low:+.1f} to {100 * verdict.high:+.1f})"
+            line = f"- {name}: {verdict.claim.text}, {verdict.claim.metric}: {effect}, {verdict.said}"
+            said.setdefault(verdict.claim.source, []).append(line)
+    return said
 
 
 def weak() -> str:

