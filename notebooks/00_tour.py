@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,jupyter,-all
+#     cell_metadata_filter: tags,jupyter,jp-MarkdownHeadingCollapsed,-all
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -63,7 +63,8 @@ from vmlkit.viz.style import new_figure, save_figure
 from vmlkit.viz.timeline import draw_epochs, draw_timeline
 from vmlkit.viz.tracks import draw_tracks
 
-page = vk.open_page(run_dir, size=size, seed=seed, data=data, annotations=annotations, features=features, device=device)
+files = {"annotations": annotations, "features": features}
+page = vk.open_page(run_dir, size=size, seed=seed, data=data, **files, device=device, methods=["cpl"])
 exercises = vk.Exercises(3)
 experiment = page.preset("cpl")
 

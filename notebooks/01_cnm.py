@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,jupyter,-all
+#     cell_metadata_filter: tags,jupyter,jp-MarkdownHeadingCollapsed,-all
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -45,6 +45,9 @@
 # %% tags=["parameters"]
 size = "ci"  # "ci": a minute and a half; "demo": a few minutes; "long": the longest run of the toy world
 seed = 0
+data = "toy"  # real sentences: "planted:charades" needs annotations only, "charades" features as well
+annotations = ""  # their folder; empty looks below $VMLKIT_DATA
+features = ""
 device = "auto"  # "cpu", "cuda", or a card where there is one
 run_dir = "runs/01_cnm"  # other values of the above get folders of their own beside it
 
@@ -64,11 +67,12 @@ from vmlkit.studies.pages import show_study
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, save_figure
 
-page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+files = {"annotations": annotations, "features": features}
+page = vk.open_page(run_dir, size=size, seed=seed, data=data, **files, device=device, methods=["cnm"])
 exercises = vk.Exercises(4)
 # keep the last epoch rather than choose one, and record every validation sentence, to be looked at later
 keep = {"train.choose_epoch_by": "last", "train.probe_queries": 200}
-if size == "ci":
+if (size, data) == ("ci", "toy"):
     keep["train.epochs"] = 8  # two fewer than the preset, for time
 experiment = page.preset("cnm", keep)
 splits = page.load(experiment)
@@ -151,9 +155,10 @@ for _ in range(4):
 # %%
 [s for s, v in zip(splits.test.sentences, splits.test.video_ids, strict=True) if v == splits.test.video_ids[example]]
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Symbols
-#
+
+# %% [markdown]
 # | paper | here | shape |
 # | --- | --- | --- |
 # | $c, w$: P1 Eq. (2) and P1 Eq. (3) | `center, width`, fractions of the video | (B, 1) |
@@ -185,7 +190,7 @@ mask = cnm_mask(torch.tensor(0.5), torch.tensor(0.5), 5, alpha=4)
 assert torch.allclose(mask, by_hand)
 mask
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Paper against code: a very narrow mask
 #
 # It misses every cell of the grid. The code therefore treats widths below 0.1
@@ -222,7 +227,7 @@ for form, expected in (("prob", (1.0, 0.0)), ("logit", (0.5, 0.5))):
 # On probabilities the second clip is gone. On logits it is **not hidden**: its logit became 0, and $e^0=1$ is a
 # respectable weight.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Both in one function
 #
 # *prob* is written as an additive bias, $\log(m+10^{-10})$, which is the same:
@@ -230,7 +235,7 @@ for form, expected in (("prob", (1.0, 0.0)), ("logit", (0.5, 0.5))):
 # %%
 nb.show_source(weighted_attention)
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### At a realistic size
 #
 # Eight queries, fifty clips, random scores, a mask of width 0.2.
@@ -323,7 +328,7 @@ nb.show_source(intra_video_contrast)
 # The easy negative is satisfied and silent; the hard one still pulls. That is what *hard* means: the whole video holds
 # everything that the guess holds, so it is difficult to beat.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Two optimisers, in turn
 #
 # If one network could lower $\mathcal{L}_{ivc}$ by making the *negatives* worse, it would cheat: a reconstructor that
@@ -477,6 +482,17 @@ for metric in ("R@1,mIoU", "R@1,IoU=0.5"):
 # You could stop here and call the method weak, the data hard, or the implementation wrong. (It is at parity with the
 # released code, values and gradients, in `tests/parity`.) The rest of this page asks *which part* fails.
 
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
+# ### Try it: another cap, trained by your hand
+#
+# The width that the network says is multiplied by `max_width`. **Predict:** with a cap of 1 instead, do windows get
+# wider, and does mIoU rise? Press *train*, watch the curves, stop where you have seen enough; a second press goes on.
+# Any setting can stand in the place of this one.
+
+# %%
+tried = with_overrides(experiment, {"model.max_width": 1.0})
+vk.train_live(tried, page.path("by_hand", tried), splits=splits)
+
 # %% [markdown]
 # ## Where does it fail? First, what the history says
 #
@@ -519,7 +535,7 @@ print(f"largest mean gradient norm of an epoch: {largest:.2f}; the clip acts abo
 # %% [markdown]
 # So the clip never acted in this run, and whether it counts stale gradients cannot matter here.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Is the width to blame?
 #
 # The model says the same wide Gaussian for everything; is the cap the problem? Repair one number at a time with the
@@ -558,7 +574,7 @@ nb.say(
     f"{gains['center']:+.1f}: what is missing is the **{max(gains, key=gains.get)}**."
 )
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Does the loss know where the moment is?
 #
 # Now the question that decides. Put masks where *we* want them, and ask the trained reconstructor how well it explains
@@ -600,7 +616,7 @@ nb.say(
 # Read it slowly. Does the reconstructor look at all (own video against a stranger's)? And does what the generator says
 # explain the sentence better than the whole video does? Where it does not, P1 Eq. (13) complains, rightly.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Sweep the mask over the time line
 #
 # One mask, of fixed width, at 21 places, on each test sentence. Here are the first four:
@@ -642,7 +658,7 @@ _ = save_figure(fig, "figures/01_cnm_sweep.png")
 # How often the valley lies in the shaded moment is printed above, beside a random point and what the model says. Where
 # the first is the largest, **the reconstruction loss knows when, and the generator does not say it.**
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Does the gradient point there?
 #
 # A valley helps gradient descent only if the slope *where the generator stands* leads into it. Sort the test
@@ -663,7 +679,7 @@ groups.mean().assign(sentences=groups.size()).round(2)
 # above one half? And do more of them ask for *wider*, the farther off the center is? A wrong narrow mask sees nothing,
 # a wrong wide one at least something: then the cap is a symptom.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Can this generator say it at all?
 #
 # Its answer is read from one vector, the video stack's output at the last frame. So hand it what no weakly supervised
@@ -701,7 +717,7 @@ class Taught(CNM):
 sizes = splits.train.frames.shape[-1], splits.train.vectors.shape[-1], len(splits.train.vocabulary)
 torch.manual_seed(seed)
 taught = Taught(experiment.model, DataShape(frame_dim=sizes[0], word_dim=sizes[1], vocabulary=sizes[2]))
-about = {"name": "taught", "method": "cnm", "settings": to_dict(experiment), "data": {"name": "toy"}}
+about = {"name": "taught", "method": "cnm", "settings": to_dict(experiment), "data": {"name": data}}
 supervised = train(
     taught,
     splits.train,
@@ -800,7 +816,7 @@ nb.record(exact=exact, band=band, above=[("sweep R@1,mIoU", "CNM R@1,mIoU"), ("l
 # Same weights, same training, no labels: only the way of answering changed. It is **not CNM as published**, costs 21
 # reconstructions per sentence, and this table is one seed. But it shows where the knowledge is.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Paper against code, on one batch
 #
 # What does each switch change? The trained weights, one batch of test sentences, the same hidden words:
@@ -875,7 +891,7 @@ show_study("cnm", about=["P1 Table 4"])
 # Before you take a verdict for an answer, look at the priors in the same picture: does CNM beat an answer that never
 # looks at a video? Where it does not, a difference between two of its rows says little.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### CPL beside it
 #
 # On the same world, and both on real Charades-STA sentences and spans over planted features (real video
@@ -887,7 +903,7 @@ show_study("cpl")
 # %%
 show_study("planted-charades")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Optional: weights that the authors released
 #
 # `vmlkit import CHECKPOINT --method cnm --data charades ...` turns a checkpoint of the authors' own program into a run
@@ -955,7 +971,7 @@ exercises.check(
     then=f"Weight on the border: {measured:.2f}. The mask is wider than the span that it stands for.",
 )
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 2. Modify: the mask on probabilities, by yourself
 #
 # *5 minutes, easy.*
@@ -1003,7 +1019,7 @@ exercises.check(
 # A mask on probabilities has a shape but no *strength*. A method that multiplies such a mask by a learned weight (LNP
 # does) gets no gradient for that weight.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 3. Measure: how often does the contrast complain?
 #
 # *5 minutes, easy.*
@@ -1051,7 +1067,7 @@ exercises.check(
     then=shares,
 )
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 4. Measure: how many places does a sweep need?
 #
 # *10 minutes, medium.*
@@ -1090,7 +1106,7 @@ exercises.check(
     then=lambda: "  ".join(f"{count} places: {hit_rate(count):.2f}" for count in (2, 3, 5, 11, 21)),
 )
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 5. Measure, open-ended: what do the switches change below the surface?
 #
 # *40 minutes, open.*

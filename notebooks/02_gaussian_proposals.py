@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,jupyter,-all
+#     cell_metadata_filter: tags,jupyter,jp-MarkdownHeadingCollapsed,-all
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -48,10 +48,15 @@
 # %% tags=["parameters"]
 size = "ci"  # "ci": one and a half minutes; "demo": some minutes; "long": the longest run of the toy world
 seed = 0
+data = "toy"  # real sentences: "planted:charades" needs annotations only, "charades" features as well
+annotations = ""  # their folder; empty looks below $VMLKIT_DATA
+features = ""
 device = "auto"  # "cpu", "cuda", or a card where there is one
 run_dir = "runs/02_gaussian_proposals"  # other values of the above get folders of their own beside it
 
 # %% jupyter={"source_hidden": true}
+import dataclasses
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -70,10 +75,11 @@ from vmlkit.viz.scrubber import scrubber
 from vmlkit.viz.style import ROLES, SERIES, save_figure
 from vmlkit.viz.timeline import draw_epochs
 
-page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+files = {"annotations": annotations, "features": features}
+page = vk.open_page(run_dir, size=size, seed=seed, data=data, **files, device=device, methods=["pps", "cpl"])
 exercises = vk.Exercises(3)
 torch.set_num_threads(1)  # the tensors are too small for a second one to help
-experiment = page.preset("pps", {"train.epochs": 6} if size == "ci" else {})
+experiment = page.preset("pps", {"train.epochs": 6} if (size, data) == ("ci", "toy") else {})
 
 # %% [markdown]
 # ## The data and the idea, in one picture
@@ -103,9 +109,10 @@ figure
 # *Three shapes of a guess over the same video, drawn by hand; the shaded band is the ground truth.* The mixture is a
 # weighted sum of thin curves, so it can be lopsided or have two humps.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Symbols
-#
+
+# %% [markdown]
 # | symbol | in the code | shape |
 # | --- | --- | --- |
 # | $c, w$: center, width | `centers`, `widths` | (B, P), fractions of the video |
@@ -131,7 +138,7 @@ g = cnm_mask(half, half, 5, alpha=5.0)
 print("cells 0, .25, .5, .75, 1:", g.numpy().round(4), "  e^(-5/4) =", round(float(np.exp(-1.25)), 4))
 assert torch.allclose(g[1], torch.tensor(np.exp(-1.25), dtype=torch.float32))
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### What "width" means in each paper
 #
 # CPL writes the same curve with a standard deviation of $w/\sigma$:
@@ -189,7 +196,7 @@ print("touching:", float(diversity(touching, 0.5)), "  apart:", float(diversity(
 assert (float(diversity(touching, 0.5)), float(diversity(apart, 0.5))) == (0.75, 0.25)
 nb.show_source(diversity)
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Take it away: one proposal
 #
 # With $P = 1$ there is nothing to rank, and with $\sigma = \sqrt{2\alpha}$ the mask is CNM's. Of the
@@ -233,7 +240,7 @@ from vmlkit.reconstruction.pps import PPS
 
 nb.show_source(PPS.positives)
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Take it away: one component
 #
 # A model with one proposal has one component with $q = 1$: its mask must be the Gaussian of the
@@ -274,7 +281,7 @@ assert float(terms["pull"]) == float(terms["push_intra"]) == 0
 print(f"sigma 9, lambda .146, 50 cells: w* = {natural_width(9, 0.146, 50):.3f}")
 print(f"the same on 16 cells:           w* = {natural_width(9, 0.146, 16):.3f}  (the whole video is 1)")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### (a) The term alone
 #
 # No model, no sentence: let gradient descent move widths until $L_{div}$ is content.
@@ -315,7 +322,7 @@ assert all(np.all(np.diff(widths) < 0) for widths in settled.values()), "a large
 # %% jupyter={"source_hidden": true}
 brief = {"data.max_train_queries": 320, "data.max_validation_queries": 48, "data.max_test_queries": 48}
 brief |= {"train.epochs": 3, "train.warmup_updates": 10, "train.probe_queries": 48, "train.strip_frames": 1}
-short = with_overrides(vk.preset("cpl", "toy", "ci"), {**brief, "train.seed": seed, "test_draws": 1})
+short = dataclasses.replace(page, size="ci").preset("cpl", {**brief, "test_draws": 1})
 few = page.load(short)
 
 
@@ -332,7 +339,7 @@ weak = train_widths(4.0, 0.26, 0.5)
 falling = trained[0.15].iloc[-1] > trained[0.26].iloc[-1] > trained[0.4].iloc[-1]
 page.expect(falling, "a larger lambda does not make windows narrower")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### (c) A published number on another grid
 #
 # Published for 50 cells, $\lambda = 0.146$ is a different instruction on the 16 cells of a smaller model.
@@ -559,7 +566,7 @@ metrics_table({name: {m: row[m] for m in kept} for name, row in table.items()}, 
 # The proposals could as well be constants. What the model has learned, at this size, is to *read* which of its windows
 # a sentence is about, and that is worth everything it scores above a constant answer.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Voting
 #
 # PPS does not answer with the lowest NLL. Every proposal votes for those it overlaps: $v_i = \sum_j c_j\,
@@ -604,7 +611,7 @@ table["four constant windows"] = moment_metrics(four, by_rank, by_rank[:, 0], sa
 table["five constant windows"] = run.metrics["baselines"]["best constant window (IoU=0.5)"]
 metrics_table({name: {m: row[m] for m in kept} for name, row in table.items()}, len(said.truth)).round(1)
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### On real annotations
 #
 # On those of Charades-STA the same windows need no features, only spans: `vmlkit priors charades`
@@ -630,9 +637,10 @@ nb.say(" ".join(f"Above the constant windows in {c}: {', '.join(names) or 'none'
 # At R@1 a model must *choose*. At R@5 it need not: moments are short and alike, and five answers that never look at a
 # video cover them. Print the windows beside every R@5.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Paper against code
-#
+
+# %% [markdown]
 # | | paper | released code | here |
 # | --- | --- | --- | --- |
 # | CPL: negatives grow over epochs | yes | off on ActivityNet | `gamma` |
@@ -642,7 +650,7 @@ nb.say(" ".join(f"Above the constant windows in {c}: {', '.join(names) or 'none'
 # | PPS: negatives | silent | learned, trained by the ranking | `neg_type` |
 # | PPS: a second generator | none | runs, is never read | left out |
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Whose width is it?
 #
 # Each proposal uses one width for all its components. The released code flattens the widths of the whole batch and
@@ -678,7 +686,7 @@ for mode in ("first", "released"):
 assert torch.allclose(*modes["first"], atol=1e-5)
 assert not torch.allclose(*modes["released"], atol=1e-5), "with the released indexing the batch order must show"
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Negatives were already learned
 #
 # A later paper (notebook 03) proposes *learnable* negatives. The released PPS has them as its default, trained by the
@@ -782,7 +790,7 @@ exercises.check(
     then=lambda: f"Training moments take {mean_width:.3f} of their video: lambda {own:.3f} (the preset has 0.26).",
 )
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 2. Modify: a vote by rank
 #
 # *10 minutes, medium.*
@@ -833,7 +841,7 @@ exercises.check(
     then=on_the_test_split,
 )
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 3. Prove: who feels the pull?
 #
 # *8 minutes, medium.*
@@ -870,7 +878,7 @@ for centers in ([0.15, 0.45, 0.55], [0.9, 0.2], [0.4]):
     cases.append(((np.array(centers),), free.grad[0, 0].numpy(), why))
 exercises.check(pull_gradient, cases, then="The one in between feels nothing until it is outermost itself.")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 4. Measure: can a mixture stay a mixture?
 #
 # *30 minutes, open.*

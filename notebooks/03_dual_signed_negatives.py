@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,jupyter,-all
+#     cell_metadata_filter: tags,jupyter,jp-MarkdownHeadingCollapsed,-all
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -47,6 +47,9 @@
 size = "ci"  # "ci": one and a half minutes; "demo": some minutes; "long": the longest run of the toy world
 seed = 0
 sentences = None  # training sentences to use; None takes all
+data = "toy"  # real sentences: "planted:charades" needs annotations only, "charades" features as well
+annotations = ""  # their folder; empty looks below $VMLKIT_DATA
+features = ""
 device = "auto"  # "cpu", "cuda", or a card where there is one
 run_dir = "runs/03_dual_signed_negatives"  # other values of the above get folders of their own beside it
 
@@ -63,17 +66,16 @@ from vmlkit.experiments.experiment import build, load_run
 from vmlkit.reconstruction import probe, report
 from vmlkit.reconstruction.free_negatives import curve_record
 from vmlkit.reconstruction.presets import follow_sentences, visible_negatives
-from vmlkit.training.method import Progress
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.following import following
-from vmlkit.viz.panels import draw_panels
 from vmlkit.viz.scrubber import scrubber
 from vmlkit.viz.snapshots import RunView
 from vmlkit.viz.style import save_figure
 from vmlkit.viz.tracks import draw_tracks
 from vmlkit.viz.uphill import uphill_playground
 
-page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+files = {"annotations": annotations, "features": features}
+page = vk.open_page(run_dir, size=size, seed=seed, data=data, **files, device=device, methods=["lnp-cpl"])
 exercises = vk.Exercises(3)
 torch.set_num_threads(1)
 
@@ -91,10 +93,14 @@ patience = {
     "demo": {"train.epochs": 20},
 }
 patience["ci"]["model.lnp.reading.candidates"] = 12
-paper = page.preset("lnp-cpl", {"train.probe_queries": 96, "data.max_train_queries": sentences})
+fewer = {} if sentences is None else {"data.max_train_queries": sentences}
+paper = page.preset("lnp-cpl", {"train.probe_queries": 96, **fewer})
 visible = dataclasses.replace(paper.model, lnp=visible_negatives())
-variant = with_overrides(dataclasses.replace(paper, model=follow_sentences(visible)), patience.get(size, {}))
-short = with_overrides(paper, {"train.epochs": 5, "train.warmup_updates": 20, "train.choose_epoch_by": "last"})
+variant = dataclasses.replace(paper, model=follow_sentences(visible))
+short = with_overrides(paper, {"train.choose_epoch_by": "last"})
+if data == "toy":
+    variant = with_overrides(variant, patience.get(size, {}))
+    short = with_overrides(short, {"train.epochs": 5, "train.warmup_updates": 20})
 splits = page.load(paper)
 runs = {"follows": page.train(variant, splits=splits), "paper": page.train(short, "paper", splits=splits)}
 methods = {name: load_run(run.path, progress=False)[0] for name, run in runs.items()}
@@ -141,9 +147,10 @@ figure = draw_tracks(run, opening)
 save_figure(figure, "figures/03_dual_signed_negatives.png")
 figure
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## The symbols
-#
+
+# %% [markdown]
 # | paper | here | shape |
 # | --- | --- | --- |
 # | $\mu_m, \sigma_m$: P0 Sec. 3.2 | `negatives.centers`, `.widths` | (B, M), shares of the video |
@@ -318,7 +325,7 @@ print(f"{queries.outside.sum()} of {len(queries)} sentences have their negatives
 print(f"{queries.nearer.sum()} have them nearer when c > 0; {both} both, {len(queries) - both} not both.")
 print(f"Both, with another sentence's moment in the place of their own: {blind:.1f}")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## P0 Fig. 6, with its controls
 #
 # P0 rates negatives by their mean IoN. The number flatters: a vanishing negative inside a poor positive scores one,
@@ -332,6 +339,8 @@ overlap_playground()
 # score zero by construction), and the mean width.
 
 # %% jupyter={"source_hidden": true}
+from vmlkit.viz.panels import draw_panels
+
 lines = {"IoN": "learned", "IoN random": "random intervals", "IoN variable": "variable Gaussians"}
 panels = {
     "IoN, the best of the negatives": {lines[c]: table[c] for c in lines},
@@ -351,7 +360,7 @@ figure
 # number can be had: IoN divides by the width of the negative, so narrow negatives near the answer earn more than wide
 # ones.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## What raises a negative's CE?
 #
 # The head can change a center and a width; the selection weight scales what attention brings in (the *gate*, below),
@@ -402,13 +411,15 @@ nb.record(
 # teach. The variant does not train the reconstructor on negatives (reading ii of A10, below). Remember this table at
 # the claims.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Paper against code 1: the selection weight that cancels (A1)
 #
 # P0 multiplies the mask by $s_m$. But the attention of its generators *renormalises*: any factor on the whole mask
 # drops out. So what is $s_m$ to act on? Four readings, and what changing s from 1 does to the negatives' CE:
 
 # %%
+from vmlkit.training.method import Progress
+
 method = methods["paper"]
 clock = Progress(epoch=5, max_epochs=5)
 few_queries = splits.train.batch(range(32))
@@ -424,7 +435,7 @@ effect.map("{:.1e}".format)
 # - `logits`: s inside the softmax of the CNM paper's attention, where it acts as a temperature.
 # - `loss`: the prediction untouched, the m-th loss term times M s.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Paper against code 2: what is frozen in L_mt (A10)
 #
 # "We freeze the network for negative proposal generation" has three readings. What $L_{mt}$ adds to the gradient of
@@ -443,7 +454,7 @@ reach.map("{:.1e}".format)
 # $L_{mt}$ only counts CE(pos) once more for each negative that is too close. `nothing` (iii) is the paper's ablation
 # "not freezing": the negatives are trained to be *easy*, at every epoch, whatever the sign of c.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## What it costs
 #
 # The paper: few parameters more, and nothing at inference.
@@ -481,7 +492,7 @@ for name, value in seconds.items():
 # %%
 vk.show_study("lnp-toy", about=["P0 Fig. 4"])
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### On planted data, real sentences
 #
 # The same comparison over the sentences and spans of Charades-STA and ActivityNet Captions.
@@ -496,7 +507,7 @@ vk.show_study("lnp-activitynet", about=["P0 Fig. 4"])
 # because its margin is so large that $L_{mt}$ is M times CE(pos) plus a constant wherever they lie. What the second
 # gains over the generator cannot come from negatives.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Learned against rule-based negatives
 #
 # *mIoN above rule-based ones* is easily said, for those score zero by
@@ -505,7 +516,7 @@ vk.show_study("lnp-activitynet", about=["P0 Fig. 4"])
 # %%
 vk.show_studies("P0 Table 4", "P0 Fig. 6")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### The schedule
 #
 # A constant schedule has no phase with c < 0, so nothing tells its negatives to shrink.
@@ -513,7 +524,7 @@ vk.show_studies("P0 Table 4", "P0 Fig. 6")
 # %%
 vk.show_studies("P0 Table 3")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Freezing, selection, number of negatives
 #
 # Of the readings of *freezing*, (ii) alone does not train the

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,jupyter,-all
+#     cell_metadata_filter: tags,jupyter,jp-MarkdownHeadingCollapsed,-all
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -44,6 +44,9 @@
 # %% tags=["parameters"]
 size = "ci"  # "ci": a minute; "demo": several minutes; "long": the longest run of the toy world
 seed = 0
+data = "toy"  # real sentences: "planted:charades_cd" needs annotations only, "charades_sta" features as well
+annotations = ""  # their folder; empty looks below $VMLKIT_DATA
+features = ""
 device = "auto"  # "cpu", "cuda", or a card where there is one
 run_dir = "runs/04_bm_detr"  # other values of the above get folders of their own beside it
 
@@ -59,7 +62,8 @@ from vmlkit.viz import notebook as nb
 from vmlkit.viz.filmstrip import draw_film_strip
 from vmlkit.viz.style import ROLES, SERIES, save_figure
 
-page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+files = {"annotations": annotations, "features": features}
+page = vk.open_page(run_dir, size=size, seed=seed, data=data, **files, device=device, methods=["qd-detr", "bm-detr"])
 exercises = vk.Exercises(3)
 # one branch a step: the shifted copy of each video doubles the cost, and the claims measure it
 experiment = page.preset("bm-detr", {"model.shifting": False})
@@ -73,7 +77,7 @@ clips = splits.test.frames.shape[1]
 # elsewhere (IoU below 0.5) and do not say nearly the same (a similarity filter; here TF-IDF, below 0.8).
 
 # %% jupyter={"source_hidden": true}
-example = next(i for i in range(len(splits.test)) if len(splits.test.candidates.of(i)) >= 2)
+example = next((i for i in range(len(splits.test)) if len(splits.test.candidates.of(i)) >= 2), 0)
 video, duration = splits.test.video_ids[example], splits.test.durations[example]
 own = [i for i, v in enumerate(splits.test.video_ids) if v == video]
 strip = splits.test.film_strip(video, clips, 32)
@@ -100,9 +104,10 @@ print(splits.train.candidates.report)
 # `neg_query_ids` that **no released file has**, and then draws a sentence of *another* video. On QVHighlights only
 # about 2 % of the training queries have any candidate by the paper's rule; on this page `mode` decides.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Symbols
-#
+
+# %% [markdown]
 # | paper | here | shape |
 # | --- | --- | --- |
 # | $\hat X, \hat Y$ | `Memory.video, Memory.text`: clips and words, encoded together | (B, T, D), (B, L, D) |
@@ -218,7 +223,7 @@ pd.DataFrame(rows).T
 # Three runs: QD-DETR, an ancestor whose clips read the sentence by cross-attention, and BM-DETR in both modes.
 
 # %% jupyter={"source_hidden": true}
-settings = {"train.epochs": 12, "train.drop_epochs": 9} if size == "ci" else {}
+settings = {"train.epochs": 12, "train.drop_epochs": 9} if (size, data) == ("ci", "toy") else {}
 runs = {"QD-DETR": page.train(page.preset("qd-detr"), "qd", splits=splits)}
 for mode in ("authors", "paper"):
     variant = vk.with_overrides(experiment, {"model.mode": mode, **settings})
@@ -392,13 +397,13 @@ for name, (branch, targets) in shifted.items():
 # %%
 vk.show_studies("P2 Table 4")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Probability inside and outside the moment
 
 # %%
 vk.show_studies("P2 Table 9")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Components and losses
 
 # %%
@@ -407,7 +412,7 @@ vk.show_studies("P2 Table 7", "P2 Table 8")
 # %% [markdown]
 # (A softmax over numbers in [0, 1], as in P2 Eq. (8), is meant to attend; first of all it divides by T.)
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Out of distribution
 #
 # Charades-CD moves the moments between training and `test-ood`. Its sentences and times are real, the video features
@@ -444,9 +449,10 @@ nb.record(exact=exact, band=band, above=[*above, ("QD-DETR R@1,mIoU", "authors R
 # Runs of this length say little about which method is better; they show what learning looks like. The claims above
 # rest on many seeds.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Paper against code, the list
-#
+
+# %% [markdown]
 # | paper | released code | here |
 # | --- | --- | --- |
 # | P2 Eq. (8): the decoder reads $X'$ | it has run on $\hat X$ before | `mode` |

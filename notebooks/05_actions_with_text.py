@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,jupyter,-all
+#     cell_metadata_filter: tags,jupyter,jp-MarkdownHeadingCollapsed,-all
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -48,6 +48,9 @@
 # %% tags=["parameters"]
 size = "ci"  # "ci": under a minute; "demo": more videos; "long": the longest run of the toy world
 seed = 0
+data = "toy"  # real videos: "planted:thumos14" needs annotations only, "thumos14" features as well
+annotations = ""  # their folder; empty looks below $VMLKIT_DATA
+features = ""
 device = "auto"  # "cpu", "cuda", or a card where there is one
 run_dir = "runs/05_actions_with_text"  # other values of the above get folders of their own beside it
 
@@ -62,7 +65,10 @@ from vmlkit.actions.presets import SMALL_TEXT, small_vlc
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.style import ROLES, save_figure
 
-page = vk.open_page(run_dir, size=size, seed=seed, device=device)
+files = {"annotations": annotations, "features": features}
+page = vk.open_page(
+    run_dir, size=size, seed=seed, data=data, **files, device=device, methods=["basnet", "tsm", "hamnet", "co2net"]
+)
 exercises = vk.Exercises(3)
 experiment = page.preset("basnet")
 splits = page.load(experiment)
@@ -103,9 +109,10 @@ print("sentence:", splits.test.sentences[example])
 # %% [markdown]
 # *Green: the true instances, one row each. Red: the first one, over-complete. Yellow: the same, incomplete.*
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Symbols
-#
+
+# %% [markdown]
 # | paper | here | shape |
 # | --- | --- | --- |
 # | class activation sequence, $S$ of P3 | `cas`, logits | (B, T, C + 1), background last |
@@ -217,7 +224,7 @@ metrics_table(
     {name: {m: row[m] for m in task.columns if m in row} for name, row in rows.items()}, run.metrics["n_test"]
 ).round(1)
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### The same detections, three protocols
 #
 # P3 and CO2-Net round the truth to whole snippets, BaS-Net and HAM-Net do not, ActivityNet uses other thresholds. The
@@ -310,7 +317,7 @@ pd.concat({name: table.set_index("epoch")[columns].iloc[1:] for name, table in c
 # most of the next word, hidden or not, so the video has little to add and the contrast little to compare. The last
 # column is the distance between the two attentions.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Four phases, three optimisers
 #
 # P3 updates the reconstructor, then VLC's attention (with the reconstructor already moved), then the localiser, whose
@@ -325,7 +332,7 @@ nb.show_source(ActionMethod.step)
 # The golden case `p3_train_step` holds four such iterations against the authors' program: losses, learning rates, clip
 # norms, parameters.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## When a loss closes the attention
 #
 # CO2-Net adds *co-activity*: in two videos of one class, features where the class is active should be alike. On
@@ -433,7 +440,7 @@ print(
 # %%
 vk.show_studies("P3 Table 8", "P3 Sec. 4.4")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Whole methods, and what they are made of
 #
 # *Planted* THUMOS14 has real annotations, generated features and P3's protocol.
@@ -441,9 +448,10 @@ vk.show_studies("P3 Table 8", "P3 Sec. 4.4")
 # %%
 vk.show_studies("P3 Table 1", "P3 Table 3", "P3 Table 5")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Paper against code, in one place
-#
+
+# %% [markdown]
 # | P3's paper | P3's code | here |
 # | --- | --- | --- |
 # | masked words are completed | the mask is overwritten by plain words | `vlc.mask_input` |

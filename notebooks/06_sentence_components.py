@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: tags,jupyter,-all
+#     cell_metadata_filter: tags,jupyter,jp-MarkdownHeadingCollapsed,-all
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -31,6 +31,9 @@
 #
 # **Afterwards you can** derive where a weighted loss leads; tell what a model reads from what it sees, by two
 # controls; read a retrieval number with its protocol.
+#
+# **Data:** the toy world alone, where retrieval and moments meet the same videos. On MSVD and QVHighlights,
+# `vmlkit train p4-xclip --data msvd` and `vmlkit train p4-qd-detr --data qvhighlights` train the same models.
 #
 # **Path:** before this page comes [05: actions with text](05_actions_with_text.ipynb); next is [07: your own
 # video](07_your_own_video.ipynb).
@@ -113,7 +116,7 @@ table = pd.DataFrame([{"sentence": r.sentence, "component": r.component, "text":
 table["check"] = ["accepted" if r.valid else "refused" if r.rejected else "no such part" for r in written]
 nb.fold(f"{len(table)} variants of three sentences", table.set_index("sentence"))
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### What the checker refuses
 #
 # Answers as a careless writer might give them, for *"a red ball falls down"*:
@@ -161,9 +164,10 @@ pd.Series(texts.valid.mean(axis=0), index=texts.components, name="share of sente
 # Most sentences have no object. P4 motivates its second loss with such gaps, but never removes them; we do
 # (`use_invalid=True` is the literal form).
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Symbols
-#
+
+# %% [markdown]
 # | paper | here | shape |
 # | --- | --- | --- |
 # | $t_i,\ p_i,\ n_{i,j}$ | anchor, positive, negative of component $j$ | texts |
@@ -210,13 +214,13 @@ pd.Series({name: float(value) for name, value in values.items()}).round(3)
 # Equal weights are the mean of the single losses, which is *not* the simple loss. With a single component all three are
 # the same.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### All there is to it
 
 # %%
 nb.show_source(component_loss)
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## P4 Eq. (4): importance
 #
 # A small module reads the anchor and the words of each negative and gives it a logit $m_j$;
@@ -272,7 +276,7 @@ fig
 # may slow the slide; whether it does is measured below, at every epoch. `detach_importance` stops it (the weights
 # then stay as they are drawn), `entropy_bonus` holds against it.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## P4 Eq. (7): how alike are two texts?
 #
 # For retrieval P4 compares texts word by word with a "function (7)" that is defined in a supplement we do not have. Two
@@ -427,7 +431,7 @@ nb.fold("The same in numbers, percent", table.mul(100).round(1))
 # a *not* gives the answer away, and the video has little to do with it. One seed settles nothing; the claims below take
 # several.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## One part at a time (P4 Table 4 and P4 Table 5)
 #
 # Six short trainings, each with the negatives of a single part, and all six parts as a test. Does what is learnt from
@@ -473,7 +477,7 @@ carried = np.mean([matrix.loc[a, b] for a in texts.components for b in texts.com
 before = matrix.loc["no loss"].mean()
 print(f"on its own part {trained:.0f} %, on the others {carried:.0f} %, without the loss {before:.0f} %")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Retrieval, both ways
 #
 # Which video does a sentence mean, which sentence does a video? Papers mix two conventions and rarely say so. Several
@@ -614,9 +618,10 @@ nb.record(
 # %% [markdown]
 # At `ci` size the localiser has seen few sentences; the claims below train longer.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ## Paper against code: there is no code
-#
+
+# %% [markdown]
 # | open in the paper | here | why |
 # | --- | --- | --- |
 # | which language model, prompts, decoding | variants are data; rules by default; our prompts are a file | repeatable |
@@ -656,7 +661,7 @@ vk.show_studies("P4 Table 2")
 # In the trained models, is the *video* what tells variants apart? Compare component accuracy on the right video with
 # that on a wrong one.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### One part at a time
 
 # %%
@@ -703,7 +708,7 @@ for made, start in (([0.5, 1.0, 1.5], [0.0, 0.0, 0.0]), ([2.0, 1.0], [0.0, 1.0])
     cases.append(((given, logits.detach().softmax(0)), -logits.grad, "It is omega_j times (L - L_j)."))
 exercises.check(push, cases, then="The easiest is pushed up, the hardest down.")
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 2. Modify: a negative for free
 #
 # *5 minutes, easy.*
@@ -753,7 +758,7 @@ exercises.check(
 # "Jumps down and up" is no negative at all. This is what checks against a script find, and what a reader of captions
 # from a language model has to look for by hand.
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 3. Measure: how far does the word *not* go?
 #
 # *8 minutes, medium.*
@@ -798,7 +803,7 @@ exercises.check(
     then=lambda: f"Told apart: { ({c: told_apart(c) for c in texts.components}) }. Without *not* everything ties.",
 )
 
-# %% [markdown] tags=["aside"]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 4. Measure, open-ended: hold the weights open
 #
 # *40 minutes, open.*

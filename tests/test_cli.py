@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -237,6 +238,9 @@ def test_unknown_options_are_refused_by_the_parser(capsys):
         cli.main(["train", "cpl", "--size", "huge"])
     assert caught.value.code == 2
     assert "invalid choice" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["tour", "--size", "paper"])
+    assert re.search(r"invalid choice: 'paper' \(choose from .*long", capsys.readouterr().err)
 
 
 def test_evaluate_scores_the_checkpoint_on_test(monkeypatch, capsys):

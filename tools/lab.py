@@ -122,10 +122,12 @@ def evaluate(page: Any, script: str, argument: Any = None, seconds: float = PATI
     """What the JavaScript function ``script`` gives; an error after so many seconds, and where the script throws."""
     name, deadline = secrets.token_hex(8), time.monotonic() + seconds
     page.evaluate(_BEGIN.replace("SCRIPT", script), [name, argument])
+    pause = 50
     while (outcome := page.evaluate(_OUTCOME, name)) is None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"no answer within {seconds:g} s")
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(pause)
+        pause = min(1000, pause * 1.2)  # a notebook runs for minutes, and asking takes what it needs
     if "error" in outcome:
         raise RuntimeError(outcome["error"])
     return outcome["value"]

@@ -58,7 +58,7 @@ def run_tour(notebooks: Path | None = None, out: Path | None = None, size: str |
         notebooks: folder of the notebook; by default it is looked for.
         out: folder for the page; the executed notebook goes to ``out/executed``.  Default: ``site`` beside
             ``notebooks``, where ``make site`` finds it.
-        size: ``ci``, ``demo`` or ``paper``; None keeps the notebook's own.
+        size: ``ci``, ``demo`` or ``long``; None keeps the notebook's own.
 
     Raises:
         DataError: if there is no notebook.

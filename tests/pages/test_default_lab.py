@@ -6,6 +6,7 @@ before its colours are known.
 
 import json
 import os
+import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import nbformat
 import pytest
 
 from tests.browsing import Complaints, Lab, jupyterlab
-from tests.pages.touching import deaf, misfits, unstyled
+from tests.pages.touching import deaf, misfits, turn, unfold, unstyled
 from tests.viz.make_run import write_run
 from tools.lab import HIDDEN, ROOT, main, options
 from vmlkit.experiments.notebooks import list_notebooks
@@ -38,8 +39,9 @@ SHOWN = (
     "moment_playground(frames, 12.0, 'the ball rolls', (3.0, 6.0), (4.0, 9.0))",
 )
 
-#: every page takes minutes of training; this runs them all
+#: every page takes minutes of training, for each of these; this runs them all (``-k "03 and seed"`` chooses)
 EVERY = "VMLKIT_EVERY_PAGE"
+KNOBS = {"own": "", "seed": "seed = 1", "size": 'size = "demo"'}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,17 @@ def folder(workspace: Path) -> Path:
     cells += [v4.new_code_cell(line) for line in SHOWN]
     kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
     nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), workspace / "below.ipynb")
+    (workspace / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    git(workspace, "init", "--quiet")
+    git(workspace, "add", "--all")
+    git(workspace, "-c", "user.name=n", "-c", "user.email=n@localhost", "commit", "--quiet", "--message", "all of it")
     return workspace
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git says there."""
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +82,17 @@ def entered(default_lab: Lab, browser: Any) -> tuple[Any, Complaints]:
     return page, complaints
 
 
-def run_and_touch(lab: Lab, page: Any, path: str, seconds: float) -> None:
-    """Open a notebook, run all of it, and put a hand on every live picture in it."""
+def run_and_touch(lab: Lab, page: Any, path: str, seconds: float, knobs: str = "") -> None:
+    """Open a notebook, run all of it, and put a hand on every live picture in it.
+
+    Args:
+        knobs: a line at the end of the cell with parameters, as a reader would write it.
+    """
     assert lab.open(page, path, kernel=True)["error"] is None
+    if knobs:
+        turn(page, knobs)
     assert [cell["errors"] for cell in lab.run_all(page, seconds) if cell["errors"]] == []
+    unfold(page)
     page.wait_for_timeout(1500)
     if not page.locator(".vmlkit-live").count():
         return  # a page may have none
@@ -140,17 +159,21 @@ def test_a_training_starts_and_stops_at_a_button_while_the_kernel_answers(
 
 
 @pytest.mark.skipif(not os.environ.get(EVERY), reason=f"every page trains for minutes: set {EVERY}=1 to run them")
+@pytest.mark.parametrize("knobs", KNOBS)
 @pytest.mark.parametrize("source", list_notebooks(ROOT / "notebooks"), ids=lambda path: path.stem)
 def test_a_page_after_run_all_has_no_blob_no_complaint_and_follows_the_hand(
-    default_lab: Lab, entered: tuple[Any, Complaints], source: Path
+    default_lab: Lab, entered: tuple[Any, Complaints], folder: Path, source: Path, knobs: str
 ) -> None:
+    """With its own knobs, with another seed and with another size, in one clone; nothing that git knows changes."""
     page, complaints = entered
     complaints.found.clear()
+    before = git(folder, "status", "--porcelain")
     try:
-        run_and_touch(default_lab, page, f"notebooks/{source.name}", 1500)
+        run_and_touch(default_lab, page, f"notebooks/{source.name}", 3600, KNOBS[knobs])
     finally:
         default_lab.close(page)
     assert complaints.found == []
+    assert git(folder, "status", "--porcelain") == before
 
 
 def test_the_tour_is_open_and_twins_are_not_listed(default_lab: Lab) -> None:

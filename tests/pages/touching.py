@@ -25,11 +25,30 @@ _MISFITS = """(root) => {
   return [...out, ...squeezed.map((c) => `${named} is drawn ${c.width} and shown ${c.clientWidth} wide`)];
 }"""
 
+_TURN = """([line]) => {
+  const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells];
+  const tagged = cells.filter((cell) => (cell.getMetadata("tags") ?? []).includes("parameters"));
+  for (const cell of tagged) cell.sharedModel.setSource(`${cell.sharedModel.getSource()}\\n${line}`);
+  return tagged.length;
+}"""
+
+_UNFOLD = "() => window.jupyterapp.commands.execute('notebook:expand-all-headings').then(() => true)"
+
 _HIDE_SIDEBAR = """async () => {
   const { shell, commands } = window.jupyterapp;
   if (!shell.leftCollapsed) await commands.execute("application:toggle-left-area");
   return true;
 }"""
+
+
+def turn(page: Any, line: str) -> None:
+    """Write a line at the end of the notebook's cell with parameters."""
+    assert evaluate(page, _TURN, [line]) == 1, "the notebook has no cell of parameters, or several"
+
+
+def unfold(page: Any) -> None:
+    """Open the sections of the notebook that stand behind their heading."""
+    evaluate(page, _UNFOLD)
 
 
 def unstyled(page: Any) -> int:

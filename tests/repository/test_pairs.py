@@ -51,9 +51,8 @@ def test_the_notebook_is_clean(path: Path) -> None:
     notebook = jupytext.read(path)
     assert all(cell.execution_count is None and not cell.outputs for cell in code_cells(path)), "it carries outputs"
     assert not {"widgets", "papermill", "vmlkit"} & set(notebook.metadata), "it carries the state of a run"
-    assert all(set(cell.metadata) <= {"tags", "jupyter", "lines_to_next_cell"} for cell in notebook.cells), (
-        "unexpected metadata of a cell"
-    )
+    known = {"tags", "jupyter", "jp-MarkdownHeadingCollapsed", "lines_to_next_cell"}
+    assert all(set(cell.metadata) <= known for cell in notebook.cells), "unexpected metadata of a cell"
     assert notebook.metadata.kernelspec.name == "python3"
 
 

@@ -181,6 +181,19 @@ def test_every_page_has_the_knobs_and_no_folder_is_fixed(path: Path) -> None:
 
 
 @each_notebook
+def test_jupyterlab_folds_what_the_book_folds(path: Path) -> None:
+    """It folds the cells below a heading and not the rest of its own cell, so no table stands in that."""
+    departures = []
+    for cell in cells(path, "markdown"):
+        heading = cell.source.splitlines()[0]
+        if cell.metadata.get("jp-MarkdownHeadingCollapsed", False) != ("aside" in tags(cell)):
+            departures.append(f"'{heading}': an aside has jp-MarkdownHeadingCollapsed=true, and nothing else has")
+        if "aside" in tags(cell) and "\n|" in cell.source:
+            departures.append(f"'{heading}': the table of an aside stands in a cell of its own")
+    held(path, departures)
+
+
+@each_notebook
 def test_a_still_picture_comes_before_the_scrubber(path: Path) -> None:
     code = "\n".join(cell.source for cell in cells(path, "code"))
     scrubbed = code.find("\nscrubber(")

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vmlkit.cli.options import SIZES
+from vmlkit.cli.options import Names
+
+TOUR_SIZES = Names("vmlkit.experiments.page", "TOY_SIZES")
 
 
 def add_tour_command(commands: Any) -> None:
@@ -13,7 +15,7 @@ def add_tour_command(commands: Any) -> None:
     tour = commands.add_parser("tour", help="run the first notebook and say where everything is")
     tour.add_argument("--notebooks", type=Path, metavar="DIR", help="folder of 00_tour.ipynb (default: look for it)")
     tour.add_argument("--out", type=Path, metavar="DIR", help="where page and executed notebook go (default: site)")
-    tour.add_argument("--size", choices=SIZES, metavar="SIZE", help="%(choices)s; default: the notebook's own")
+    tour.add_argument("--size", choices=TOUR_SIZES, metavar="SIZE", help="%(choices)s; default: the notebook's own")
     tour.set_defaults(run=_tour)
 
 

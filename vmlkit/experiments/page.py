@@ -6,7 +6,7 @@ run = page.train(experiment, splits=page.load(experiment))
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vmlkit.actions.dataset import ActionDataset
 from vmlkit.config import config_hash, with_overrides
 from vmlkit.data.sources import Splits
 from vmlkit.errors import ConfigError
@@ -27,6 +28,7 @@ from vmlkit.viz import notebook as nb
 #: the sizes of a page; ``paper`` is the published setting, and the toy world, of which nothing was published, has
 #: a long run of itself in its place
 SIZES: dict[str, Size] = {"ci": "ci", "demo": "demo", "long": "paper", "paper": "paper"}
+TOY_SIZES = ("ci", "demo", "long")
 #: the values with which a page states its numbers
 OWN = ("ci", 0, "toy")
 
@@ -66,6 +68,8 @@ class Page:
     def load(self, experiment: Experiment) -> Splits[Any]:
         """The experiment's splits; where they have no pictures, stripes of their features stand in for them."""
         splits = METHODS[experiment.method].load(experiment.data, progress=False)
+        if splits.test.film_strip is None:
+            print("These data have no pictures: grey stripes stand in, each the mean of a part of the features.")
 
         def pictured(name: str, data: Any) -> Any:
             return data if data.film_strip is not None else dataclasses.replace(data, film_strip=Stripes(data))
@@ -114,6 +118,7 @@ def open_page(
     device: str = "auto",
     annotations: str = "",
     features: str = "",
+    methods: Sequence[str] = (),
 ) -> Page:
     """Check the knobs of a notebook and prepare it; call it once, in the set-up cell.
 
@@ -121,21 +126,23 @@ def open_page(
         run_dir: where the page with its own knobs keeps its first run; other values get folders beside it, named by
             size, seed and data.
         size: ``ci``, ``demo`` or ``long`` of the toy world; ``ci``, ``demo`` or ``paper`` of published data.
-        data: a source for which the page's method has a preset.
+        data: a source for which all methods of the page have a preset.
         device: ``cpu``, ``cuda``, or ``auto`` for a card where there is one.
         annotations: files or folder of a source that does not make its own; empty looks in ``$VMLKIT_DATA``.
         features: likewise.
+        methods: what the page trains, by which the data that it takes are known; empty takes all data.
 
     Raises:
         ConfigError: for a value out of range, in one sentence.
     """
-    allowed = ("ci", "demo", "long" if data == "toy" else "paper")
-    if size not in SIZES or (size == "long" and data != "toy"):
+    taken = [name for name in DATA if all(name in METHODS[method].presets for method in methods)]
+    if data not in taken:
+        raise ConfigError(f"data is {data!r}: choose one of {', '.join(taken)}, which this page can be run on")
+    allowed = TOY_SIZES if data == "toy" else ("ci", "demo", "paper")
+    if size not in allowed:
         raise ConfigError(f"size is {size!r}: on the data '{data}' choose one of {', '.join(allowed)}")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise ConfigError(f"seed is {seed!r}: choose a whole number from 0 to {2**31 - 1}")
-    if data not in DATA:
-        raise ConfigError(f"data is {data!r}: choose one of {', '.join(DATA)}")
     if data == "toy" and (annotations or features):
         raise ConfigError("the toy world makes its own videos: leave annotations and features empty, or change data")
     choose_device(device, "device")
@@ -153,18 +160,22 @@ class Stripes:
     """Stands in for the pictures of a video of which there are features only: grey levels of eight groups of them.
 
     Args:
-        data: a resident split with ``frames`` (videos, T, D), ``video_index`` (N) and ``video_ids`` (N).
+        data: a resident split of videos for actions, or one of sentences: ``frames`` (videos, T, D), ``video_index``
+            (N) and ``video_ids`` (N).
     """
 
     BANDS = 8
 
     def __init__(self, data: Any) -> None:
-        self._frames = data.frames
-        self._row = dict(zip(data.video_ids, data.video_index.tolist(), strict=True))
+        if isinstance(data, ActionDataset):
+            self._rows = dict(zip(data.video_ids, data.rows.split(data.lengths.tolist()), strict=True))
+        else:
+            each = zip(data.video_ids, data.video_index.tolist(), strict=True)
+            self._rows = {video: data.frames[row] for video, row in each}
 
     def __call__(self, video: str, count: int, pixels: int) -> np.ndarray:
         """``count`` pictures (count, pixels, pixels, 3), uint8, at evenly spaced times."""
-        rows = self._frames[self._row[video]].float()
+        rows = self._rows[video].float()
         clips = ((torch.arange(count) + 0.5) / count * len(rows)).long()
         groups = torch.stack([group.mean(dim=1) for group in rows.tensor_split(self.BANDS, dim=1)], dim=1)
         spread = (groups - groups.mean(dim=0)) / groups.std(dim=0).clamp_min(1e-6)
