@@ -177,10 +177,10 @@ class TestWidget:
 
     def test_it_saves_itself_as_it_stands(self, widget, tmp_path: Path) -> None:
         widget.epoch = 9
-        widget.trail = True
+        widget.trail = widget.boxes = True
         page = widget.save_html(tmp_path / "w.html").read_text(encoding="utf-8")
         state = constant(Elements(page).scripts[0], "STATE")
-        assert (state["epoch"], state["trail"]) == (9, True)
+        assert (state["epoch"], state["trail"], state["boxes"]) == (9, True, True)
 
 
 class TestWithoutAnywidget:

@@ -1,9 +1,11 @@
 """The saved page in a real browser without a network: keys, play, selections, themes, and no complaint."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.viz.make_run import write_run
@@ -263,6 +265,32 @@ def test_the_trail_shows_the_epochs_before(watch: Callable, page_path: Path) -> 
     page.keyboard.press("t")
     assert not page.is_checked(".trail")
     assert pixels(page) != trailed
+    assert watched.problems == []
+
+
+def test_boxes_show_the_best_predictions_under_the_truth(watch: Callable, page_path: Path, run_path: Path) -> None:
+    watched = watch()
+    page = watched.open(page_path)
+    stage = page.locator("canvas.stage")
+    low = stage.bounding_box()["height"]
+    assert "best predictions" not in stage.get_attribute("aria-label")
+    page.check("input.boxes")
+    assert stage.bounding_box()["height"] == low + 4 * 15, "a row for each of four positives"
+    query = stage.get_attribute("data-query")
+    for epoch in (0, 3):
+        shot = RunView(run_path).snapshot(query, epoch)
+        seconds = RunView(run_path).query(query)["duration_s"]
+        told = stage.get_attribute("aria-label").partition("best predictions: ")[2].split("; ")
+        order = np.argsort(shot.nll)
+        numbers = [[float(n) for n in re.findall(r"\d+\.\d+", words)] for words in told]
+        want = np.stack([*(shot.spans * seconds).T, shot.nll, shot.iou], axis=1)[order]
+        assert np.isclose(numbers, want, rtol=0, atol=[0.06, 0.06, 0.006, 0.006]).all()
+        page.focus("input[type=range]")
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+    page.keyboard.press("b")
+    assert not page.is_checked("input.boxes")
+    assert stage.bounding_box()["height"] == low
     assert watched.problems == []
 
 

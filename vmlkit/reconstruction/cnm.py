@@ -95,13 +95,19 @@ class CNM(Generator):
         """P1 Eq. (1): projection, generation and the masked sentence."""
         return encode(self.front, self.generator or self.transformer, batch, masked)
 
+    def window_masks(
+        self, centers: Float[Tensor, "B R"], widths: Float[Tensor, "B R"], cells: int
+    ) -> Float[Tensor, "B R S"]:
+        """P1 Eq. (4)."""
+        return cnm_mask(centers, widths, cells, alpha=self.config.alpha, floor=self.config.width_floor)
+
     def positives(self, encoded: Encoded) -> Proposals:
         """Center and width, P1 Eq. (2) and P1 Eq. (3), read at the last frame, and their mask, P1 Eq. (4)."""
         cells, cfg = encoded.clips.shape[1], self.config
         last_frame = -1 if self.front.token is None else -2
         values = torch.sigmoid(precisely(self.proposal_head, encoded.hidden[:, last_frame]))  # (B, 2)
         center, width = values[:, :1], values[:, 1:] * cfg.max_width
-        mask = cnm_mask(center, width, cells, alpha=cfg.alpha, floor=cfg.width_floor)
+        mask = self.window_masks(center, width, cells)
         starts, ends = (center - width / 2).clamp_min(0), (center + width / 2).clamp_max(1)
         return Proposals(center, width, mask, starts, ends)
 

@@ -107,10 +107,16 @@ class CPL(ContrastingGenerator):
         """Projection, generation and the masked sentence."""
         return encode(self.front, self.transformer, batch, masked)
 
+    def window_masks(
+        self, centers: Float[Tensor, "B R"], widths: Float[Tensor, "B R"], cells: int
+    ) -> Float[Tensor, "B R S"]:
+        """A Gaussian of standard deviation width / sigma, whose largest cell is 1."""
+        return peak_gaussian(centers, widths, cells, sigma=self.config.sigma)
+
     def positives(self, encoded: Encoded) -> Proposals:
         """P centers and widths from the token's output, and their Gaussians on the grid; see also ``reading``."""
         cfg = self.config
-        gaussian = partial(peak_gaussian, cells=encoded.clips.shape[1], sigma=cfg.sigma)
+        gaussian = partial(self.window_masks, cells=encoded.clips.shape[1])
         values = precisely(self.proposal_head, encoded.hidden[:, -1]).unflatten(-1, (-1, 2))  # (B, P, 2)
         centers, widths = torch.sigmoid(values).unbind(-1)
         toward: dict[str, Tensor] = {}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vmlkit.config import at_least, share
 from vmlkit.data.batches import MomentBatch, Predictions
+from vmlkit.errors import ConfigError
 from vmlkit.nn.transformer import (
     Conditioning,
     DropoutTape,
@@ -214,6 +215,16 @@ class Generator(Method[MomentBatch]):
         """A third of the words of each sentence, drawn by their weights; one draw serves the whole step (A15)."""
         return draw_masked_words(batch.word_weights, batch.word_mask, generator)
 
+    def window_masks(
+        self, centers: Float[Tensor, "B R"], widths: Float[Tensor, "B R"], cells: int
+    ) -> Float[Tensor, "B R S"]:
+        """What a positive window gives to each cell, where its center and width alone say it.
+
+        Raises:
+            ConfigError: where they do not, as for mixtures.
+        """
+        raise ConfigError(f"the positives of {type(self).__name__} are no Gaussians of one center and one width")
+
     def reconstruct(
         self,
         encoded: Encoded,
@@ -227,6 +238,17 @@ class Generator(Method[MomentBatch]):
         Args:
             fixed: clips, words and the network are constants; gradients reach the masks (and gates) alone.
         """
+        return self.front.nll(self.word_logits(encoded, masks, tape, fixed=fixed), encoded)
+
+    def word_logits(
+        self,
+        encoded: Encoded,
+        masks: Float[Tensor, "B R S"] | Conditioning,
+        tape: DropoutTape | None = None,
+        *,
+        fixed: bool = False,
+    ) -> Float[Tensor, "B R L V"]:
+        """The scores of every word of the vocabulary at each place of the sentence; see :meth:`reconstruct`."""
         at = masks if isinstance(masks, Conditioning) else Conditioning(masks, tape=tape)
         clips, text = encoded.clips, encoded.text
         reader: Callable[..., Any] = self.reconstructor
@@ -234,8 +256,8 @@ class Generator(Method[MomentBatch]):
         if fixed:
             clips, text = clips.detach(), text.detach()
             reader, head = constant(self.reconstructor), constant(self.front.vocabulary_head)
-        hidden = reader(clips, encoded.clip_mask, text, encoded.text_mask, at).hidden
-        return self.front.nll(head(hidden), encoded)
+        found: Tensor = head(reader(clips, encoded.clip_mask, text, encoded.text_mask, at).hidden)
+        return found
 
     def reconstruct_beside(
         self, encoded: Encoded, rows: Conditioning, others: Conditioning

@@ -1,5 +1,6 @@
 """How numbers and pictures become bytes: quantised little-endian arrays in one block, with a table of what is where."""
 
+import base64
 import io
 from typing import Any
 
@@ -81,3 +82,11 @@ def encode_strip(strip: np.ndarray | None) -> tuple[dict[str, Any], bytes] | Non
     quality = {"quality": 88, "subsampling": 0, "optimize": True}
     imsave(file, np.concatenate(list(strip), axis=1), format="jpeg", pil_kwargs=quality)
     return {"kind": "film", "count": len(strip)}, file.getvalue()
+
+
+def film_address(strip: np.ndarray | None) -> str | None:
+    """A film strip as an address that holds the picture itself; None where there are no pictures but features."""
+    encoded = encode_strip(strip)
+    if encoded is None or encoded[0]["kind"] != "film":
+        return None
+    return "data:image/jpeg;base64," + base64.b64encode(encoded[1]).decode("ascii")

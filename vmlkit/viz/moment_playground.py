@@ -80,5 +80,6 @@ _MOMENT = Kind(
     "Your own moment",
     tuple(f"{name}_{edge}" for name in _NAMES for edge in ("start", "end")),
     _picture,
+    parts=("spans", "moment"),
     given=("duration", "sentence", "strip"),
 )

@@ -234,4 +234,5 @@ _OVERLAP = Kind(
     "IoU and IoN as lengths",
     ("truth_start", "truth_end", "positive_start", "positive_end", "negative_start", "negative_end"),
     _overlap_picture,
+    parts=("spans", "overlap"),
 )

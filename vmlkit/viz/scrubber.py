@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 class ScrubberPage:
     """The scrubber without anywidget: it moves in the browser, and only Python does not see where it stands."""
 
-    def __init__(self, source: ScrubberSource, epoch: int, query: str, trail: bool = False) -> None:
-        self.source, self.epoch, self.query, self.trail = source, epoch, query, trail
+    def __init__(self, source: ScrubberSource, epoch: int, query: str, **drawn: bool) -> None:
+        self.source, self.epoch, self.query, self.drawn = source, epoch, query, drawn
 
     def __repr__(self) -> str:
         return self.source.summary()
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": self.source.fragment(self.epoch, self.query, trail=self.trail), "text/plain": repr(self)}
+        return {"text/html": self.source.fragment(self.epoch, self.query, drawn=self.drawn), "text/plain": repr(self)}
 
     def save_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the scrubber as one self-contained page and return its path."""
-        return self.source.save(path, self.source.fragment(self.epoch, self.query, trail=self.trail))
+        return self.source.save(path, self.source.fragment(self.epoch, self.query, drawn=self.drawn))
 
 
 def scrubber(
@@ -44,6 +44,7 @@ def scrubber(
     query: object | None = None,
     epoch: int = 0,
     trail: bool = False,
+    boxes: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> "EpochScrubber | ScrubberPage":
     """The scrubber in the best form this installation can show.
@@ -56,6 +57,8 @@ def scrubber(
         query: the query to open with; the most instructive one unless given.
         epoch: the epoch to open with; -1 is the last.
         trail: open with the windows of the epochs before drawn faintly; there is a box to tick for it.
+        boxes: open with the best predictions as boxes below the ground truth, with their confidence (of reconstruction
+            their NLL) and IoU; there is a box to tick for it.
         max_bytes: bound on the embedded data.
 
     Raises:
@@ -65,9 +68,9 @@ def scrubber(
         from vmlkit.viz.scrubber_widget import EpochScrubber
 
         given: dict[str, Any] = {"compare": compare, "names": names, "films": films, "query": query, "epoch": epoch}
-        return EpochScrubber(run, **given, trail=trail, max_bytes=max_bytes)
+        return EpochScrubber(run, **given, trail=trail, boxes=boxes, max_bytes=max_bytes)
     source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names, films=films)
-    return ScrubberPage(source, source.nearest_epoch(epoch), source.query_id(query), trail)
+    return ScrubberPage(source, source.nearest_epoch(epoch), source.query_id(query), trail=trail, boxes=boxes)
 
 
 def save_html(
@@ -80,6 +83,7 @@ def save_html(
     query: object | None = None,
     epoch: int = 0,
     trail: bool = False,
+    boxes: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> Path:
     """Write the scrubber as one file that opens from disk without a network; needs neither anywidget nor Jupyter.
@@ -90,4 +94,5 @@ def save_html(
         DataError: as :func:`scrubber`.
     """
     source = ScrubberSource(run, max_bytes, compare=compare, query=query, names=names, films=films)
-    return source.save(path, source.fragment(source.nearest_epoch(epoch), source.query_id(query), trail=trail))
+    shown = source.fragment(source.nearest_epoch(epoch), source.query_id(query), drawn={"trail": trail, "boxes": boxes})
+    return source.save(path, shown)

@@ -119,9 +119,13 @@ class ScrubberSource:
         selected: int = -1,
         curves: Sequence[str] | None = None,
         signals: Sequence[str] | None = None,
-        trail: bool = False,
+        drawn: Mapping[str, bool] | None = None,
     ) -> str:
-        """HTML that shows the scrubber without a kernel, opening at the given state."""
+        """HTML that shows the scrubber without a kernel, opening at the given state.
+
+        Args:
+            drawn: whether the ``trail`` and the ``boxes`` are.
+        """
         sentence = self.view.query(query_id)["sentence"]
         state = {
             "epoch": epoch,
@@ -129,7 +133,9 @@ class ScrubberSource:
             "selected": selected,
             "curves": self.known("curves", curves),
             "signals": self.known("signals", signals),
-            "trail": trail,
+            "trail": False,
+            "boxes": False,
+            **(drawn or {}),
             "meta": self.packed.meta,
         }
         preview = preview_png(self.view, query_id, self.view.recorded_epochs[-1])

@@ -22,7 +22,8 @@ class EpochScrubber(anywidget.AnyWidget):
     """Drag through the epochs of a recorded run, or of two runs side by side at the same share of their training.
 
     The history is sent to the browser once; only the small values (``epoch``, ``query``, ``selected``, ``curves``,
-    ``signals``, ``trail``) travel afterwards, both ways.  Of two runs ``epoch`` counts that with more recorded epochs.
+    ``signals``, ``trail``, ``boxes``) travel afterwards, both ways.  Of two runs ``epoch`` counts that with more
+    recorded epochs.
 
     Args:
         run: a run directory or its path.
@@ -35,6 +36,7 @@ class EpochScrubber(anywidget.AnyWidget):
             c, those of other runs one loss, one metric and the schedule.
         signals: per-clip signals to draw over the video; the first recorded one unless given.
         trail: whether the windows of the epochs before are drawn faintly.
+        boxes: whether the best predictions are drawn as boxes below the ground truth.
         max_bytes: bound on the embedded data; the widget says what it leaves out.
 
     Raises:
@@ -52,6 +54,7 @@ class EpochScrubber(anywidget.AnyWidget):
     curves = traitlets.List(traitlets.Unicode(), help="names of the curves over epochs").tag(sync=True)
     signals = traitlets.List(traitlets.Unicode(), help="names of the signals over the video").tag(sync=True)
     trail = traitlets.Bool(False, help="draw the epochs before faintly").tag(sync=True)
+    boxes = traitlets.Bool(False, help="draw the best predictions as boxes").tag(sync=True)
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class EpochScrubber(anywidget.AnyWidget):
         curves: Sequence[str] | None = None,
         signals: Sequence[str] | None = None,
         trail: bool = False,
+        boxes: bool = False,
         max_bytes: int = MAX_BYTES,
         **arguments: Any,
     ) -> None:
@@ -76,6 +80,7 @@ class EpochScrubber(anywidget.AnyWidget):
             "curves": self.source.known("curves", curves),
             "signals": self.source.known("signals", signals),
             "trail": trail,
+            "boxes": boxes,
         }
         super().__init__(data=packed.data, meta=packed.meta, **start, **arguments)
 
@@ -99,7 +104,8 @@ class EpochScrubber(anywidget.AnyWidget):
         return self.source.summary()
 
     def _twin(self) -> str:
-        return self.source.fragment(self.epoch, self.query, self.selected, self.curves, self.signals, self.trail)
+        drawn = {"trail": self.trail, "boxes": self.boxes}
+        return self.source.fragment(self.epoch, self.query, self.selected, self.curves, self.signals, drawn)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """The live widget, an HTML twin for pages without a kernel, and a line of text."""

@@ -4,14 +4,13 @@ What it shows is computed by :func:`vmlkit.reconstruction.free_negatives.curve_r
 every dial answers at once, without a kernel and without a network.
 """
 
-import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vmlkit.errors import ConfigError
-from vmlkit.viz.blocks import encode_strip
+from vmlkit.viz.blocks import film_address
 from vmlkit.viz.hardness import STOPS, HardnessScale, mix
 from vmlkit.viz.playgrounds import Kind, show
 from vmlkit.viz.style import FAINT, INK, ROLES, new_figure
@@ -46,7 +45,7 @@ def uphill_playground(
         raise ConfigError(f"the record has sentences 0 to {len(record['sentences']) - 1}, not {sentence}")
     if not -1 <= epoch <= record["epochs"]:
         raise ConfigError(f"the record has epochs 0 to {record['epochs']}, not {epoch}")
-    shown = [{**s, "strip": _picture((strips or {}).get(s["video"]))} for s in record["sentences"]]
+    shown = [{**s, "strip": film_address((strips or {}).get(s["video"]))} for s in record["sentences"]]
     state = {
         "alpha": float(record["alpha"]),
         "beta": float(record["beta"]),
@@ -63,14 +62,6 @@ def uphill_playground(
         },
     }
     return show(_UPHILL, state)
-
-
-def _picture(strip: np.ndarray | None) -> str | None:
-    """A film strip as the address of a picture; None without one, or where there are no pictures but features."""
-    encoded = encode_strip(strip)
-    if encoded is None or encoded[0]["kind"] != "film":
-        return None
-    return "data:image/jpeg;base64," + base64.b64encode(encoded[1]).decode("ascii")
 
 
 def _still(state: dict[str, Any]) -> "Figure":

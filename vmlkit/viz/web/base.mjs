@@ -180,7 +180,7 @@ function keepDrawn({ model, root, roles, names, draw }) {
   } };
 }
 
-// a slider with its name and value in words; `format` says the value
+// a slider with its name and value in words; `format` says the value, and `refresh` says it anew
 function dial(model, name, { label, min, max, step, format = (v) => number(v) }) {
   const input = make("input", { type: "range", min, max, step, "aria-label": label, class: name });
   const value = make("output", {});
@@ -192,6 +192,6 @@ function dial(model, name, { label, min, max, step, format = (v) => number(v) })
   input.addEventListener("input", () => put(model, name, Number(input.value)));
   model.on(`change:${name}`, show);
   show();
-  return { node: make("label", { class: "dial" }, make("span", {}, label), input, value),
+  return { node: make("label", { class: "dial" }, make("span", {}, label), input, value), refresh: show,
     stop: () => model.off(`change:${name}`, show) };
 }

@@ -73,11 +73,13 @@ function buildControls(record) {
     ...SPEEDS.map((s) => make("option", { value: s }, s === 1 ? "1 epoch/s" : `${s} epochs/s`)));
   speed.value = "2";
   const slider = make("input", { type: "range", min: 0, max: epochs.length - 1, step: 1, "aria-label": "epoch",
-    title: "arrow keys: epoch; space: play; t: trail; n, p: next, previous query" });
+    title: "arrow keys: epoch; space: play; t: trail; b: boxes; n, p: next, previous query" });
   const at = make("span", { class: "at" });
   const trail = make("input", { type: "checkbox", class: "trail" });
   const trailLabel = make("label", { class: "check", title: "the windows of the epochs before, the older the fainter (key: t)" }, trail, "trail");
   trailLabel.hidden = !record.runs.some((run) => run.steady);
+  const boxes = make("input", { type: "checkbox", class: "boxes" });
+  const boxesLabel = make("label", { class: "check", title: "the best predictions as boxes below the ground truth (key: b)" }, boxes, "boxes");
   const pick = make("select", { class: "pick", "aria-label": "proposal" });
   const label = make("p", { class: "label", role: "status", "aria-live": "polite" });
   const detail = make("p", { class: "detail" });
@@ -85,7 +87,7 @@ function buildControls(record) {
   const drawn = trailLabel.hidden ? "" : "While it plays, the drawing passes evenly from one recorded epoch to the next; numbers are of recorded epochs only.";
   const note = make("p", { class: "note" }, [meta.left_out, drawn].filter(Boolean).join(" "));
   note.hidden = !note.textContent;
-  return { play, speed, slider, at, trail, trailLabel, pick, label, detail, following, legend: buildLegend(record), note };
+  return { play, speed, slider, at, trail, trailLabel, boxes, boxesLabel, pick, label, detail, following, legend: buildLegend(record), note };
 }
 
 // what the colours and the dashes of negatives mean

@@ -2,17 +2,11 @@
 
 const LANES = [["truth", "truth", "ground truth"], ["answer", "positive", "answer"], ["yours", "chosen", "yours"]];
 
-const spanOf = (model, name) => [model.get(`${name}_start`), model.get(`${name}_end`)];
-const lengthOf = ([start, end]) => Math.max(end - start, 0);
-const shared = (a, b) => [Math.max(a[0], b[0]), Math.max(Math.max(a[0], b[0]), Math.min(a[1], b[1]))];
-
 function momentNumbers(model) {
   const [g, p, n] = LANES.map(([name]) => spanOf(model, name));
-  const both = shared(n, g);
-  const hull = Math.max(n[1], g[1]) - Math.min(n[0], g[0]);
   const common = shared(p, n);
   const outside = lengthOf(common) - lengthOf(shared(common, g));
-  return { iou: lengthOf(both) > 0 ? lengthOf(both) / hull : 0, ion: lengthOf(n) > 0 ? outside / lengthOf(n) : 0 };
+  return { iou: iouOf(n, g), ion: lengthOf(n) > 0 ? outside / lengthOf(n) : 0 };
 }
 
 function render({ model, el }) {
@@ -27,17 +21,10 @@ function render({ model, el }) {
   const root = make("div", { class: "vmlkit-live vmlkit-moment" }, title, picture, sheet.canvas, label,
     make("div", { class: "dials" }, ...dials.map((d) => d.node)));
   el.append(root);
-  sheet.canvas.style.touchAction = "none";
-  let [place, held] = [null, null];
-
-  // an end that passes the other takes it along
-  function straighten() {
-    const [start, end] = spanOf(model, "yours");
-    if (start > end) put(model, held?.edge === "end" ? "yours_start" : "yours_end", held?.edge === "end" ? end : start);
-  }
+  let place = null;
 
   function draw(look) {
-    straighten();
+    straighten(model, "yours");
     const width = widthOf(root);
     const [left, inner] = [96, width - 108];
     place = { left, inner };
@@ -70,30 +57,11 @@ function render({ model, el }) {
 
   const at = (event) => clamp((event.offsetX - place.left) / place.inner, 0, 1) * duration;
   const round = (v) => Math.round(clamp(v, 0, duration) * 10) / 10;
-  // inside the moment it is moved, at an end stretched, and elsewhere a new one is begun
-  sheet.canvas.addEventListener("pointerdown", (event) => {
-    const [[start, end], t] = [spanOf(model, "yours"), at(event)];
-    const near = Math.min((8 * duration) / place.inner, (end - start) / 3);
-    const edge = Math.abs(t - start) <= near ? "start" : Math.abs(t - end) <= near ? "end" : t > start && t < end ? "both" : "new";
-    held = { from: t, start, end, edge };
-    sheet.canvas.setPointerCapture(event.pointerId);
-  });
-  sheet.canvas.addEventListener("pointermove", (event) => {
-    if (!held) return;
-    const t = at(event);
-    let [start, end] = [held.start, held.end];
-    if (held.edge === "new") [start, end] = [Math.min(held.from, t), Math.max(held.from, t)];
-    if (held.edge === "start") start = Math.min(t, end);
-    if (held.edge === "end") end = Math.max(t, start);
-    if (held.edge === "both") {
-      const by = clamp(t - held.from, -start, duration - end);
-      [start, end] = [start + by, end + by];
-    }
-    put(model, "yours_end", round(Math.max(end, model.get("yours_start"))));
-    put(model, "yours_start", round(start));
-    put(model, "yours_end", round(end));
-  });
-  for (const name of ["pointerup", "pointercancel"]) sheet.canvas.addEventListener(name, () => { held = null; });
+  const find = () => {
+    const [start, end] = spanOf(model, "yours");
+    return { start, end, low: 0, high: duration, near: (8 * duration) / place.inner, fresh: true };
+  };
+  dragSpans(sheet.canvas, { at, find, move: (_, start, end) => putSpan(model, "yours", round(start), round(end)) });
 
   const names = LANES.flatMap(([name]) => [`${name}_start`, `${name}_end`]);
   const kept = keepDrawn({ model, root, roles, names, draw });

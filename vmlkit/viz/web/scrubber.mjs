@@ -18,7 +18,7 @@ function render({ model, el }) {
   const table = queryTable(record, (id) => put(model, "query", id));
   const movie = filmPlayer(meta.films ?? {}, () => kept.redraw());
   const root = make("div", { class: "vmlkit-live vmlkit-scrubber" },
-    make("div", { class: "row" }, ui.play, ui.speed, ui.slider, ui.at, ui.trailLabel), queries.node, ui.label, movie.node,
+    make("div", { class: "row" }, ui.play, ui.speed, ui.slider, ui.at, ui.trailLabel, ui.boxesLabel), queries.node, ui.label, movie.node,
     make("div", { class: "stages" }, ...stages.map((sheet) => sheet.canvas)), ui.legend.node, ...ui.following, panels.canvas,
     make("div", { class: "row choices" }, chooseCurves.node, chooseSignals.node, table.node), ui.detail, ui.note);
   root.classList.toggle("two", runs.length > 1);
@@ -51,12 +51,12 @@ function render({ model, el }) {
     const lines = model.get("signals").map((name) => run.signals.find((s) => s.name === name)).filter(Boolean);
     const some = model.get("signals").some((name) => runs.some((other) => other.signals.some((s) => s.name === name)));
     const stripBox = meta.strips ? meta.strips.videos[query.video] : null;
-    const box = layStage(width, stripBox, run, some, runs.length > 1);
+    const box = layStage(width, stripBox, run, some, runs.length > 1, model.get("boxes"));
     sheet.fit(width, box.total);
     sheet.canvas.style.width = `${width}px`;
     const e = run.epochs[at[r]];
     const title = runs.length > 1 ? run.name + (shares ? ` (epoch ${e} of ${run.planned})` : e === epoch ? "" : ` (epoch ${e})`) : "";
-    const key = [query.id, width, look.dark, look.ground, Boolean(strip), some, title].join("|");
+    const key = [query.id, width, look.dark, look.ground, Boolean(strip), some, title, model.get("boxes")].join("|");
     const top = box.side ? box.traces : box.cap - 14;
     const ctx = sheet.begin(key, (back) => drawGround(back, look, box, strip, query, run, title, r ? [5, 3] : []), top);
     if (some) drawSignals(ctx, look, box, run, at[r], q, lines);
@@ -66,6 +66,7 @@ function render({ model, el }) {
       proposalsAt(run, at[r] - 1 - age, q));
     drawTrail(ctx, look, box, ghosts);
     drawLanes(ctx, look, box, next === at[r] ? items : between(items, proposalsAt(run, next, q), share), meta.roles, selectedName());
+    if (model.get("boxes")) drawBoxes(ctx, look, box, items);
     drawPlayhead(ctx, look, box, query.duration, movie.time());
     boxes[r] = box;
     return items;
@@ -104,7 +105,7 @@ function render({ model, el }) {
     write(ui.at, shares ? percent : `epoch ${epoch} / ${epochs.at(-1)}`);
     ui.slider.value = epochs.indexOf(epoch);
     ui.slider.setAttribute("aria-valuetext", when);
-    ui.trail.checked = model.get("trail");
+    for (const name of ["trail", "boxes"]) ui[name].checked = model.get(name);
     ui.following.forEach((node, r) => {
       const said = runs[r].following[at[r]];
       write(node, said && runs.length > 1 ? `${runs[r].name}: ${said}` : said);
@@ -126,7 +127,8 @@ function render({ model, el }) {
     write(ui.detail, details.length ? details.join("   |   ") : "Click a curve, or choose a proposal, to read its numbers.");
     stages.forEach((sheet, r) => {
       const whose = runs.length > 1 ? ` of ${runs[r].name}` : "";
-      sheet.canvas.setAttribute("aria-label", `Film strip, ground truth and proposals${whose}: ${words}`);
+      const listed = model.get("boxes") ? ` · best predictions: ${boxWords(shownItems[r], query)}` : "";
+      sheet.canvas.setAttribute("aria-label", `Film strip, ground truth and proposals${whose}: ${words}${listed}`);
     });
     panels.canvas.setAttribute("aria-label", `Curves over epochs, cursor at ${when}`);
   }
@@ -154,11 +156,11 @@ function render({ model, el }) {
   };
   ui.slider.addEventListener("input", () => { film.stop(); go(Number(ui.slider.value)); });
   ui.slider.addEventListener("keydown", (event) => {
-    const act = { " ": toggle, t: () => ui.trail.click(), n: () => queries.move(1), p: () => queries.move(-1) }[event.key];
+    const act = { " ": toggle, t: () => ui.trail.click(), b: () => ui.boxes.click(), n: () => queries.move(1), p: () => queries.move(-1) }[event.key];
     if (act && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); act(); }
   });
   ui.play.addEventListener("click", toggle);
-  ui.trail.addEventListener("change", () => put(model, "trail", ui.trail.checked));
+  for (const name of ["trail", "boxes"]) ui[name].addEventListener("change", () => put(model, name, ui[name].checked));
   ui.pick.addEventListener("change", () => select(shownItems.flat().find((item) => item.name === ui.pick.value)));
   stages.forEach((sheet, r) => sheet.canvas.addEventListener("click", (event) =>
     select(proposalNear(boxes[r], shownItems[r], event.offsetX, event.offsetY))));
@@ -171,7 +173,7 @@ function render({ model, el }) {
     if (epoch !== null) { film.stop(); go(nearest(epochs, epoch)); }
   });
 
-  const kept = keepDrawn({ model, root, roles: meta.roles, names: ["epoch", "query", "selected", "curves", "signals", "trail"], draw });
+  const kept = keepDrawn({ model, root, roles: meta.roles, names: ["epoch", "query", "selected", "curves", "signals", "trail", "boxes"], draw });
   decodeStrips(record).then((done) => { strips = done; stages[0].canvas.dataset.ready = "true"; kept.redraw(); });
   return () => {
     film.stop();

@@ -1,7 +1,9 @@
 // One query of one run over time: film strip, signals, ground truth, positives (up), negatives (hanging down).
 // Position says what a curve is before colour does, and line style and hatch say it once more.
 
-function layStage(width, strip, run, signals, titled) {
+const [BOX, BOXES] = [15, 5];  // height of a prediction's row, and how many there are at most
+
+function layStage(width, strip, run, signals, titled, boxes) {
   const [left, up, down] = width < 560 ? [96, 88, 64] : [104, 104, 74];
   const inner = width - left - 16;
   const head = titled ? 22 : 0;
@@ -9,7 +11,7 @@ function layStage(width, strip, run, signals, titled) {
   const traces = head + side + (signals ? 8 : 0);
   const band = signals ? 44 : 0;
   const cap = traces + band + 16;
-  const base = cap + 32 + up;
+  const base = cap + 32 + up + (boxes ? BOX * Math.min(BOXES, run.counts.positives) : 0);
   const rows = [...(run.weighted ? ["weight"] : []), ...(run.rated ? ["IoN"] : [])];
   const floor = base + (run.counts.negatives ? down + 8 + 15 * rows.length + 4 : 8);
   return { width, left, inner, head, side, traces, band, cap, base, floor, up, down, rows, total: floor + 26 };
@@ -174,6 +176,32 @@ function drawAnswer(ctx, look, box, answer) {
   const middle = clamp(x(answer.center), box.left + 26, box.left + box.inner - 26);
   text(ctx, look, Number.isNaN(answer.score) ? "" : `IoU ${number(answer.score)}`, middle, box.base - box.up - 10,
     { align: "center", color: look.colors.chosen, size: 12.5, bold: true, halo: true });
+}
+
+const bestOf = (items) => items.filter((item) => !item.negative).sort((a, b) => a.nll - b.nll || 0).slice(0, BOXES);
+const sureness = (item) => (!Number.isNaN(item.weight) ? `confidence ${number(item.weight)}`
+  : Number.isNaN(item.nll) ? item.name : `NLL ${number(item.nll)}`);
+const boxWords = (items, { duration }) => bestOf(items).map((item) => [`${number(item.start * duration, 1)}–${number(item.end * duration, 1)} s`,
+  sureness(item), ...(Number.isNaN(item.score) ? [] : [`IoU ${number(item.score)}`])].join(", ")).join("; ");
+
+// the best predictions as boxes under the true ones: place, how sure the model is of them, and how right they are
+function drawBoxes(ctx, look, box, items) {
+  const x = (fraction) => box.left + box.inner * clamp(fraction, 0, 1);
+  bestOf(items).forEach((item, i) => {
+    const y = box.cap + 16 + BOX * i;
+    ctx.strokeStyle = ctx.fillStyle = look.colors[item.role];
+    ctx.lineWidth = 1.6;
+    const [from, to] = [x(item.start), x(item.end)];
+    ctx.globalAlpha = item.role === "chosen" ? 0.55 : 0.25;
+    ctx.fillRect(from, y - 4, Math.max(to - from, 2), 9);
+    ctx.globalAlpha = 1;
+    ctx.strokeRect(from, y - 4, Math.max(to - from, 2), 9);
+    text(ctx, look, sureness(item), box.left - 10, y, { align: "right", color: look.words[item.role], size: 10.5, room: box.left - 12 });
+    if (Number.isNaN(item.score)) return;
+    const right = to + 52 < box.left + box.inner || from - 52 < box.left;
+    text(ctx, look, `IoU ${number(item.score)}`, right ? to + 5 : from - 5, y,
+      { align: right ? "left" : "right", size: 10.5, halo: true, color: look.faint });
+  });
 }
 
 // weights and IoN under the negatives; where there is no room for all, the heaviest
