@@ -20,9 +20,9 @@ from vmlkit.studies.assembly import Measured, add_cells, study_hash, write_resul
 from vmlkit.studies.cells import Store, cells_of
 from vmlkit.studies.merge import merge
 from vmlkit.studies.outcomes import stored
-from vmlkit.studies.results import load_results
+from vmlkit.studies.results import SCHEMA, load_results
 from vmlkit.studies.run import Options, run_study
-from vmlkit.studies.storage import changes, undone, write_outcomes
+from vmlkit.studies.storage import by_columns, by_lines, changes, undone, write_outcomes
 
 
 def test_the_table_is_tidy(once: Path) -> None:
@@ -117,8 +117,8 @@ def test_results_of_another_form_or_of_another_table_are_refused(measured: Path)
     with pytest.raises(DataError, match="run `vmlkit study run nothing`"):
         load_results("nothing", measured / "results")
     whole = path.read_text()
-    path.write_text(whole.replace('"schema": 2', '"schema": 1'))
-    with pytest.raises(DataError, match="has schema version 1, and this vmlkit reads version 2"):
+    path.write_text(whole.replace(f'"schema": {SCHEMA}', '"schema": 1'))
+    with pytest.raises(DataError, match=f"has schema version 1, and this vmlkit reads version {SCHEMA}"):
         load_results("tiny", path.parent)
     path.write_text(whole)
     table = path.with_suffix(".parquet")
@@ -146,7 +146,7 @@ def test_a_row_without_settings_and_a_cell_of_no_machine_are_refused(measured: P
     if part == "rows":
         del record["rows"]["CNM"]["settings"]
     else:
-        record["cells"][0]["made"] = 99
+        record["cells"][0]["made"][0] = 99
     path.write_text(json.dumps(record))
     with pytest.raises(DataError, match=r"has no settings of the row|of no machine"):
         load_results("tiny", path.parent)
@@ -156,14 +156,28 @@ def test_how_far_windows_follow_may_be_unknown_at_an_epoch(measured: Path) -> No
     """Where all true centers of a small split are one there is no variance to explain."""
     path = measured / "results" / "tiny.json"
     record = json.loads(path.read_text())
+    record["cells"] = by_lines(record["cells"])
     record["cells"][0]["dependence"] = {
         "turn": {"epoch": 1, "chosen center R2": None},
         "end": {"chosen center R2": None},
     }
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps({**record, "cells": by_columns(record["cells"])}))
     found = load_results("tiny", path.parent)
+    assert found.record["cells"] == record["cells"]
     with pytest.raises(DataError, match="keeps no 'dependence/chosen center R2'"):
         found.values(record["cells"][0]["row"], "dependence/chosen center R2")
+
+
+@pytest.mark.parametrize("cells", [None, {"row": []}, [3], [{"row": 3}], [{"row": ["CNM"], "seed": [0, 1]}]])
+def test_cells_that_are_no_tables_are_refused_and_lists_of_cells_are_read(measured: Path, cells: object) -> None:
+    path = measured / "results" / "tiny.json"
+    record = json.loads(path.read_text())
+    lines = by_lines(record["cells"])
+    path.write_text(json.dumps({**record, "cells": cells}))
+    with pytest.raises(DataError, match=r"tiny.json: the table 'cells' (is no list|has something|has columns)"):
+        load_results("tiny", path.parent)
+    path.write_text(json.dumps({**record, "schema": 2, "cells": lines}))
+    assert load_results("tiny", path.parent).record["cells"] == lines
 
 
 def test_a_pair_that_a_kill_tore_apart_is_written_again(measured: Path, capsys) -> None:

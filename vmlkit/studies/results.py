@@ -12,9 +12,11 @@ like others, once, with seed -1 where chance decides nothing.  The JSON file has
 ``baselines``
     names of the rows that are baselines, and ``of``: the row on whose training split each was fitted
 ``cells``
-    a row and a seed each: ``chosen_epoch``, ``seconds_per_epoch``, ``validation`` curve, ``test`` numbers that the
-    study asks for, ``dependence`` on sentences at the turn and the end, perhaps ``curves`` by epoch on validation that
-    the study asks for, and ``made``: its place in the list ``made``
+    in the file by columns (:func:`vmlkit.studies.storage.by_columns`), here a row and a seed each: ``chosen_epoch``,
+    ``seconds_per_epoch``, ``validation`` curve, ``test`` numbers that the study asks for, ``dependence`` on sentences
+    at the turn and the end, perhaps ``curves`` by epoch on validation that the study asks for, and ``made``: its place
+    in the list ``made``
+``made``
 ``made``
     ``revision`` and ``revisions``, ``versions``, ``hardware`` with the processor's vector ``capability``, and
     ``study``: the hash of the study as it stood before the cell was computed
@@ -44,13 +46,13 @@ from vmlkit.files.tables import check_columns
 from vmlkit.runs import read_json, read_parquet
 from vmlkit.studies.cells import MADE, MEASURED
 from vmlkit.studies.outcomes import metric_outcomes
-from vmlkit.studies.storage import undone
+from vmlkit.studies.storage import by_lines, undone
 from vmlkit.training.experiment import Experiment
 
 #: where results of this form lie
 STUDIES = RESULTS / "studies"
-#: version of the form
-SCHEMA = 2
+#: version of the form; in the one before, a cell was an entry of a list
+SCHEMA, EARLIER = 3, 2
 #: bytes of a table; those of whole studies have a thousandth of it
 LARGEST = 2**28
 #: begins the name of a measure of dependence on validation at the last epoch
@@ -220,9 +222,15 @@ def load_results(name: str, results: Path = STUDIES) -> Results:
         raise DataError(path, "there are no results of this study", f"run `vmlkit study run {name}`")
     record = read_json(path)
     version = record.get("schema") if isinstance(record, dict) else None
-    if version != SCHEMA:
+    if version not in (SCHEMA, EARLIER):
         what = f"has schema version {version!r}, and this vmlkit reads version {SCHEMA}"
         raise DataError(path, what, f"measure the study again with `vmlkit study run {name}`")
+    if version == SCHEMA:
+        try:
+            record["cells"] = by_lines(record.get("cells"))
+        except ValueError as error:
+            what = f"the table 'cells' {error}"
+            raise DataError(path, what, f"restore it, or run `vmlkit study run {name}`") from None
     checked(record, RECORD, path)
     if (fault := _incoherent(record)) is not None:
         raise DataError(path, fault, f"restore it, or run `vmlkit study run {name}`")

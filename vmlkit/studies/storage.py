@@ -1,7 +1,11 @@
-"""How results are packed into two small files: a parquet table of a byte or so an outcome, and JSON by lines."""
+"""How results are packed into two small files: a parquet table of a byte or so an outcome, and JSON by lines.
+
+In the JSON, cells of the same keys that follow each other are a table by columns, so that no key is written twice.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +36,18 @@ def write_outcomes(path: Path, frame: pd.DataFrame) -> None:
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write JSON with a line for each entry of the lists and tables at the top, so that a change shows where it is."""
+    """Write JSON with a line for each entry of the lists and tables at the top, so that a change shows where it is.
+
+    ``cells`` are written by columns.
+    """
     lines = []
     for key, value in plain(record).items():
-        if isinstance(value, list) and value:
+        if key == "cells":
+            columns = ([f"{_text(name)}: {_text(of)}" for name, of in table.items()] for table in by_columns(value))
+            lines.append(
+                f"{_text(key)}: [\n" + ",\n".join("  {" + ",\n   ".join(table) + "}" for table in columns) + "\n ]"
+            )
+        elif isinstance(value, list) and value:
             lines.append(f"{_text(key)}: [\n" + ",\n".join(f"  {_text(item)}" for item in value) + "\n ]")
         elif isinstance(value, dict) and value:
             items = (f"  {_text(name)}: {_text(item)}" for name, item in value.items())
@@ -47,6 +59,46 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def by_columns(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A table for each run of entries of the same keys, those of their parts too.
+
+    >>> by_columns([{"seed": 0, "test": {"mIoU": 0.3}}, {"seed": 1, "test": {"mIoU": 0.4}}, {"seed": 2, "test": {}}])
+    [{'seed': [0, 1], 'test': {'mIoU': [0.3, 0.4]}}, {'seed': [2], 'test': [{}]}]
+    """
+    return [_columns(list(alike)) for _, alike in groupby(lines, key=_keys)]
+
+
+def _keys(entry: Any) -> Any:
+    return {name: _keys(part) for name, part in entry.items()} if isinstance(entry, Mapping) else None
+
+
+def _columns(lines: list[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = {name: [line[name] for line in lines] for name in lines[0]}
+    return {name: _columns(of) if isinstance(of[0], Mapping) and of[0] else of for name, of in columns.items()}
+
+
+def by_lines(tables: Any) -> list[dict[str, Any]]:
+    """The entries of which :func:`by_columns` made the tables.
+
+    Raises:
+        ValueError: for what it did not make: no list of tables, or columns that differ in length.
+    """
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError("is no list of tables")
+    return [line for table in tables for line in _lines(table)]
+
+
+def _lines(column: Any) -> list[Any]:
+    if isinstance(column, list):
+        return column
+    if not isinstance(column, dict):
+        raise ValueError("has something else than a column")
+    columns = {name: _lines(part) for name, part in column.items()}
+    if len({len(part) for part in columns.values()}) > 1:
+        raise ValueError("has columns that differ in length")
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def changes(there: Any, here: Any, path: str = "") -> dict[str, Any]:
