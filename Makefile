@@ -99,7 +99,7 @@ crash: $(STAMP) ## kill runs of each family at N random instants (default 50), a
 	  --kills $(if $(filter command line,$(origin N)),$(N),50) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## run the benchmarks; times are printed, nothing is asserted
-	@set -e; for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python $$file; done
+	@set -e; for name in $$(cd benchmarks && ls [a-z]*.py); do echo "$$name"; $(BIN)/python -m benchmarks.$${name%.py}; done
 
 bench-gpu: $(STAMP) ## measure steps on a card, below five minutes, and write benchmarks/results/step_gpu.json
 	@$(BIN)/python -m benchmarks.card --device cuda --json benchmarks/results/step_gpu.json

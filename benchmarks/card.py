@@ -10,7 +10,6 @@ size, several runs in one process, the loader, and a whole training at the size 
 do has no number.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import time
@@ -20,10 +19,10 @@ from typing import Any
 
 import torch
 
+from benchmarks import _frame
 from benchmarks.step import measure, page, runs
 from benchmarks.step.cases import SIZES, Size, Variant, variants
 from vmlkit import provenance
-from vmlkit.files import write_json
 from vmlkit.training.graphs import OwnStream
 from vmlkit.training.start import Reproducible, choose_device
 
@@ -122,11 +121,10 @@ def everything(size: Size, device: torch.device, effort: Effort) -> Iterator[dic
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table; keep the numbers unless it is a dry run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _frame.options(__doc__)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     parser.add_argument("--size", choices=SIZES, help="default: paper on a card, tiny on a CPU")
     parser.add_argument("--dry-run", action="store_true", help="everything once at tiny size; writes nothing")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the numbers and where they come from")
     options = parser.parse_args(arguments)
     if options.dry_run and options.json:
         parser.error("--dry-run writes nothing: leave out --json")
@@ -135,13 +133,11 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     started = time.perf_counter()
     named = None if device.type == "cpu" else torch.get_device_module(device).get_device_name(device)
-    made = {"benchmark": "step", **provenance.made_with(named, 1)}
     record: dict[str, Any] = {}
     for part in everything(size, device, EFFORTS["dry" if options.dry_run else device.type]):
-        record = {**part, "seconds": time.perf_counter() - started, **made}
-        if options.json:  # after each part: what ends the process loses one
-            write_json(options.json, record)
-    print(page.report(record))
+        record = {**part, "benchmark": "step", "seconds": time.perf_counter() - started}
+        _frame.keep(options.json, "card", named, **record)  # after each part: what ends the process loses one
+    print(page.report({**record, **provenance.made_with(named, 1)}))
 
 
 if __name__ == "__main__":

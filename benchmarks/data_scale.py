@@ -9,8 +9,6 @@ the file and are given back when others need them.  A size that needs more than 
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,12 +22,11 @@ import numpy as np
 import torch
 
 import vmlkit as vk
-from vmlkit import provenance
+from benchmarks import _frame
 from vmlkit.data.packed import pack_features
 from vmlkit.data.settings import CorpusData
 from vmlkit.data.sources import load
 from vmlkit.experiments.experiment import run_experiment
-from vmlkit.files import write_json
 
 
 @dataclass(frozen=True)
@@ -177,11 +174,7 @@ def measure(size: Size, folder: Path) -> dict[str, Any]:
 
 def child(name: str) -> dict[str, Any]:
     """The numbers of a size, from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.data_scale", "--inside", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name}: {done.stderr[-800:]}")
-    found: dict[str, Any] = json.loads(done.stdout.strip().split("\n")[-1])
+    found: dict[str, Any] = _frame.of_a_process("data_scale", "--inside", name)
     most = max(found["memory_gb"].values())
     if most > found["size"]["limit_gb"]:
         raise SystemExit(f"{name} needs {most:.2f} GB, and {found['size']['limit_gb']:g} GB were stated")
@@ -190,10 +183,9 @@ def child(name: str) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark and print, optionally write, its numbers."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = _frame.options(__doc__)
     parser.add_argument("--size", choices=SIZES, nargs="+", default=["charades", "activitynet"])
     parser.add_argument("--inside", choices=SIZES, help=argparse.SUPPRESS)
-    parser.add_argument("--json", type=Path, help="write the numbers and where they come from to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.inside:
@@ -208,14 +200,7 @@ def main() -> None:
             print(
                 f"  {stage:20s} {seconds:8.1f} s of the processor   {found[name]['memory_gb'][stage]:6.2f} GB at most"
             )
-    if options.json:
-        record = {
-            "benchmark": "data_scale",
-            "command": "python -m benchmarks.data_scale --json benchmarks/results/data_scale_cpu.json",
-            "sizes": found,
-            **provenance.made_with(None, 1),
-        }
-        write_json(options.json, record)
+    _frame.keep(options.json, "data_scale", sizes=found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """mAP at nine thresholds over 17,000 detections: vectorised against a naive loop, side by side.
 
-    python benchmarks/detection.py --json benchmarks/results/detection_cpu.json
+    python -m benchmarks.detection --json benchmarks/results/detection_cpu.json
 
 First the correctness gate: for every protocol the two must agree within 1e-12, else the timing is void and the exit
 status is 1.  Then the two alternate, after one warm-up each, in one process and one thread; the figures are medians
@@ -8,20 +8,14 @@ with the smallest and largest round.  The videos have the size of THUMOS14's tes
 20 classes.
 """
 
-import argparse
-import platform
-import statistics
-import subprocess
-import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks import _frame
 from vmlkit.actions.detection import THRESHOLDS, detection_map
 from vmlkit.actions.detections import Detections
 from vmlkit.actions.segments import ActionSegments
-from vmlkit.files import write_json
 
 VIDEOS, INSTANCES, CLASSES = 212, 3358, 20
 TOLERANCE = 1e-12
@@ -102,75 +96,33 @@ def _average_precision(hits: list[bool], total: int) -> float:
     return area / total
 
 
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall and processor milliseconds of one call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu)
-
-
-def measure(protocol: str, count: int, rounds: int, naive_rounds: int, seed: int) -> dict:
-    """The gate, then alternating timings."""
+def measure(protocol: str, count: int, rounds: int, seed: int) -> dict[str, Any]:
+    """The gate, then seconds of the processor of both."""
     rng = np.random.default_rng(seed)
     truth = ground_truth(rng)
     found = detections(count, truth, "snippets" if protocol == "p3" else "seconds", rng)
     difference = float(np.nanmax(np.abs(detection_map(found, truth, protocol).ap - naive(found, truth, protocol))))
-    times: dict[str, list[tuple[float, float]]] = {"vectorised": [], "naive": []}
-    for turn in range(rounds):
-        times["vectorised"].append(timed(lambda: detection_map(found, truth, protocol)))
-        if turn < naive_rounds:
-            times["naive"].append(timed(lambda: naive(found, truth, protocol)))
-    row = {"protocol": protocol, "largest difference": difference, "thresholds": len(THRESHOLDS[protocol])}
-    for name, pairs in times.items():
-        for clock, values in zip(("wall", "cpu"), zip(*pairs, strict=True), strict=True):
-            row[f"{name} {clock} ms"] = [statistics.median(values), min(values), max(values)]
-    return row
-
-
-def environment(arguments: argparse.Namespace) -> dict:
-    """What a reader needs in order to repeat the run."""
-    git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "revision": git.stdout.strip() or "unknown",
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-        "threads": "1 (numpy without linear algebra)",
-        "detections": arguments.detections,
-        "videos": VIDEOS,
-        "instances": INSTANCES,
-        "classes": CLASSES,
-        "rounds": arguments.rounds,
-        "naive rounds": arguments.naive_rounds,
-        "seed": arguments.seed,
+    ways = {
+        "vectorised": lambda: detection_map(found, truth, protocol),
+        "naive": lambda: naive(found, truth, protocol),
     }
+    return {"difference": difference, "thresholds": len(THRESHOLDS[protocol]), **_frame.in_turn(ways, rounds)}
 
 
 def main() -> int:
     """Run, print, and write the JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = _frame.options(__doc__)
     parser.add_argument("--detections", type=int, default=17_000)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--naive-rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
-    report = {"environment": environment(arguments), "rows": []}
-    print(", ".join(f"{key} {value}" for key, value in report["environment"].items()))
+    options = parser.parse_args()
+    rows = {}
     for protocol in THRESHOLDS:
-        row = measure(protocol, arguments.detections, arguments.rounds, arguments.naive_rounds, arguments.seed)
-        report["rows"].append(row)
-        fast, slow = row["vectorised wall ms"], row["naive wall ms"]
-        print(
-            f"{protocol:12} vectorised {fast[0]:7.1f} ms ({fast[1]:.1f}-{fast[2]:.1f})   "
-            f"naive {slow[0]:8.1f} ms ({slow[1]:.1f}-{slow[2]:.1f})   x{slow[0] / fast[0]:.0f}   "
-            f"difference {row['largest difference']:.1e}"
-        )
-    if arguments.json:
-        write_json(arguments.json, report)
-    correct = all(row["largest difference"] <= TOLERANCE for row in report["rows"])
-    print("correct within 1e-12" if correct else "NOT EQUAL: the timing above is void")
-    return 0 if correct else 1
+        rows[protocol] = row = measure(protocol, options.detections, options.rounds, options.seed)
+        print(f"{protocol:12} {_frame.against_naive(row)}")
+    size = {"videos": VIDEOS, "instances": INSTANCES, "classes": CLASSES, "detections": options.detections}
+    _frame.keep(options.json, "detection", size=size, rounds=options.rounds, seconds=rows)
+    return _frame.verdict(all(row["difference"] <= TOLERANCE for row in rows.values()))
 
 
 if __name__ == "__main__":

@@ -11,22 +11,16 @@ medians after one warm-up.  The variants:
 First the correctness gate: at dropout 0 all variants must have the same loss and gradients, else no time is printed.
 """
 
-import argparse
 import functools
-import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from vmlkit import provenance
+from benchmarks import _frame
 from vmlkit.detr.batches import DetrBatch, with_endpoints
 from vmlkit.detr.bm_detr import BMDetr, BMDetrConfig, BMDetrOutput
 from vmlkit.detr.layers import DetrSizes
 from vmlkit.detr.shift import Branch
-from vmlkit.files import write_json
 from vmlkit.training.method import DataShape, Progress
 
 #: hidden, layers, batch, clips, words, clip features, word features
@@ -99,65 +93,31 @@ def step(model: BMDetr, batch: DetrBatch) -> Tensor:
     return loss.detach()
 
 
-def gate(size: str, batch: DetrBatch) -> dict[str, float]:
-    """Largest relative difference of loss and of all gradients from the released passes, at dropout 0.
-
-    Raises:
-        SystemExit: where they differ by more than 1e-6 (loss) or 1e-5 (gradients).
-    """
-    results = {}
-    for variant in VARIANTS:
-        model = make_model(size, 0.0, variant)
-        loss = step(model, batch)
-        results[variant] = loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    loss, gradient = results["separate"]
-    apart = {"loss": 0.0, "gradient": 0.0}
-    for other_loss, other in results.values():
-        apart["loss"] = max(apart["loss"], float((other_loss - loss).abs() / loss.abs()))
-        apart["gradient"] = max(apart["gradient"], float((other - gradient).norm() / gradient.norm()))
-    if apart["loss"] > 1e-6 or apart["gradient"] > 1e-5:
-        raise SystemExit(f"the variants differ ({apart}): no time is meaningful")
-    return apart
-
-
-def measure(runs: dict[str, Callable[[], Tensor]], rounds: int) -> dict[str, dict[str, float]]:
-    """CPU seconds of each variant: median, smallest and largest round, alternating, after one warm-up."""
-    for run in runs.values():
-        run()
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            started = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - started)
-    return {n: {"median": statistics.median(s), "min": min(s), "max": max(s)} for n, s in seconds.items()}
+def exact(size: str, batch: DetrBatch, variant: str) -> tuple[Tensor, Tensor]:
+    """Loss and gradient of a variant at dropout 0."""
+    model = make_model(size, 0.0, variant)
+    return step(model, batch), _frame.gradient_of(model)
 
 
 def main() -> None:
     """Print a table; with ``--json`` write it down."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--size", choices=SIZES, nargs="+", default=["toy"])
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--json", type=Path)
-    chosen = options.parse_args()
+    parser = _frame.options(__doc__)
+    parser.add_argument("--size", choices=SIZES, nargs="+", default=["toy"])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
     torch.set_num_threads(1)
     sizes = {}
-    for size in chosen.size:
+    for size in options.size:
         batch = make_batch(size)
-        apart = gate(size, batch)
-        models = {variant: make_model(size, 0.1, variant) for variant in VARIANTS}
-        runs = {name: functools.partial(step, model, batch) for name, model in models.items()}
-        seconds = measure(runs, chosen.rounds)
+        apart = _frame.apart({variant: exact(size, batch, variant) for variant in VARIANTS})
+        runs = {name: functools.partial(step, make_model(size, 0.1, name), batch) for name in VARIANTS}
+        seconds = _frame.in_turn(runs, options.rounds)
         sizes[size] = {"dimensions": SIZES[size], "gate": apart, "cpu_seconds": seconds}
         print(f"size {size} {SIZES[size]}, one thread, CPU seconds a step; gate: {apart}")
         for name, row in seconds.items():
             ratio = seconds["separate"]["median"] / row["median"]
             print(f"{name:32s} {row['median']:.3f} ({row['min']:.3f} to {row['max']:.3f})  x {ratio:.2f}")
-    if chosen.json:
-        record = {
-            "sizes": sizes, "rounds": chosen.rounds, "threads": 1, **provenance.made_with(threads=1),
-        }  # fmt: skip
-        write_json(chosen.json, record)
+    _frame.keep(options.json, "detr_step", sizes=sizes, rounds=options.rounds)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,14 @@ import argparse
 import json
 import resource
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vmlkit import provenance
+from benchmarks import _frame
 from vmlkit.data.toyworld import ToyConfig, make_video, render
-from vmlkit.files import write_json
 from vmlkit.video.ffmpeg import ffmpeg_program
 from vmlkit.video.opening import TOY, encode_video, open_encoder
 from vmlkit.video.writing import write_video
@@ -50,27 +48,23 @@ def measured(path: Path) -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def main() -> None:
     """Measure, print, and write the JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser = _frame.options(__doc__)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.file:
         print(json.dumps(measured(options.file)))
-        return 0
+        return
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for minutes in MINUTES:
-            command = [sys.executable, "-m", "benchmarks.encoding", "--file", str(repeated(Path(folder), minutes))]
-            numbers = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            numbers = _frame.of_a_process("encoding", "--file", str(repeated(Path(folder), minutes)))
             found.append({"minutes": minutes, **numbers})
             print(found[-1])
-    if options.json:
-        report = {"benchmark": "encoding", "encoder": TOY, "side": SIDE, "frames a second": RATE, "lengths": found}
-        write_json(options.json, report | provenance.made_with(None, 1))
-    return 0
+    facts = {"encoder": TOY, "side": SIDE, "frames a second": RATE}
+    _frame.keep(options.json, "encoding", **facts, lengths=found)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -1,7 +1,7 @@
 """The complete QVHighlights evaluation: vectorised against naive loops, side by side.
 
-    python benchmarks/evaluation.py
-    python benchmarks/evaluation.py --predictions PREDS --ground-truth FILE --official METRICS
+    python -m benchmarks.evaluation
+    python -m benchmarks.evaluation --predictions PREDS --ground-truth FILE --official METRICS
 
 Without files, 1,550 random queries of the official size are evaluated; the metrics cost the same.  First the
 correctness gate: all 90 numbers of the naive loops (tests/metrics/naive_evaluation.py) must agree within half a unit
@@ -10,22 +10,18 @@ status is 1.  Then the parts alternate, after one warm-up each, in one process a
 the smallest and largest round.
 """
 
-import argparse
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import _frame
 from tests.parity.golden_detr_metrics import flat
-from vmlkit import provenance
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, read_predictions
-from vmlkit.files import write_json
 from vmlkit.metrics.protocols import evaluate_qvhighlights
 
 ROOT = Path(__file__).parents[1]
@@ -54,30 +50,6 @@ def random_files(count: int, seed: int = 0) -> tuple[list[QueryPrediction], list
     return predictions, queries
 
 
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Wall and processor seconds of one call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def measure(parts: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Median, minimum and maximum of each part, alternating, after one warm-up."""
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in parts}
-    for turn in range(rounds + 1):
-        for name, work in parts.items():
-            pair = timed(work)
-            if turn:
-                times[name].append(pair)
-    return {
-        name: {
-            clock: [statistics.median(values), min(values), max(values)]
-            for clock, values in zip(("wall_s", "cpu_s"), zip(*pairs, strict=True), strict=True)
-        }
-        for name, pairs in times.items()
-    }
-
-
 def gate(
     predictions: Sequence[QueryPrediction], queries: Sequence[QueryAnnotation], official: Path | None
 ) -> dict[str, Any]:
@@ -100,41 +72,36 @@ def gate(
 
 def main() -> int:
     """Run, print, and write the JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = _frame.options(__doc__)
     parser.add_argument("--predictions", type=Path, help="JSON lines (default: random)")
     parser.add_argument("--ground-truth", type=Path, help="JSON lines, with --predictions")
     parser.add_argument("--official", type=Path, help="metrics of the official program for these predictions")
     parser.add_argument("--queries", type=int, default=1550, help="number of random queries")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     parts: dict[str, Callable[[], object]] = {}
-    if arguments.predictions:
-        predictions, queries = read_predictions(arguments.predictions), read_queries(arguments.ground_truth).queries
-        parts["read predictions"] = lambda: read_predictions(arguments.predictions)
-        parts["read ground truth"] = lambda: read_queries(arguments.ground_truth)
-        source = f"{arguments.predictions.name} against {arguments.ground_truth.name}"
+    if options.predictions:
+        predictions, queries = read_predictions(options.predictions), read_queries(options.ground_truth).queries
+        parts["read predictions"] = lambda: read_predictions(options.predictions)
+        parts["read ground truth"] = lambda: read_queries(options.ground_truth)
+        source = f"{options.predictions.name} against {options.ground_truth.name}"
     else:
-        (predictions, made), source = random_files(arguments.queries), "random"
+        (predictions, made), source = random_files(options.queries), "random"
         queries = tuple(made)
-    correct = gate(predictions, queries, arguments.official)
+    correct = gate(predictions, queries, options.official)
     import naive_evaluation as naive
 
     parts["vectorised"] = lambda: evaluate_qvhighlights(predictions, queries)
     parts["naive loops"] = lambda: naive.qvhighlights(predictions, queries)
-    seconds = measure(parts, arguments.rounds)
+    seconds = _frame.in_turn(parts, options.rounds)
     print(f"{len(predictions)} queries, {source}; {correct}")
-    for name, clocks in seconds.items():
-        wall, cpu = clocks["wall_s"], clocks["cpu_s"]
-        print(f"{name:18} wall {wall[0]:7.3f} s ({wall[1]:.3f}-{wall[2]:.3f})   cpu {cpu[0]:7.3f} s")
+    for name, taken in seconds.items():
+        print(f"{name:18} {taken['median']:7.3f} s of the processor ({taken['min']:.3f}-{taken['max']:.3f})")
     good = correct["largest_difference_to_naive"] <= HALF_A_UNIT
     good &= correct.get("official_numbers_equal") == correct.get("official_numbers")
-    print("correct" if good else "NOT EQUAL: the timing above is void")
-    if arguments.json:
-        report = {"benchmark": "evaluation", "source": source, "queries": len(predictions), "rounds": arguments.rounds}
-        report |= {"gate": correct, "correct": bool(good), "seconds": seconds, **provenance.made_with(None, 1)}
-        write_json(arguments.json, report)
-    return 0 if good else 1
+    facts = {"source": source, "queries": len(predictions), "rounds": options.rounds, "gate": correct}
+    _frame.keep(options.json, "evaluation", **facts, correct=bool(good), seconds=seconds)
+    return _frame.verdict(bool(good))
 
 
 if __name__ == "__main__":

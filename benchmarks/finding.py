@@ -1,6 +1,6 @@
 """How often ``vmlkit find`` is right on films that no run has seen, and what long videos cost.
 
-    python benchmarks/finding.py --run runs/00_tour --json benchmarks/results/finding_cpu.json
+    python -m benchmarks.finding --run runs/00_tour --json benchmarks/results/finding_cpu.json
 
 Films are rendered as files of video (seeds 0, 1, 2, ... without choice), and every sentence of every film is asked.  A
 film counts as answered where the first answers to its first three sentences have an IoU above .5 each.  Then the run
@@ -11,8 +11,6 @@ resident memory.
 import argparse
 import json
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from vmlkit import provenance
-from vmlkit.files import write_json
+from benchmarks import _frame
 from vmlkit.finding.finder import Finder
 from vmlkit.finding.toy_video import write_toy_video
 from vmlkit.spans import hull_iou
@@ -80,36 +77,32 @@ def long_video(run: Path, minutes: int) -> dict[str, float]:
     return {"minutes": minutes, "cpu_s": time.process_time() - start, "peak_mib": peak}
 
 
-def main() -> int:
+def main() -> None:
     """Measure, print, and write the JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = _frame.options(__doc__)
     parser.add_argument(
         "--run", type=Path, default=Path("runs/00_tour"), help="the run that answers (default: the tour's)"
     )
     parser.add_argument("--films", type=int, default=40)
     parser.add_argument("--codec", choices=("vp9", "h264"), default="vp9", help="of the rendered films")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--minutes", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.run.is_dir():
         print(f"left out: there is no run {options.run}; make tour trains one")
-        return 0
+        return
     if options.minutes:
         print(json.dumps(long_video(options.run, options.minutes)))
-        return 0
+        return
     found = rates(options.run, options.films, options.codec)
     for name, numbers in found.items():
         print(f"{name:11} {numbers}")
     lengths = []
     for minutes in MINUTES:
-        command = [sys.executable, __file__, "--run", str(options.run), "--minutes", str(minutes)]
-        lengths.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+        lengths.append(_frame.of_a_process("finding", "--run", str(options.run), "--minutes", str(minutes)))
         print(lengths[-1])
-    if options.json:
-        report = {"benchmark": "finding", "run": options.run.name, "codec": options.codec, "answers": found}
-        write_json(options.json, report | {"long videos": lengths, **provenance.made_with(None, 1)})
-    return 0
+    facts = {"run": options.run.name, "codec": options.codec}
+    _frame.keep(options.json, "finding", **facts, answers=found, **{"long videos": lengths})
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -12,16 +12,14 @@ import dataclasses
 import json
 import math
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import _frame
 from benchmarks.data_scale import SIZES, Meter, Size, Synthetic, write_annotations
-from vmlkit import provenance
 from vmlkit.data.batches import MomentDataset
 from vmlkit.data.packed import pack_features
 from vmlkit.data.settings import CorpusData
@@ -113,13 +111,7 @@ def growth(parts: dict[str, Any], what: str) -> dict[str, float]:
 
 def child(share: float, rounds: int) -> dict[str, Any]:
     """The numbers of a part, each time from a process of its own: medians."""
-    command = [sys.executable, "-m", "benchmarks.growth", "--inside", str(share)]
-    found = []
-    for _ in range(rounds):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{share}: {done.stderr[-800:]}")
-        found.append(json.loads(done.stdout.strip().split("\n")[-1]))
+    found = [_frame.of_a_process("growth", "--inside", str(share)) for _ in range(rounds)]
     for what in ("seconds", "clock_seconds", "memory_gb"):
         found[0][what] = {name: statistics.median(each[what][name] for each in found) for name in STAGES}
     return dict(found[0])
@@ -127,12 +119,9 @@ def child(share: float, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark and print, optionally write, its numbers."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="example: python -m benchmarks.growth --rounds 1"
-    )
+    parser = _frame.options(__doc__, "python -m benchmarks.growth --rounds 1")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each part; medians are kept")
     parser.add_argument("--inside", type=float, help=argparse.SUPPRESS)
-    parser.add_argument("--json", type=Path, help="write the numbers and where they come from to this file")
     options = parser.parse_args()
     if options.inside:
         with tempfile.TemporaryDirectory() as folder:
@@ -145,16 +134,7 @@ def main() -> None:
         print(f"{part['queries']} queries of {part['videos']} videos: {said}", flush=True)
     grown = {what: growth(parts, what) for what in ("seconds", "memory_gb")}
     print(f"growth: {grown}")
-    if options.json:
-        report = {
-            "benchmark": "growth",
-            "command": "python -m benchmarks.growth --json benchmarks/results/growth_cpu.json",
-            "parts": parts,
-            "growth": grown,
-            "features": dataclasses.asdict(part_of(1.0)),
-            **provenance.made_with(None, 1),
-        }
-        write_json(options.json, report)
+    _frame.keep(options.json, "growth", parts=parts, growth=grown, features=dataclasses.asdict(part_of(1.0)))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ First the correctness gate: all variants must give the same batch (features in f
 is printed.
 """
 
-import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,14 +27,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vmlkit import provenance
+from benchmarks import _frame
 from vmlkit.data.annotations.charades import MomentAnnotation
 from vmlkit.data.assembly import build_dataset, encode_sentences
 from vmlkit.data.batches import MomentBatch, MomentDataset
 from vmlkit.data.features import open_features, resample_clips
 from vmlkit.data.packed import pack_features
 from vmlkit.data.resident import Residence
-from vmlkit.files import write_json
 from vmlkit.text.tagging import TaggedSentence, masking_weight
 from vmlkit.text.vocabulary import Vocabulary
 
@@ -162,21 +159,13 @@ def measure(corpus: Corpus, splits: dict[str, MomentDataset], rounds: int) -> di
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     order = torch.randperm(corpus.size.queries, generator=torch.Generator().manual_seed(0)).split(corpus.size.batch)
     batches = [indices for indices in order if len(indices) == corpus.size.batch]
-    times: dict[str, list[float]] = {}
     with h5py.File(corpus.path, "r") as file:
         variants: dict[str, Callable[[Tensor], object]] = {
             RELEASED: lambda indices: per_item(corpus, indices.tolist()),
             OPEN_FILE: lambda indices: per_item(corpus, indices.tolist(), file),
             **{name: partial(served, split) for name, split in splits.items()},
         }
-        for round_ in range(rounds + 1):
-            for name, serve in variants.items():
-                for indices in batches:
-                    started = clock()
-                    serve(indices)
-                    if round_:
-                        times.setdefault(name, []).append(clock() - started)
-    return {name: {"median": statistics.median(t), "min": min(t), "max": max(t)} for name, t in times.items()}
+        return _frame.in_turn(variants, rounds, clock=clock, each=batches)
 
 
 def served(split: MomentDataset, indices: Tensor) -> MomentBatch:
@@ -201,15 +190,14 @@ def run(size: Size, rounds: int) -> tuple[dict[str, float], dict[str, dict[str, 
 
 def main() -> None:
     """Run the benchmark and print, optionally write, its numbers."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = _frame.options(__doc__)
     parser.add_argument("--size", choices=SIZES, nargs="+", default=["toy", "charades"])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the numbers and where they come from to this file")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
-    for name in arguments.size:
-        exact, times = run(SIZES[name], arguments.rounds)
+    for name in options.size:
+        exact, times = run(SIZES[name], options.rounds)
         found[name] = {"size": vars(SIZES[name]), "seconds": times, "difference": exact}
         print(name)
         for variant, taken in times.items():
@@ -217,16 +205,8 @@ def main() -> None:
             note = f"differs by {exact[variant]:.1e}" if variant in exact else "as the released loaders read"
             span = f"({1e3 * taken['min']:.2f}-{1e3 * taken['max']:.2f})"
             print(f"  {variant:32s} {1e3 * taken['median']:9.2f} ms a batch {span:>18s}  x{ratio:<7.1f} {note}")
-    if arguments.json:
-        card = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-        record = {
-            "benchmark": "loader",
-            "command": "python -m benchmarks.loader --json benchmarks/results/loader_cpu.json",
-            "threads": 1,
-            "sizes": found,
-            **provenance.made_with(card, 1),
-        }
-        write_json(arguments.json, record)
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    _frame.keep(options.json, "loader", card, sizes=found)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Loading the annotations of ActivityNet Captions: seconds and memory, in processes of their own.
 
-    python benchmarks/loading.py
-    python benchmarks/loading.py --annotations FOLDER
+    python -m benchmarks.loading
+    python -m benchmarks.loading --annotations FOLDER
 
 Read are the records of the training and of a validation file, their words and tags, and what a split keeps of them
 (word ids, masks, weights).  Without a folder, annotations of the size of the corpus are written in the layout of its
@@ -11,21 +11,17 @@ ones read the tags from the cache.  Each load is a process; its peak memory has 
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from vmlkit import provenance
+from benchmarks import _frame
 from vmlkit.data.assembly import encode_sentences
 from vmlkit.data.corpus import read_corpus
 from vmlkit.data.left_out import Ledger
-from vmlkit.files import write_json
 from vmlkit.text.vocabulary import Vocabulary
 
 #: videos and sentences of each file
@@ -78,42 +74,29 @@ def load_once(folder: Path, cache: Path) -> dict[str, float]:
     }
 
 
-def main() -> int:
+def main() -> None:
     """Measure the first load and later ones, print, and write the JSON where asked."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = _frame.options(__doc__)
     parser.add_argument("--annotations", type=Path, help="folder with the real files (default: as large, written here)")
     parser.add_argument("--rounds", type=int, default=3, help="later loads")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--once", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.once:
-        print(json.dumps(load_once(arguments.annotations, arguments.once)))
-        return 0
+    options = parser.parse_args()
+    if options.once:
+        print(json.dumps(load_once(options.annotations, options.once)))
+        return
     with tempfile.TemporaryDirectory() as place:
-        folder = arguments.annotations or Path(place)
-        if not arguments.annotations:
+        folder = options.annotations or Path(place)
+        if not options.annotations:
             write_annotations(folder)
-        own = [
-            sys.executable,
-            "-W",
-            "ignore",
-            __file__,
-            "--annotations",
-            str(folder),
-            "--once",
-            str(Path(place, "cache")),
-        ]
-        loads = [json.loads(subprocess.check_output(own, env=os.environ)) for _ in range(1 + arguments.rounds)]
+        own = ("loading", "--annotations", str(folder), "--once", str(Path(place, "cache")))
+        loads = [_frame.of_a_process(*own) for _ in range(1 + options.rounds)]
     later = min(loads[1:], key=lambda load: load["wall_s"])
     for name, load in (("first load (tags are made)", loads[0]), ("best later load", later)):
         print(f"{name:28} wall {load['wall_s']:6.2f} s   cpu {load['cpu_s']:6.2f} s   peak {load['peak_gb']:.2f} GB")
-    if arguments.json:
-        source = "the real files" if arguments.annotations else "made here, as large as the real ones"
-        report = {"benchmark": "loading", "source": source, "videos": later["videos"], "queries": later["queries"]}
-        report |= {"first": loads[0], "later": loads[1:], **provenance.made_with(None, 1)}
-        write_json(arguments.json, report)
-    return 0
+    source = "the real files" if options.annotations else "made here, as large as the real ones"
+    facts = {"source": source, "videos": later["videos"], "queries": later["queries"]}
+    _frame.keep(options.json, "loading", **facts, first=loads[0], later=loads[1:])
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from benchmarks._frame import IdleOptimizer
 from vmlkit.actions import methods as actions
 from vmlkit.actions.method import ActionMethod
 from vmlkit.components import methods as components
@@ -57,25 +58,6 @@ class DrawsOnMeta(torch.Generator):
     """A generator that says it lies on the meta device, which has none of its own."""
 
     device = META
-
-
-class IdleOptimizer:
-    """What a step needs of an optimiser, without an update: counts are those of forward and backward."""
-
-    def __init__(self, parameters: list[nn.Parameter]) -> None:
-        self.parameters, self.steps = parameters, 0
-
-    def zero_grad(self) -> None:
-        """Forget the gradients of its own parameters."""
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    def step(self, clip: list[nn.Parameter]) -> Tensor:
-        """Check that there is something to learn from, and leave it."""
-        if all(parameter.grad is None for parameter in self.parameters):
-            raise AssertionError("an optimiser steps on parameters without any gradient")
-        self.steps += 1
-        return torch.zeros((), device=META)
 
 
 class _Dispatched(TorchDispatchMode):

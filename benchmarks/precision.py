@@ -5,19 +5,16 @@ weights, the same batch and words, dropout off (float64 would draw other masks).
 nearer to float64 than that.
 """
 
-import argparse
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vmlkit import provenance
+from benchmarks import _frame
 from vmlkit.config import with_overrides
 from vmlkit.experiments.experiment import build
-from vmlkit.files import write_json
 from vmlkit.methods import METHODS, preset
 from vmlkit.training.method import LossTerms, Method, Progress, outside_autocast
 from vmlkit.training.precision import Precision, at_precision
@@ -92,9 +89,8 @@ def measure(name: str) -> dict[str, dict[str, float | None]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the differences; keep them with ``--json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _frame.options(__doc__)
     parser.add_argument("methods", nargs="*", metavar="METHOD", help="all unless given")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the numbers and where they come from")
     options = parser.parse_args(arguments)
     if unknown := set(options.methods) - set(METHODS):
         parser.error(f"unknown method '{min(unknown)}': choose from {', '.join(METHODS)}")
@@ -103,13 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in options.methods or METHODS:
         found[name] = measure(name)
         print(name, json.dumps(found[name]), flush=True)
-    if options.json:
-        record = {
-            "benchmark": "precision",
-            "methods": found,
-            **provenance.made_with(None, 1),
-        }
-        write_json(options.json, record)
+    _frame.keep(options.json, "precision", methods=found)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,11 @@ one`` its slow path, which names the place of a fault.  Of pydantic there are a 
 which builds no objects; both strict, as our declarations are.  They are tried in turn; medians and the fastest.
 """
 
-import argparse
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
-from vmlkit import provenance
-from vmlkit.files import write_json
+from benchmarks import _frame
 from vmlkit.files.records import COUNT, SECONDS, TEXT, TIME, Entry, Fixed, Many, checked
 
 QUERIES = 72_000
@@ -63,36 +59,19 @@ def checkers() -> dict[str, Callable[[list[dict[str, Any]]], object]]:
 
 def measure(count: int, rounds: int) -> dict[str, dict[str, float]]:
     """Processor seconds of each way."""
-    values, ways = queries(count), checkers()
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, check in ways.items():
-            started = time.process_time()
-            check(values)
-            taken[name].append(time.process_time() - started)
-    return {name: {"median": statistics.median(found), "fastest": min(found)} for name, found in taken.items()}
+    values = queries(count)
+    return _frame.in_turn({name: partial(check, values) for name, check in checkers().items()}, rounds, warm=0)
 
 
 def main() -> None:
     """Run the benchmark and print, optionally write, its numbers."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="example: python -m benchmarks.records --rounds 5"
-    )
+    parser = _frame.options(__doc__, "python -m benchmarks.records --rounds 5")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="write the numbers and where they come from to this file")
     options = parser.parse_args()
     seconds = measure(QUERIES, options.rounds)
     for name, found in seconds.items():
-        print(f"{name:30s} median {found['median']:.3f} s   fastest {found['fastest']:.3f} s")
-    if options.json:
-        record = {
-            "benchmark": "records",
-            "command": "python -m benchmarks.records --json benchmarks/results/records_cpu.json",
-            "queries": QUERIES,
-            "seconds": seconds,
-            **provenance.made_with(None, 1),
-        }
-        write_json(options.json, record)
+        print(f"{name:30s} median {found['median']:.3f} s   fastest {found['min']:.3f} s")
+    _frame.keep(options.json, "records", queries=QUERIES, seconds=seconds)
 
 
 if __name__ == "__main__":

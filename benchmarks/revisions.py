@@ -1,154 +1,115 @@
-"""One training step at toy size in this revision and in another one, side by side on one thread.
+"""A training step of the toy world in this revision and in another one, alternating in one process on a CPU.
 
-``python -m benchmarks.revisions [METHOD ...] --against TREE [--json PATH]``: TREE is a checkout of the other revision,
-for instance of ``git worktree add TREE 762a775``.  Each revision has a process of its own; the two take turns, a few
-steps at a time.  A step is forward and backward through all stages of the method, with optimisers that do nothing, on
-the batches of one epoch of the toy world's ci preset.  Printed are CPU seconds, which other processes disturb least:
-the median of all steps and the fastest.
+``python -m benchmarks.revisions [METHOD ...] [--against REVISION]``: the package of that revision is taken from the
+history of the repository and imported beside this one under another name.  Both models get the same weights and draw
+the same batch; a step is forward and backward through all stages of the method, with optimisers that do nothing.
+First the correctness gate: without dropout both must have the same loss and gradient, else no time is printed.
 """
 
-import argparse
 import dataclasses
-import json
-import os
-import statistics
+import importlib
 import subprocess
 import sys
-import time
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-HERE = Path(__file__).resolve().parent.parent
-METHODS = ("moment-detr", "qd-detr", "bm-detr", "co2net", "tsm-vlc", "p4-qd-detr", "p4-xclip")
+from benchmarks import _frame
+from vmlkit.methods import METHODS
 
-
-class Idle:
-    """An optimiser that forgets gradients and changes nothing."""
-
-    def __init__(self, parameters: list[nn.Parameter]) -> None:
-        self.parameters = parameters
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    def step(self, clip: list[nn.Parameter]) -> Tensor:
-        """Leave the parameters."""
-        return torch.zeros(())
+HERE, OTHER = Path(__file__).resolve().parent.parent, "vmlkit_before"
+#: the last revision before passes were packed
+BEFORE = "762a775"
+#: the methods with a step of their own
+NAMES = ("cnm", "cpl", "pps", "lnp-cpl", "lnp-pps", "moment-detr", "qd-detr", "bm-detr", "co2net", "tsm-vlc",
+         "p4-qd-detr", "p4-xclip")  # fmt: skip
 
 
-def work() -> None:
-    """Answer each line ``METHOD STEPS`` of the standard input with the CPU seconds of each step, as JSON."""
-    from vmlkit.experiments.experiment import build, task_of
-    from vmlkit.methods import METHODS as ALL
-    from vmlkit.methods import preset
-    from vmlkit.training.method import Progress
-
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    ready: dict[str, Any] = {}
-    for line in sys.stdin:
-        name, count = line.split()
-        if name not in ready:
-            experiment = preset(name, "toy", "ci")
-            data = dataclasses.replace(experiment.data, train_videos=64, validation_videos=4, test_videos=4)
-            split, task = ALL[name].load(data, progress=False).train, None
-            method, task = build(experiment, split).train(), task_of(experiment)
-            order = task.order(split, experiment.train.batch_size, 0, 1)
-            batches = [task.batch(split, rows, 0) for rows in order if len(rows) == len(order[0])]
-            optimizers = {key: Idle(group) for key, group in method.parameter_groups().items()}
-            ready[name] = method, batches, optimizers, torch.Generator().manual_seed(0)
-        method, batches, optimizers, generator = ready[name]
-        seconds = []
-        for number in range(int(count)):
-            started = time.process_time()
-            method.step(batches[number % len(batches)], Progress(1, 10, number), generator, optimizers)
-            seconds.append(time.process_time() - started)
-        print(json.dumps(seconds), flush=True)
+def git(*words: str) -> "subprocess.CompletedProcess[bytes]":
+    """What git answers in the repository."""
+    return subprocess.run(["git", *words], cwd=HERE, capture_output=True)
 
 
-def start(tree: Path) -> subprocess.Popen[str]:
-    """A process that works in the given checkout."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--work"]
-    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=tree, env=environment, stdin=pipe, stdout=pipe, text=True)
-
-
-def ask(worker: "subprocess.Popen[str]", name: str, steps: int) -> list[float]:
-    """CPU seconds of some steps of a method.
+def import_revision(revision: str, folder: Path) -> None:
+    """Make the package of another revision importable as ``vmlkit_before``, from a copy below ``folder``.
 
     Raises:
-        SystemExit: where the process has ended.
+        SystemExit: where the repository has no such revision.
     """
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    worker.stdin.write(f"{name} {steps}\n")
-    worker.stdin.flush()
-    answer = worker.stdout.readline()
-    if not answer:
-        raise SystemExit(f"a process ended at '{name}': see its message above")
-    seconds: list[float] = json.loads(answer)
-    return seconds
+    done = git("archive", revision, "vmlkit")
+    if done.returncode:
+        raise SystemExit(f"the repository has no revision {revision}: name another with --against")
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=done.stdout, check=True)
+    (folder / "vmlkit").rename(folder / OTHER)
+    for path in (folder / OTHER).rglob("*.py"):
+        path.write_text(path.read_text(encoding="utf-8").replace("vmlkit", OTHER), encoding="utf-8")
+    sys.path.insert(0, str(folder))
 
 
-def revision(tree: Path) -> str:
-    """The commit of a checkout."""
-    found = subprocess.run(
-        ("git", "rev-parse", "--short", "HEAD"), cwd=tree, text=True, capture_output=True, check=True
-    )
-    return found.stdout.strip()
+class Side:
+    """A method of the toy world as one package builds it, with a batch."""
+
+    def __init__(self, package: str, name: str) -> None:
+        methods, building, contract = (
+            importlib.import_module(f"{package}.{module}")
+            for module in ("methods", "experiments.experiment", "training.method")
+        )
+        experiment = methods.preset(name, "toy", "ci")
+        few = dataclasses.replace(experiment.data, train_videos=64, validation_videos=4, test_videos=4)
+        split = methods.METHODS[name].load(few, progress=False).train
+        self.model, task = building.build(experiment, split), building.task_of(experiment)
+        self.batch = task.batch(split, task.order(split, experiment.train.batch_size, 0, 1)[0], 0)
+        self.progress = contract.Progress(3, 10, 0)
+        groups = self.model.parameter_groups()
+        self.optimizers = {key: _frame.IdleOptimizer(group) for key, group in groups.items()}
+
+    def step(self) -> Tensor:
+        """Forward and backward from fixed draws; returns the loss."""
+        self.model.zero_grad(set_to_none=True)
+        terms = self.model.step(self.batch, self.progress, torch.Generator().manual_seed(1), self.optimizers)
+        loss: Tensor = terms.total.detach()
+        return loss
+
+    def exact(self) -> tuple[Tensor, Tensor]:
+        """Loss and gradient without dropout."""
+        self.model.eval()
+        loss = self.step()
+        self.model.train()
+        return loss, _frame.gradient_of(self.model)
+
+
+def compare(name: str, rounds: int) -> dict[str, Any]:
+    """Gate and seconds of the processor of one method: ``before``, ``after``, ``difference``."""
+    sides = {"after": Side("vmlkit", name), "before": Side(OTHER, name)}
+    sides["before"].model.load_state_dict(sides["after"].model.state_dict())
+    gap = _frame.apart({key: side.exact() for key, side in sides.items()})["before"]
+    return {**_frame.in_turn({key: side.step for key, side in sides.items()}, rounds, warm=3), "difference": gap}
 
 
 def main() -> None:
     """Print a table; with ``--json`` write it down."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        epilog="example: python -m benchmarks.revisions bm-detr --against ../old --json benchmarks/results/x.json",
-    )
-    parser.add_argument("methods", nargs="*", metavar="METHOD", help=f"{', '.join(METHODS)} unless given")
-    parser.add_argument("--against", type=Path, metavar="TREE", help="a checkout of the other revision; else this one")
-    parser.add_argument("--rounds", type=int, default=12, help="turns of each revision")
-    parser.add_argument("--steps", type=int, default=4, help="steps a turn")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    parser = _frame.options(__doc__, "python -m benchmarks.revisions lnp-cpl bm-detr --against HEAD~20")
+    parser.add_argument("methods", nargs="*", metavar="METHOD", help=f"{', '.join(NAMES)} unless given")
+    parser.add_argument("--against", default=BEFORE, metavar="REVISION", help="the other one (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
-    if options.work:
-        work()
-        return
-    trees = {"other": (options.against or HERE).resolve(), "this": HERE}
-    workers = {name: start(tree) for name, tree in trees.items()}
-    rows: dict[str, Any] = {}
-    print(f"{'method':16s} {'other, ms':>20s} {'this, ms':>20s}   ratio of medians, of fastest")
-    for method in options.methods or METHODS:
-        seconds: dict[str, list[float]] = {name: [] for name in workers}
-        for turn in range(options.rounds + 1):
-            for name, worker in workers.items():
-                found = ask(worker, method, options.steps)
-                seconds[name] += found if turn else []  # the first turn warms up
-        row = {n: {"median": 1e3 * statistics.median(s), "fastest": 1e3 * min(s)} for n, s in seconds.items()}
-        rows[method] = row
-        shown = "  ".join(f"{row[n]['median']:9.2f} ({row[n]['fastest']:8.2f})" for n in trees)
-        ratios = [row["other"][key] / row["this"][key] for key in ("median", "fastest")]
-        print(f"{method:16s} {shown}   {ratios[0]:.2f}, {ratios[1]:.2f}", flush=True)
-    for worker in workers.values():
-        worker.terminate()
-    if options.json:
-        from vmlkit import provenance
-        from vmlkit.files import write_json
-
-        record = {
-            "milliseconds": rows, "revisions": {name: revision(tree) for name, tree in trees.items()}, "threads": 1,
-            "command": "python -m benchmarks.revisions --against TREE --json benchmarks/results/revisions_cpu.json",
-            "rounds": options.rounds, "steps": options.steps, "versions": provenance.versions(),
-            "hardware": provenance.hardware(threads=1),
-        }  # fmt: skip
-        write_json(options.json, record)
+    if unknown := set(options.methods) - set(METHODS):
+        parser.error(f"unknown method '{min(unknown)}': choose from {', '.join(METHODS)}")
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    rows = {}
+    with tempfile.TemporaryDirectory() as folder:
+        import_revision(options.against, Path(folder))
+        for name in options.methods or NAMES:
+            rows[name] = row = compare(name, options.rounds)
+            before, after = (1e3 * row[side]["median"] for side in ("before", "after"))
+            said = f"before {before:7.2f} ms  after {after:7.2f} ms  x{before / after:.2f}"
+            print(f"{name:12s} {said}  differs by {row['difference']:.1e}", flush=True)
+    _frame.keep(options.json, "revisions", against=options.against, rounds=options.rounds, seconds=rows)
 
 
 if __name__ == "__main__":

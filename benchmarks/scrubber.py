@@ -8,29 +8,23 @@ frame after that is given beside it; it contains the wait for the screen's next 
 
 Building is what a cell with the scrubber costs in Python: the widget and its outputs, CPU seconds, the least of five.
 
-    python benchmarks/scrubber.py --json benchmarks/results/scrubber.json
-    python benchmarks/scrubber.py --building --json benchmarks/results/scrubber_building_cpu.json
+    python -m benchmarks.scrubber --json benchmarks/results/scrubber.json
+    python -m benchmarks.scrubber --building --json benchmarks/results/scrubber_building_cpu.json
 """
 
-import argparse
 import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "viz")]
+import nbformat
 
-import nbformat  # noqa: E402
-from lab import find_chromium, jupyterlab, new_page  # noqa: E402
-from make_run import write_run  # noqa: E402
-
-from vmlkit import provenance  # noqa: E402
-from vmlkit.files import write_json  # noqa: E402
+from benchmarks import _frame
+from tests.viz.make_run import write_run
+from tools.lab import find_chromium, jupyterlab, new_page
 
 EPOCHS, QUERIES, POSITIVES, NEGATIVES = 50, 32, 8, 8
 MEDIAN_MS, P95_MS = 16.0, 50.0
@@ -221,20 +215,13 @@ def measure_steps(steps: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, print, and write the record where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _frame.options(__doc__)
     parser.add_argument("--steps", type=int, default=200, help="slider steps per condition")
     parser.add_argument("--building", action="store_true", help="measure only what building costs; needs no browser")
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    found = measure_building() if arguments.building else measure_steps(arguments.steps)
-    if arguments.json:
-        record = {
-            "benchmark": "scrubber building" if arguments.building else "scrubber",
-            "size": {"epochs": EPOCHS, "queries": QUERIES, "positives": POSITIVES, "negatives": NEGATIVES},
-            **found,
-            **provenance.made_with(None, 1),
-        }
-        write_json(arguments.json, record)
+    options = parser.parse_args()
+    found = measure_building() if options.building else measure_steps(options.steps)
+    size = {"epochs": EPOCHS, "queries": QUERIES, "positives": POSITIVES, "negatives": NEGATIVES}
+    _frame.keep(options.json, "scrubber", size=size, **found)
 
 
 if __name__ == "__main__":

@@ -5,18 +5,13 @@ alternating, medians after one warm-up.  First the correctness gate: at dropout 
 and the gradients of ``all`` (the released program's computation), else no time is printed.
 """
 
-import argparse
 import dataclasses
 import functools
-import statistics
-import time
-from pathlib import Path
 
 import torch
 
-from vmlkit import provenance
+from benchmarks import _frame
 from vmlkit.data.batches import MomentBatch
-from vmlkit.files import write_json
 from vmlkit.nn.transformer import TransformerConfig
 from vmlkit.reconstruction.cpl import CPL, CPLConfig
 from vmlkit.reconstruction.front import ReconstructionConfig
@@ -89,61 +84,32 @@ def differentiate(model: Method, batch: MomentBatch) -> torch.Tensor:
 
 def gate(size: Size, batch: MomentBatch) -> dict[str, float]:
     """Largest relative difference of loss and total gradient from plan ``all`` at dropout 0."""
-    model, reference, worst = make_model(size, 0.0), None, {}
-    for plan in PLANS:
-        loss = step(model, batch, plan)
-        gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-        if reference is None:
-            reference = (loss, gradient)
-        loss_gap = float((loss - reference[0]).abs() / reference[0].abs())
-        gradient_gap = float((gradient - reference[1]).norm() / reference[1].norm())
-        if loss_gap > 1e-6 or gradient_gap > 1e-5:
-            raise SystemExit(f"{plan}: loss differs by {loss_gap:.1e}, gradient by {gradient_gap:.1e}; timing is void")
-        worst[plan] = max(loss_gap, gradient_gap)
-    return worst
+    model = make_model(size, 0.0)
+    return _frame.apart({plan: (step(model, batch, plan), _frame.gradient_of(model)) for plan in PLANS})
 
 
-def measure(size: Size, rounds: int) -> dict[str, dict[str, float]]:
-    """CPU seconds per step of each plan and of LNP: median, smallest, largest."""
-    batch, model = make_batch(size), make_model(size, 0.1)
-    learned = LNP(LNPConfig(), make_model(size, 0.1), 300)
+def measure(size: Size, batch: MomentBatch, rounds: int) -> dict[str, dict[str, float]]:
+    """CPU seconds per step of each plan and of LNP."""
+    model, learned = make_model(size, 0.1), LNP(LNPConfig(), make_model(size, 0.1), 300)
     steps = {plan: functools.partial(step, model, batch, plan) for plan in PLANS}
-    steps[LNP_STEP] = functools.partial(differentiate, learned, batch)
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for round_ in range(rounds + 1):
-        for name, run in steps.items():
-            started = time.process_time()
-            run()
-            if round_:
-                times[name].append(time.process_time() - started)
-    return {p: {"median": statistics.median(t), "min": min(t), "max": max(t)} for p, t in times.items()}
+    return _frame.in_turn({**steps, LNP_STEP: functools.partial(differentiate, learned, batch)}, rounds)
 
 
 def main() -> None:
     """Run the benchmark and print, optionally write, its numbers."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = _frame.options(__doc__)
     parser.add_argument("--size", choices=SIZES, default="charades")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the numbers and where they come from to this file")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    size = SIZES[arguments.size]
-    exact, times = gate(size, make_batch(size)), measure(size, arguments.rounds)
+    size, batch = SIZES[options.size], make_batch(SIZES[options.size])
+    exact, times = gate(size, batch), measure(size, batch, options.rounds)
     for name, taken in times.items():
         ratio = times["all"]["median"] / taken["median"]
         note = f"differs from 'all' by {exact[name]:.1e} at dropout 0" if name in exact else "another loss"
         print(f"{name:10s} {taken['median']:7.3f} s CPU ({taken['min']:.3f}-{taken['max']:.3f})  x{ratio:.2f}  {note}")
-    if arguments.json:
-        record = {
-            "benchmark": "training_step",
-            "size": dataclasses.asdict(size),
-            "dtype": "float32",
-            "threads": 1,
-            "seconds": times,
-            "difference_at_dropout_0": exact,
-            **provenance.made_with(None, 1),
-        }
-        write_json(arguments.json, record)
+    facts = {"size": dataclasses.asdict(size), "dtype": "float32", "difference_at_dropout_0": exact}
+    _frame.keep(options.json, "training_step", **facts, seconds=times)
 
 
 if __name__ == "__main__":

