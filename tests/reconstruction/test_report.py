@@ -205,12 +205,6 @@ def test_a_reconstructor_that_sees_both_ways_does_not_know_where_it_is(
     np.testing.assert_allclose(forward, backward[::-1], rtol=1e-4)
 
 
-def test_backwards_twice_is_forwards(trained: tuple[LNP, MomentBatch]) -> None:
-    _, batch = trained
-    assert torch.equal(probe.backwards(probe.backwards(batch)).frames, batch.frames)
-    assert torch.equal(probe.backwards(batch).frames[:, 0], batch.frames[:, -1])
-
-
 def test_cost_of_the_negatives(trained: tuple[LNP, MomentBatch]) -> None:
     method, batch = trained
     assert probe.parameter_count(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)) == 8 + 3

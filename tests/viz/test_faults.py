@@ -17,7 +17,7 @@ from vmlkit.viz.curves import compare_runs, draw_curves
 from vmlkit.viz.data import draw_clock, draw_locations, draw_priors, draw_words
 from vmlkit.viz.faults import PAGE_INCHES, figure_faults
 from vmlkit.viz.mixtures import draw_mixtures, draw_paths
-from vmlkit.viz.panels import draw_panels, draw_schedule
+from vmlkit.viz.panels import draw_panels
 from vmlkit.viz.style import new_figure, save_figure, styled, use_style
 from vmlkit.viz.timeline import draw_epochs
 from vmlkit.viz.tracks import draw_tracks
@@ -141,7 +141,6 @@ FIGURES: dict[str, Callable[[Path], Any]] = {
     "two runs": lambda run: compare_runs({"the paper's own design": run, "the released code": run}),
     "panels": lambda run: draw_panels({"one": {"up": CURVE, "down": -CURVE}, "two": {"down": -CURVE}}, xlabel="x"),
     "three panels": lambda run: draw_panels({t: {"learned": CURVE, "random intervals": -CURVE} for t in "abc"}),
-    "schedule": lambda run: draw_schedule({"alpha 0.5": CURVE, "alpha 0": CURVE * 0 + 0.2}),
     "paths": lambda run: draw_paths({"pull": (np.full((9, 2), 0.4), np.full((9, 2), 0.2))}, 40.0, sigma=4, every=10),
     "mixtures": mixtures,
     "locations": of_data(draw_locations),

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from vmlkit.errors import DataError
-from vmlkit.viz.panels import draw_panels, draw_schedule
+from vmlkit.viz.panels import draw_panels
 from vmlkit.viz.style import ROLES, SERIES
 
 EPOCHS = pd.RangeIndex(5)
@@ -43,15 +43,6 @@ def test_ground_shows_the_sign_of_c() -> None:
     colors = [to_hex(patch.get_facecolor()).upper() for patch in ax.patches]
     assert colors == [ROLES["easy_negative"].color] * 2 + [ROLES["hard_negative"].color]
     assert ax.get_ylim()[0] == 0
-
-
-def test_schedule_names_both_phases() -> None:
-    x = np.linspace(0, 1, 11)
-    figure = draw_schedule({"alpha 0.5": pd.Series(x**0.5 - 0.8, x), "alpha 0": pd.Series(0.2, x)})
-    words = " ".join(text.get_text() for text in figure.axes[0].texts)
-    assert "deconstruct" in words
-    assert "reconstruct" in words
-    assert "alpha 0.5" in words
 
 
 def test_too_many_lines_are_refused() -> None:

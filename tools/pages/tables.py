@@ -1,8 +1,9 @@
 """The generated parts of ``docs/tables.md``: the list of published tables, contradictions, and location priors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tools.pages.datasheets import table as markdown
 from tools.pages.readme import updated
 from vmlkit.experiments.priors import CONVENTIONS
 from vmlkit.papers import papers
@@ -24,11 +25,6 @@ def page(text: str) -> str:
     return text
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
 def _tables() -> str:
     parts = []
     for key, paper in papers().items():
@@ -36,7 +32,7 @@ def _tables() -> str:
         rows = listing(own).itertuples(index=False)
         lines = [[f"`{r.table}`", r.about, r.data, r.rows, r.studies] for r in rows]
         parts.append(f"## {key}, {paper['short']}")
-        parts.append(_table(["table", "what it shows", "data", "rows in vmlkit", "measured in"], lines))
+        parts.append(markdown(["table", "what it shows", "data", "rows in vmlkit", "measured in"], lines))
         notes = [f"- {table.label}: {note}" for table in own for note in table.notes]
         parts.append("Contradictions, and what else is to be known:\n\n" + "\n".join(notes))
     return "\n\n".join(parts)
@@ -45,7 +41,7 @@ def _tables() -> str:
 def _priors() -> str:
     found = "\n\n".join(_of(source, record) for source, record in priors.records().items())
     head = ["table", "column", "cells", "below the whole video or random windows", "below fitted answers too"]
-    return f"{found}\n\n### Published cells that such answers beat\n\n{_table(head, list(_beaten()))}"
+    return f"{found}\n\n### Published cells that such answers beat\n\n{markdown(head, list(_beaten()))}"
 
 
 def _of(source: str, record: Mapping[str, Any]) -> str:
@@ -60,7 +56,7 @@ def _of(source: str, record: Mapping[str, Any]) -> str:
         fitted = "" if window is None else f"; best constant window [{window[0]:g}, {window[1]:g}] of the video"
         said = "".join(f" {note[0].upper()}{note[1:]}." for note in part["notes"])
         parts.append(f"**{part['split']}**, {part['scored']:,} scored{gone}, percent{fitted}.{said}")
-        parts.append(_table([f"`{part['file']}`", *columns], rows))
+        parts.append(markdown([f"`{part['file']}`", *columns], rows))
     return "\n\n".join(parts)
 
 
@@ -87,4 +83,4 @@ def _conventions() -> str:
         rows.append([f"`{way}`", _COMPUTED[way], ", ".join(f"{whole[f'R@1,IoU={m}']:.2f}" for m in (0.1, 0.3, 0.5)),
                      f"{whole['R@1,mIoU']:.2f}"])  # fmt: skip
     head = ["`--convention`", "how IoU is computed", "whole video on val_2, R@1 at 0.1, 0.3, 0.5", "mIoU"]
-    return _table(head, rows)
+    return markdown(head, rows)

@@ -25,8 +25,6 @@ NAMES = (
     "uniform random segments (true classes)",
     "random training segments (true classes)",
 )
-#: the two that a localiser is held against
-WHOLE, RANDOM = NAMES[3], NAMES[5]
 
 
 def baseline_detections(

@@ -42,11 +42,6 @@ class Corpus:
     features_at: str  #: where the features are
     vectors: str = "glove.npz"  #: word vectors beside the annotations, for runs without token states
 
-    @property
-    def test_parts(self) -> tuple[str, ...]:
-        """Files that make up the test split."""
-        return tuple(part for part in self.files if part.startswith("test"))
-
 
 def _three(stem: str, train: str = "train.jsonl") -> dict[str, tuple[str, ...]]:
     """Training, validation and test file of lighthouse, and of BM-DETR."""

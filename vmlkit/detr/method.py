@@ -285,13 +285,3 @@ def weighted_total(terms: dict[str, Tensor], weights: dict[str, float]) -> Tenso
     if not chosen:
         return next(iter(terms.values())).new_zeros(())
     return weighted_sum(list(chosen.values()), [weights[name] for name in chosen])
-
-
-def base_name(term: str) -> str:
-    """A term's name without the suffix of an auxiliary layer.
-
-    >>> base_name("giou_0"), base_name("class_error")
-    ('giou', 'class_error')
-    """
-    head, _, tail = term.rpartition("_")
-    return head if tail.isdigit() else term

@@ -71,19 +71,6 @@ def roll(
     return np.stack(path)
 
 
-def heights(curves: Float[np.ndarray, "N R"], centers: Float[np.ndarray, "*E N M"]) -> Float[np.ndarray, "*E N M"]:
-    """CE at each center: the curve of its sentence, straight between two places.
-
-    >>> heights(np.array([[1.0, 3.0]]), np.array([[0.0, 0.25]])).tolist()
-    [[1.0, 1.5]]
-    """
-    place = np.clip(centers, 0, 1) * (curves.shape[1] - 1)
-    left = np.minimum(place.astype(int), curves.shape[1] - 2)
-    row = np.arange(len(curves))[:, None]
-    found: np.ndarray = curves[row, left] + (place - left) * (curves[row, left + 1] - curves[row, left])
-    return found
-
-
 def overlaps(
     centers: Float[np.ndarray, "E1 N M"], widths: float | Float[np.ndarray, "E1 N M"], truth: Float[np.ndarray, "N 2"]
 ) -> tuple[Float[np.ndarray, "E1 N"], Float[np.ndarray, "E1 N"]]:

@@ -108,27 +108,6 @@ def mask_sweep(
         return method.host.reconstruct(encoded, at).T.cpu().numpy()
 
 
-def backwards(batch: MomentBatch) -> MomentBatch:
-    """The same queries over videos played backwards."""
-    return dataclasses.replace(batch, frames=batch.frames.flip(1), frame_mask=batch.frame_mask.flip(1))
-
-
-def follows(forward: Float[np.ndarray, " R"], backward: Float[np.ndarray, " R"]) -> dict[str, float]:
-    """Is a profile over the time line tied to the *position* in the video or to what is shown there (*content*)?
-
-    Correlation of the profile with that of the videos played backwards: as it stands (position: it stays in place),
-    and mirrored (content: it turns around with the videos).  ``forward`` is sampled symmetrically in time.
-
-    >>> {k: round(v, 1) for k, v in follows(np.array([3.0, 1.0, 2.0]), np.array([2.0, 1.0, 3.0])).items()}
-    {'position': 0.5, 'content': 1.0}
-    """
-    forward, backward = np.asarray(forward), np.asarray(backward)
-    return {
-        "position": float(np.corrcoef(forward, backward)[0, 1]),
-        "content": float(np.corrcoef(forward, backward[::-1])[0, 1]),
-    }
-
-
 def parameter_count(*modules: torch.nn.Module) -> int:
     """How many numbers a method learns."""
     return sum(p.numel() for module in modules for p in module.parameters())

@@ -10,7 +10,7 @@ import pandas as pd
 
 from vmlkit.errors import DataError
 from vmlkit.viz.faults import PAGE_INCHES
-from vmlkit.viz.style import FAINT, ROLES, SERIES, name_line, new_figure, spread_apart
+from vmlkit.viz.style import ROLES, SERIES, name_line, new_figure, spread_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,39 +57,6 @@ def draw_panels(
             _ground(ax, sign.dropna())
     for ax, lines in zip(axes, panels.values(), strict=True):
         _name(ax, {name: line.dropna() for name, line in lines.items()}, styles, size[1])
-    return fig
-
-
-def draw_schedule(curves: Mapping[str, pd.Series]) -> "Figure":
-    """Draw P0's c(e) for several settings: above the zero line negatives are made hard, below it easy.
-
-    Each curve is named where it is half way between its lowest and its highest value.
-    """
-    from matplotlib.patheffects import withStroke
-
-    fig = new_figure(figsize=(6.4, 3.6), layout="constrained")
-    ax = fig.subplots()
-    for (name, curve), style in zip(curves.items(), SERIES, strict=False):
-        _draw(ax, curve, style)
-        half = (curve.min() + curve.max()) / 2
-        at = (curve - half).abs().idxmin() if curve.max() > curve.min() else curve.index[len(curve) // 12]
-        words = ax.annotate(
-            name, (at, curve[at]), xytext=(5, -3), textcoords="offset points", va="top", fontsize=8.5, color=style[0]
-        )
-        words.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.9)])
-    ax.margins(x=0.02, y=0.12)
-    ax.grid(axis="y")
-    ax.axhline(0, color=FAINT, linewidth=0.9, zorder=1)
-    low, high = ax.get_ylim()
-    for bottom, top, role, y, words_of_phase, va in (
-        (low, 0.0, ROLES["easy_negative"], 0.03, "c < 0: deconstruct, negatives become easy", "bottom"),
-        (0.0, high, ROLES["hard_negative"], 0.97, "c > 0: reconstruct, negatives become hard", "top"),
-    ):
-        ax.axhspan(bottom, top, color=role.color, alpha=0.07, linewidth=0, zorder=0)
-        ax.text(0.5, y, words_of_phase, color=role.text, fontsize=8.5, va=va, ha="center", transform=ax.transAxes)
-    ax.set_ylim(low, high)
-    ax.set_xlabel("share of the training, e / e_max")
-    ax.set_ylabel("c(e)")
     return fig
 
 

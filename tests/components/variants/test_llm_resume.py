@@ -28,7 +28,7 @@ WORKERS = 2
 def command(folder: Path, url: str) -> list[str]:
     names = [str(folder / "sentences.txt"), "--out", str(folder / "out.jsonl"), "--generator", "openai"]
     options = ["--base-url", url, "--model", "toy", "--workers", str(WORKERS), "--quiet"]
-    return [sys.executable, "-m", "vmlkit.cli", "variants", *names, *options]
+    return [sys.executable, "-m", "vmlkit", "variants", *names, *options]
 
 
 def start(folder: Path, url: str) -> subprocess.Popen[str]:
