@@ -110,32 +110,25 @@ def tables(results: Path = RESULTS) -> dict[str, str]:
 
 
 def draw(path: Path, results: Path = RESULTS) -> None:
-    """A dot for each step and machine, on a logarithmic axis; a machine without results has an empty panel."""
-    import matplotlib.pyplot as plt
-    import pandas as pd
-    import seaborn as sns
+    """A dot for each step, dark where products are taken in bf16, on a logarithmic axis; a panel for each machine."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    records = {where: read(name, results) for where, name in FILES.items()}
-    figure, axes = plt.subplots(1, len(records), figsize=(11, 4.5), layout="constrained")
-    for ax, (where, record) in zip(axes, records.items(), strict=True):
-        ax.set_title(f"On {where}")
-        if record is None:
-            ax.text(0.5, 0.5, NOT_MEASURED, ha="center", va="center", transform=ax.transAxes)
-            ax.set_axis_off()
-            continue
-        rows = record["step"]["rows"]
-        table = pd.DataFrame(
-            [{"step": n, "ms": r["ms"]["median"], "how": n.partition(", ")[2]} for n, r in rows.items()]
-        )
-        sns.stripplot(
-            table, x="ms", y="step", hue="how", ax=ax, size=9, jitter=False, palette="colorblind", legend=False
-        )
-        ax.set(xscale="log", xlabel="ms a step", ylabel="", xlim=(table["ms"].min() / 2, table["ms"].max() * 2))
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.grid(axis="both", which="both", alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-    plt.close(figure)
+    from vmlkit.viz.style import FAINT, ROLES, new_figure, save_figure, styled
+
+    records = {where: record for where, name in FILES.items() if (record := read(name, results)) is not None}
+    with styled():
+        figure = new_figure(figsize=(5.5 * max(len(records), 1), 3.6), layout="constrained")
+        axes = figure.subplots(1, len(records) or 1, squeeze=False)[0]
+        for ax, (where, record) in zip(axes, records.items(), strict=False):
+            rows = record["step"]["rows"]
+            values = [row["ms"]["median"] for row in rows.values()]
+            colors = [ROLES["chosen" if name.endswith("bf16") else "positive"].color for name in rows]
+            ax.scatter(values, range(len(rows)), s=60, color=colors, zorder=2)
+            ax.set_yticks(range(len(rows)), list(rows))
+            ax.set(title=f"On {where}; dark: bf16", xscale="log", xlabel="ms a step")
+            ax.set(xlim=(min(values) / 2, max(values) * 2), ylim=(len(rows) - 0.5, -0.5))
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.grid(axis="x", color=FAINT, alpha=0.3)
+        save_figure(figure, path)

@@ -5,15 +5,22 @@ is not measured names its command.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from benchmarks.step.page import markdown
 from vmlkit.runs import read_json
 from vmlkit.studies.results import STUDIES, load_results, studies_in
 from vmlkit.studies.statistics import contrast, scalar_sample
 from vmlkit.studies.summary import FOLLOWED
+from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, new_figure, save_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PAGE = Path("docs") / "windows.md"
 LEVERS = Path(__file__).parents[2] / "benchmarks" / "results" / "levers.json"
@@ -292,50 +299,45 @@ def tables(results: Path = STUDIES) -> dict[str, str]:
 
 def draw(folder: Path, results: Path = STUDIES) -> None:
     """Those of :data:`FIGURES` whose studies are measured: easy and then hard; each row's differences; every lever."""
-    import matplotlib.pyplot as plt
-
-    drawn = {}
+    drawn: dict[str, Callable[[], Figure]] = {}
     if not missing(REMEDY, CONTROLS, results=results):
         rows = _rows(results)
-        drawn["windows-epochs.png"] = _epochs({name: rows[name] for name in (BASE, FOLLOWS)})
-        drawn["windows-remedy.png"] = _remedies(rows)
+        drawn["windows-epochs.png"] = partial(_epochs, {name: rows[name] for name in (BASE, FOLLOWS)})
+        drawn["windows-remedy.png"] = partial(_remedies, rows)
     if not missing(CAUSE, PLANTED, REMEDY, results=results):
-        drawn["windows-cause.png"] = _by_lever(_causes(results))
-    for name, figure in drawn.items():
-        figure.savefig(folder / name, dpi=120, metadata={"Software": None})
-        plt.close(figure)
+        drawn["windows-cause.png"] = partial(_by_lever, _causes(results))
+    for name, make in drawn.items():
+        with styled():
+            save_figure(make(), folder / name)
 
 
-def _remedies(rows: Mapping[str, Mapping[str, Any]]) -> Any:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(BARS), figsize=(13, 3.2), layout="constrained", sharey=True)
+def _remedies(rows: Mapping[str, Mapping[str, Any]]) -> "Figure":
+    figure = new_figure(figsize=(11, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(BARS), sharey=True)
     for ax, name in zip(axes, BARS, strict=True):
         _points(ax, {row: differences(found)[name] for row, found in rows.items()}, bar=THIRD * (name[:2] == "R2"))
-        ax.set_title(f"{name}\n({BARS[name]})", fontsize=10)
-        if name.startswith("NLL"):  # easy negatives of the paper's design are far beyond all others
+        ax.set_title(f"{name}\n({BARS[name]})")
+        ax.set_xlabel(_unit(name))
+        if name.startswith("NLL") and np.abs(ax.get_xlim()).max() > 1:  # easy negatives are far beyond all others
             ax.set_xscale("symlog", linthresh=0.1)
     return figure
 
 
-def _by_lever(rows: Mapping[str, Mapping[str, Any]]) -> Any:
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 0.3 * len(rows) + 1.2), layout="constrained", sharey=True)
+def _by_lever(rows: Mapping[str, Mapping[str, Any]]) -> "Figure":
+    figure = new_figure(figsize=(11, 0.3 * len(rows) + 1.2), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     titles = {"positive center R2": "R2 of all positives", "chosen center R2": "R2 of the chosen window"}
     for ax, (name, title) in zip(axes, titles.items(), strict=True):
         _points(ax, {row: found["end"][name] for row, found in rows.items()}, bar=THIRD)
-        ax.set_title(title, fontsize=10)
-        ax.set_xlim(-0.05, 1)
+        ax.set(title=title, xlabel="R2 (1: the centers follow from the truth)", xlim=(-0.05, 1))
     return figure
 
 
-def _epochs(rows: Mapping[str, Mapping[str, Any]]) -> Any:
+def _epochs(rows: Mapping[str, Mapping[str, Any]]) -> "Figure":
     """Mean over seeds with its interval by epoch; the ground is grey while c < 0."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(13, 3.2), layout="constrained")
-    styles = (("#6B737C", "--"), ("#4477AA", "-"))
+    figure = new_figure(figsize=(11, 3.2), layout="constrained")
+    axes = figure.subplots(1, 3)
+    styles = ((FAINT, "--"), (ROLES["chosen"].color, "-"))
     for (name, row), (color, dash) in zip(rows.items(), styles, strict=True):
         curves, epochs = row["curves"], row["epochs"]
         own, others = curves["negative own IoU"], curves["negative others' IoU"]
@@ -351,26 +353,30 @@ def _epochs(rows: Mapping[str, Mapping[str, Any]]) -> Any:
     turn = clock["turn"]["epoch"][0]
     titles = ("negatives: own - others' overlap", "NLL(negative) - NLL(positive)", "R2 of all positives")
     for ax, title in zip(axes, titles, strict=True):
-        ax.axvspan(clock["epochs"][0], turn, color="#D5DADF", alpha=0.6, linewidth=0)
-        ax.set_title(f"{title}\n(grey: c < 0)", fontsize=10)
-        ax.set_xlabel("epoch")
+        ax.axvspan(clock["epochs"][0], turn, color=HAIR, alpha=0.6, linewidth=0)
+        ax.set(title=f"{title}\n(grey: c < 0)", xlabel="epoch", ylabel=_unit(title))
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(axis="y", alpha=0.3)
-    axes[0].axhline(0, color="#22262B", linewidth=1)
+    axes[0].axhline(0, color=INK, linewidth=1)
     axes[1].set_yscale("log")
-    axes[2].axhline(THIRD, color="#22262B", linewidth=1)
-    axes[2].legend(frameon=False, loc="upper left", fontsize=9)
+    axes[2].axhline(THIRD, color=INK, linewidth=1)
+    axes[2].legend(loc="best")
     return figure
+
+
+def _unit(name: str) -> str:
+    return "nats per word" if name.startswith("NLL") else "R2" if name.startswith("R2") else "IoU"
 
 
 def _points(ax: Any, rows: Mapping[str, Sequence[float]], bar: float) -> None:
     """A point a seed and, from three seeds on, the mean with its interval; a line at what is asked."""
-    ax.axvline(bar, color="#6B737C", linewidth=1)
+    ax.axvline(bar, color=FAINT, linewidth=1)
     for place, values in enumerate(rows.values()):
-        ax.plot(values, [place] * len(values), "o", color="#4477AA", alpha=0.45, markersize=5, markeredgewidth=0)
+        ax.scatter(values, [place] * len(values), s=25, color=ROLES["positive"].color, linewidths=0, zorder=3)
         mean, low, high = interval(values)
         if len(values) > 2:
-            ax.plot([low, high], [place, place], color="#22262B", linewidth=2)
-        ax.plot([mean], [place], "D", color="#22262B", markersize=5)
+            ax.plot([low, high], [place, place], color=INK, linewidth=2)
+        ax.plot([mean], [place], "D", color=INK, markersize=5, zorder=4)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.grid(axis="x", alpha=0.3)
