@@ -535,6 +535,22 @@ print(f"largest mean gradient norm of an epoch: {largest:.2f}; the clip acts abo
 # %% [markdown]
 # So the clip never acted in this run, and whether it counts stale gradients cannot matter here.
 
+# %% [markdown]
+# ### Beat it by hand
+#
+# The generator has a rival: you. Drag a mask, or use the sliders; the trained reconstructor says each word from what it
+# then sees. Can you explain a sentence better than the generator did, and does that bring you to the moment? Where both
+# lie you see when you answer. Click a word to see where it looks: how likely it is by the center of the mask.
+
+# %%
+from vmlkit.reconstruction.by_hand import mask_record
+from vmlkit.training.checkpoints import load_weights
+from vmlkit.viz.mask_playground import mask_playground
+
+load_weights(model, run.checkpoint)
+record = mask_record(model, splits.test)
+mask_playground(record, {s["video"]: splits.test.film_strip(s["video"], 12, 48) for s in record["sentences"]})
+
 # %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Is the width to blame?
 #
@@ -543,9 +559,7 @@ print(f"largest mean gradient norm of an epoch: {largest:.2f}; the clip acts abo
 
 # %% jupyter={"source_hidden": true}
 from vmlkit.data.batches import MomentDataset
-from vmlkit.training.checkpoints import load_weights
 
-load_weights(model, run.checkpoint)
 model.eval()
 
 

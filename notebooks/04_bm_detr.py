@@ -249,12 +249,13 @@ from vmlkit.viz.timeline import draw_epochs
 draw_epochs(runs["QD-DETR"], runs["QD-DETR"].probe[0]["query_id"])
 
 # %% [markdown]
-# Now all recorded sentences: windows at every epoch, and the saliency of every clip. Drag the epoch.
+# Now all recorded sentences: windows at every epoch, the five surest once more as boxes below the truth, and the
+# saliency of every clip. Drag the epoch.
 
 # %% jupyter={"source_hidden": true}
 from vmlkit.viz.scrubber import save_html, scrubber
 
-scrubber(runs["QD-DETR"])
+scrubber(runs["QD-DETR"], boxes=True)
 
 # %% jupyter={"source_hidden": true}
 curves = {name: done.epochs.set_index("epoch")["metric/R@1,IoU=0.5"] for name, done in runs.items()}
@@ -273,7 +274,7 @@ _ = save_figure(fig, "figures/04_bm_detr_epochs.png")
 # %%
 scrubber(run)
 
-# %%
+# %% jupyter={"source_hidden": true}
 saved = save_html(run, run.path / "scrubber.html")
 print(saved, f"{saved.stat().st_size / 1e6:.1f} MB")
 
