@@ -591,6 +591,13 @@ fig
 # %%
 scrubber(run)
 
+# %% [markdown]
+# Or say it yourself. Take a sentence of the video, negate it, change its colour or its verb: do the windows move, does
+# their confidence fall? The network answers every sentence; nothing in it can say *not here*.
+
+# %%
+vk.ask_run(run.path)
+
 # %%
 kept = ["R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU"]
 rows = {"QD-DETR with components, this run": test, **run.metrics["baselines"]}

@@ -21,6 +21,7 @@ _HOMES = {
     "load": "vmlkit.data.sources",
     "build": "vmlkit.experiments.experiment",
     "run_experiment": "vmlkit.experiments.experiment",
+    "ask_run": "vmlkit.finding.asking",
     "train_live": "vmlkit.experiments.live",
     "load_run": "vmlkit.experiments.experiment",
     "open_page": "vmlkit.experiments.page",

@@ -158,6 +158,36 @@ def test_a_training_starts_and_stops_at_a_button_while_the_kernel_answers(
     assert complaints.found == []
 
 
+ASKING = """
+from vmlkit.viz.sentence_widget import SentenceField
+videos = [{"id": "v", "duration": 60.0, "strip": None, "sentences": ["a star spins"]}]
+def answer(video, sentence):
+    item = {"start": 0.0, "end": float(len(sentence)), "score": 0.5, "iou": None}
+    return {"items": [item], "detr": True, "unknown": [], "truths": []}
+SentenceField(videos, answer, "a model")
+"""
+
+
+def test_a_sentence_that_is_typed_is_answered_by_the_kernel(
+    default_lab: Lab, entered: tuple[Any, Complaints], folder: Path
+) -> None:
+    page, complaints = entered
+    cells = [nbformat.v4.new_code_cell(ASKING.strip())]
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "ask.ipynb")
+    assert default_lab.open(page, "ask.ipynb", kernel=True)["error"] is None
+    assert [cell["errors"] for cell in default_lab.run_all(page)] == [[]]
+    picture = ".vmlkit-sentence"
+    page.wait_for_selector(f"{picture} canvas[data-asked='a star spins']")
+    page.fill(f"{picture} input.sentence", "")
+    page.type(f"{picture} input.sentence", "x marks a bad day")  # letters that are shortcuts of JupyterLab
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{picture} canvas[data-asked='x marks a bad day']")
+    assert page.inner_text(f"{picture} .label") == "“x marks a bad day”: 0.0–17.0 s, confidence 0.50."
+    default_lab.close(page)
+    assert complaints.found == []
+
+
 @pytest.mark.skipif(not os.environ.get(EVERY), reason=f"every page trains for minutes: set {EVERY}=1 to run them")
 @pytest.mark.parametrize("knobs", KNOBS)
 @pytest.mark.parametrize("source", list_notebooks(ROOT / "notebooks"), ids=lambda path: path.stem)

@@ -27,6 +27,7 @@ from vmlkit.finding.words import Asked, read_words, token_states
 from vmlkit.runs import RunDirectory
 from vmlkit.text.vocabulary import Vocabulary
 from vmlkit.training.evaluate import EvaluationArrays, evaluate
+from vmlkit.training.experiment import Experiment
 from vmlkit.training.method import Method
 from vmlkit.training.task import MomentTask
 from vmlkit.video.encoders import VideoEncoder
@@ -180,28 +181,41 @@ def run_model(
     """
     run = RunDirectory(run_dir)
     method, splits, experiment = load_run(run_dir, progress=progress, device=device)
+    model = model_of(run, method, splits.train, experiment)
+    if not ready:
+        check_features(run, experiment.data, encoder)
+    return model
+
+
+def model_of(run: RunDirectory, method: Method[Any], train: MomentDataset, experiment: Experiment) -> MomentModel:
+    """What a run was loaded as (:func:`vmlkit.experiments.experiment.load_run`), to be asked about any video.
+
+    Args:
+        train: the training split.
+
+    Raises:
+        ConfigError: for a run that does not look for moments.
+    """
     task, config = task_of(experiment), experiment.data
     if isinstance(method, WithComponents):
         method = method.model  # variants of a sentence play no part in an answer
     if not isinstance(task, MomentTask):
         remedy = "use --actions" if hasattr(task, "detect") else "give a run of a method that looks for moments"
         raise ConfigError(f"{run.path} ('{experiment.method}') does not look for moments in a video: {remedy}")
-    if not ready:
-        check_features(run, config, encoder)
     lines = isinstance(config, LinesData)
     row_s = config.seconds_per_row if isinstance(config, LinesData) else None
-    window = config.clips * row_s if row_s else float(np.median(splits.train.durations))
+    window = config.clips * row_s if row_s else float(np.median(train.durations))
     return MomentModel(
         name=f"{experiment.method}, {run.path.name}",
         method=method,
         clips=config.clips,
         window_s=window,
         row_s=row_s,
-        columns=splits.train.frames.shape[2],
+        columns=train.frames.shape[2],
         detr=isinstance(task, DetrTask),
         unit_rows=lines and getattr(config, "unit_rows", False),
         vote=task.vote,
-        of_run=(config, splits.train),
+        of_run=(config, train),
         where=str(run.path),
     )
 

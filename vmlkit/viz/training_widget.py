@@ -11,28 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import traitlets
 
-from vmlkit.errors import MissingDependency
 from vmlkit.runs import RunDirectory
-from vmlkit.viz.live import html_fragment, module, stylesheet, write_page
+from vmlkit.viz.kernel_widget import KernelWidget
+from vmlkit.viz.live import module
 from vmlkit.viz.panels import draw_panels
-from vmlkit.viz.style import ROLES, new_figure, png_bytes, styled
-
-try:
-    import anywidget
-    import traitlets
-except ImportError as error:
-    raise MissingDependency("anywidget", "notebooks", "a training with a live curve") from error
+from vmlkit.viz.style import new_figure, png_bytes, styled
 
 #: drawn unless others are asked for, as far as a run has them
 USUAL = ("loss/total", "metric/R@1,mIoU", "metric/R@1,IoU=0.5")
 
 #: seconds in which the kernel answers between two turns
 _REST = 0.01
-_TITLE = "A training"
 
 
-class LiveTraining(anywidget.AnyWidget):
+class LiveTraining(KernelWidget):
     """Train at a button, watch the curves, stop.
 
     Args:
@@ -43,10 +37,9 @@ class LiveTraining(anywidget.AnyWidget):
     """
 
     _esm = module("panels", "training")
-    _css = stylesheet()
+    kept = ("planned", "epochs", "curves", "state", "said")
+    title = "A training"
 
-    roles = traitlets.Dict(help="colours").tag(sync=True)
-    kernel = traitlets.Bool(True, help="whether a hand can start it").tag(sync=True)
     planned = traitlets.Int(1, help="epochs that the training is to have").tag(sync=True)
     epochs = traitlets.List(traitlets.Int(), help="recorded so far").tag(sync=True)
     curves = traitlets.List(traitlets.Dict(), help="name, title and one value per epoch").tag(sync=True)
@@ -65,8 +58,7 @@ class LiveTraining(anywidget.AnyWidget):
         self._begin, self._folder, self._columns = begin, Path(run_dir), columns
         self._read = 0
         self._task: asyncio.Task[None] | None = None
-        roles = {name: role.colors for name, role in ROLES.items()}
-        super().__init__(roles=roles, planned=planned, **arguments)
+        super().__init__(planned=planned, **arguments)
         self.refresh()
         if (self._folder / "metrics.json").is_file():
             self.state = "done"
@@ -128,22 +120,6 @@ class LiveTraining(anywidget.AnyWidget):
                 return png_bytes(figure)
             lines = {c["title"]: {"": pd.Series(c["values"], self.epochs, dtype=float)} for c in self.curves}
             return png_bytes(draw_panels(lines))
-
-    def _fragment(self) -> str:
-        names = ("roles", "planned", "epochs", "curves", "state", "said")
-        state = {**{name: getattr(self, name) for name in names}, "kernel": False, "wanted": ""}
-        return html_fragment(module("panels", "training"), state, preview=self._picture(), alt=repr(self))
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The live widget, its curves for pages without a kernel, and a line of text."""
-        bundle = super()._repr_mimebundle_()
-        if bundle is None:
-            return None
-        return {**bundle[0], "text/html": self._fragment(), "text/plain": repr(self)}, bundle[1]
-
-    def save_html(self, path: str | os.PathLike[str]) -> Path:
-        """Write the curves as they stand as one self-contained page and return its path."""
-        return write_page(path, _TITLE, self._fragment())
 
 
 def _plain(values: pd.Series) -> list[float | None]:
