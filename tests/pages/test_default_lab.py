@@ -42,6 +42,16 @@ SHOWN = (
 #: every page takes minutes of training, for each of these; this runs them all (``-k "03 and seed"`` chooses)
 EVERY = "VMLKIT_EVERY_PAGE"
 KNOBS = {"own": "", "seed": "seed = 1", "size": 'size = "demo"'}
+#: written below other knobs: fewer sentences to train on, for this is about what the page shows
+FEWER = """
+from vmlkit.config import with_overrides as changed
+from vmlkit.experiments.page import Page
+def fewer(self, method, changes=None, preset=Page.preset):
+    made = preset(self, method, changes)
+    whole = hasattr(made.data, "max_train_queries") and made.data.max_train_queries is None
+    return changed(made, {"data.max_train_queries": 450}) if whole else made
+Page.preset = fewer
+"""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +96,7 @@ def run_and_touch(lab: Lab, page: Any, path: str, seconds: float, knobs: str = "
     """Open a notebook, run all of it, and put a hand on every live picture in it.
 
     Args:
-        knobs: a line at the end of the cell with parameters, as a reader would write it.
+        knobs: what is written at the end of the cell with parameters.
     """
     assert lab.open(page, path, kernel=True)["error"] is None
     if knobs:
@@ -199,7 +209,7 @@ def test_a_page_after_run_all_has_no_blob_no_complaint_and_follows_the_hand(
     complaints.found.clear()
     before = git(folder, "status", "--porcelain")
     try:
-        run_and_touch(default_lab, page, f"notebooks/{source.name}", 3600, KNOBS[knobs])
+        run_and_touch(default_lab, page, f"notebooks/{source.name}", 1500, KNOBS[knobs] and KNOBS[knobs] + FEWER)
     finally:
         default_lab.close(page)
     assert complaints.found == []

@@ -42,7 +42,7 @@ _HIDE_SIDEBAR = """async () => {
 
 
 def turn(page: Any, line: str) -> None:
-    """Write a line at the end of the notebook's cell with parameters."""
+    """Write lines at the end of the notebook's cell with parameters."""
     assert evaluate(page, _TURN, [line]) == 1, "the notebook has no cell of parameters, or several"
 
 
