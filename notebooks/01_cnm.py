@@ -516,6 +516,7 @@ for role, rival, needed in (("hard_negative", "nll_whole_video", 0.1), ("easy_ne
     axes[2].plot(epochs.epoch, epochs[f"loss/{rival}"] - epochs["loss/nll"], color=color, label=ROLES[role].label)
     axes[2].axhline(needed, color=color, linestyle=dashes)
 axes[2].set(title="NLL of negatives minus positive", xlabel="epoch")
+axes[2].locator_params(axis="x", integer=True)
 axes[2].legend(fontsize=7.5, loc="center right")
 _ = save_figure(fig, "figures/01_cnm_history.png")
 
@@ -660,7 +661,7 @@ for i, ax in enumerate(axes.flat):
     ax.axvline(center[i] * seconds, color=ROLES["chosen"].color, linestyle="--", label="center the model says")
     ax.set_title(f"“{splits.test.sentences[i]}”", fontsize=8.5)
     ax.set_xlim(0, seconds)
-axes[0, 0].legend(fontsize=7, loc="lower right")
+axes[0, 0].legend(fontsize=7, loc="best")
 for ax in axes[1]:
     ax.set_xlabel("time (s)")
 _ = save_figure(fig, "figures/01_cnm_sweep.png")

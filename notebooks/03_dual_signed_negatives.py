@@ -184,7 +184,7 @@ assert torch.allclose(mask, torch.exp(torch.tensor([-1, -0.25, 0, -0.25, -1])))
 # CPL with the *same* center and width is much narrower, because it divides the width by its $\sigma$ first (A5):
 
 # %%
-for where, sigma in (("CPL as published", 9.0), ("CPL in the toy world", paper.model.host.sigma)):
+for where, sigma in (("CPL as published", 9.0), ("CPL on this page", paper.model.host.sigma)):
     narrow = peak_gaussian(middle, middle, 5, sigma=sigma)
     ratio = (1 / 2**0.5) / (1 / sigma)  # of the two standard deviations, sigma_m / sqrt 2 and w / sigma
     print(f"{where}, sigma {sigma:g}: {narrow.numpy().round(5)}; a negative is {ratio:.2f} times as wide")
@@ -465,7 +465,7 @@ from vmlkit.training.method import DataShape
 
 with torch.device("meta"):  # shapes without numbers: the sizes of the paper on Charades-STA
     full_size = build_lnp(LNPOnCPL(), DataShape(frame_dim=1024, word_dim=300, vocabulary=1112))
-for name, sized in (("toy world", method), ("Charades-STA", full_size)):
+for name, sized in (("this page", method), ("Charades-STA", full_size)):
     base, added = probe.parameter_count(sized.host), probe.parameter_count(sized.learner)
     print(f"{name:12s}: the generator has {base:,} parameters, P0 adds {added:,} ({100 * added / base:.1f} %)")
 

@@ -265,6 +265,7 @@ for (name, curve), (color, dashes) in zip(curves.items(), SERIES, strict=False):
 prior = max(row["R@1,IoU=0.5"] for row in run.metrics["baselines"].values())
 ax.axhline(100 * prior, color="0.6", linewidth=0.8, label="best location prior (test)")
 ax.set(xlabel="epoch", ylabel="R@1, IoU=0.5 (validation)", ylim=(0, None))
+ax.locator_params(axis="x", integer=True)
 ax.legend(fontsize=8)
 _ = save_figure(fig, "figures/04_bm_detr_epochs.png")
 

@@ -83,7 +83,7 @@ task = vk.METHODS["basnet"].task(experiment)
 # %% jupyter={"source_hidden": true}
 from vmlkit.viz.filmstrip import draw_film_strip
 
-example = 7
+example = next(i for i in range(7, len(splits.test)) if 0 < len(splits.test.truth.of(i)[0]) < 7)
 video_id, duration = splits.test.video_ids[example], float(splits.test.durations[example])
 spans, labels = splits.test.truth.of(example)
 strip = splits.test.film_strip(video_id, 12, 40)

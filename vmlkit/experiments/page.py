@@ -69,7 +69,9 @@ class Page:
         """The experiment's splits; where they have no pictures, stripes of their features stand in for them."""
         splits = METHODS[experiment.method].load(experiment.data, progress=False)
         if splits.test.film_strip is None:
-            print("These data have no pictures: grey stripes stand in, each the mean of a part of the features.")
+            print(
+                "These data have no pictures: grey stripes of their features stand in. The text is about the toy world."
+            )
 
         def pictured(name: str, data: Any) -> Any:
             return data if data.film_strip is not None else dataclasses.replace(data, film_strip=Stripes(data))
