@@ -11,7 +11,6 @@ the smallest and largest round.
 """
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import _frame
+from tests.metrics import naive_evaluation as naive
 from tests.parity.golden_detr_metrics import flat
 from vmlkit.data.annotations.detr_jsonl import QueryAnnotation, read_queries
 from vmlkit.data.annotations.predictions_jsonl import QueryPrediction, read_predictions
 from vmlkit.metrics.protocols import evaluate_qvhighlights
 
-ROOT = Path(__file__).parents[1]
 #: what the naive loops may differ by: they do not round
 HALF_A_UNIT = 0.005 + 1e-9
 
@@ -54,9 +53,6 @@ def gate(
     predictions: Sequence[QueryPrediction], queries: Sequence[QueryAnnotation], official: Path | None
 ) -> dict[str, Any]:
     """The numbers of both sides against each other, and ours against a recorded file."""
-    sys.path.insert(0, str(ROOT / "tests" / "metrics"))
-    import naive_evaluation as naive
-
     ours, slow = (
         flat(evaluate_qvhighlights(predictions, queries).metrics),
         flat(naive.qvhighlights(predictions, queries)),
@@ -89,8 +85,6 @@ def main() -> int:
         (predictions, made), source = random_files(options.queries), "random"
         queries = tuple(made)
     correct = gate(predictions, queries, options.official)
-    import naive_evaluation as naive
-
     parts["vectorised"] = lambda: evaluate_qvhighlights(predictions, queries)
     parts["naive loops"] = lambda: naive.qvhighlights(predictions, queries)
     seconds = _frame.in_turn(parts, options.rounds)

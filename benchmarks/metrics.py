@@ -8,22 +8,16 @@ timing is void and the exit status is 1.  Then the two alternate, after one warm
 thread; the figures are medians with the smallest and largest round.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks import _frame
+from tests.metrics.test_moments import RULES, naive_metrics, naive_vote, random_case
 from vmlkit.metrics.moments import RANKS, THRESHOLDS, moment_metrics, order_by_nll, vote
 
-RULES = ("none", "activitynet", "charades", "pps_charades")
 TOLERANCE = 1e-12
-
-
-def predictions(queries: int, proposals: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Random spans (N, P, 2), losses (N, P) and truths (N, 2)."""
-    rng = np.random.default_rng(seed)
-    spans = np.sort(rng.random((queries, proposals, 2)), axis=-1)
-    return spans, rng.random((queries, proposals)) + 1.0, np.sort(rng.random((queries, 2)), axis=-1)
 
 
 def vectorised(spans: np.ndarray, nll: np.ndarray, truth: np.ndarray, rule: str) -> tuple[list[int], dict]:
@@ -32,40 +26,18 @@ def vectorised(spans: np.ndarray, nll: np.ndarray, truth: np.ndarray, rule: str)
     return top1.tolist(), moment_metrics(spans, order_by_nll(nll), top1, truth)
 
 
-def naive(spans: list, nll: list, truth: list, rule: str) -> tuple[list[int], dict]:
+def naive(spans: np.ndarray, nll: np.ndarray, truth: np.ndarray, rule: str) -> dict:
     """The same, one number at a time."""
-    answers, columns = [], {}
-    for proposals, losses, target in zip(spans, nll, truth, strict=True):
-        order = sorted(range(len(losses)), key=losses.__getitem__)
-        answers.append(order[0] if rule == "none" else _elected(proposals, losses, order, rule))
-        for n in RANKS:
-            best = max(_iou(proposals[k], target) for k in (answers[-1:] if n == 1 else order[:n]))
-            for m in THRESHOLDS:
-                columns.setdefault(f"R@{n},IoU={m:g}", []).append(1.0 if best >= m else 0.0)
-            columns.setdefault(f"R@{n},mIoU", []).append(best)
-    return answers, {key: sum(column) / len(column) for key, column in columns.items()}
-
-
-def _elected(proposals: list, losses: list, order: list[int], rule: str) -> int:
-    weights = {
-        "activitynet": lambda j: 1.0,
-        "charades": lambda j: _iou(proposals[order[0]], proposals[j]),
-        "pps_charades": lambda j: 1 - losses[j] / max(losses),
-    }[rule]
-    return max(order, key=lambda i: sum(_iou(proposals[i], proposals[j]) * weights(j) for j in order))
-
-
-def _iou(a: list[float], b: list[float], eps: float = 1e-10) -> float:
-    return max(0.0, (min(a[1], b[1]) - max(a[0], b[0]) + eps) / (max(a[1], b[1]) - min(a[0], b[0]) + eps))
+    return naive_metrics(spans, nll, truth, rule, THRESHOLDS, RANKS)
 
 
 def measure(case: tuple[np.ndarray, np.ndarray, np.ndarray], rule: str, rounds: int) -> dict[str, Any]:
     """The gate, then seconds of the processor of both."""
-    lists = [array.tolist() for array in case]
-    variants = {"vectorised": lambda: vectorised(*case, rule), "naive": lambda: naive(*lists, rule)}
-    (found, metrics), (expected, reference) = (run() for run in variants.values())
+    (found, metrics), reference = vectorised(*case, rule), naive(*case, rule)
+    expected = [naive_vote(spans, nll, rule) for spans, nll in zip(case[0].tolist(), case[1].tolist(), strict=True)]
     difference = max(abs(metrics[key] - reference[key]) for key in reference)
-    return {"same answers": found == expected, "difference": difference, **_frame.in_turn(variants, rounds)}
+    ways = {"vectorised": partial(vectorised, *case, rule), "naive": partial(naive, *case, rule)}
+    return {"same answers": found == expected, "difference": difference, **_frame.in_turn(ways, rounds)}
 
 
 def main() -> int:
@@ -76,7 +48,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    case = predictions(options.queries, options.proposals, options.seed)
+    case = random_case(options.queries, options.proposals, options.seed)
     rows = {}
     for rule in RULES:
         rows[rule] = row = measure(case, rule, options.rounds)
