@@ -16,7 +16,7 @@ from vmlkit.components.xclip import XCLIP
 from vmlkit.components.xclip_heads import TextStates, VideoStates, joined
 from vmlkit.data.batches import MomentDataset
 from vmlkit.training.evaluate import undisturbed
-from vmlkit.training.history import probe_strips, proposal_rows
+from vmlkit.training.history import probe_records, probe_strips, proposal_rows
 from vmlkit.training.method import Progress
 from vmlkit.training.task import Kept, Metrics, SentenceTask
 
@@ -107,20 +107,8 @@ class RetrievalTask(SentenceTask[WithComponents[XCLIPHost], MomentDataset, Retri
         self, dataset: MomentDataset, probes: Int[np.ndarray, " probes"], frames: int, pixels: int
     ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
         """As of any sentences; the words of a sentence that is token states are its own."""
-        if len(dataset.vocabulary) > 1:
-            return super().describe(dataset, probes, frames, pixels)
-        records = [
-            {
-                "query_id": dataset.query_ids[i],
-                "video_id": dataset.video_ids[i],
-                "sentence": dataset.sentences[i],
-                "words": dataset.sentences[i].split(),
-                "duration_s": float(dataset.durations[i]),
-                "span_s": dataset.spans_s[i].tolist(),
-            }
-            for i in probes
-        ]
-        return records, probe_strips(dataset, probes, frames, pixels)
+        own = None if len(dataset.vocabulary) > 1 else str.split
+        return probe_records(dataset, probes, own), probe_strips(dataset, probes, frames, pixels)
 
     def observe(
         self, epoch: int, arrays: RetrievalArrays, probes: Int[np.ndarray, " probes"]

@@ -133,16 +133,8 @@ class DetrTask(MomentTask[Method[Any], DetrDataset]):
             return super().describe(dataset, probes, frames, pixels)
         lines = dataset.lines
         records = [
-            {
-                "query_id": dataset.query_ids[i],
-                "video_id": dataset.video_ids[i],
-                "sentence": dataset.sentences[i],
-                "words": words(dataset.sentences[i]),
-                "duration_s": float(dataset.durations[i]),
-                "span_s": [float(t) for t in dataset.spans_s[i]],
-                "spans_s": lines.windows_s[i][lines.window_mask[i]].tolist(),
-            }
-            for i in probes
+            {**record, "spans_s": lines.windows_s[i][lines.window_mask[i]].tolist()}
+            for i, record in zip(probes, history.probe_records(dataset, probes, words), strict=True)
         ]
         return records, history.probe_strips(dataset, probes, frames, pixels)
 

@@ -73,13 +73,16 @@ class Many:
 
 
 @dataclass(frozen=True, init=False)
-class Fixed:
-    """A list of so many parts, such as ``[start, end]``."""
-
+class _Several:
     parts: tuple[Part, ...]
 
     def __init__(self, *parts: Part) -> None:
         object.__setattr__(self, "parts", parts)
+
+
+@dataclass(frozen=True, init=False)
+class Fixed(_Several):
+    """A list of so many parts, such as ``[start, end]``."""
 
     def fault(self, value: Any) -> Fault | None:
         if not isinstance(value, list) or len(value) != len(self.parts):
@@ -154,13 +157,8 @@ class Entry:
 
 
 @dataclass(frozen=True, init=False)
-class Either:
+class Either(_Several):
     """One of several; the fault is that of the last."""
-
-    parts: tuple[Part, ...]
-
-    def __init__(self, *parts: Part) -> None:
-        object.__setattr__(self, "parts", parts)
 
     def fault(self, value: Any) -> Fault | None:
         found: Fault | None = None

@@ -43,7 +43,7 @@ def show_study(
     Raises:
         ConfigError: for an unknown study, a row that it has not, or a choice that leaves none of its claims.
         DataError: for results that are damaged.
-        MissingDependency: where IPython or seaborn is not installed.
+        MissingDependency: where IPython or matplotlib is not installed.
     """
     if name not in STUDIES:
         raise ConfigError(f"unknown study '{name}': choose one of {', '.join(STUDIES)}")

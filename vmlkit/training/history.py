@@ -4,7 +4,7 @@ History is data, not logging: two tables that are rewritten as a whole (atomical
 rows beyond the epoch of the training state are dropped; they will be computed again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,26 @@ def probe_indices(dataset: MomentDataset, count: int, seed: int) -> Int[np.ndarr
     return np.asarray(chosen[:count], dtype=np.int64)
 
 
-def probe_records(dataset: MomentDataset, indices: Int[np.ndarray, " probes"]) -> list[dict[str, Any]]:
-    """The probe queries for people: sentence, the words that the method sees, and the true span in seconds."""
+def probe_records(
+    dataset: MomentDataset, indices: Int[np.ndarray, " probes"], words: Callable[[str], list[str]] | None = None
+) -> list[dict[str, Any]]:
+    """The probe queries for people: sentence, the words that the method sees, and the true span in seconds.
+
+    Args:
+        words: of a sentence, where the method sees token states and no words of the vocabulary.
+    """
+
+    def seen(i: int) -> list[str]:
+        if words is not None:
+            return words(dataset.sentences[i])
+        return [dataset.vocabulary.word(int(w)) for w in dataset.word_ids[i][dataset.word_mask[i]]]
+
     return [
         {
             "query_id": dataset.query_ids[i],
             "video_id": dataset.video_ids[i],
             "sentence": dataset.sentences[i],
-            "words": [dataset.vocabulary.word(int(w)) for w in dataset.word_ids[i][dataset.word_mask[i]]],
+            "words": seen(i),
             "duration_s": float(dataset.durations[i]),
             "span_s": [float(t) for t in dataset.spans_s[i]],
         }
