@@ -21,16 +21,14 @@ def clip_positions(
     [[[0.0, -1.0], [-0.0, 1.0]]]
     """
     rank = mask.cumsum(1, dtype=dtype)
-    return _interleaved(rank / (rank[:, -1:] + 1e-6), hidden)
+    return span_positions(rank / (rank[:, -1:] + 1e-6), hidden)
 
 
-def span_positions(values: Float[Tensor, "..."], features: int) -> Float[Tensor, "... F"]:
-    """Sine features of one coordinate of a span in [0, 1]: ``sin, cos(2 pi x / f_m)``, ``f_m = 10000^(2m / F)``."""
-    return _interleaved(values, features)
+def span_positions(turns: Float[Tensor, "..."], features: int) -> Float[Tensor, "... F"]:
+    """Sine features of one coordinate x of a span in [0, 1]: ``[sin(a / f_0), cos(a / f_0), sin(a / f_1), ...]``.
 
-
-def _interleaved(turns: Float[Tensor, "..."], features: int) -> Float[Tensor, "... F"]:
-    """``[sin(a / f_0), cos(a / f_0), sin(a / f_1), ...]`` of ``a = 2 pi turns``; a pair shares its frequency."""
+    ``a = 2 pi x`` and ``f_m = 10000^(2m / F)``; a pair shares its frequency.
+    """
     phase = turns[..., None] * device_table(_rates, features, device=turns.device, dtype=turns.dtype)
     return torch.stack((phase.sin(), phase.cos()), dim=-1).flatten(-2)
 
