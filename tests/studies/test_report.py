@@ -134,6 +134,9 @@ def test_each_unit_has_a_panel_that_names_it() -> None:
     (ax,) = draw_contrasts([line, other]).axes
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a, R@1,mIoU", "a, R@5,mIoU ↗"]
     assert ax.get_xlabel().startswith("difference in points")
+    long = dataclasses.replace(line, text="a claim of so many words that its metric ends it", metric="t2v R@1")
+    (ax,) = draw_contrasts([line, long]).axes
+    assert ax.get_yticklabels()[1].get_text().endswith("\nt2v R@1")
 
 
 def test_the_page_and_its_figures_written_twice_are_the_same_bytes(

@@ -98,11 +98,12 @@ def _scale(lines: Sequence[Line]) -> str:
 
 
 def _labels(lines: Sequence[Line]) -> list[str]:
-    """The words of each line, broken so that the mark of a row that was still rising does not stand alone."""
+    """The words of each line; they break neither within a metric nor before the mark of a row that was still rising."""
     one = len({line.metric for line in lines}) == 1
     texts = []
     for line in lines:
-        text = f"{PRIMARY} " * line.primary + line.text + ("" if one else f", {line.metric}")
+        metric = "" if one else ", " + line.metric.replace(" ", "\u00a0")
+        text = f"{PRIMARY} " * line.primary + line.text + metric
         wrapped = textwrap.wrap(text + f"\u00a0{RISING}" * line.rising, WRAP)
         texts.append("\n".join(wrapped).replace("\u00a0", " "))
     return texts
