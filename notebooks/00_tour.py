@@ -246,8 +246,18 @@ nb.say(following(run))
 # %%
 scrubber(run, query=learned[0])
 
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
+# ### Every run that you have
+#
+# What you train is recorded below `runs/`, each run with its method, seed and day. Pick one:
+
+# %%
+vk.pick_run(run.path.parent, run.path)
+
 # %% [markdown]
-# The same as one file that you can mail around and open without Jupyter:
+# ### As one file
+#
+# The scrubber as one file that you can mail around and open without Jupyter:
 
 # %%
 saved = save_html(run, run.path / "scrubber.html", query=learned[0])

@@ -32,6 +32,7 @@ _HOMES = {
     "show_studies": "vmlkit.studies.pages",
     "RunDirectory": "vmlkit.runs",
     "scrubber": "vmlkit.viz.scrubber",
+    "pick_run": "vmlkit.viz.run_picker",
     "save_html": "vmlkit.viz.scrubber",
 }
 

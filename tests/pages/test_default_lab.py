@@ -198,6 +198,28 @@ def test_a_sentence_that_is_typed_is_answered_by_the_kernel(
     assert complaints.found == []
 
 
+def test_a_run_is_picked_from_a_menu(default_lab: Lab, entered: tuple[Any, Complaints], folder: Path) -> None:
+    page, complaints = entered
+    for name, epochs in (("short", 3), ("long", 7)):
+        os.utime(write_run(folder / "two" / name, epochs=epochs) / "proposals.parquet", (epochs, epochs))
+    cells = [nbformat.v4.new_code_cell("from vmlkit.viz.run_picker import pick_run\npick_run('two')")]
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "pick.ipynb")
+    assert default_lab.open(page, "pick.ipynb", kernel=True)["error"] is None
+    assert [cell["errors"] for cell in default_lab.run_all(page)] == [[]]
+    shown = ".vmlkit-scrubber .at:text-is('epoch 0 / {}')"
+    page.wait_for_selector(shown.format(7))
+    menu = ".vmlkit-menu select"
+    page.select_option(menu, index=1)
+    page.wait_for_selector(shown.format(3))
+    page.focus(menu)
+    page.keyboard.press("ArrowUp")
+    page.wait_for_selector(shown.format(7))
+    assert page.locator(".vmlkit-scrubber").count() == 1
+    default_lab.close(page)
+    assert complaints.found == []
+
+
 @pytest.mark.skipif(not os.environ.get(EVERY), reason=f"every page trains for minutes: set {EVERY}=1 to run them")
 @pytest.mark.parametrize("knobs", KNOBS)
 @pytest.mark.parametrize("source", list_notebooks(ROOT / "notebooks"), ids=lambda path: path.stem)
