@@ -44,9 +44,9 @@ EVERY = "VMLKIT_EVERY_PAGE"
 KNOBS = {"own": "", "seed": "seed = 1", "size": 'size = "demo"'}
 #: written below other knobs: fewer sentences to train on, for this is about what the page shows
 FEWER = """
-from vmlkit.config import with_overrides as changed
+from vmlkit.config import with_overrides
 from vmlkit.experiments.page import Page
-def fewer(self, method, changes=None, preset=Page.preset):
+def fewer(self, method, changes=None, preset=Page.preset, changed=with_overrides):  # a page may use these names too
     made = preset(self, method, changes)
     whole = hasattr(made.data, "max_train_queries") and made.data.max_train_queries is None
     return changed(made, {"data.max_train_queries": 450}) if whole else made
