@@ -536,8 +536,8 @@ print(f"largest mean gradient norm of an epoch: {largest:.2f}; the clip acts abo
 # %% [markdown]
 # So the clip never acted in this run, and whether it counts stale gradients cannot matter here.
 
-# %% [markdown]
-# ### Beat it by hand
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
+# ### Try it: beat the model with a mask of your own
 #
 # The generator has a rival: you. Drag a mask, or use the sliders; the trained reconstructor says each word from what it
 # then sees. Can you explain a sentence better than the generator did, and does that bring you to the moment? Where both

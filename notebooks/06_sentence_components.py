@@ -591,12 +591,17 @@ fig
 # %%
 scrubber(run)
 
-# %% [markdown]
-# Or say it yourself. Take a sentence of the video, negate it, change its colour or its verb: do the windows move, does
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
+# ### Try it: say it yourself
+#
+# Take a sentence of the video, negate it, change its colour or its verb: do the windows move, does
 # their confidence fall? The network answers every sentence; nothing in it can say *not here*.
 
 # %%
 vk.ask_run(run.path)
+
+# %% [markdown]
+# ### The numbers, beside guesses that never look
 
 # %%
 kept = ["R@1,IoU=0.5", "R@1,IoU=0.7", "R@1,mIoU"]
@@ -652,13 +657,18 @@ nb.record(
 # and test videos gives each claim its word; [What we found](../docs/findings.md) has the rules. Points are seeds, the
 # grey band is what would not matter, a star marks what the study is made for.
 #
-# A gain is worth what its control leaves of it: *void* is a control of a gain that is not there. First retrieval:
+# A gain is worth what its control leaves of it: *void* is a control of a gain that is not there.
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
+# ### Retrieval
 
 # %%
 vk.show_studies("P4 Table 3", "P4 Table 5")
 
 # %% [markdown]
-# Then moments. The controls train the same loss where it cannot use the video (*text only*) or uses a wrong one
+# ### Moments
+#
+# The controls train the same loss where it cannot use the video (*text only*) or uses a wrong one
 # (*shuffled video*):
 
 # %%
