@@ -102,12 +102,12 @@ def run_and_touch(lab: Lab, page: Any, path: str, seconds: float, knobs: str = "
     if knobs:
         turn(page, knobs)
     assert [cell["errors"] for cell in lab.run_all(page, seconds) if cell["errors"]] == []
-    unfold(page)
     page.wait_for_timeout(1500)
     if not page.locator(".vmlkit-live").count():
         return  # a page may have none
     page.locator(".vmlkit-live canvas[data-ready]").first.wait_for(state="attached")
     assert unstyled(page) == 0, "a picture was drawn before its colours were known"
+    unfold(page)  # what was folded is drawn at its width when it comes into view, where the hand goes
     assert deaf(page) == []
     assert unstyled(page) == 0
     assert misfits(page) == []
