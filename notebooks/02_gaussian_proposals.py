@@ -683,8 +683,8 @@ for mode in ("first", "released"):
         found.append(torch.stack((said_by.starts[i, 3], said_by.ends[i, 3])))
     modes[mode] = found
     print(f"{mode:9s}: span of sentence 5 in order {found[0].numpy().round(4)}, reversed {found[1].numpy().round(4)}")
-assert torch.allclose(*modes["first"], atol=1e-5)
-assert not torch.allclose(*modes["released"], atol=1e-5), "with the released indexing the batch order must show"
+assert torch.allclose(*modes["first"], atol=1e-3)
+assert not torch.allclose(*modes["released"], atol=1e-3), "with the released indexing the batch order must show"
 
 # %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### Negatives were already learned

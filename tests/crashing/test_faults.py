@@ -143,7 +143,7 @@ def test_a_run_of_another_form_is_refused(version: object, whole: RunDirectory, 
         two_epochs("moment-detr", tmp_path / "run")
 
 
-@pytest.mark.parametrize("version", [1, 3, None])
+@pytest.mark.parametrize("version", [1, 4, None])
 def test_results_of_another_form_are_refused(version: object, tmp_path: Path) -> None:
     for ending in ("json", "parquet"):
         shutil.copy(ROOT / "results" / "studies" / f"cpl.{ending}", tmp_path)
