@@ -78,7 +78,11 @@ function text(ctx, look, words, x, y, { align = "left", color = look.ink, size =
   ctx.font = `${bold ? "600 " : ""}${size}px ${look.font}`;
   ctx.textAlign = align;
   ctx.textBaseline = "middle";
-  if (halo) { ctx.strokeStyle = look.ground; ctx.lineWidth = 3; ctx.lineJoin = "round"; ctx.strokeText(words, x, y); }
+  if (halo) {
+    const { lineJoin } = ctx; // given back: what is drawn next would have other corners than at the first time
+    Object.assign(ctx, { strokeStyle: look.ground, lineWidth: 3, lineJoin: "round" }).strokeText(words, x, y);
+    ctx.lineJoin = lineJoin;
+  }
   ctx.fillStyle = color;
   ctx.fillText(words, x, y, room);
 }
