@@ -7,6 +7,8 @@ from tests.studies.conftest import once as once
 from tools.pages import paper_tables, tables
 from vmlkit.files import read_json
 from vmlkit.papers import papers
+from vmlkit.studies.results import load_results
+from vmlkit.studies.verdicts import verdicts_of
 from vmlkit.tables import every, load
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
@@ -43,6 +45,14 @@ def test_a_page_shows_what_a_study_measured(once: Path) -> None:
     assert "ours: toy, study tiny R@1,IoU=0.5" in shown
     assert "not measured yet" not in shown
     assert "not measured yet" in paper_tables._table(load("P0/2"), results), "TV show Retrieval has no annotations here"
+
+
+def test_a_claim_about_ranks_is_told_in_ranks() -> None:
+    """As the page of what was found tells it: a percent is a hundred times its number, and a rank is not."""
+    text = (PAGE.parent / "tables_p4.md").read_text(encoding="utf-8")
+    told = [v for v in verdicts_of(load_results("components-retrieval")) if v.unit == "ranks"]
+    assert told
+    assert all(f"{v.claim.text}, {v.claim.metric}: {v.interval} ranks, {v.said}" in text for v in told)
 
 
 def test_weak_supervision_stands_beside_answers_without_video() -> None:

@@ -41,7 +41,7 @@ def pages(results: Path = STUDIES) -> Iterator[tuple[str, str]]:
 
 
 def _table(table: PublishedTable, results: Path) -> str:
-    ours = [*measured_by_tables(table), *measures_of(table, PUBLISHED), *measured_by_studies(table, results)]
+    ours = [*measured_by_tables(table), *measures_of(table, *PUBLISHED), *measured_by_studies(table, results)]
     body = written(table, "markdown", ours).replace("### ", "## ", 1).rstrip()
     lines = [line.replace("- measured in the studies ", "- rows of studies: ") for line in body.splitlines()
              if not line.startswith("- --data ")]  # fmt: skip
@@ -56,8 +56,7 @@ def _verdicts(results: Path) -> dict[str, list[str]]:
     said: dict[str, list[str]] = {}
     for name in studies_in(results):
         for verdict in verdicts_of(load_results(name, results)):
-            effect = f"{100 * verdict.difference:+.1f} ({100 * verdict.low:+.1f} to {100 * verdict.high:+.1f})"
-            line = f"- {name}: {verdict.claim.text}, {verdict.claim.metric}: {effect}, {verdict.said}"
+            line = f"- {name}: {verdict.claim.text}, {verdict.claim.metric}: {verdict.effect}, {verdict.said}"
             said.setdefault(verdict.claim.source, []).append(line)
     return said
 

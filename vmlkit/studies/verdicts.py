@@ -55,6 +55,11 @@ class Verdict:
         return f"{shown:+.1f} ({low:+.1f} to {high:+.1f})"
 
     @property
+    def effect(self) -> str:
+        """:attr:`interval` with its unit, where that is not points of percent."""
+        return self.interval + ("" if self.unit == "points" else f" {self.unit}")
+
+    @property
     def unit(self) -> str:
         """Points of percent, ranks or nats."""
         return unit_of(self.claim.metric)
@@ -187,7 +192,7 @@ def table_of(verdicts: Iterable[Verdict]) -> pd.DataFrame:
             "class": verdict.claim.kind,
             "source": verdict.claim.source,
             "metric": verdict.claim.metric,
-            "difference": verdict.interval + ("" if verdict.unit == "points" else f" {verdict.unit}"),
+            "difference": verdict.effect,
             "p (Holm)": f"{verdict.p:.3f}",
             "verdict": verdict.said,
         }
