@@ -54,6 +54,19 @@ Page.preset = fewer
 """
 
 
+def write_notebook(path: Path, cells: list[Any]) -> None:
+    """Write a notebook of these cells, for Python."""
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
+def run_cell(lab: Lab, page: Any, path: Path, code: str) -> None:
+    """Write a notebook of one cell into the folder that JupyterLab serves, open it, and run it without an error."""
+    write_notebook(path, [nbformat.v4.new_code_cell(code.strip())])
+    assert lab.open(page, path.name, kernel=True)["error"] is None
+    assert [cell["errors"] for cell in lab.run_all(page)] == [[]]
+
+
 @pytest.fixture(scope="module")
 def folder(workspace: Path) -> Path:
     """The workspace with a notebook whose live pictures stand far below the fold."""
@@ -62,8 +75,7 @@ def folder(workspace: Path) -> Path:
     cells = [v4.new_markdown_cell(f"# Part {i}\n\n" + "Words. \n\n" * 12) for i in range(12)]
     cells.insert(0, v4.new_code_cell(LIVE.strip()))
     cells += [v4.new_code_cell(line) for line in SHOWN]
-    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), workspace / "below.ipynb")
+    write_notebook(workspace / "below.ipynb", cells)
     (workspace / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
     git(workspace, "init", "--quiet")
     git(workspace, "add", "--all")
@@ -147,11 +159,7 @@ def test_a_training_starts_and_stops_at_a_button_while_the_kernel_answers(
     default_lab: Lab, entered: tuple[Any, Complaints], folder: Path
 ) -> None:
     page, complaints = entered
-    cells = [nbformat.v4.new_code_cell(TRAINING.strip())]
-    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "live.ipynb")
-    assert default_lab.open(page, "live.ipynb", kernel=True)["error"] is None
-    assert [cell["errors"] for cell in default_lab.run_all(page)] == [[]]
+    run_cell(default_lab, page, folder / "live.ipynb", TRAINING)
     picture = ".vmlkit-training"
     page.wait_for_selector(f"{picture}[data-state='ready']")
     page.click(f"{picture} .go")
@@ -182,11 +190,7 @@ def test_a_sentence_that_is_typed_is_answered_by_the_kernel(
     default_lab: Lab, entered: tuple[Any, Complaints], folder: Path
 ) -> None:
     page, complaints = entered
-    cells = [nbformat.v4.new_code_cell(ASKING.strip())]
-    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "ask.ipynb")
-    assert default_lab.open(page, "ask.ipynb", kernel=True)["error"] is None
-    assert [cell["errors"] for cell in default_lab.run_all(page)] == [[]]
+    run_cell(default_lab, page, folder / "ask.ipynb", ASKING)
     picture = ".vmlkit-sentence"
     page.wait_for_selector(f"{picture} canvas[data-asked='a star spins']")
     page.fill(f"{picture} input.sentence", "")
@@ -202,11 +206,7 @@ def test_a_run_is_picked_from_a_menu(default_lab: Lab, entered: tuple[Any, Compl
     page, complaints = entered
     for name, epochs in (("short", 3), ("long", 7)):
         os.utime(write_run(folder / "two" / name, epochs=epochs) / "proposals.parquet", (epochs, epochs))
-    cells = [nbformat.v4.new_code_cell("from vmlkit.viz.run_picker import pick_run\npick_run('two')")]
-    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "pick.ipynb")
-    assert default_lab.open(page, "pick.ipynb", kernel=True)["error"] is None
-    assert [cell["errors"] for cell in default_lab.run_all(page)] == [[]]
+    run_cell(default_lab, page, folder / "pick.ipynb", "from vmlkit.viz.run_picker import pick_run\npick_run('two')")
     shown = ".vmlkit-scrubber .at:text-is('epoch 0 / {}')"
     page.wait_for_selector(shown.format(7))
     menu = ".vmlkit-menu select"
