@@ -67,7 +67,7 @@ def test_a_table_is_measured_printed_exported_and_drawn(here: Path, capsys: pyte
     assert begun(here) == before, "nothing is computed again"
     assert "4 runs, 4 finished" in run(capsys, *asked, "--dry-run", **TOY)
     assert "37.32" in run(capsys, "P0/5a")
-    shutil.copytree(folder, here / PUBLISHED)
+    shutil.copytree(folder, here / PUBLISHED[0])
     assert run(capsys, "P0/5a").count("ours, toy, size ci: ") == 1, "the same file of two folders is one"
     shutil.rmtree(folder)
     assert run(capsys, "P0/5a").count("ours, toy, size ci: ") == 1, "and those of the package are shown, too"

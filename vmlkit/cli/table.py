@@ -130,7 +130,7 @@ def _show(table: "PublishedTable", options: argparse.Namespace, plan: "Plan | No
     from vmlkit.tables.forms import written
 
     texts = measured_on_texts(table, options.encoder)
-    folders = (_folder(options), PUBLISHED)
+    folders = (_folder(options), *PUBLISHED)
     ours = [*measured_by_tables(table, *folders), *measures_of(table, *folders), *measured_by_studies(table), *texts]
     print(written(table, "text", ours))
     stem = _folder(options) / table.id.replace("/", "-")

