@@ -17,20 +17,24 @@ def film(results: Path = RESULTS) -> str:
     record = json.loads((results / FILM).read_text(encoding="utf-8"))
     own, epochs = record["overlap_of_its_negatives"], record["epochs"]
     mean, everyone = record["mean_overlap"], record["recorded_sentences"]
-    caption = (
-        f"*A run of P0's learnable negatives on CPL, toy world, variant `follow-sentences` (no paper's setting). Above "
-        f"the line the windows of “{record['sentence']}”, below it the negatives: their colour is measured, from easy "
-        f"(amber) to hard (red), and their dash is the clock. Overlap of these negatives with the moment at epochs "
-        f"{epochs['start']}, {epochs['turn']} and {epochs['end']}: {_three(own)}, and NLL(negative) - NLL(answer) "
-        f"{_three(record['gap_of_its_negatives'])} nats per word; the sentence was picked because it shows this "
-        f"clearly. Mean over {everyone} recorded sentences: {_three(mean)}. In "
-        f"{_percent(record['share_back'])} of them more of the negatives lies on the moment at the end than at the "
-        f"turn; in {_percent(record['share_in_order'])} it is also more than at the start, and less at the turn.*"
+    back, in_order = _percent(record["share_back"]), _percent(record["share_in_order"])
+    shown = (
+        f"*A run of P0's learnable negatives on CPL, toy world, variant `follow-sentences` (no paper's setting), for "
+        f"“{record['sentence']}”: the answer above the line, negatives below it, from easy (amber) to hard (red). The "
+        f"sentence was picked because it shows this clearly: in {back} of {everyone} sentences more of the negatives "
+        f"lies on the moment at the end than at the turn, in {in_order} also more than at the start, with the turn "
+        f"below both.*"
     )
-    said = f"At the last epoch: {record['following']}"
+    numbers = (
+        f"Overlap of these negatives with the moment at epochs {epochs['start']}, {epochs['turn']} and "
+        f"{epochs['end']}: {_three(own)} (mean over {everyone} recorded sentences: {_three(mean)}); "
+        f"NLL(negative) - NLL(answer): {_three(record['gap_of_its_negatives'])} nats per word. At the last "
+        f"epoch: {record['following']}"
+    )
     if record["papers_own"]:
-        said += f" In the design of the CPL paper, as the tour trains it: {record['papers_own']}"
-    return f"![{seen(record)}](figures/scrubber.gif)\n\n{caption}\n\n{said}"
+        numbers += f" In the design of the CPL paper, as the tour trains it: {record['papers_own']}"
+    folded = f"<details><summary>The film in numbers</summary>\n\n{numbers}\n\n</details>"
+    return f"![{seen(record)}](figures/scrubber.gif)\n\n{shown}\n\n{folded}"
 
 
 def seen(record: dict[str, Any]) -> str:
@@ -59,8 +63,16 @@ def write(readme: Path = Path("README.md"), results: Path = RESULTS) -> None:
     Raises:
         DataError: if the markers are not there.
     """
-    text = updated(readme.read_text(encoding="utf-8"), film(results), readme, "film")
-    readme.write_text(updated(text, report.summary(results / "studies"), readme), encoding="utf-8")
+    text = readme.read_text(encoding="utf-8")
+    for part, body in parts(results).items():
+        text = updated(text, body, readme, part)
+    readme.write_text(text, encoding="utf-8")
+
+
+def parts(results: Path = RESULTS) -> dict[str, str]:
+    """What is written into README.md, by the name of its marks."""
+    studies = results / "studies"
+    return {"film": film(results), "finding": report.one_finding(studies), "results": report.summary(studies)}
 
 
 def updated(text: str, body: str, where: object = "README.md", part: str = "results") -> str:

@@ -33,6 +33,8 @@ of the same class; **no difference** that the interval of 90 % lies within delta
 difference the study could have found. The toy world and planted features are not the papers' data: what is open or
 contradicted here may hold there. This page is written by `python -m tools.pages findings`."""
 
+_TOLD = {"holds": "hold", "contradicted": "are contradicted", "no difference": "make no difference", "open": "are open"}
+
 
 class Finding:
     """A measured study with its verdicts."""
@@ -111,6 +113,36 @@ def summary(folder: Path = FOLDER) -> str:
     every = [finding for group in findings(folder).values() for finding in group]
     tables = [_primary(finding, "study", f"`{finding.name}`") for finding in every if finding.primary]
     return "\n\n".join([_counts(every), *([_markdown(pd.concat(tables))] if tables else [])])
+
+
+def one_finding(folder: Path = FOLDER) -> str:
+    """What came of the papers' claims as a whole, and of those that the studies of the first paper are made for."""
+    groups = findings(folder)
+    verdicts = [verdict for group in groups.values() for finding in group for verdict in finding.verdicts]
+    theirs, priors = (Counter(v.word for v in verdicts if v.claim.kind == kind) for kind in ("paper", "prior"))
+    if not theirs:
+        return _counts([])
+    words = ", ".join(f"{theirs[word]} {words}" for word, words in _TOLD.items())
+    alone = sum(not verdict.videos_counted for verdict in verdicts)
+    said = (
+        f"**Of {theirs.total()} claims of the papers, {words}.** Open: after Holm's correction neither an effect nor "
+    )
+    said += "its absence is shown. Intervals count seeds and test videos" + (f", {alone} only seeds." if alone else ".")
+    if priors:
+        said += f" Of {priors.total()} comparisons with answers that never see the video, the trained model wins in "
+        said += f"{priors['holds']} and loses in {priors['contradicted']}."
+    key = next(iter(groups))
+    lines = {  # studies share rows, and with them contrasts
+        (verdict.claim.text, verdict.effect): f"- *{verdict.claim.text}*, {verdict.claim.metric}: "
+        f"{verdict.effect}, {verdict.word} (`{finding.name}`)"
+        for finding in reversed(groups[key])
+        for verdict in finding.primary
+    }
+    if lines:
+        said += (
+            f"\n\nWhat the studies of {papers()[key]['short']} are made for, differences with intervals of 95 %:\n\n"
+        )
+    return said + "\n".join(sorted(lines.values()))
 
 
 def _paper(study: Study) -> str:
