@@ -158,6 +158,18 @@ def test_settings_of_the_caller_win_and_name_the_study() -> None:
     assert {row.experiment.model.lnp.alpha for row in changed.study.rows} == {4.0}
 
 
+def test_the_command_of_a_study_makes_it_again_but_for_folders_of_the_reader() -> None:
+    given = {"data.annotations": "a folder", "train.epochs": 3, "data.word_vectors": "a name"}
+    made = plan(load("P0/1"), "charades", settings=given).study
+    assert made.command == (
+        "vmlkit table P0/1 --data charades --size ci --annotations PATH --set train.epochs=3 "
+        "--set 'data.word_vectors=a name'"
+    )
+    moved = plan(load("P0/1"), "charades", settings={**given, "data.annotations": "another"}).study
+    assert moved.title == made.title, "where the files lie is no setting of a column"
+    assert plan(load("P0/1"), "charades", settings={**given, "train.epochs": 4}).study.title != made.title
+
+
 def test_the_surface_has_every_pair() -> None:
     rows = plan(load("P0/fig5"), "toy").study.rows
     pairs = {(row.experiment.model.lnp.alpha, row.experiment.model.lnp.beta) for row in rows}

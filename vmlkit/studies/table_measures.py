@@ -20,7 +20,7 @@ from vmlkit.files.records import COUNT, NUMBER, TEXT, Entry, Fixed, Many, checke
 from vmlkit.runs import read_json
 from vmlkit.tables.ours import Estimate, Head, Ours
 from vmlkit.tables.records import PublishedTable
-from vmlkit.tables.regenerate import about, experiment_of, measured_on, measured_otherwise
+from vmlkit.tables.regenerate import about, command_of, experiment_of, measured_on, measured_otherwise
 from vmlkit.training.experiment import Experiment
 
 #: version of the form
@@ -111,7 +111,7 @@ def _costs(measure: Measure) -> Iterator[dict[str, Any]]:
             for value in [COSTS[column.metric](cost, name, made[number])]
         ]
         counts = ", ".join(dict.fromkeys(f"{cost.questions} test questions" for cost in costs.values()))
-        said = f"`vmlkit table {table.id} --data {data} --size {size}`: medians of steps, and of answers to {counts}; a"
+        said = f"`{command_of(table, data, size, measure.settings)}`: medians of steps, and of answers to {counts}; a"
         said += " question counts as a video; training is a step's time for every training question and epoch"
         yield {"label": f"{data}, size {size}, {name}", "cells": cells, "source": f"{said}; {_machine()}"}
 

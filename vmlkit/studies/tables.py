@@ -13,7 +13,7 @@ from vmlkit.files import RESULTS, files_in, homes_of, shipped
 from vmlkit.studies.cells import Cell, Store
 from vmlkit.studies.results import STUDIES, Results, load_results, studies_in
 from vmlkit.studies.statistics import Sample, contrast, scalar_sample
-from vmlkit.studies.verdicts import sample_of
+from vmlkit.studies.verdicts import rising_rows, sample_of
 from vmlkit.tables.ours import Estimate, Head, Ours
 from vmlkit.tables.records import Column, PublishedTable
 from vmlkit.tables.regenerate import DIFFERENCES, columns_of, metric_of, names_of
@@ -123,7 +123,9 @@ def _ours(table: PublishedTable, results: Results, places: Mapping[tuple[int, st
     over = table.draws is not None and table.draws.over == "epochs"
     curves = {(number, head): curve for head in columns for (number, host), row in places.items()
               if over and host == head[0] and (curve := _curve(results, row, head[1]))}  # fmt: skip
-    return Ours(label=label, heads=heads, cells=cells, priors=priors, source=results.provenance, curves=curves)
+    rising = [row for row in rising_rows(results) if row in places.values()]
+    source = results.provenance + (f"; still rising when their training ended: {', '.join(rising)}" if rising else "")
+    return Ours(label=label, heads=heads, cells=cells, priors=priors, source=source, curves=curves)
 
 
 def _curve(results: Results, row: str, metric: str) -> dict[int, float]:

@@ -109,7 +109,7 @@ def sample_of(results: Results, row: str, metric: str) -> Sample:
 def rising_rows(results: Results) -> tuple[str, ...]:
     """Rows whose selection metric was still rising on validation when their training ended."""
     curves = results.cells.groupby("row")["validation"].apply(list)
-    return tuple(row for row in results.rows if still_rising(curves[row]))
+    return tuple(row for row in results.rows if row in curves and still_rising(curves[row]))
 
 
 def judge(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from shlex import quote
 from typing import Any
 
 from vmlkit.config import with_overrides
@@ -20,6 +21,8 @@ from vmlkit.training.study import Claim, Row, Study
 
 #: units of what a run measures; the cost of a method and the size of a data set are measured by other commands
 MEASURED = ("%", "points", "probability", "rank")
+#: settings that have options of their own; the folders they name are a reader's
+PATHS = ("data.annotations", "data.features")
 #: the answer without video that every row is held against, by what a method is trained on
 _CHANCE = {"action classes": "uniform random segments", "sentence components": "chance"}
 #: a metric that is the difference of two others
@@ -89,21 +92,36 @@ def _study(
     rows: tuple[Row, ...],
     metrics: tuple[str, ...],
 ) -> Study:
-    name = f"{table.id}-{data}-{size}".replace("/", "-").replace(":", "-")
+    name, where = f"{table.id}-{data}-{size}".replace("/", "-").replace(":", "-"), f"{data}, size {size}"
+    if own := {key: value for key, value in given.items() if key not in PATHS}:
+        where += f", settings {_hash(own)}"  # two sets of settings are two columns; the command says which they are
     if given:
-        name += f"-{hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:8]}"
+        name += f"-{_hash(given)}"
     claims = (Claim(text=f"{row.name} beats chance", source="prior", better=row.name, worse=_chance(row), kind="prior",
                     metric=metrics[0]) for row in rows)  # fmt: skip
     return Study(
         name=name,
-        title=f"{table.label} on {data}, size {size}: {table.about}",
+        title=f"{table.label} on {where}: {table.about}",
         note=f"The rows of {table.label} on {data}; published values are of the paper's own data.",
         rows=rows,
         claims=tuple(claims),
         metrics=metrics,
         curves=metrics if table.draws is not None and table.draws.over == "epochs" else (),
-        command=f"vmlkit table {table.id} --data {data} --size {size}",
+        command=command_of(table, data, size, given),
     )
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def command_of(table: PublishedTable, data: str, size: str, settings: Mapping[str, Any]) -> str:
+    """What a reader types to measure the same; folders of data are the reader's own."""
+    said = [f"vmlkit table {table.id} --data {data} --size {size}"]
+    said += [
+        f"--{key[5:]} PATH" if key in PATHS else f"--set {quote(f'{key}={value}')}" for key, value in settings.items()
+    ]
+    return " ".join(said)
 
 
 class NotHereError(ConfigError):
@@ -129,7 +147,7 @@ def experiment_of(
         if first == "data" and not hasattr(experiment.data, rest.partition(".")[0]):
             raise NotHereError(f"'{data}' has no '{key}', which makes the row")
     for key in settings:
-        if key in ("data.annotations", "data.features") and not hasattr(experiment.data, key[5:]):
+        if key in PATHS and not hasattr(experiment.data, key[5:]):
             raise ConfigError(f"the data '{data}' read no {key[5:]} from files: leave out --{key[5:]}")
     own = {**table.on.get(data, {}), **line.set}
     return with_overrides(with_overrides(experiment, parts), {**own, **settings})
