@@ -283,7 +283,8 @@ for kind, text in (("conv", None), ("text", SMALL_TEXT)):
     changes = {"train.epochs": 8, "train.evaluate_every": 2, "model.host.text": text}
     looks[kind] = page.train(page.preset("hamnet", changes), f"hamnet_{kind}", splits=splits).epochs
 columns = ["metric/classification mAP", "metric/attention_fpr", "metric/attention_fnr", "metric/mAP@0.3:0.7"]
-pd.concat({kind: table.set_index("epoch")[columns].dropna() for kind, table in looks.items()}).round(2)
+both = pd.concat({kind: table.set_index("epoch")[columns].dropna() for kind, table in looks.items()})
+both.rename(columns=lambda name: name.removeprefix("metric/").replace("_", " ")).round(2)
 
 # %% [markdown]
 # Read the third column, the foreground that attention misses, beside the first. HAM-Net's guide loss wants
