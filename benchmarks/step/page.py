@@ -4,9 +4,11 @@ A result that no machine has written yet is said to be not measured; nothing on 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from vmlkit.viz.notebook import markdown_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -38,12 +40,6 @@ def _cells(name: str, row: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def report(record: Mapping[str, Any]) -> str:
     """Everything that one machine measured."""
     machine, torch_version = record["hardware"], record["versions"]["torch"]
@@ -53,14 +49,14 @@ def report(record: Mapping[str, Any]) -> str:
     parts = [f"Measured on {where}, in {number(record['seconds'], 0)} s.", _steps(record["size"], record["step"])]
     if "toy" in record:
         parts.append("At the size of the toy world:\n\n" + _steps(None, record["toy"]))
-    parts.append(markdown(("beside the step", "measured"), tuple(_beside(record))))
+    parts.append(markdown_table(("beside the step", "measured"), tuple(_beside(record))))
     return "\n\n".join(parts)
 
 
 def _steps(size: Mapping[str, Any] | None, found: Mapping[str, Any]) -> str:
     rates = ", ".join(f"{name} {number(rate, 0)}" for name, rate in found["gflops_a_second"].items())
     sizes = "" if size is None else f"Sizes of CPL: {', '.join(f'{k} {v}' for k, v in size.items())}. "
-    table = markdown(_HEADINGS, [_cells(name, row) for name, row in found["rows"].items()])
+    table = markdown_table(_HEADINGS, [_cells(name, row) for name, row in found["rows"].items()])
     return f"{sizes}Floor: GFLOP at the rate of one large product ({rates} GFLOP/s).\n\n{table}"
 
 
@@ -97,7 +93,7 @@ def precisions(record: Mapping[str, Any] | None) -> str:
     where = (
         f"{record['hardware']['processor']}, torch {record['versions']['torch']}, revision {record['revision'][:10]}"
     )
-    return f"Measured on {where}.\n\n{markdown(headings, rows)}"
+    return f"Measured on {where}.\n\n{markdown_table(headings, rows)}"
 
 
 def tables(results: Path = RESULTS) -> dict[str, str]:

@@ -13,14 +13,9 @@ from vmlkit.data import planted
 from vmlkit.data.planted import PlantedConfig
 from vmlkit.data.toyworld import ACTIONS, ACTORS, ToyConfig, ToyVideo, toy_videos
 from vmlkit.data.toyworld.lexicon import LEXICON
+from vmlkit.viz.notebook import markdown_table
 
 SPLITS = ("train", "validation", "test")
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table of Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def toy(text: str) -> str:
@@ -39,8 +34,8 @@ def toy(text: str) -> str:
     ]
     uses = Counter(sentence.action_id for v in videos["train"] for sentence in v.sentences)
     facts.append(("sentences of the rarest and of the commonest action (training)", _ends(list(uses.values()))))
-    text = updated(text, table(head, rows), "docs/datasheet_toy.md", "counts")
-    return updated(text, table(["what", "how many"], facts), "docs/datasheet_toy.md", "facts")
+    text = updated(text, markdown_table(head, rows), "docs/datasheet_toy.md", "counts")
+    return updated(text, markdown_table(["what", "how many"], facts), "docs/datasheet_toy.md", "facts")
 
 
 def _counts(videos: Sequence[ToyVideo]) -> tuple[object, ...]:
@@ -72,4 +67,6 @@ def planted_features(text: str) -> str:
         rows.append((f"`data.planted.{field.name}`", getattr(config, field.name), said[1] if said else ""))
     noise = config.sigma / np.sqrt(config.dim)
     rows.append(("noise along one sentence's code", f"{noise:.3f}", "sigma / sqrt(dim), beside a signal of `a`"))
-    return updated(text, table(["setting", "default", "meaning"], rows), "docs/datasheet_planted.md", "settings")
+    return updated(
+        text, markdown_table(["setting", "default", "meaning"], rows), "docs/datasheet_planted.md", "settings"
+    )

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.pages.datasheets import table
 from tools.pages.readme import updated
 from vmlkit.tables import every
+from vmlkit.viz.notebook import markdown_table
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 NONE = "not measured"
@@ -35,7 +35,7 @@ def page(text: str) -> str:
          "`vmlkit cost METHOD`, [on a card](gpu.md)", _long(encoding["lengths"], "encoded by the toy encoder")),
     ]  # fmt: skip
     head = ["question", "asked for instance in", "answer here", "measured here"]
-    return updated(text, table(head, rows), "docs/elsewhere.md", "elsewhere")
+    return updated(text, markdown_table(head, rows), "docs/elsewhere.md", "elsewhere")
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tools.pages.datasheets import table as markdown
 from tools.pages.readme import updated
 from vmlkit.experiments.priors import CONVENTIONS
 from vmlkit.papers import papers
 from vmlkit.tables import every, priors
 from vmlkit.tables.forms import listing
+from vmlkit.viz.notebook import markdown_table
 
 #: how IoU is computed in each way of counting
 _COMPUTED = {
@@ -32,7 +32,7 @@ def _tables() -> str:
         rows = listing(own).itertuples(index=False)
         lines = [[f"`{r.table}`", r.about, r.data, r.rows, r.studies] for r in rows]
         parts.append(f"## {key}, {paper['short']}")
-        parts.append(markdown(["table", "what it shows", "data", "rows in vmlkit", "measured in"], lines))
+        parts.append(markdown_table(["table", "what it shows", "data", "rows in vmlkit", "measured in"], lines))
         notes = [f"- {table.label}: {note}" for table in own for note in table.notes]
         parts.append("Contradictions, and what else is to be known:\n\n" + "\n".join(notes))
     return "\n\n".join(parts)
@@ -41,7 +41,7 @@ def _tables() -> str:
 def _priors() -> str:
     found = "\n\n".join(_of(source, record) for source, record in priors.records().items())
     head = ["table", "column", "cells", "below the whole video or random windows", "below fitted answers too"]
-    return f"{found}\n\n### Published cells that such answers beat\n\n{markdown(head, list(_beaten()))}"
+    return f"{found}\n\n### Published cells that such answers beat\n\n{markdown_table(head, list(_beaten()))}"
 
 
 def _of(source: str, record: Mapping[str, Any]) -> str:
@@ -56,7 +56,7 @@ def _of(source: str, record: Mapping[str, Any]) -> str:
         fitted = "" if window is None else f"; best constant window [{window[0]:g}, {window[1]:g}] of the video"
         said = "".join(f" {note[0].upper()}{note[1:]}." for note in part["notes"])
         parts.append(f"**{part['split']}**, {part['scored']:,} scored{gone}, percent{fitted}.{said}")
-        parts.append(markdown([f"`{part['file']}`", *columns], rows))
+        parts.append(markdown_table([f"`{part['file']}`", *columns], rows))
     return "\n\n".join(parts)
 
 
@@ -83,4 +83,4 @@ def _conventions() -> str:
         rows.append([f"`{way}`", _COMPUTED[way], ", ".join(f"{whole[f'R@1,IoU={m}']:.2f}" for m in (0.1, 0.3, 0.5)),
                      f"{whole['R@1,mIoU']:.2f}"])  # fmt: skip
     head = ["`--convention`", "how IoU is computed", "whole video on val_2, R@1 at 0.1, 0.3, 0.5", "mIoU"]
-    return markdown(head, rows)
+    return markdown_table(head, rows)

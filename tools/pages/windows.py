@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.step.page import markdown
 from vmlkit.runs import read_json
 from vmlkit.studies.results import STUDIES, load_results, studies_in
 from vmlkit.studies.statistics import contrast, scalar_sample
 from vmlkit.studies.summary import FOLLOWED
+from vmlkit.viz.notebook import markdown_table
 from vmlkit.viz.style import FAINT, HAIR, INK, ROLES, new_figure, save_figure, styled
 
 if TYPE_CHECKING:
@@ -158,14 +158,14 @@ def remedy(results: Path = STUDIES) -> str:
         end = row["end"]
         cells = [said(values) for values in differences(row).values()]
         lines.append([name, str(len(end[METRIC])), *cells, said(end["chosen center R2"]), said(end[METRIC])])
-    return f"{markdown(headings, lines)}\n\n{_picture('windows-remedy.png')}"
+    return f"{markdown_table(headings, lines)}\n\n{_picture('windows-remedy.png')}"
 
 
 def verdicts(results: Path = STUDIES) -> str:
     """What holds of each row, and the sentence that follows for the remedy."""
     rows = _rows(results)
     found = {name: reached(row) for name, row in rows.items()}
-    table = markdown(("row", *BARS), [[name, *word.values()] for name, word in found.items()])
+    table = markdown_table(("row", *BARS), [[name, *word.values()] for name, word in found.items()])
     words, own = found[FOLLOWS], differences(rows[FOLLOWS])
     held = [name for name, word in words.items() if word == "holds"]
     count = len(rows[FOLLOWS]["end"][METRIC])
@@ -227,7 +227,7 @@ def gradient(levers: Path = LEVERS) -> str:
         first = f"A sentence's own part is the larger one at {len(larger)} of {len(epochs)} epochs"
     then = f"and it draws the chosen window towards the truth in {100 * right:.0f} % of the cases (50 % is chance)"
     heads = ("epoch", "own part", "common part", "own / common", "open (1: not saturated)", "towards the truth")
-    return f"{first}, {then}.\n\n{markdown(heads, lines)}"
+    return f"{first}, {then}.\n\n{markdown_table(heads, lines)}"
 
 
 def known(levers: Path = LEVERS) -> str:
@@ -252,7 +252,8 @@ def known(levers: Path = LEVERS) -> str:
         f"From the token a linear reader explains {token:.0f} % of the true center, from the clips that have read the "
         f"sentence {clips:.0f} %. Taught with true spans, windows that are read from the token explain {lesson:.0f} %: "
         f"the token {verdict}. Windows that are read from the clips explain {before:.0f} % when they have been taught, "
-        f"and {after:.0f} % after as many epochs of the weak loss alone, which {kept}.\n\n{markdown(heads, lines)}"
+        f"and {after:.0f} % after as many epochs of the weak loss alone, which {kept}.\n\n"
+        f"{markdown_table(heads, lines)}"
     )
 
 
@@ -282,7 +283,7 @@ def cause(results: Path = STUDIES) -> str:
     far = [n for n, row in rows.items() if statistics.fmean(row["end"]["positive center R2"]) >= THIRD]
     text = f"{len(far)} of {len(rows)} reach a third: {'; '.join(far)}." if far else "No row reaches a third."
     heads = ("lever", "seeds", "spread of centers", "R2 of all positives", "R2 of the chosen", "R@1,mIoU")
-    return f"{text} {began}\n\n{markdown(heads, lines)}\n\n{_picture('windows-cause.png')}"
+    return f"{text} {began}\n\n{markdown_table(heads, lines)}\n\n{_picture('windows-cause.png')}"
 
 
 def tables(results: Path = STUDIES) -> dict[str, str]:

@@ -7,7 +7,7 @@ import os
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,15 +117,25 @@ def to_markdown(table: pd.DataFrame) -> str:
     | --- | --- |
     | CPL | 45.1 |
     """
-    header = [table.index.name or "", *map(str, table.columns)]
-    rows = [[str(index), *map(_cell, row)] for index, row in zip(table.index, table.to_numpy(), strict=True)]
-    lines = [header, ["---"] * len(header), *rows]
+    rows = [[index, *map(_cell, row)] for index, row in zip(table.index, table.to_numpy(), strict=True)]
+    return markdown_table([table.index.name or "", *table.columns], rows)
+
+
+def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table with a heading for each column; a cell is never markup.
+
+    >>> print(markdown_table(["row", "what"], [["a|b", 1]]))
+    | row | what |
+    | --- | --- |
+    | a\\|b | 1 |
+    """
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(_plain, line)) + " |" for line in lines)
 
 
-def _plain(cell: str) -> str:
+def _plain(cell: object) -> str:
     """Text on one line of a table, in which nothing begins an element or a column."""
-    line = " ".join(cell.splitlines())
+    line = " ".join(str(cell).splitlines())
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line).replace("|", "\\|")
 
 
