@@ -158,6 +158,10 @@ def test_influences_have_the_metric_as_mean_and_the_jackknife_as_variance() -> N
     jackknife = (count - 1) / count * ((without - without.mean()) ** 2).sum()
     assert jackknife > 0
     assert value.var(ddof=1) / count == pytest.approx(jackknife, rel=1e-4)
+    rounded = kept.stored_influence(value.to_numpy())
+    assert np.array_equal(kept.stored_influence(rounded), rounded), "files that are merged are not rounded once more"
+    assert rounded.astype(float).mean() == pytest.approx(metric(every), abs=3 * 0.003 / count**0.5)
+    assert rounded.astype(float).var(ddof=1) / count == pytest.approx(jackknife, rel=0.02)
 
 
 @pytest.mark.parametrize(("labelled", "lacks"), [(True, "moments"), (False, "labels")])

@@ -21,6 +21,7 @@ from vmlkit.errors import ConfigError, DataError
 from vmlkit.files import file_digest
 from vmlkit.provenance import CHANGES
 from vmlkit.studies.cells import Cell, Store, cells_of
+from vmlkit.studies.outcomes import stored_influence
 from vmlkit.studies.results import SCHEMA, Results, load_results
 from vmlkit.studies.storage import changes, write_outcomes, write_record
 from vmlkit.training.study import Study
@@ -61,9 +62,13 @@ class Measured:
 
 def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     shared = [name for name in one.columns if name in other.columns and name not in ("row", "seed", "video", "group")]
-    narrow = {name: "float16" for name in shared if name.startswith("mAP")}  # as files of results have them
-    here, there = (frame[shared].astype(narrow).to_numpy(np.float64) for frame in (one, other))
+    here, there = (_narrow(frame[shared]).to_numpy(np.float64) for frame in (one, other))
     return np.array_equal(here, there, equal_nan=True)
+
+
+def _narrow(frame: pd.DataFrame) -> pd.DataFrame:
+    """With influences as files of results have them."""
+    return frame.assign(**{name: stored_influence(frame[name]) for name in frame if str(name).startswith("mAP@")})
 
 
 def add_cells(measured: Measured, store: Store, cells: Sequence[Cell]) -> None:
@@ -247,10 +252,10 @@ def _table(study: Study, parts: list[pd.DataFrame]) -> pd.DataFrame:
     whole = pd.concat([part.assign(video=part["video"].astype(str)) for part in parts], ignore_index=True)
     wanted = [name for name in whole.columns if _needed(name, metrics)]
     types: dict[str, Any] = {"row": "category", "seed": "int16", "query": "int32", "video": "category"}
-    types |= {name: "float16" for name in wanted if name.startswith(("iou", "mAP"))}
+    types |= {name: "float16" for name in wanted if name.startswith("iou")}
     if "group" in whole:
         types["group"] = "category"
-    return whole[[*types, *(name for name in wanted if name not in types)]].astype(types)
+    return _narrow(whole[[*types, *(name for name in wanted if name not in types)]]).astype(types)
 
 
 def _needed(column: str, metrics: Sequence[str]) -> bool:

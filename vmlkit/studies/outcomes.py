@@ -160,6 +160,18 @@ def stored(iou: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
     return kept
 
 
+def stored_influence(values: Float[np.ndarray, " V"]) -> Float[np.ndarray, " V"]:
+    """An influence as it is kept, in float16: the nearest hundredth, less than half of the bytes once it is packed.
+
+    The mean over V videos, which is the metric, moves by ``0.003 / sqrt(V)`` (one standard deviation), the variance by
+    ``1e-5``, where that between videos is some hundredths.
+
+    >>> stored_influence(np.array([0.126, -1.004])).tolist()
+    [0.1300048828125, -1.0]
+    """
+    return np.round(np.asarray(values, dtype=np.float64), 2).astype(np.float16)
+
+
 def influences(task: ActionTask, test: ActionDataset, found: Detections) -> dict[str, Float[np.ndarray, " V"]]:
     """What each video adds to every mAP of the protocol: ``m + (V - 1) (mean over w of m(-w) - m(-v))``.
 
