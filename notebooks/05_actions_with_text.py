@@ -509,7 +509,7 @@ exercises.check(
     then=lambda: f"A short action is diluted: {[round(bag_score(64, n, 7), 2) for n in (1, 3, 5, 9)]}.",
 )
 
-# %% [markdown]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 2. Modify: keep the smallest logit
 #
 # *5 minutes, easy.*
@@ -546,7 +546,7 @@ exercises.check(
     then=f"Where attention is 0, the background's logit is {float(low[0, 2, 1]):g}; plain: {float(plain[0, 2, 1]):g}.",
 )
 
-# %% [markdown]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 3. Measure: what is the best of many evaluations worth?
 #
 # *8 minutes, medium.*
@@ -586,14 +586,15 @@ exercises.check(
     ),
 )
 
-# %% [markdown]
+# %% [markdown] jp-MarkdownHeadingCollapsed=true tags=["aside"]
 # ### 4. Open-ended: which mistake does TSM repair?
 #
 # *30 minutes, open.*
 #
 # Train `page.preset("basnet", {"model.host.text": SMALL_TEXT})` as `page.train(..., "tsm")` and compare
 # `attention_fpr` and `attention_fnr` with the run above, over three seeds. P3 says: fewer false positives.
-#
+
+# %% [markdown]
 # ## What to read next
 #
 # [06](06_sentence_components.ipynb) takes sentences apart. [01](01_cnm.ipynb) explains the three ways to see a video

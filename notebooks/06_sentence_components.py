@@ -536,15 +536,11 @@ fig
 #
 # For moments P4 takes a **joint** embedding: the encoded video after it has read the text, averaged over clips: P4
 # Eq. (6). Now the loss could use the video. Could: two of its five negatives contain *not*, and no anchor and no
-# positive does.
-
-# %%
-from vmlkit.components.on_detr import DetrHost
-from vmlkit.detr.dataset import DetrDataset
-
-nb.show_source(DetrHost.loss)
+# positive does. (The code of the loss is below, under *Paper against code*.)
 
 # %% jupyter={"source_hidden": true}
+from vmlkit.detr.dataset import DetrDataset
+
 parts = ("train", "validation", "test")
 moments = {p: dataclasses.replace(getattr(splits, p), base=DetrDataset.of(getattr(splits, p).base)) for p in parts}
 moments = dataclasses.replace(splits, **moments)
@@ -649,6 +645,13 @@ nb.record(
 # padding that takes part in the fine scores (`mask_padding`), frames that bypass the temporal encoder, an optimiser
 # with decay on everything but biases (`train.optimizer="bert_adam"`), and CLIP weights updated in float16,
 # where nearly all of them never move (not here).
+#
+# And this is the loss for moments as it runs, where the anchor meets the same video as its variants:
+
+# %%
+from vmlkit.components.on_detr import DetrHost
+
+nb.show_source(DetrHost.loss)
 
 # %% [markdown]
 # ## Claims measured

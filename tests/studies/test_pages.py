@@ -19,6 +19,7 @@ from vmlkit.studies import pages
 from vmlkit.studies.pages import chosen_claims, said, show_studies, show_study, table_of_rows
 from vmlkit.studies.report import Finding, lines_of, what_limits
 from vmlkit.studies.results import Results, load_results
+from vmlkit.studies.verdicts import Verdict
 from vmlkit.training.study import Claim, Row, Study
 from vmlkit.viz.findings import draw_contrasts
 
@@ -68,6 +69,21 @@ def test_a_measured_study_shows_its_words_its_picture_and_its_tables(shown: list
     assert tables.startswith("<details><summary>All 6 claims, 5 rows and baselines")
     assert "| bad (still rising) |" in tables
     assert "revision 0123456789" in tables
+
+
+def test_a_picture_on_a_page_keeps_what_the_study_is_made_for_and_its_controls() -> None:
+    def verdict(text: str, metric: str = "R@1,mIoU", kind: str = "paper", **changes: Any) -> Verdict:
+        claim = Claim(text=text, source="ours", better="good", worse="plain", metric=metric, kind=kind)
+        known = {"word": "open", "difference": 0.0, "low": -1.0, "high": 1.0, "p": 1.0, "detectable": 1.0}
+        return Verdict(claim=claim, videos_counted=True, **known | changes)
+
+    aim, control = verdict("aim", primary=True), verdict("control", kind="control", word="holds")
+    void = [verdict(f"void {i}", word="void") for i in range(5)]
+    papers = [verdict(f"paper {i}", metric) for i in range(9) for metric in ("R@1,mIoU", "R@1,IoU=0.5")]
+    found = pages.on_a_page([*void, *papers, aim, control])
+    assert found == [*papers[:16:2], aim, control], "each by its first metric, in their order"
+    few = [*void, aim, control]
+    assert pages.on_a_page(few) == few, "where there is room, all of them"
 
 
 def test_numbers_on_a_page_follow_the_results(shown: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,9 @@ from vmlkit.training.study import Claim, Study, scale_of
 from vmlkit.viz import notebook as nb
 from vmlkit.viz.findings import draw_contrasts
 
+#: a picture of more lines than these leaves no room for the page that it is on
+LINES = 10
+
 
 def show_study(
     name: str,
@@ -29,8 +32,9 @@ def show_study(
 ) -> None:
     """Show what a study found, or, where it has no results yet, the command that measures it.
 
-    The picture has a line for each claim, with its seeds, its interval and the band of what is no effect; of claims
-    about answers that never look at a video the two closest.  All tables, and how they were made, are folded away.
+    The picture has a line a claim, with its seeds, its interval and the band of what is no effect; of claims about
+    answers that never look at a video the two closest, and of many those of :func:`on_a_page`.  All tables, and how
+    they were made, are folded away.
 
     Args:
         name: of the study.
@@ -58,12 +62,14 @@ def show_study(
         show(nb.say(f"**{study.title}**: not measured yet; `make study NAME={name}` does it."))
         return
     show(nb.say(said(finding, found)))
-    show(draw_contrasts(lines_of(finding, drawn(found, ("paper", "control", "ours")))))
+    pictured = on_a_page(drawn(found, ("paper", "control", "ours")))
+    show(draw_contrasts(lines_of(finding, pictured)))
+    fewer = f" ({len(pictured)} of them drawn)" if len(pictured) < len(found) else ""
     compared = {side for v in found for side in (v.claim.better, v.claim.worse)}
     shown = [name for name in (*finding.results.rows, *finding.results.baselines) if name in compared]
     show(
         nb.fold(
-            f"All {len(found)} claims, {len(shown)} rows and baselines, and how they were measured",
+            f"All {len(found)} claims{fewer}, {len(shown)} rows and baselines, and how they were measured",
             nb.say("Percent (ranks as they are): mean ± standard deviation over seeds."),
             table_of_rows(finding.results, shown, metrics),
             nb.say(
@@ -92,6 +98,19 @@ def show_studies(*about: str, metrics: Sequence[str] = (), folder: Path = FOLDER
         raise ConfigError(f"no study has a claim about {', '.join(about)}")
     for name in names:
         show_study(name, about=about, metrics=metrics, folder=folder)
+
+
+def on_a_page(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """At most :data:`LINES`: what the study is made for, its controls, then the rest, each by one metric, void last."""
+    if len(verdicts) <= LINES:
+        return list(verdicts)
+    first = list({verdict.claim.text: verdict for verdict in reversed(verdicts)}.values())[::-1]
+
+    def rank(verdict: Verdict) -> tuple[bool, bool, bool]:
+        return not verdict.primary, verdict.word == "void", verdict.claim.kind != "control"
+
+    kept = sorted(first, key=rank)[:LINES]
+    return [verdict for verdict in verdicts if verdict in kept]
 
 
 def chosen_claims(study: Study, about: Sequence[str] = (), rows: Sequence[str] = ()) -> list[Claim]:
