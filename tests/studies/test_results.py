@@ -146,7 +146,7 @@ def test_a_row_without_settings_and_a_cell_of_no_machine_are_refused(measured: P
     if part == "rows":
         del record["rows"]["CNM"]["settings"]
     else:
-        record["cells"][0]["made"][0] = 99
+        record["cells"][0]["made"] = 99
     path.write_text(json.dumps(record))
     with pytest.raises(DataError, match=r"has no settings of the row|of no machine"):
         load_results("tiny", path.parent)

@@ -62,10 +62,11 @@ def _text(value: Any) -> str:
 
 
 def by_columns(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A table for each run of entries of the same keys, those of their parts too.
+    """A table for each run of entries of the same keys, those of their parts too; what all entries share stands once.
 
-    >>> by_columns([{"seed": 0, "test": {"mIoU": 0.3}}, {"seed": 1, "test": {"mIoU": 0.4}}, {"seed": 2, "test": {}}])
-    [{'seed': [0, 1], 'test': {'mIoU': [0.3, 0.4]}}, {'seed': [2], 'test': [{}]}]
+    >>> same = {"row": "A"}
+    >>> by_columns([{**same, "test": {"mIoU": 0.3}}, {**same, "test": {"mIoU": 0.4}}, {**same, "test": {}}])
+    [{'row': 'A', 'test': {'mIoU': [0.3, 0.4]}}, {'row': ['A'], 'test': [{}]}]
     """
     return [_columns(list(alike)) for _, alike in groupby(lines, key=_keys)]
 
@@ -76,7 +77,14 @@ def _keys(entry: Any) -> Any:
 
 def _columns(lines: list[Mapping[str, Any]]) -> dict[str, Any]:
     columns = {name: [line[name] for line in lines] for name in lines[0]}
-    return {name: _columns(of) if isinstance(of[0], Mapping) and of[0] else of for name, of in columns.items()}
+    return {name: _columns(of) if isinstance(of[0], Mapping) and of[0] else _shared(of) for name, of in columns.items()}
+
+
+def _shared(column: list[Any]) -> Any:
+    """The one value of a column of equal words or numbers, else the column; of one entry nobody can tell."""
+    alike = len({(type(value), value) for value in column if not isinstance(value, list | Mapping)}) == 1
+    whole = not any(isinstance(value, list | Mapping) for value in column)
+    return column[0] if len(column) > 1 and alike and whole else column
 
 
 def by_lines(tables: Any) -> list[dict[str, Any]]:
@@ -87,17 +95,32 @@ def by_lines(tables: Any) -> list[dict[str, Any]]:
     """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ValueError("is no list of tables")
-    return [line for table in tables for line in _lines(table)]
+    return [line for table in tables for line in _lines(table, _length(table))]
 
 
-def _lines(column: Any) -> list[Any]:
+def _length(table: Any) -> int:
+    """How many entries a table has.
+
+    Raises:
+        ValueError: where its columns differ in length, or none of them says it.
+    """
+    lengths, parts = set[int](), [table]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            lengths.add(len(part))
+        parts += part.values() if isinstance(part, dict) else ()
+    if len(lengths) != 1:
+        raise ValueError("has columns that differ in length" if lengths else "has something else than a column")
+    return lengths.pop()
+
+
+def _lines(column: Any, length: int) -> list[Any]:
     if isinstance(column, list):
         return column
     if not isinstance(column, dict):
-        raise ValueError("has something else than a column")
-    columns = {name: _lines(part) for name, part in column.items()}
-    if len({len(part) for part in columns.values()}) > 1:
-        raise ValueError("has columns that differ in length")
+        return [column] * length
+    columns = {name: _lines(part, length) for name, part in column.items()}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
