@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vmlkit.actions.detection import THRESHOLDS, detection_map
+from vmlkit.actions.detection import THRESHOLDS, detection_map, without_each_video
 from vmlkit.actions.detections import Detections
 from vmlkit.actions.segments import ActionSegments
 from vmlkit.errors import DataError
@@ -82,6 +82,15 @@ def test_equals_a_naive_loop(protocol: str, seed: int) -> None:
         for label in range(3):
             expected = naive_ap(found, target, truth, label, level)
             assert result.ap[k, label] == pytest.approx(expected, abs=1e-12)
+    others = list(without_each_video(found, truth, protocol, snippets_per_s=rate))
+    assert len(others) == 4
+    for video, rest in enumerate(others):
+        left = truth.where(truth.video != video)
+        alone = detection_map(found.where(found.video != video), left, protocol, snippets_per_s=rate)
+        np.testing.assert_array_equal(rest.ap, alone.ap)
+        assert rest.metrics() == alone.metrics()
+        assert (rest.instances == alone.instances).all()
+        assert (rest.detections, rest.zero_length) == (alone.detections, alone.zero_length)
 
 
 def test_a_perfect_answer_scores_one_under_every_protocol() -> None:
@@ -174,6 +183,17 @@ def test_bad_input_says_what_is_wrong(unchecked, protocol: str, found: Detection
 def test_no_instance_is_an_error() -> None:
     with pytest.raises(DataError, match="holds no instance"):
         detection_map(found_of((0, 0, 5, 0, 1.0)), truth_of(), "seconds")
+    alone = truth_of(("a", 0.0, 5.0, "run"))
+    with pytest.raises(DataError, match="video 0 holds all of them"):
+        list(without_each_video(found_of((0, 0, 5, 0, 1.0)), alone, "seconds"))
+
+
+def test_a_class_that_only_one_video_has_is_left_out_with_it() -> None:
+    truth = truth_of(("a", 0.0, 5.0, "run"), ("b", 0.0, 5.0, "jump"))
+    found = found_of((0, 0, 5, 0, 1.0), (1, 0, 2, 1, 1.0))
+    first, second = without_each_video(found, truth, "seconds")
+    assert first.mean_ap.tolist() == [0.0 if level > 0.4 else 1.0 for level in first.thresholds]
+    assert second.mean_ap.tolist() == [1.0] * len(second.thresholds)
 
 
 def test_detections_check_convert_and_join() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.studies.tiny import tiny
-from vmlkit.actions.detection import detection_map
+from vmlkit.actions.detection import detection_map, without_each_video
 from vmlkit.actions.detections import Detections
 from vmlkit.components.ranking import retrieval_metrics
 from vmlkit.components.retrieval import caption_rows
@@ -154,6 +154,8 @@ def test_influences_have_the_metric_as_mean_and_the_jackknife_as_variance() -> N
     without = np.array([metric(every & (np.arange(len(test)) != v)) for v in range(len(test))])
     value = kept.metric_outcomes(frame, "mAP@0.1")["value"]  # type: ignore[index]
     assert value.mean() == pytest.approx(metric(every), abs=1e-6)
+    fast = [rest.metrics()["mAP@0.1"] for rest in without_each_video(found, truth, task.protocol)]  # type: ignore[attr-defined]
+    assert fast == without.tolist(), "to the same bits as with one video less"
     count = len(test)
     jackknife = (count - 1) / count * ((without - without.mean()) ** 2).sum()
     assert jackknife > 0

@@ -11,7 +11,7 @@ Which videos count is part of a protocol too and is decided by the ground truth 
 :mod:`vmlkit.actions.thumos`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -103,28 +103,88 @@ def detection_map(
     >>> detection_map(found, truth, "seconds", [0.5, 0.7]).mean_ap.round(3).tolist()
     [0.833, 0.5]
     """
-    if protocol not in THRESHOLDS:
-        raise DataError("mAP", f"no protocol {protocol!r}", f"use one of {', '.join(THRESHOLDS)}")
-    levels = tuple(THRESHOLDS[protocol] if thresholds is None else thresholds)
-    _check(detections, truth, protocol)
-    target = truth.spans_s
-    if protocol == "p3":
-        target = np.round(target * per_instance(snippets_per_s, truth.video))
-    order = np.argsort(detections.scores, kind="stable")[::-1]
-    correct = _correct(detections.where(order), truth, target, np.array(levels))
-    labels, instances = detections.labels[order], truth.counts()
-    ap = np.full((len(levels), len(truth.classes)), np.nan)
-    for label in np.flatnonzero(instances):
-        ap[:, label] = _average_precision(correct[:, labels == label], int(instances[label]))
-    return DetectionResult(
-        protocol=protocol,
-        thresholds=levels,
-        ap=ap,
-        classes=truth.classes,
-        instances=instances,
-        zero_length=int((target[:, 0] >= target[:, 1]).sum()),
-        detections=len(detections),
-    )
+    return _Judged(detections, truth, protocol, thresholds, snippets_per_s).result()
+
+
+def without_each_video(
+    detections: Detections,
+    truth: ActionSegments,
+    protocol: Protocol,
+    snippets_per_s: float | Float[np.ndarray, " videos"] = SNIPPETS_PER_S,
+) -> Iterator[DetectionResult]:
+    """:func:`detection_map` without the detections and instances of each video in turn, to the same bits.
+
+    Detections compete within their video, so they are judged once for all; only classes that the video has or was said
+    to have get another AP.
+
+    Raises:
+        DataError: as :func:`detection_map` does; also where one video holds all instances.
+    """
+    judged = _Judged(detections, truth, protocol, None, snippets_per_s)
+    whole = judged.result()
+    for video in range(len(truth.video_ids)):
+        yield judged.without(video, whole)
+
+
+class _Judged:
+    """Detections by descending score, and which are right at each threshold."""
+
+    def __init__(
+        self,
+        detections: Detections,
+        truth: ActionSegments,
+        protocol: Protocol,
+        thresholds: Sequence[float] | None,
+        snippets_per_s: float | Float[np.ndarray, " videos"],
+    ) -> None:
+        if protocol not in THRESHOLDS:
+            raise DataError("mAP", f"no protocol {protocol!r}", f"use one of {', '.join(THRESHOLDS)}")
+        self.protocol, self.truth = protocol, truth
+        self.levels = tuple(THRESHOLDS[protocol] if thresholds is None else thresholds)
+        _check(detections, truth, protocol)
+        self.target = truth.spans_s
+        if protocol == "p3":
+            self.target = np.round(self.target * per_instance(snippets_per_s, truth.video))
+        self.found = detections.where(np.argsort(detections.scores, kind="stable")[::-1])
+        self.correct = _correct(self.found, truth, self.target, np.array(self.levels))
+
+    def result(self) -> DetectionResult:
+        """Of all videos."""
+        classes = len(self.truth.classes)
+        ap = np.full((len(self.levels), classes), np.nan)
+        every = np.ones(len(self.found), dtype=bool), np.ones(len(self.truth), dtype=bool)
+        return self._result(*every, ap, np.arange(classes))
+
+    def without(self, video: int, whole: DetectionResult) -> DetectionResult:
+        """Of all videos but one."""
+        others, left = self.found.video != video, self.truth.video != video
+        if not left.any():
+            raise DataError("mAP", "the ground truth holds no instance", f"video {video} holds all of them")
+        concerned = np.union1d(self.found.labels[~others], self.truth.labels[~left])
+        return self._result(others, left, whole.ap.copy(), concerned)
+
+    def _result(
+        self,
+        kept: Bool[np.ndarray, " N"],
+        left: Bool[np.ndarray, " G"],
+        ap: Float[np.ndarray, "K C"],
+        concerned: Int[np.ndarray, " c"],
+    ) -> DetectionResult:
+        """With the AP of the ``concerned`` classes made again, of detections ``kept`` and instances ``left``."""
+        instances = np.bincount(self.truth.labels[left], minlength=len(self.truth.classes))
+        for label in concerned:
+            right = self.correct[:, kept & (self.found.labels == label)]
+            ap[:, label] = _average_precision(right, int(instances[label])) if instances[label] else np.nan
+        target = self.target[left]
+        return DetectionResult(
+            protocol=self.protocol,
+            thresholds=self.levels,
+            ap=ap,
+            classes=self.truth.classes,
+            instances=instances,
+            zero_length=int((target[:, 0] >= target[:, 1]).sum()),
+            detections=int(kept.sum()),
+        )
 
 
 def _check(detections: Detections, truth: ActionSegments, protocol: Protocol) -> None:

@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from vmlkit.actions.baselines import baseline_detections, for_protocol
 from vmlkit.actions.dataset import ActionDataset
-from vmlkit.actions.detection import detection_map
+from vmlkit.actions.detection import detection_map, without_each_video
 from vmlkit.actions.detections import Detections
 from vmlkit.actions.task import ActionTask
 from vmlkit.components.ranking import text_to_video_ranks, video_to_text_ranks
@@ -180,10 +180,7 @@ def influences(task: ActionTask, test: ActionDataset, found: Detections) -> dict
     """
     truth, rate = test.truth_under(task.protocol), 1 / test.snippet_s
     whole = detection_map(found, truth, task.protocol, snippets_per_s=rate).metrics()
-    without = []
-    for video in range(len(test)):
-        rest, wanted = found.where(found.video != video), truth.where(truth.video != video)
-        without.append(detection_map(rest, wanted, task.protocol, snippets_per_s=rate).metrics())
+    without = [rest.metrics() for rest in without_each_video(found, truth, task.protocol, snippets_per_s=rate)]
     each = {name: np.array([metrics[name] for metrics in without]) for name in whole}
     count = len(test) - 1
     return {name: whole[name] + count * (values.mean() - values) for name, values in each.items()}
