@@ -158,11 +158,16 @@ assert torch.allclose(g[1], torch.tensor(np.exp(-2.0), dtype=torch.float32))
 
 # %% [markdown]
 # The weights then steer a transformer's attention: its attention probabilities are multiplied by $g$ and made to sum to
-# one again. This is the whole function; the *bias* $\log(g + 10^{-10})$ on the scores is the same thing, cheaper:
+# one again. Of two clips that it finds alike, the one at $c$ gets $1 / (1 + e^{-2})$. This is the whole function; the
+# *bias* $\log(g + 10^{-10})$ on the scores is the same thing, cheaper:
 
 # %%
-from vmlkit.nn.attention import weighted_attention
+from vmlkit.nn.attention import Masking, attend, weighted_attention
 
+alike = torch.zeros(1, 1, 2, 3)  # queries, keys and values of two clips side by side: every score is 0
+_, attention = attend(alike, None, Masking(g[None, None, [2, 1]]), heads=1, maps=True)
+print("half and half becomes", attention[0, 0, 0, 0].numpy().round(3))
+assert torch.allclose(attention[..., 0], 1 / (1 + torch.tensor(-2.0).exp()))
 nb.show_source(weighted_attention)
 
 # %% [markdown]
