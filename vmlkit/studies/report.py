@@ -33,7 +33,8 @@ of the same class; **no difference** that the interval of 90 % lies within delta
 difference the study could have found. The toy world and planted features are not the papers' data: what is open or
 contradicted here may hold there. This page is written by `python -m tools.pages findings`."""
 
-_TOLD = {"holds": "hold", "contradicted": "are contradicted", "no difference": "make no difference", "open": "are open"}
+_TOLD = {"holds": "hold", "contradicted": "are contradicted", "no difference": "make no difference", "open": "are open",
+         "void": "are void"}  # fmt: skip
 
 
 class Finding:
@@ -122,12 +123,13 @@ def one_finding(folder: Path = FOLDER) -> str:
     theirs, priors = (Counter(v.word for v in verdicts if v.claim.kind == kind) for kind in ("paper", "prior"))
     if not theirs:
         return _counts([])
-    words = ", ".join(f"{theirs[word]} {words}" for word, words in _TOLD.items())
+    words = ", ".join(f"{theirs[word]} {words}" for word, words in _TOLD.items() if theirs[word])
     alone = sum(not verdict.videos_counted for verdict in verdicts)
     said = (
         f"**Of {theirs.total()} claims of the papers, {words}.** Open: after Holm's correction neither an effect nor "
     )
-    said += "its absence is shown. Intervals count seeds and test videos" + (f", {alone} only seeds." if alone else ".")
+    said += "its absence is shown; void: what the claim rests on is not there. Intervals count seeds and test videos"
+    said += f", {alone} only seeds." if alone else "."
     if priors:
         said += f" Of {priors.total()} comparisons with answers that never see the video, the trained model wins in "
         said += f"{priors['holds']} and loses in {priors['contradicted']}."

@@ -82,9 +82,9 @@ def _columns(lines: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _shared(column: list[Any]) -> Any:
     """The one value of a column of equal words or numbers, else the column; of one entry nobody can tell."""
-    alike = len({(type(value), value) for value in column if not isinstance(value, list | Mapping)}) == 1
-    whole = not any(isinstance(value, list | Mapping) for value in column)
-    return column[0] if len(column) > 1 and alike and whole else column
+    if len(column) < 2 or any(isinstance(value, list | Mapping) for value in column):
+        return column
+    return column[0] if len({(type(value), value) for value in column}) == 1 else column
 
 
 def by_lines(tables: Any) -> list[dict[str, Any]]:
