@@ -74,20 +74,20 @@ def test_studies_that_are_not_measured_are_listed_with_their_command(measured: R
 
 
 def test_the_readme_lists_the_contrasts_that_studies_are_made_for(measured: Results) -> None:
-    text = report.summary(Path("nowhere"))
+    text = report.summary(report.findings(Path("nowhere")))
     assert "| paper | 1 | 1 | 0 | 0 | 0 |" in text
     assert "| `lnp-known` | good beats plain | R@1,mIoU | +1" in text
     assert "alike beats plain" not in text
 
 
 def test_the_readme_begins_with_how_many_claims_of_the_papers_hold(measured: Results) -> None:
-    text = report.one_finding(Path("nowhere"))
+    text = report.one_finding(report.findings(Path("nowhere")))
     assert text.startswith("**Of 2 claims of the papers, 1 hold, 1 are contradicted.**")
     assert "1 only seeds." in text
     assert "- *good beats plain*, R@1,mIoU: +1" in text
     assert "alike beats plain" not in text
     measured.outcomes.loc[measured.outcomes["row"] == "good", "iou1"] -= 0.2
-    assert "Of 2 claims of the papers, 2 are contradicted" in report.one_finding(Path("nowhere"))
+    assert "Of 2 claims of the papers, 2 are contradicted" in report.one_finding(report.findings(Path("nowhere")))
 
 
 def test_the_readme_is_what_the_results_say() -> None:

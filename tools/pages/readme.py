@@ -71,8 +71,8 @@ def write(readme: Path = Path("README.md"), results: Path = RESULTS) -> None:
 
 def parts(results: Path = RESULTS) -> dict[str, str]:
     """What is written into README.md, by the name of its marks."""
-    studies = results / "studies"
-    return {"film": film(results), "finding": report.one_finding(studies), "results": report.summary(studies)}
+    found = report.findings(results / "studies")
+    return {"film": film(results), "finding": report.one_finding(found), "results": report.summary(found)}
 
 
 def updated(text: str, body: str, where: object = "README.md", part: str = "results") -> str:

@@ -104,12 +104,14 @@ def on_a_page(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """At most :data:`LINES`: what the study is made for, its controls, then the rest, each by one metric, void last."""
     if len(verdicts) <= LINES:
         return list(verdicts)
-    first = list({verdict.claim.text: verdict for verdict in reversed(verdicts)}.values())[::-1]
+    first: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        first.setdefault(verdict.claim.text, verdict)
 
     def rank(verdict: Verdict) -> tuple[bool, bool, bool]:
         return not verdict.primary, verdict.word == "void", verdict.claim.kind != "control"
 
-    kept = sorted(first, key=rank)[:LINES]
+    kept = sorted(first.values(), key=rank)[:LINES]
     return [verdict for verdict in verdicts if verdict in kept]
 
 

@@ -109,26 +109,25 @@ def page(folder: Path = FOLDER, studies: Mapping[str, Study] | None = None) -> s
     return "\n\n".join(parts) + "\n"
 
 
-def summary(folder: Path = FOLDER) -> str:
+def summary(groups: Mapping[str, list[Finding]]) -> str:
     """How many claims got each word, by class, and what came of the claims that each study is made for."""
-    every = [finding for group in findings(folder).values() for finding in group]
+    every = [finding for group in groups.values() for finding in group]
     tables = [_primary(finding, "study", f"`{finding.name}`") for finding in every if finding.primary]
     return "\n\n".join([_counts(every), *([_markdown(pd.concat(tables))] if tables else [])])
 
 
-def one_finding(folder: Path = FOLDER) -> str:
+def one_finding(groups: Mapping[str, list[Finding]]) -> str:
     """What came of the papers' claims as a whole, and of those that the studies of the first paper are made for."""
-    groups = findings(folder)
     verdicts = [verdict for group in groups.values() for finding in group for verdict in finding.verdicts]
     theirs, priors = (Counter(v.word for v in verdicts if v.claim.kind == kind) for kind in ("paper", "prior"))
     if not theirs:
         return _counts([])
     words = ", ".join(f"{theirs[word]} {words}" for word, words in _TOLD.items() if theirs[word])
     alone = sum(not verdict.videos_counted for verdict in verdicts)
-    said = (
-        f"**Of {theirs.total()} claims of the papers, {words}.** Open: after Holm's correction neither an effect nor "
+    said = f"**Of {theirs.total()} claims of the papers, {words}.** Open: after Holm's correction neither an effect "
+    said += (
+        "nor its absence is shown; void: what the claim rests on is not there. Intervals count seeds and test videos"
     )
-    said += "its absence is shown; void: what the claim rests on is not there. Intervals count seeds and test videos"
     said += f", {alone} only seeds." if alone else "."
     if priors:
         said += f" Of {priors.total()} comparisons with answers that never see the video, the trained model wins in "
@@ -141,9 +140,7 @@ def one_finding(folder: Path = FOLDER) -> str:
         for verdict in finding.primary
     }
     if lines:
-        said += (
-            f"\n\nWhat the studies of {papers()[key]['short']} are made for, differences with intervals of 95 %:\n\n"
-        )
+        said += f"\n\nWhat the studies of {papers()[key]['short']} are made for, with intervals of 95 %:\n\n"
     return said + "\n".join(sorted(lines.values()))
 
 
